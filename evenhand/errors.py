@@ -1,0 +1,67 @@
+"""Every error Evenhand raises on purpose: each says which thing, what value, what was expected, and what to do.
+
+`web/app` is the one place that turns them into HTTP statuses; `client` turns the statuses back into them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class EvenhandError(Exception):
+    """Base of all deliberate errors; its text is meant to be read by the person who caused it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One wrong field: its name, what was given and what is expected there."""
+
+    name: str
+    given: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: got {self.given}, expected {self.expected}"
+
+
+class InvalidConfiguration(EvenhandError):
+    """Raw values that are no configuration of the space; `problems` lists every wrong field at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+class InvalidSpace(EvenhandError):
+    """A space that contradicts itself: a default outside its domain, a condition on an unknown name, ..."""
+
+
+class InvalidSettings(EvenhandError):
+    """Settings of a task, a budget, a study or a method that cannot be used."""
+
+
+class NotFound(EvenhandError):
+    """A session, trial, task or other thing that does not exist here."""
+
+
+class Refused(EvenhandError):
+    """A verb that the rules forbid now: budget spent, session closed, a trial running already, ..."""
+
+
+class StaleAttempt(EvenhandError):
+    """A write by an agent whose lease on the job is over: the job belongs to a later attempt, or has ended."""
+
+
+class NotAllowed(EvenhandError):
+    """The caller is not, or no longer, allowed to do this."""
+
+
+class DataError(EvenhandError):
+    """A data set that is missing, damaged, or not laid out as expected."""
+
+
+class TaskMissing(EvenhandError):
+    """A task that cannot be found here, or is here in another version."""
+
+
+class Unreachable(EvenhandError):
+    """The server does not answer."""

@@ -1,0 +1,163 @@
+"""The rules of equal terms: what a budget allows, when the clock ends, which seed serves which purpose.
+
+Pure functions of facts: the same facts give the same answer before and after a restart. Times are seconds since the epoch.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from enum import StrEnum
+
+from evenhand.errors import InvalidSettings
+from evenhand.records import COUNTED, Budget, Outcome, Session, State, Trial
+from evenhand.settings import Rules
+
+Interval = tuple[float, float]
+
+
+class Step(StrEnum):
+    """The pages of a participant's way, in order; the value is the page's address."""
+
+    TERMS = "terms"
+    BACKGROUND = "background"
+    DETAILS = "details"
+    TUNE = "tune"
+    FINAL = "final"
+    THANKS = "thanks"
+    WITHDRAWN = "withdrawn"
+
+
+def derive_seed(root: int, *purpose: str | int) -> int:
+    """A seed in [0, 2**31) for one purpose, independent of those for others: SHA-256 of the root and the purpose's words.
+
+    `derive_seed(7, "evaluation", 3)` and `derive_seed(7, "tuning")` share nothing but their root.
+    """
+    text = "\x1f".join(str(part) for part in (root, *purpose))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def union_length(intervals: Iterable[Interval]) -> float:
+    """The length covered by the intervals, overlaps counted once."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def credit(session: Session, now: float) -> float:
+    """Seconds given back to the session until `now`: waiting for an agent, outages, what dead attempts lost, extensions.
+
+    Waiting is the time in which a job was queued and none was running: |Q u R u O| - |R u O|. An outage O counts whole, since
+    nobody could act in it. A trial runs from the claim of its last attempt, so what earlier, dead attempts trained is waiting.
+    """
+    queued, running = [], []
+    for trial in session.trials:
+        end = trial.finished_at if trial.finished_at is not None else now
+        queued.append((trial.submitted_at, end))
+        if trial.claimed_at is not None and trial.outcome is not Outcome.FAILED:
+            running.append((trial.claimed_at, end))
+    outages = [(each.start, each.start + each.seconds) for each in session.extensions if each.start is not None]
+    given = sum(each.seconds for each in session.extensions if each.start is None)
+    return union_length([*queued, *running, *outages]) - union_length([*running, *outages]) + union_length(outages) + given
+
+
+def deadline(session: Session, now: float) -> float | None:
+    """When the session's time is up, or None where its budget has no time limit or its clock has not started."""
+    if session.started_at is None or session.budget.seconds is None:
+        return None
+    return session.started_at + session.budget.seconds + credit(session, now)
+
+
+def seconds_left(session: Session, now: float) -> float | None:
+    """Seconds until the deadline (0 when past); the whole limit before the clock starts; None without a time limit."""
+    if session.budget.seconds is None:
+        return None
+    end = deadline(session, now)
+    return session.budget.seconds if end is None else max(0.0, end - now)
+
+
+def trials_used(session: Session) -> int:
+    """Trials that count: all but the `failed` ones, whose cost is the infrastructure's."""
+    return sum(trial.outcome is not Outcome.FAILED for trial in session.trials)
+
+
+def epochs_used(session: Session) -> int:
+    """Epochs completed by trials that count, and those that a queued or running trial may still need."""
+    return sum(trial.epochs_planned if trial.outcome is None else trial.epochs_done for trial in _counted(session))
+
+
+def _counted(session: Session) -> Iterable[Trial]:
+    return (trial for trial in session.trials if trial.outcome is None or trial.outcome in COUNTED)
+
+
+def trials_left(session: Session) -> int | None:
+    """Trials the budget still allows, or None where it does not count trials."""
+    return None if session.budget.trials is None else max(0, session.budget.trials - trials_used(session))
+
+
+def epochs_left(session: Session) -> int | None:
+    """Epochs the budget still allows, or None where it does not count epochs."""
+    return None if session.budget.epochs is None else max(0, session.budget.epochs - epochs_used(session))
+
+
+def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
+    """Why the rules refuse one more trial of `epochs` epochs now, in words for its tuner; None where they allow it."""
+    state = state_of(session, now)
+    if state is State.WAITING:
+        return "the session's clock has not started; start tuning first"
+    if state is not State.TUNING:
+        return f"the session is {state}; it takes no more trials"
+    if trials_left(session) == 0:
+        return f"all {session.budget.trials} trials of the budget are used; choose a final configuration"
+    left = epochs_left(session)
+    if left is not None and epochs > left:
+        return f"this needs {epochs} epochs and {left} of {session.budget.epochs} are left; ask for fewer"
+    open_trials = sum(trial.outcome is None for trial in session.trials)
+    if open_trials >= session.budget.parallel:
+        return "a trial is still training; stop it or wait for its end"
+    return None
+
+
+def state_of(session: Session, now: float) -> State:
+    """Where the session stands, derived from its facts."""
+    if session.withdrawn_at is not None:
+        return State.WITHDRAWN
+    if session.choice is not None:
+        evaluations = session.evaluated
+        done = session.choice.configuration is None or evaluations.done >= evaluations.planned
+        return State.EVALUATED if done and evaluations.planned else State.CHOSEN
+    if session.started_at is None:
+        return State.WAITING
+    end = deadline(session, now)
+    return State.CHOOSING if end is not None and now >= end else State.TUNING
+
+
+def must_choose_by(session: Session, now: float, rules: Rules) -> float | None:
+    """When the best trial is chosen for a tuner who let the deadline pass, or None where there is no deadline."""
+    end = deadline(session, now)
+    return None if end is None else end + rules.choosing
+
+
+def is_spent(session: Session, now: float) -> bool:
+    """Whether no further trial is possible, however short."""
+    return why_not_submit(session, 1, now) is not None and not any(trial.outcome is None for trial in session.trials)
+
+
+def best_trial(session: Session) -> Trial | None:
+    """The trial with the best value on validation, the earliest of equals; None where no trial has a value."""
+    valued = [trial for trial in session.trials if trial.value is not None]
+    sign = 1.0 if session.maximize else -1.0
+    return max(valued, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
+
+
+def parse_budget(seconds: float | None, trials: int | None, epochs: int | None, parallel: int = 1) -> Budget:
+    """A budget with at least one positive cap; InvalidSettings otherwise."""
+    given = {"seconds": seconds, "trials": trials, "epochs": epochs}
+    for name, value in given.items():
+        if value is not None and value <= 0:
+            raise InvalidSettings(f"budget: {name} is {value}, expected a number above 0")
+    if all(value is None for value in given.values()):
+        raise InvalidSettings("budget: no cap given; expected a time, a number of trials or a number of epochs")
+    if parallel < 1:
+        raise InvalidSettings(f"budget: {parallel} trials at once, expected at least 1")
+    return Budget(seconds=seconds, trials=trials, epochs=epochs, parallel=parallel)

@@ -1,0 +1,329 @@
+"""The nouns as frozen records. They hold facts; status, budget spent and best so far are derived in `protocol`.
+
+Times are seconds since the epoch (UTC); durations are seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from evenhand.space import Configuration, Space, digest
+
+
+class Outcome(StrEnum):
+    """How a training ended. Never encoded in a metric."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    INVALID = "invalid"
+    FAILED = "failed"
+
+
+COUNTED = frozenset(Outcome) - {Outcome.FAILED}  # `failed` is the infrastructure's fault and costs nothing
+
+
+class Stopper(StrEnum):
+    """Who asked a training to stop."""
+
+    TUNER = "tuner"
+    RULE = "stopping rule"
+    DEADLINE = "deadline"
+    RESEARCHER = "researcher"
+    WITHDRAWAL = "withdrawal"
+
+
+class State(StrEnum):
+    """Where a session stands (derived by `protocol.state_of`)."""
+
+    WAITING = "waiting"
+    TUNING = "tuning"
+    CHOOSING = "choosing"
+    CHOSEN = "chosen"
+    EVALUATED = "evaluated"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What names a task on any machine: a built-in name or `FILE:ATTRIBUTE`, and its settings (JSON values)."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """A task as the lab knows it: enough to tune it, without its data or its code.
+
+    version: hash of its source, settings and data; an agent with another version refuses its jobs.
+    statistics: what tuners may know about the data, by what it is called there (never the data set's name).
+    """
+
+    spec: TaskSpec
+    version: str
+    space: Space
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    max_epochs: int
+    has_test: bool = True
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    id: int = 0
+
+    @property
+    def maximize(self) -> bool:
+        """Whether larger values are better."""
+        return self.direction == "maximize"
+
+    def epochs_of(self, configuration: Mapping[str, Any]) -> int:
+        """Epochs that a training of `configuration` takes at most."""
+        fidelity = self.space.fidelity
+        return int(configuration[fidelity.name]) if fidelity else self.max_epochs
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A cap in wall-clock time, trials or epochs, and how many trials may train at once. What is spent is derived."""
+
+    seconds: float | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    parallel: int = 1
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that participants read, in Markdown; its version is its content's hash."""
+
+    markdown: str
+
+    @property
+    def version(self) -> str:
+        """The first twelve digits of the text's SHA-256."""
+        return digest(self.markdown)[:12]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The declared experiment.
+
+    seed: root of every derived seed. presets: whether optional fields start filled with their defaults (the paper's
+    text) or blank with the default as a hint (its screenshot). live_validation: whether validation is shown while a trial
+    trains, or only after its end (as in the paper).
+    """
+
+    name: str
+    title: str
+    task_id: int
+    budget: Budget
+    seed: int
+    consent: Text
+    details: Text
+    thanks: Text
+    evaluation_seeds: int = 10
+    presets: bool = True
+    live_validation: bool = True
+    created_at: float = 0.0
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Time given to a session beyond its budget; `start` is set where it is an interval (an outage of the server)."""
+
+    seconds: float
+    reason: str
+    start: float | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One report of a running training.
+
+    index: its number within the attempt, from 0. step: optimizer steps done. epoch: completed epochs, or None for a single
+    batch. loss: of the batch, or the mean of the epoch. value: the primary metric on validation, at the end of an epoch.
+    seconds: since the training's start. extra: further metrics by name.
+    """
+
+    index: int
+    step: int
+    epoch: int | None
+    loss: float | None
+    value: float | None
+    seconds: float
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one configuration with the tuning seed, scored on validation.
+
+    value: the validation metric at its last completed epoch, None before the first. claimed_at, attempt: of the attempt that
+    counts. stop_by: who asked it to stop. why: the outcome's reason in words, or the traceback of the task's own code.
+    reasons: the tuner's reason for each value. explanation: the method's reason for the whole.
+    """
+
+    id: int
+    session_id: int
+    number: int
+    configuration: Configuration
+    proposer: str
+    submitted_at: float
+    epochs_planned: int
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    explanation: str = ""
+    claimed_at: float | None = None
+    attempt: int = 0
+    finished_at: float | None = None
+    outcome: Outcome | None = None
+    why: str | None = None
+    stop_by: Stopper | None = None
+    value: float | None = None
+    epochs_done: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is queued or training."""
+        return self.outcome is None
+
+    def seconds(self, now: float) -> float:
+        """Training time so far, or in all; 0 while it waits for an agent."""
+        if self.claimed_at is None:
+            return 0.0
+        return (self.finished_at if self.finished_at is not None else now) - self.claimed_at
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What ended a session: the final configuration, or None where no trial had a value (`no choice`).
+
+    trial_id: the past trial it is of, or None where it was submitted as final without training. automatic: chosen by the
+    rules, ten minutes after the deadline.
+    """
+
+    at: float
+    configuration: Configuration | None
+    trial_id: int | None
+    automatic: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How far a session's evaluation is: seeds planned and ended. No score is in it."""
+
+    planned: int = 0
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class Session:
+    """One tuner's run on one task under one budget. `tuner` is what pages show: a pseudonym, or a method's name."""
+
+    id: int
+    study_id: int
+    task: TaskRecord
+    kind: Literal["participant", "method"]
+    tuner: str
+    budget: Budget
+    tuning_seed: int
+    opened_at: float
+    started_at: float | None = None
+    withdrawn_at: float | None = None
+    last_seen: float | None = None
+    participant_id: int | None = None
+    method: Mapping[str, Any] = field(default_factory=dict)
+    live_validation: bool = True
+    trials: tuple[Trial, ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    choice: Choice | None = None
+    evaluated: Evaluated = Evaluated()
+
+    @property
+    def maximize(self) -> bool:
+        """Whether larger values are better."""
+        return self.task.maximize
+
+    @property
+    def space(self) -> Space:
+        """The space in force."""
+        return self.task.space
+
+    def trial(self, number: int) -> Trial | None:
+        """The trial with this number within the session."""
+        return next((each for each in self.trials if each.number == number), None)
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A pseudonymous person: what they consented to, and their background answers. Nothing else is known."""
+
+    id: int
+    study_id: int
+    pseudonym: str
+    created_at: float
+    consent_version: str | None = None
+    consented_at: float | None = None
+    months: int | None = None
+    education: str | None = None
+    read_details_at: float | None = None
+    session_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A claimed job, as its agent sees it: one training, and the attempt number that every write about it carries."""
+
+    job_id: int
+    attempt: int
+    kind: Literal["trial", "evaluation"]
+    task: TaskSpec
+    task_version: str
+    configuration: Mapping[str, Any]
+    seed: int
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """One seed of an evaluation: the test metric, or the outcome that left it without one."""
+
+    index: int
+    seed: int
+    outcome: Outcome | None
+    value: float | None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A chosen configuration scored on test, seed by seed. Mean and standard deviation are computed in `analysis`."""
+
+    session_id: int
+    metric: str
+    scores: tuple[SeedScore, ...]
+
+
+@dataclass(frozen=True)
+class AgentRecord:
+    """A process that trains: its name, its slots, when it was last heard of, and how many jobs it holds."""
+
+    id: int
+    name: str
+    slots: int
+    last_seen: float | None
+    busy: int
+    local: bool = False
+    machine: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of state, with ids only."""
+
+    id: int
+    at: float
+    kind: str
+    session_id: int | None
+    trial_id: int | None
+    detail: Mapping[str, Any]
