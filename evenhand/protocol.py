@@ -4,11 +4,11 @@ Pure functions of facts: the same facts give the same answer before and after a 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from evenhand.errors import InvalidSettings
-from evenhand.records import COUNTED, Budget, Outcome, Session, State, Trial
+from evenhand.records import COUNTED, Budget, Outcome, Participant, Session, State, Trial
 from evenhand.settings import Rules
 
 Interval = tuple[float, float]
@@ -69,25 +69,30 @@ def deadline(session: Session, now: float) -> float | None:
 
 
 def seconds_left(session: Session, now: float) -> float | None:
-    """Seconds until the deadline (0 when past); the whole limit before the clock starts; None without a time limit."""
+    """Seconds until the deadline (0 when past); the whole limit before the clock starts; None without a time limit.
+
+    A chosen session's clock stands still at its choice.
+    """
     if session.budget.seconds is None:
         return None
+    now = session.choice.at if session.choice else now
     end = deadline(session, now)
     return session.budget.seconds if end is None else max(0.0, end - now)
 
 
 def trials_used(session: Session) -> int:
-    """Trials that count: all but the `failed` ones, whose cost is the infrastructure's."""
-    return sum(trial.outcome is not Outcome.FAILED for trial in session.trials)
+    """Trials that count: all but the `failed` ones, whose cost is the infrastructure's, and those never begun."""
+    return sum(_counts(trial) for trial in session.trials)
 
 
 def epochs_used(session: Session) -> int:
-    """Epochs completed by trials that count, and those that a queued or running trial may still need."""
-    return sum(trial.epochs_planned if trial.outcome is None else trial.epochs_done for trial in _counted(session))
+    """Epochs begun by trials that count, and those that an open trial may still need."""
+    counted = (trial for trial in session.trials if _counts(trial))
+    return sum(trial.epochs_planned if trial.is_open else trial.epochs_begun for trial in counted)
 
 
-def _counted(session: Session) -> Iterable[Trial]:
-    return (trial for trial in session.trials if trial.outcome is None or trial.outcome in COUNTED)
+def _counts(trial: Trial) -> bool:
+    return trial.is_open or (trial.outcome in COUNTED and trial.claimed_at is not None)
 
 
 def trials_left(session: Session) -> int | None:
@@ -148,6 +153,39 @@ def best_trial(session: Session) -> Trial | None:
     valued = [trial for trial in session.trials if trial.value is not None]
     sign = 1.0 if session.maximize else -1.0
     return max(valued, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
+
+
+def next_step(participant: Participant, session: Session | None, now: float) -> Step:
+    """Which page a participant sees next: the first step whose fact is missing."""
+    if participant.withdrawn_at is not None:
+        return Step.WITHDRAWN
+    if participant.consented_at is None:
+        return Step.TERMS
+    if participant.months is None:
+        return Step.BACKGROUND
+    if session is None or session.started_at is None:
+        return Step.DETAILS
+    steps = {State.TUNING: Step.TUNE, State.CHOOSING: Step.FINAL, State.WITHDRAWN: Step.WITHDRAWN}
+    return steps.get(state_of(session, now), Step.THANKS)
+
+
+def thin(points: Sequence[tuple[int, float]], cap: int) -> set[int]:
+    """Indices of at most `cap` points (index, value) that keep the smallest and largest value of each bucket.
+
+    Buckets are equally wide ranges of the index, so thinning again later keeps an even density. The first and last point stay.
+    """
+    if len(points) <= cap:
+        return {index for index, _ in points}
+    first, last = points[0][0], points[-1][0]
+    count = max(1, (cap - 2) // 2)
+    buckets: dict[int, list[tuple[int, float]]] = {}
+    for point in points:
+        buckets.setdefault((point[0] - first) * count // (last - first + 1), []).append(point)
+    kept = {first, last}
+    for bucket in buckets.values():
+        kept.add(min(bucket, key=lambda point: point[1])[0])
+        kept.add(max(bucket, key=lambda point: point[1])[0])
+    return kept
 
 
 def parse_budget(seconds: float | None, trials: int | None, epochs: int | None, parallel: int = 1) -> Budget:

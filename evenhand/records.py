@@ -161,6 +161,7 @@ class Trial:
 
     value: the validation metric at its last completed epoch, None before the first. claimed_at, attempt: of the attempt that
     counts. stop_by: who asked it to stop. why: the outcome's reason in words, or the traceback of the task's own code.
+    epochs_begun: completed epochs, and the one that it ended in.
     reasons: the tuner's reason for each value. explanation: the method's reason for the whole.
     """
 
@@ -181,6 +182,7 @@ class Trial:
     stop_by: Stopper | None = None
     value: float | None = None
     epochs_done: int = 0
+    epochs_begun: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -267,6 +269,7 @@ class Participant:
     months: int | None = None
     education: str | None = None
     read_details_at: float | None = None
+    withdrawn_at: float | None = None
     session_id: int | None = None
 
 

@@ -35,7 +35,7 @@ class Float:
         return f"a number from {show(self.low)} to {show(self.high)}{zero}"
 
     def accept(self, raw: object) -> float:
-        """`raw` as a value of the domain; ValueError where it is none."""
+        """`raw` as a value of the domain; ValueError, TypeError or OverflowError where it is none."""
         value = _number(raw)
         if not (self.low <= value <= self.high or (self.or_zero and value == 0)):
             raise ValueError
@@ -74,7 +74,7 @@ class Integer:
         return f"a whole number from {self.low} to {self.high}"
 
     def accept(self, raw: object) -> int:
-        """`raw` as a value of the domain; ValueError where it is none."""
+        """`raw` as a value of the domain; ValueError, TypeError or OverflowError where it is none."""
         value = _number(raw)
         if value != int(value) or not self.low <= value <= self.high:
             raise ValueError
@@ -110,7 +110,7 @@ class Choice:
         return f"one of {', '.join(self.labels)}"
 
     def accept(self, raw: object) -> str:
-        """`raw` as a value of the domain; ValueError where it is none."""
+        """`raw` as a value of the domain; ValueError, TypeError or OverflowError where it is none."""
         if not isinstance(raw, str) or raw not in self.options:
             raise ValueError
         return raw
@@ -383,7 +383,7 @@ def _hyperparameter_to_json(each: Hyperparameter) -> dict[str, Any]:
 
 
 def _hyperparameter_from_json(data: Mapping[str, Any]) -> Hyperparameter:
-    kinds: dict[str, type[Float] | type[Integer] | type[Choice]] = {"float": Float, "integer": Integer, "choice": Choice}
+    kinds: dict[str, type[Float | Integer | Choice]] = {"float": Float, "integer": Integer, "choice": Choice}
     domain = dict(data["domain"])
     kind = kinds[domain.pop("type")]
     rest = {key: value for key, value in data.items() if key not in ("domain", "condition", "prior")}
@@ -406,7 +406,7 @@ def _check_bounds(domain: Float | Integer) -> None:
 
 def _number(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str | np.integer | np.floating):
-        raise ValueError
+        raise TypeError
     value = float(raw.strip().replace(",", ".")) if isinstance(raw, str) else float(raw)
     if not math.isfinite(value):
         raise ValueError
@@ -421,5 +421,5 @@ def _share(domain: Float, value: float) -> float:
 
 def _at(domain: Float, unit: float) -> float:
     if domain.log:
-        return domain.low * (domain.high / domain.low) ** unit
+        return float(domain.low * (domain.high / domain.low) ** unit)
     return domain.low + (domain.high - domain.low) * unit

@@ -1,0 +1,717 @@
+"""The verbs: every change of state, and what a tuner may see. Pages, methods and agents all call these.
+
+A verb checks the rules of `protocol` within the transaction that writes, and returns after its commit.
+"""
+
+import hashlib
+import secrets
+import time
+from base64 import b32encode
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from evenhand import protocol
+from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
+from evenhand.protocol import Step
+from evenhand.records import (
+    AgentRecord,
+    Assignment,
+    Budget,
+    Choice,
+    Evaluation,
+    Event,
+    Extension,
+    Measurement,
+    Outcome,
+    Participant,
+    Session,
+    State,
+    Stopper,
+    Study,
+    TaskRecord,
+    Trial,
+)
+from evenhand.settings import Rules, default_database, rules_from_environment
+from evenhand.space import Configuration
+from evenhand.store import Store, jobs, journal, people, sessions, studies
+
+AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
+Token = Literal["signin", "researcher", "participant", "agent", "invite", "method"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a trial waits: its position in the queue (1 is next), the slots there are, and the expected seconds if known."""
+
+    position: int
+    slots: int
+    expected_seconds: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a tuner may see of its session. The test score is not in it.
+
+    refusal: why a submission would be refused now, or None where one is welcome. choose_by: when the best trial is chosen for a
+    tuner that lets the deadline pass.
+    """
+
+    session: Session
+    state: State
+    now: float
+    seconds_left: float | None
+    trials_left: int | None
+    epochs_left: int | None
+    refusal: str | None
+    best: Trial | None
+    choose_by: float | None
+    waiting: Waiting | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Measurements of a trial's current attempt, after the cursor that was asked for."""
+
+    number: int
+    attempt: int
+    measurements: tuple[Measurement, ...]
+
+
+class Lab:
+    """The laboratory on one database. Threads may share it."""
+
+    def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.rules = rules or rules_from_environment()
+        self.clock = clock
+        self.on_change: list[Callable[[int], None]] = []
+        self._store = store
+        self._swept_at = 0.0
+
+    @classmethod
+    def connect(cls, url: str | None = None, rules: Rules | None = None) -> "Lab":
+        """The lab on the database at `url` (default: `settings.default_database()`), its tables brought up to date."""
+        return cls(Store(url or default_database()), rules)
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self._store.close()
+
+    @contextmanager
+    def _change(self, session_id: int | None = None) -> Iterator[Connection]:
+        with self._store.write() as tx:
+            yield tx
+        if session_id is not None:
+            self._notify(session_id)
+
+    def _notify(self, session_id: int) -> None:
+        for listener in list(self.on_change):
+            listener(session_id)
+
+    # Tasks and studies
+
+    def add_task(self, record: TaskRecord) -> TaskRecord:
+        """Make a task known; the same version twice is one task."""
+        with self._change() as tx:
+            return studies.task(tx, studies.add_task(tx, record))
+
+    def add_study(self, study: Study) -> Study:
+        """Declare a study; one with the same name is kept as it is and returned."""
+        with self._change() as tx:
+            return studies.study(tx, studies.add_study(tx, replace(study, created_at=self.clock())))
+
+    def studies(self) -> list[Study]:
+        """All studies, the newest first."""
+        with self._store.read() as tx:
+            return studies.studies(tx)
+
+    def study(self, study_id: int) -> Study:
+        """One study; NotFound where there is none."""
+        with self._store.read() as tx:
+            return studies.study(tx, study_id)
+
+    def task(self, task_id: int) -> TaskRecord:
+        """One task; NotFound where there is none."""
+        with self._store.read() as tx:
+            return studies.task(tx, task_id)
+
+    def study_task(self, study_id: int) -> TaskRecord:
+        """The task of a study."""
+        with self._store.read() as tx:
+            return studies.task(tx, studies.study(tx, study_id).task_id)
+
+    # Participants
+
+    def join(self, study_id: int) -> tuple[Participant, str]:
+        """A new participant, and the resume code, which is stored hashed and never shown again."""
+        code = b32encode(secrets.token_bytes(16)).decode().rstrip("=")
+        with self._change() as tx:
+            studies.study(tx, study_id)
+            participant_id = people.add(tx, study_id, hash_token(code), self.clock())
+            journal.record(tx, self.clock(), "joined", participant=participant_id)
+            return people.get(tx, participant_id), "-".join(code[i : i + 5] for i in range(0, len(code), 5))
+
+    def resume(self, code: str) -> Participant:
+        """The participant whose resume code this is; spaces, dashes and case do not matter."""
+        plain = "".join(letter for letter in code.upper() if letter.isalnum())
+        with self._store.read() as tx:
+            found = people.by_resume_hash(tx, hash_token(plain))
+        if found is None:
+            raise NotFound("no participant has this resume code; check each letter, it has 26 letters and digits")
+        return found
+
+    def participant(self, participant_id: int) -> Participant:
+        """One participant; NotFound where there is none."""
+        with self._store.read() as tx:
+            return people.get(tx, participant_id)
+
+    def participants(self, study_id: int) -> list[Participant]:
+        """Everyone who joined a study, in order of joining."""
+        with self._store.read() as tx:
+            return people.of_study(tx, study_id)
+
+    def consent(self, participant_id: int, version: str) -> Participant:
+        """Record that a participant agreed to the consent text of this version; Refused where the text is another one now."""
+        with self._change() as tx:
+            participant = people.get(tx, participant_id)
+            current = studies.study(tx, participant.study_id).consent.version
+            if version != current:
+                raise Refused("the terms were changed since this page was opened; please read them again")
+            return self._note(tx, participant, "consented", consent_version=version, consented_at=self.clock())
+
+    def background(self, participant_id: int, months: int, education: str) -> Participant:
+        """Record months of deep-learning experience and the highest completed education."""
+        with self._change() as tx:
+            participant = people.get(tx, participant_id)
+            return self._note(tx, participant, "background", months=months, education=education)
+
+    def read_details(self, participant_id: int) -> Participant:
+        """Record that the details were read, and open the session; its clock does not run yet."""
+        with self._change() as tx:
+            participant = people.get(tx, participant_id)
+            if participant.session_id is None:
+                study = studies.study(tx, participant.study_id)
+                self._open(tx, study, participant.pseudonym, study.budget, "server", {}, participant_id)
+            return self._note(tx, participant, "read details", read_details_at=self.clock())
+
+    def _note(self, tx: Connection, participant: Participant, kind: str, **facts: Any) -> Participant:
+        if participant.withdrawn_at is not None:
+            raise Refused(f"{participant.pseudonym} has withdrawn")
+        people.update_facts(tx, participant.id, **facts)
+        journal.record(tx, self.clock(), kind, participant=participant.id)
+        return people.get(tx, participant.id)
+
+    def begin(self, participant_id: int) -> Session:
+        """Start the clock of a participant's session, which is opened first where it is not yet."""
+        participant = self.participant(participant_id)
+        if participant.session_id is None:
+            participant = self.read_details(participant_id)
+        assert participant.session_id is not None
+        return self.start(participant.session_id)
+
+    def step(self, participant_id: int) -> Step:
+        """Which page the participant sees next."""
+        with self._store.read() as tx:
+            participant = people.get(tx, participant_id)
+            session = None if participant.session_id is None else sessions.get(tx, participant.session_id)
+        return protocol.next_step(participant, session, self.clock())
+
+    def withdraw(self, participant_id: int) -> Participant:
+        """Stop and erase all that a participant did and said; the pseudonym stays, so that the count is true."""
+        with self._change(session_id := self.participant(participant_id).session_id) as tx:
+            now = self.clock()
+            if session_id is not None:
+                sessions.erase(tx, session_id)
+                sessions.update_facts(tx, session_id, withdrawn_at=now)
+            people.update_facts(tx, participant_id, withdrawn_at=now, months=None, education=None)
+            journal.record(tx, now, "withdrawn", session_id, participant=participant_id)
+            return people.get(tx, participant_id)
+
+    # Sessions
+
+    def open(
+        self,
+        study_id: int,
+        *,
+        tuner: str,
+        method: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
+        driver: str = "server",
+    ) -> Session:
+        """A method's session under the study's budget (or another one); its clock does not run yet.
+
+        method: its name, seed and settings. driver: which process plays it: "server", or another that plays it itself.
+        """
+        with self._change() as tx:
+            study = studies.study(tx, study_id)
+            return self._open(tx, study, tuner, budget or study.budget, driver, method or {}, None)
+
+    def _open(
+        self,
+        tx: Connection,
+        study: Study,
+        tuner: str,
+        budget: Budget,
+        driver: str,
+        method: Mapping[str, Any],
+        participant_id: int | None,
+    ) -> Session:
+        now = self.clock()
+        session = Session(
+            id=0,
+            study_id=study.id,
+            task=studies.task(tx, study.task_id),
+            kind="method" if participant_id is None else "participant",
+            tuner=tuner,
+            budget=budget,
+            tuning_seed=protocol.derive_seed(study.seed, "tuning"),
+            opened_at=now,
+            participant_id=participant_id,
+            method=method,
+        )
+        session_id = sessions.add(tx, session, driver)
+        journal.record(tx, now, "opened", session_id)
+        return sessions.get(tx, session_id)
+
+    def start(self, session_id: int) -> Session:
+        """Start the session's clock; a clock that runs goes on as it is."""
+        with self._change(session_id) as tx:
+            session = sessions.get(tx, session_id)
+            if session.started_at is None:
+                sessions.update_facts(tx, session_id, started_at=self.clock(), last_seen=self.clock())
+                journal.record(tx, self.clock(), "started", session_id)
+            return sessions.get(tx, session_id)
+
+    def session(self, session_id: int) -> Session:
+        """The whole record of a session, for the researcher; a tuner gets `view`."""
+        with self._store.read() as tx:
+            return sessions.get(tx, session_id)
+
+    def sessions(self, study_id: int) -> list[Session]:
+        """All sessions of a study, for the researcher."""
+        with self._store.read() as tx:
+            return sessions.of_study(tx, study_id)
+
+    def to_play(self, driver: str = "server") -> list[int]:
+        """Ids of the methods' sessions that have no choice yet and that this driver has to play on."""
+        with self._store.read() as tx:
+            return sessions.driven_by(tx, driver)
+
+    def seen(self, session_id: int) -> None:
+        """Note that the session's tuner is there."""
+        with self._change() as tx:
+            sessions.update_facts(tx, session_id, last_seen=self.clock())
+
+    def view(self, session_id: int) -> View:
+        """All that the session's tuner may see: the one place that decides it."""
+        with self._store.read() as tx:
+            session = _hide(sessions.get(tx, session_id))
+            now = self.clock()
+            return View(
+                session=session,
+                state=protocol.state_of(session, now),
+                now=now,
+                seconds_left=protocol.seconds_left(session, now),
+                trials_left=protocol.trials_left(session),
+                epochs_left=protocol.epochs_left(session),
+                refusal=protocol.why_not_submit(session, 1, now),
+                best=protocol.best_trial(session),
+                choose_by=protocol.must_choose_by(session, now, self.rules),
+                waiting=self._waiting(tx, session, now),
+            )
+
+    def curve(self, session_id: int, number: int, after: tuple[int, int] = (0, -1)) -> Curve:
+        """What a trial measured after the cursor (attempt, index); a newer attempt is given from its start."""
+        with self._store.read() as tx:
+            session = sessions.get(tx, session_id)
+            trial = _trial(session, number)
+            start = after[1] if after[0] == trial.attempt else -1
+            found = jobs.measurements(tx, jobs.of_trial(tx, trial.id).id, trial.attempt, start)
+        if trial.is_open and not session.live_validation:
+            found = [replace(each, value=None, extra={}) for each in found]
+        return Curve(number, trial.attempt, tuple(found))
+
+    def submit(
+        self,
+        session_id: int,
+        configuration: Configuration,
+        *,
+        reasons: Mapping[str, str] | None = None,
+        explanation: str = "",
+        key: str | None = None,
+    ) -> Trial:
+        """Queue a trial of `configuration`. The same `key` twice is one trial; Refused, with why, where the rules forbid it."""
+        with self._change(session_id) as tx:
+            session, now = sessions.get(tx, session_id), self.clock()
+            if key is not None and (number := sessions.number_by_key(tx, session_id, key)) is not None:
+                return _trial(session, number)
+            epochs = session.task.epochs_of(configuration)
+            if why := protocol.why_not_submit(session, epochs, now):
+                raise Refused(why)
+            trial = Trial(
+                id=0,
+                session_id=session_id,
+                number=len(session.trials) + 1,
+                configuration=configuration,
+                proposer=session.tuner,
+                submitted_at=now,
+                epochs_planned=epochs,
+                reasons={name: reason for name, reason in (reasons or {}).items() if name in configuration},
+                explanation=explanation,
+            )
+            trial = replace(trial, id=sessions.add_trial(tx, trial, key))
+            jobs.add(tx, session_id, session.tuning_seed, now, trial_id=trial.id)
+            journal.record(tx, now, "submitted", session_id, trial.id)
+            sessions.update_facts(tx, session_id, last_seen=now)
+            return trial
+
+    def stop(self, session_id: int, number: int, by: Stopper = Stopper.TUNER, who: str | None = None) -> Trial:
+        """Ask a trial to stop. One that waits in the queue ends at once; one that has ended stays as it is.
+
+        Raises NotAllowed where `who` looked at an evaluation of the same task and so may not intervene.
+        """
+        with self._change(session_id) as tx:
+            session = sessions.get(tx, session_id)
+            if who is not None and journal.looked_at_task(tx, session.task.id, who):
+                raise NotAllowed(
+                    f"{who} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
+                )
+            self._stop(tx, _trial(session, number), by)
+            return _trial(sessions.get(tx, session_id), number)
+
+    def _stop(self, tx: Connection, trial: Trial, by: Stopper) -> None:
+        if not trial.is_open:
+            return
+        job = jobs.of_trial(tx, trial.id)
+        jobs.ask_to_stop(tx, job.id, by)
+        if job.leased_until is None:
+            jobs.finish(tx, job.id, self.clock(), Outcome.STOPPED, None)
+        journal.record(tx, self.clock(), "stop asked", trial.session_id, trial.id, by=by)
+
+    def choose(
+        self,
+        session_id: int,
+        *,
+        number: int | None = None,
+        configuration: Configuration | None = None,
+        key: str | None = None,
+    ) -> Session:
+        """End the session with its final configuration: a past trial's, or one that was not trained first.
+
+        With neither, the session ends with `no choice`, which is allowed only where no trial has a value. A training that still
+        runs is stopped. The evaluation is queued, seed by seed.
+        """
+        with self._change(session_id) as tx:
+            session, now = sessions.get(tx, session_id), self.clock()
+            if session.choice is not None and key is not None and sessions.choice_key(tx, session_id) == key:
+                return session
+            state = protocol.state_of(session, now)
+            if state not in (State.TUNING, State.CHOOSING):
+                raise Refused(f"the session is {state}; a final choice needs one that is tuning and has none yet")
+            trial = None if number is None else _trial(session, number)
+            if trial is not None:
+                _check_choosable(trial)
+                configuration = trial.configuration
+            elif configuration is None and protocol.best_trial(session) is not None:
+                raise Refused("name the trial, or give the configuration, that is the final choice")
+            self._choose(tx, session, Choice(now, configuration, trial.id if trial else None), key)
+            return sessions.get(tx, session_id)
+
+    def _choose(self, tx: Connection, session: Session, choice: Choice, key: str | None = None) -> None:
+        sessions.choose(tx, session.id, choice, key)
+        for trial in session.trials:
+            self._stop(tx, trial, Stopper.TUNER)
+        study = studies.study(tx, session.study_id)
+        if choice.configuration is not None and session.task.has_test:
+            for index in range(study.evaluation_seeds):
+                jobs.add(tx, session.id, protocol.derive_seed(study.seed, "evaluation", index), choice.at, index=index)
+        journal.record(tx, choice.at, "chose", session.id, choice.trial_id, automatic=choice.automatic)
+
+    # Evaluation
+
+    def reveal(self, session_id: int, who: str) -> None:
+        """Log that `who` looks at the session's evaluation; from then on they cannot intervene in open sessions of its task."""
+        with self._change(session_id) as tx:
+            if sessions.get(tx, session_id).choice is None:
+                raise Refused("the session has no final choice yet, so there is nothing to evaluate")
+            journal.look(tx, session_id, who, self.clock())
+            journal.record(tx, self.clock(), "looked", session_id, who=who)
+
+    def looks(self, session_id: int) -> list[tuple[str, float]]:
+        """Who looked at the session's evaluation, and when."""
+        with self._store.read() as tx:
+            return journal.looks(tx, session_id)
+
+    def evaluation(self, session_id: int, who: str) -> Evaluation:
+        """The chosen configuration's test scores, for somebody whose look is logged (see `reveal`)."""
+        with self._store.read() as tx:
+            if all(looker != who for looker, _ in journal.looks(tx, session_id)):
+                raise NotAllowed(f"{who} has not asked to see this evaluation; each look at one is logged first")
+            session = sessions.get(tx, session_id)
+            return Evaluation(session_id, session.task.metric, jobs.evaluation_scores(tx, session_id))
+
+    # Agents
+
+    def add_agent(self, name: str, slots: int, *, local: bool = False, machine: str = "") -> tuple[int, str]:
+        """Make an agent known; its id and its token, which is stored hashed and never shown again."""
+        with self._change() as tx:
+            agent_id = jobs.add_agent(tx, name, slots, local, machine, self.clock())
+        return agent_id, self.issue_token("agent", agent_id)
+
+    def agents(self) -> list[AgentRecord]:
+        """Agents heard of within the last seconds."""
+        with self._store.read() as tx:
+            return jobs.agents(tx, self.clock() - AGENT_SILENCE)
+
+    def hello(self, agent_id: int, *, slots: int, machine: str) -> None:
+        """An agent says what it is; it counts as there even where it finds no job."""
+        with self._change() as tx:
+            jobs.update_agent(tx, agent_id, {"slots": slots, "machine": machine, "last_seen": self.clock()})
+
+    def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
+        """The next training for this agent, leased to it as a new attempt; None where nothing waits.
+
+        Trials come before evaluations; among sessions, the one with the fewest trainings running comes first.
+        refused: task versions that the agent cannot train. session_id: of this session only.
+        """
+        self._sweep_now_and_then()
+        with self._store.read() as tx:
+            if not jobs.claimable(tx, self.clock(), refused, session_id):
+                known = any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5))
+                if known:
+                    return None
+        with self._change() as tx:
+            now = self.clock()
+            jobs.agent_seen(tx, agent_id, now)
+            candidates = jobs.claimable(tx, now, refused, session_id)
+            if not candidates:
+                return None
+            running = Counter(job.session_id for job in jobs.unfinished(tx) if job.leased_until is not None)
+            job = min(candidates, key=lambda job: (job.seed_index is not None, running[job.session_id], job.queued_at, job.id))
+            if job.leased_until is not None:
+                self._fail_attempt(tx, job, "its agent was not heard of any more")
+                job = jobs.get(tx, job.id) or job
+            if job.finished_at is not None:
+                return None
+            attempt = jobs.lease(tx, job, agent_id, now, now + self.rules.lease)
+            assignment = _assignment(sessions.get(tx, job.session_id), job, attempt)
+            journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
+        self._notify(job.session_id)
+        return assignment
+
+    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
+        """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over."""
+        with self._store.write() as tx:
+            job = self._held(tx, job_id, attempt)
+            now = self.clock()
+            jobs.renew(tx, job_id, attempt, now + self.rules.lease)
+            if job.agent_id is not None:
+                jobs.agent_seen(tx, job.agent_id, now)
+            jobs.append(tx, job_id, attempt, batch)
+            cap = self.rules.curve_points
+            if batch and batch[0].index // cap != batch[-1].index // cap:
+                self._thin(tx, job)
+        if batch:
+            self._notify(job.session_id)
+        return job.stop_by is None
+
+    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
+        """End a training. The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt."""
+        with self._store.write() as tx:
+            job = jobs.get(tx, job_id)
+            if job is not None and job.finished_at is not None and job.attempt == attempt:
+                return
+            job = self._held(tx, job_id, attempt)
+            self._thin(tx, job)
+            jobs.finish(tx, job_id, self.clock(), outcome, why)
+            journal.record(tx, self.clock(), "finished", job.session_id, job.trial_id, outcome=outcome, job=job_id)
+        self._notify(job.session_id)
+
+    def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
+        """Give a training back unfinished; `counts` where the attempt failed, not where its agent was shut down in order."""
+        with self._store.write() as tx:
+            job = self._held(tx, job_id, attempt)
+            self._fail_attempt(tx, job, why, counts)
+        self._notify(job.session_id)
+
+    def _held(self, tx: Connection, job_id: int, attempt: int) -> jobs.Job:
+        job = jobs.get(tx, job_id)
+        if job is None or job.attempt != attempt or job.finished_at is not None or job.leased_until is None:
+            raise StaleAttempt(f"attempt {attempt} of job {job_id} is over; stop this training and claim another")
+        return job
+
+    def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
+        now = self.clock()
+        jobs.end_attempt(tx, job, now, why, counts)
+        failures = jobs.failures(tx, job.id)
+        journal.record(tx, now, "attempt ended", job.session_id, job.trial_id, attempt=job.attempt, why=why)
+        if job.stop_by is not None:
+            jobs.finish(tx, job.id, now, Outcome.STOPPED, None)
+        elif len(failures) >= self.rules.attempts:
+            jobs.finish(tx, job.id, now, Outcome.FAILED, f"{len(failures)} attempts failed; the last one: {why}")
+
+    def _thin(self, tx: Connection, job: jobs.Job) -> None:
+        cap = self.rules.curve_points
+        if jobs.count_batches(tx, job.id, job.attempt) > cap:
+            found = jobs.measurements(tx, job.id, job.attempt)
+            points = [(each.index, each.loss) for each in found if each.epoch is None and each.loss is not None]
+            kept = protocol.thin(points, cap)
+            jobs.delete_points(tx, job.id, job.attempt, [index for index, _ in points if index not in kept])
+
+    def _waiting(self, tx: Connection, session: Session, now: float) -> Waiting | None:
+        queued = next((trial for trial in session.trials if trial.is_open and trial.claimed_at is None), None)
+        if queued is None:
+            return None
+        waiting = [job for job in jobs.unfinished(tx) if job.leased_until is None]
+        position = 1 + next((i for i, job in enumerate(waiting) if job.trial_id == queued.id), 0)
+        agents = jobs.agents(tx, now - AGENT_SILENCE)
+        slots = sum(agent.slots for agent in agents)
+        if not agents:
+            return Waiting(position, 0, None, "no agent is connected; training starts by itself when one is")
+        free = slots - sum(agent.busy for agent in agents)
+        if free >= position:
+            return Waiting(position, slots, 0.0, "an agent is about to start it")
+        return Waiting(position, slots, self._expected(tx, position - max(free, 0), now), f"all {slots} training slots are busy")
+
+    def _expected(self, tx: Connection, position: int, now: float) -> float | None:
+        """Seconds until the `position`-th running training ends, from the epochs it did; None where that is not known."""
+        remaining = []
+        for job in jobs.unfinished(tx):
+            if job.leased_until is None or job.claimed_at is None or job.trial_id is None:
+                continue
+            trial = next(each for each in sessions.get(tx, job.session_id).trials if each.id == job.trial_id)
+            if trial.epochs_done:
+                elapsed = now - job.claimed_at
+                remaining.append(max(0.0, elapsed / trial.epochs_done * (trial.epochs_planned - trial.epochs_done)))
+        remaining.sort()
+        return remaining[position - 1] if position <= len(remaining) else None
+
+    # Time
+
+    def _sweep_now_and_then(self) -> None:
+        if self.clock() - self._swept_at >= min(0.5, self.rules.lease / 2):
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Do what time asks for: end lost attempts, stop trials at the deadline, choose for tuners who let theirs pass."""
+        self._swept_at = self.clock()
+        with self._store.read() as tx:
+            late, lost = sessions.past_limit(tx, self._swept_at), jobs.expired(tx, self._swept_at)
+        for found in lost:
+            with self._change(found.session_id) as tx:
+                job, now = jobs.get(tx, found.id), self.clock()
+                if job and job.finished_at is None and job.leased_until is not None and job.leased_until < now:
+                    self._fail_attempt(tx, job, "its agent was not heard of any more")
+        for session in late:
+            if protocol.state_of(session, self.clock()) is State.CHOOSING:
+                self._end_time(session)
+
+    def _end_time(self, session: Session) -> None:
+        now = self.clock()
+        by = protocol.must_choose_by(session, now, self.rules)
+        choosing = by is not None and now >= by
+        if not choosing and not any(trial.is_open and trial.stop_by is None for trial in session.trials):
+            return
+        with self._change(session.id) as tx:
+            session = sessions.get(tx, session.id)
+            if protocol.state_of(session, now) is not State.CHOOSING:
+                return
+            for trial in session.trials:
+                if trial.stop_by is None:
+                    self._stop(tx, trial, Stopper.DEADLINE)
+            if choosing:
+                best = protocol.best_trial(session)
+                choice = Choice(now, best.configuration, best.id, True) if best else Choice(now, None, None, True)
+                self._choose(tx, session, choice)
+
+    def recover(self, down_since: float | None = None) -> None:
+        """What a starting server does first: renew live leases, and credit the outage to the sessions it serves."""
+        with self._change() as tx:
+            now = self.clock()
+            jobs.renew_all(tx, now + self.rules.lease)
+            if down_since is not None and now > down_since:
+                for session_id in sessions.open_ids(tx, "server"):
+                    sessions.extend(tx, session_id, Extension(now - down_since, "the server was down", down_since))
+                    journal.record(tx, now, "outage", session_id, seconds=now - down_since)
+
+    def events(self, session_id: int | None = None, after: int = 0, limit: int = 1000) -> list[Event]:
+        """The append-only log, in order."""
+        with self._store.read() as tx:
+            return journal.events(tx, session_id, after, limit)
+
+    # Tokens
+
+    def issue_token(self, kind: Token, subject: int = 0, seconds: float | None = None) -> str:
+        """A random 128-bit token for `subject`, stored hashed; it ends after `seconds` if given."""
+        token = secrets.token_urlsafe(16)
+        with self._change() as tx:
+            expires_at = None if seconds is None else self.clock() + seconds
+            journal.add_token(tx, kind, hash_token(token), subject, self.clock(), expires_at)
+        return token
+
+    def check_token(self, kind: Token, token: str) -> int | None:
+        """The subject of a valid token, None for any other text."""
+        with self._store.read() as tx:
+            return journal.token_subject(tx, kind, hash_token(token), self.clock())
+
+    def spend_token(self, kind: Token, token: str) -> bool:
+        """Use up a single-use token; False where it was not valid any more."""
+        with self._change() as tx:
+            return journal.spend_token(tx, kind, hash_token(token), self.clock())
+
+    def revoke_token(self, kind: Token, token: str) -> None:
+        """Make a token invalid."""
+        with self._change() as tx:
+            journal.revoke_token(tx, kind, hash_token(token))
+
+
+def hash_token(token: str) -> str:
+    """How a token is stored: SHA-256. A random 128-bit token needs no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _trial(session: Session, number: int) -> Trial:
+    trial = session.trial(number)
+    if trial is None:
+        raise NotFound(f"session {session.id} has no trial {number}; it has {len(session.trials)}")
+    return trial
+
+
+def _check_choosable(trial: Trial) -> None:
+    if trial.is_open:
+        raise Refused(f"trial {trial.number} is still training; stop it first, or wait for its end")
+    if trial.outcome is Outcome.INVALID:
+        raise Refused(f"trial {trial.number} could not be trained, so it cannot be the final choice; choose another one")
+
+
+def _hide(session: Session) -> Session:
+    """Without the validation of open trials, where the study shows it only after training."""
+    if session.live_validation:
+        return session
+    trials = tuple(replace(trial, value=None) if trial.is_open else trial for trial in session.trials)
+    return replace(session, trials=trials)
+
+
+def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:
+    if job.trial_id is None:
+        assert session.choice is not None
+        assert session.choice.configuration is not None
+        configuration, label = session.choice.configuration, f"session {session.id} evaluation seed {job.seed_index}"
+    else:
+        trial = next(each for each in session.trials if each.id == job.trial_id)
+        configuration, label = trial.configuration, f"session {session.id} trial {trial.number}"
+    return Assignment(
+        job_id=job.id,
+        attempt=attempt,
+        kind="evaluation" if job.trial_id is None else "trial",
+        task=session.task.spec,
+        task_version=session.task.version,
+        configuration=dict(configuration),
+        seed=job.seed,
+        label=label,
+    )

@@ -1,0 +1,230 @@
+"""The queue of trainings: leases, attempts, measurements. Every write about a job names the attempt that it is of."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from evenhand.records import AgentRecord, Measurement, Outcome, SeedScore, Stopper
+from evenhand.store import tables
+from evenhand.store.studies import inserted
+
+_job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training in the queue: of a trial, or of one seed of an evaluation."""
+
+    id: int
+    session_id: int
+    trial_id: int | None
+    seed_index: int | None
+    seed: int
+    queued_at: float
+    attempt: int
+    agent_id: int | None
+    claimed_at: float | None
+    leased_until: float | None
+    stop_by: Stopper | None
+    finished_at: float | None
+    outcome: Outcome | None
+    why: str | None
+
+
+def add(tx: Connection, session_id: int, seed: int, now: float, *, trial_id: int | None = None, index: int | None = None) -> int:
+    """Queue one training; its id."""
+    row = {"session_id": session_id, "trial_id": trial_id, "seed_index": index, "seed": seed, "queued_at": now}
+    return inserted(tx, tables.job, row)
+
+
+def get(tx: Connection, job_id: int) -> Job | None:
+    """The job with this id; None where it does not exist (any more)."""
+    return next(iter(_select(tx, _job.id == job_id)), None)
+
+
+def of_trial(tx: Connection, trial_id: int) -> Job:
+    """The job of a trial: each has exactly one."""
+    return _select(tx, _job.trial_id == trial_id)[0]
+
+
+def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
+    """Jobs without an outcome, of one session or of all: first those of trials, each in the order of the queue."""
+    condition = _job.finished_at.is_(None)
+    return _select(tx, condition if session_id is None else and_(condition, _job.session_id == session_id))
+
+
+def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: int | None) -> list[Job]:
+    """Jobs that no live lease holds, in the order of the queue, without those of the refused task versions."""
+    free = or_(_job.leased_until.is_(None), _job.leased_until < now)
+    conditions = [_job.finished_at.is_(None), free]
+    if session_id is not None:
+        conditions.append(_job.session_id == session_id)
+    if refused:
+        version = tables.session.join(tables.task, tables.session.c.task_id == tables.task.c.id)
+        missing = select(tables.session.c.id).select_from(version).where(tables.task.c.version.in_(refused))
+        conditions.append(_job.session_id.not_in(missing))
+    return _select(tx, and_(*conditions))
+
+
+def expired(tx: Connection, now: float) -> list[Job]:
+    """Jobs whose lease has run out."""
+    return _select(tx, and_(_job.finished_at.is_(None), _job.leased_until < now))
+
+
+def _select(tx: Connection, condition: Any) -> list[Job]:
+    order = (_job.seed_index.is_not(None), _job.queued_at, _job.id)  # evaluations come after trials
+    rows = tx.execute(select(tables.job).where(condition).order_by(*order)).mappings()
+    return [
+        Job(
+            stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
+            outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+            **{key: row[key] for key in row if key not in ("stop_by", "outcome")},
+        )
+        for row in rows
+    ]
+
+
+def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float) -> int:
+    """Give the job to an agent as a new attempt; the attempt's number."""
+    number = job.attempt + 1
+    facts = {"attempt": number, "agent_id": agent_id, "claimed_at": now, "leased_until": until}
+    tx.execute(update(tables.job).where(_job.id == job.id).values(facts))
+    row = {"job_id": job.id, "attempt": number, "agent_id": agent_id, "claimed_at": now, "counts": True}
+    tx.execute(insert(tables.attempt).values(row))
+    return number
+
+
+def renew(tx: Connection, job_id: int, attempt: int, until: float) -> bool:
+    """Prolong a lease; False where the job is another attempt's, or finished."""
+    mine = and_(_job.id == job_id, _job.attempt == attempt, _job.leased_until.is_not(None), _job.finished_at.is_(None))
+    return tx.execute(update(tables.job).where(mine).values(leased_until=until)).rowcount == 1
+
+
+def renew_all(tx: Connection, until: float) -> None:
+    """Prolong every running lease, as a restarting server does before anything may expire."""
+    running = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
+    tx.execute(update(tables.job).where(running).values(leased_until=until))
+
+
+def end_attempt(tx: Connection, job: Job, now: float, why: str, counts: bool) -> None:
+    """Record how an attempt ended that left the job unfinished, and put the job back in the queue."""
+    mine = and_(_attempt.job_id == job.id, _attempt.attempt == job.attempt)
+    tx.execute(update(tables.attempt).where(mine).values(ended_at=now, why=why, counts=counts))
+    facts = {"leased_until": None, "agent_id": None, "claimed_at": None}
+    tx.execute(update(tables.job).where(_job.id == job.id).values(facts))
+
+
+def failures(tx: Connection, job_id: int) -> list[str]:
+    """Why each of the job's failed attempts failed."""
+    query = select(_attempt.why).where(_attempt.job_id == job_id, _attempt.ended_at.is_not(None), _attempt.counts)
+    return [why or "" for why in tx.execute(query.order_by(_attempt.attempt)).scalars()]
+
+
+def finish(tx: Connection, job_id: int, now: float, outcome: Outcome, why: str | None) -> None:
+    """Give the job its outcome, and its last attempt its end."""
+    facts = {"finished_at": now, "outcome": outcome, "why": why, "leased_until": None}
+    tx.execute(update(tables.job).where(_job.id == job_id, _job.finished_at.is_(None)).values(facts))
+    running = and_(_attempt.job_id == job_id, _attempt.ended_at.is_(None))
+    tx.execute(update(tables.attempt).where(running).values(ended_at=now, counts=False))
+
+
+def ask_to_stop(tx: Connection, job_id: int, by: Stopper) -> None:
+    """Note who wants the training to end; the first one stands."""
+    tx.execute(update(tables.job).where(_job.id == job_id, _job.stop_by.is_(None)).values(stop_by=by))
+
+
+def append(tx: Connection, job_id: int, attempt: int, batch: Iterable[Measurement]) -> None:
+    """Store measurements; those whose (job, attempt, index) is there already are the same and stay."""
+    rows = [
+        {
+            "job_id": job_id,
+            "attempt": attempt,
+            **{key: getattr(each, key) for key in _MEASURED},
+            "extra": dict(each.extra) or None,
+        }
+        for each in batch
+    ]
+    if rows:
+        insert_new: Any = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+        tx.execute(insert_new(tables.measurement).on_conflict_do_nothing(), rows)
+
+
+_MEASURED = ("index", "step", "epoch", "loss", "value", "seconds")
+
+
+def measurements(tx: Connection, job_id: int, attempt: int, after: int = -1) -> list[Measurement]:
+    """An attempt's measurements with an index above `after`, in order."""
+    mine = and_(_measurement.job_id == job_id, _measurement.attempt == attempt, _measurement.index > after)
+    rows = tx.execute(select(tables.measurement).where(mine).order_by(_measurement.index)).mappings()
+    return [Measurement(extra=row["extra"] or {}, **{key: row[key] for key in _MEASURED}) for row in rows]
+
+
+def count_batches(tx: Connection, job_id: int, attempt: int) -> int:
+    """How many batch losses of an attempt are stored."""
+    mine = and_(_measurement.job_id == job_id, _measurement.attempt == attempt, _measurement.epoch.is_(None))
+    return int(tx.execute(select(func.count()).where(mine)).scalar_one())
+
+
+def delete_points(tx: Connection, job_id: int, attempt: int, indices: Sequence[int]) -> None:
+    """Delete single measurements of an attempt."""
+    for start in range(0, len(indices), 500):  # SQLite limits the parameters of one statement
+        chosen = _measurement.index.in_(indices[start : start + 500])
+        mine = and_(_measurement.job_id == job_id, _measurement.attempt == attempt)
+        tx.execute(delete(tables.measurement).where(mine, chosen))
+
+
+def evaluation_scores(tx: Connection, session_id: int) -> tuple[SeedScore, ...]:
+    """Each evaluation seed's outcome and test metric: the value at the last epoch of its finished attempt."""
+    scores = []
+    condition = and_(_job.session_id == session_id, _job.seed_index.is_not(None))
+    for job in sorted(_select(tx, condition), key=lambda job: job.seed_index or 0):
+        values = [each.value for each in measurements(tx, job.id, job.attempt) if each.value is not None]
+        value = values[-1] if values and job.outcome is Outcome.COMPLETED else None
+        scores.append(SeedScore(job.seed_index or 0, job.seed, job.outcome, value, job.why))
+    return tuple(scores)
+
+
+def training_seconds(tx: Connection, session_id: int) -> list[float]:
+    """How long each finished training of the session took, in seconds."""
+    query = select(_job.finished_at - _job.claimed_at).where(
+        _job.session_id == session_id, _job.finished_at.is_not(None), _job.claimed_at.is_not(None)
+    )
+    return list(tx.execute(query).scalars())
+
+
+def add_agent(tx: Connection, name: str, slots: int, local: bool, machine: str, now: float) -> int:
+    """Store a new agent; its id."""
+    row = {"name": name, "slots": slots, "local": local, "machine": machine, "created_at": now}
+    return inserted(tx, tables.agent, row)
+
+
+def agent_seen(tx: Connection, agent_id: int, now: float) -> None:
+    """Note that an agent was heard of."""
+    tx.execute(update(tables.agent).where(tables.agent.c.id == agent_id).values(last_seen=now))
+
+
+def update_agent(tx: Connection, agent_id: int, facts: Mapping[str, Any]) -> None:
+    """Set what an agent says of itself."""
+    tx.execute(update(tables.agent).where(tables.agent.c.id == agent_id).values(**facts))
+
+
+def agents(tx: Connection, since: float) -> list[AgentRecord]:
+    """Agents heard of since then, and how many jobs each holds."""
+    busy = (
+        select(_job.agent_id, func.count().label("busy"))
+        .where(_job.finished_at.is_(None), _job.leased_until.is_not(None))
+        .group_by(_job.agent_id)
+        .subquery()
+    )
+    table = tables.agent
+    query = (
+        select(table, func.coalesce(busy.c.busy, 0).label("busy"))
+        .select_from(table.outerjoin(busy, busy.c.agent_id == table.c.id))
+        .where(table.c.last_seen >= since)
+        .order_by(table.c.id)
+    )
+    plain = ("id", "name", "slots", "last_seen", "busy", "local", "machine")
+    return [AgentRecord(**{key: row[key] for key in plain}) for row in tx.execute(query).mappings()]

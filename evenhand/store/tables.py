@@ -1,0 +1,228 @@
+"""The tables. Times are seconds since the epoch, durations seconds; nothing derivable is stored.
+
+A job row carries its trial's outcome, since an outcome is a fact about a training; measurements belong to one attempt of one job,
+so a view shows the current attempt's and earlier ones stay.
+"""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("version", String, nullable=False, unique=True),
+    Column("space", JSON, nullable=False),
+    Column("metric", String, nullable=False),
+    Column("direction", String, nullable=False),
+    Column("max_epochs", Integer, nullable=False),
+    Column("has_test", Boolean, nullable=False),
+    Column("statistics", JSON, nullable=False),
+)
+
+study = Table(
+    "study",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("title", String, nullable=False),
+    Column("task_id", ForeignKey("task.id"), nullable=False),
+    Column("budget", JSON, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("texts", JSON, nullable=False),
+    Column("evaluation_seeds", Integer, nullable=False),
+    Column("presets", Boolean, nullable=False),
+    Column("live_validation", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+participant = Table(
+    "participant",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey("study.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("resume_hash", String, nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    Column("consent_version", String),
+    Column("consented_at", Double),
+    Column("months", Integer),
+    Column("education", String),
+    Column("read_details_at", Double),
+    Column("withdrawn_at", Double),
+    UniqueConstraint("study_id", "number"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey("study.id"), nullable=False),
+    Column("task_id", ForeignKey("task.id"), nullable=False),
+    Column("participant_id", ForeignKey("participant.id"), unique=True),
+    Column("tuner", String, nullable=False),
+    Column("method", JSON, nullable=False),
+    Column("driver", String, nullable=False),
+    Column("budget", JSON, nullable=False),
+    Column("tuning_seed", Integer, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("withdrawn_at", Double),
+    Column("last_seen", Double),
+    Index(None, "study_id"),
+)
+
+extension = Table(
+    "extension",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False, index=True),
+    Column("start", Double),
+    Column("seconds", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+trial = Table(
+    "trial",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("configuration", JSON, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("proposer", String, nullable=False),
+    Column("submitted_at", Double, nullable=False),
+    Column("epochs_planned", Integer, nullable=False),
+    Column("key", String),
+    UniqueConstraint("session_id", "number"),
+    UniqueConstraint("session_id", "key"),
+)
+
+choice = Table(
+    "choice",
+    metadata,
+    Column("session_id", ForeignKey("session.id"), primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("configuration", JSON(none_as_null=True)),
+    Column("trial_id", ForeignKey("trial.id")),
+    Column("automatic", Boolean, nullable=False),
+    Column("key", String),
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("local", Boolean, nullable=False),
+    Column("machine", String, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("last_seen", Double),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False, index=True),
+    Column("trial_id", ForeignKey("trial.id"), unique=True),
+    Column("seed_index", Integer),
+    Column("seed", Integer, nullable=False),
+    Column("queued_at", Double, nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("agent_id", ForeignKey("agent.id")),
+    Column("claimed_at", Double),
+    Column("leased_until", Double),
+    Column("stop_by", String),
+    Column("finished_at", Double),
+    Column("outcome", String),
+    Column("why", Text),
+    UniqueConstraint("session_id", "seed_index"),
+    Index(None, "finished_at", "queued_at"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("job_id", ForeignKey("job.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("agent_id", ForeignKey("agent.id"), nullable=False),
+    Column("claimed_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("why", Text),
+    Column("counts", Boolean, nullable=False, default=True),
+    PrimaryKeyConstraint("job_id", "attempt"),
+)
+
+measurement = Table(
+    "measurement",
+    metadata,
+    Column("job_id", ForeignKey("job.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("epoch", Integer),
+    Column("loss", Double),
+    Column("value", Double),
+    Column("seconds", Double, nullable=False),
+    Column("extra", JSON(none_as_null=True)),
+    PrimaryKeyConstraint("job_id", "attempt", "index"),
+    Index(None, "job_id", "attempt", "epoch"),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("hash", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("subject", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("spent_at", Double),
+)
+
+look = Table(
+    "look",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False, index=True),
+    Column("who", String, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("session_id", Integer, index=True),
+    Column("trial_id", Integer),
+    Column("detail", JSON, nullable=False),
+)
