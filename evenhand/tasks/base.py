@@ -1,0 +1,163 @@
+"""Task: a versioned objective, and the decorator that makes one of a user's own training function."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from evenhand.errors import InvalidSettings
+from evenhand.records import TaskRecord, TaskSpec
+from evenhand.space import Configuration, Space, Value, digest
+
+if TYPE_CHECKING:
+    from evenhand.tasks.running import Run
+
+Direction = Literal["maximize", "minimize"]
+Part = tuple[Any, Any]  # examples X and targets y of one split, as the training function wants them
+Score = Callable[[Any, Any], float]  # (targets, predictions) to the metric
+NATURAL: Mapping[str, Direction] = {"accuracy": "maximize", "r2": "maximize", "mse": "minimize", "mae": "minimize"}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Disjoint data: each part is (X, y), or a function that returns it and is called only when the part is needed."""
+
+    train: Part | Callable[[], Part]
+    validation: Part | Callable[[], Part]
+    test: Part | Callable[[], Part] | None = None
+
+    def load(self, split: Literal["train", "validation", "test"]) -> Part:
+        """(X, y) of one split. Test data is asked for in evaluations only, and not opened before."""
+        part = getattr(self, split)
+        if part is None:
+            raise InvalidSettings("the task has no test split; give Splits(train, validation, test) to evaluate it")
+        found: Part = part() if callable(part) else part
+        return found
+
+    @classmethod
+    def drawn(cls, x: Any, y: Any, *, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> "Splits":
+        """Arrays `x` and `y` shuffled by `seed` and cut; `validation` and `test` are shares of all examples."""
+        count = len(y)
+        order = np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
+        first, second = round(count * test), round(count * test) + round(count * validation)
+        if not 0 < first < second < count:
+            raise InvalidSettings(f"shares {validation} and {test} of {count} examples leave a split empty")
+        cut = {"test": order[:first], "validation": order[first:second], "train": order[second:]}
+        x, y = np.asarray(x), np.asarray(y)
+        return cls(**{name: (x[indices], y[indices]) for name, indices in cut.items()})
+
+
+@dataclass(frozen=True)
+class Task:
+    """A versioned objective: a space, data in fixed splits, a training function, a metric with its direction.
+
+    name: what `tasks.load` finds it by. version: SHA-256 of its source, settings and data. data: returns the splits, or None
+    where the training function brings its own. example: a configuration known to train, for `task check`. score: the metric
+    as a function, None where `metric` is a name that `run.score` knows or the task computes it itself.
+    """
+
+    name: str
+    version: str
+    space: Space
+    metric: str
+    direction: Direction
+    max_epochs: int
+    train: Callable[[Configuration, "Run"], None]
+    data: Callable[[], Splits] | None = None
+    score: Score | None = None
+    has_test: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    example: Mapping[str, Value] | None = None
+
+    def __call__(self, configuration: Configuration, run: "Run") -> None:
+        """Train, as the function that was decorated would."""
+        self.train(configuration, run)
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What names this task on any machine that has its source."""
+        return TaskSpec(self.name, dict(self.settings))
+
+    @property
+    def record(self) -> TaskRecord:
+        """What the lab stores of it."""
+        return TaskRecord(
+            spec=self.spec,
+            version=self.version,
+            space=self.space,
+            metric=self.metric,
+            direction=self.direction,
+            max_epochs=self.max_epochs,
+            has_test=self.has_test,
+            statistics=dict(self.statistics),
+        )
+
+
+def task(
+    *,
+    space: Space,
+    metric: str | Score,
+    max_epochs: int,
+    direction: Direction | None = None,
+    data: Callable[[], Splits] | None = None,
+    files: Sequence[str] = (),
+    statistics: Mapping[str, Any] | None = None,
+    example: Mapping[str, Value] | None = None,
+) -> Callable[[Callable[[Configuration, "Run"], None]], Task]:
+    """Make a task of a function `train(configuration, run)`; docs/tasks.md walks through one.
+
+    metric: "accuracy", "r2", "mse", "mae", a function (targets, predictions) -> number, or another name that the task reports
+    itself. direction may be left out where the metric's name says it. data: a function that returns `Splits`; without it
+    `run.score` and the final evaluation on test data are not available. files: data files beside the source, whose contents
+    count into the version. statistics: what tuners may know about the data. example: a configuration known to train.
+    """
+    name, score = (metric, None) if isinstance(metric, str) else (metric.__name__, metric)
+    chosen = direction or (NATURAL.get(name) if score is None else None)
+    if chosen not in ("maximize", "minimize"):
+        raise InvalidSettings(f"task with metric {name!r}: direction is {direction!r}, expected 'maximize' or 'minimize'")
+    if score is None and NATURAL.get(name, chosen) != chosen:
+        raise InvalidSettings(f"task with metric {name!r}: direction is {chosen!r}, expected {NATURAL[name]!r}")
+    if max_epochs < 1:
+        raise InvalidSettings(f"task: max_epochs is {max_epochs}, expected at least 1")
+    if example is not None:
+        space.configuration(example)
+
+    def decorate(train: Callable[[Configuration, "Run"], None]) -> Task:
+        source, content = _source_of(train)
+        facts = {
+            "source": hashlib.sha256(content).hexdigest(),
+            "function": train.__qualname__,
+            "files": [hashlib.sha256((source.parent / file).read_bytes()).hexdigest() for file in files] if source else [],
+        }
+        return Task(
+            name=f"{source or train.__module__}:{train.__qualname__}",
+            version=digest(facts),
+            space=space,
+            metric=name,
+            direction=chosen,
+            max_epochs=max_epochs,
+            train=train,
+            data=data,
+            score=score,
+            has_test=data is not None,
+            statistics=dict(statistics or {}),
+            example=example,
+        )
+
+    return decorate
+
+
+def _source_of(function: Callable[..., Any]) -> tuple[Path | None, bytes]:
+    """The file a function was written in and that file's content; without a file (a notebook), None and its own code."""
+    path = Path(function.__code__.co_filename)
+    if path.is_file():
+        return path.resolve(), path.read_bytes()
+    try:
+        return None, inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        return None, function.__code__.co_code
