@@ -546,13 +546,15 @@ class Lab:
         return job
 
     def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
+        """End an attempt whose agent lost it. Was it asked to stop anyway, then it has stopped, and what it measured stands."""
         now = self.clock()
-        jobs.end_attempt(tx, job, now, why, counts)
-        failures = jobs.failures(tx, job.id)
         journal.record(tx, now, "attempt ended", job.session_id, job.trial_id, attempt=job.attempt, why=why)
         if job.stop_by is not None:
             jobs.finish(tx, job.id, now, Outcome.STOPPED, None)
-        elif len(failures) >= self.rules.attempts:
+            return
+        jobs.end_attempt(tx, job, now, why, counts)
+        failures = jobs.failures(tx, job.id)
+        if len(failures) >= self.rules.attempts:
             jobs.finish(tx, job.id, now, Outcome.FAILED, f"{len(failures)} attempts failed; the last one: {why}")
 
     def _thin(self, tx: Connection, job: jobs.Job) -> None:

@@ -1,0 +1,375 @@
+"""The verbs on a real database: what is accepted, refused, kept, and derived after a restart. Both backends run every test."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
+from evenhand.lab import Lab
+from evenhand.protocol import Step
+from evenhand.records import Budget, Outcome, State, Stopper
+from evenhand.settings import Rules
+from evenhand.store import Store
+from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study
+
+CONFIGURATION = SPACE.configuration({"epochs": 2})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
+        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
+    with database(request.param, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def lab_and_clock(url: str) -> Iterator[tuple[Lab, Clock]]:
+    lab, clock = make_lab(url)
+    yield lab, clock
+    lab.close()
+
+
+@pytest.fixture
+def lab(lab_and_clock: tuple[Lab, Clock]) -> Lab:
+    return lab_and_clock[0]
+
+
+@pytest.fixture
+def clock(lab_and_clock: tuple[Lab, Clock]) -> Clock:
+    return lab_and_clock[1]
+
+
+def test_the_server_decides_a_participants_next_page(lab: Lab) -> None:
+    study = toy_study(lab)
+    person, code = lab.join(study.id)
+    assert person.pseudonym == "P-01"
+    assert lab.step(person.id) is Step.TERMS
+    with pytest.raises(Refused, match="terms were changed"):
+        lab.consent(person.id, "an older text")
+    lab.consent(person.id, study.consent.version)
+    assert lab.step(person.id) is Step.BACKGROUND
+    lab.background(person.id, 0, "bachelor")
+    assert lab.step(person.id) is Step.DETAILS
+    lab.read_details(person.id)
+    session = lab.begin(person.id)
+    assert lab.step(person.id) is Step.TUNE
+    assert lab.resume(f" {code.lower()} ").session_id == session.id
+    lab.choose(session.id, configuration=CONFIGURATION)
+    assert lab.step(person.id) is Step.THANKS
+    with pytest.raises(NotFound, match="resume code"):
+        lab.resume("ABCDE")
+
+
+def test_a_trial_from_submission_to_its_value(lab: Lab, clock: Clock) -> None:
+    session = started(lab, toy_study(lab))
+    agent, _ = lab.add_agent("a", 1)
+    trial = lab.submit(session.id, CONFIGURATION, reasons={"epochs": "a guess", "unknown": "x"})
+    assert trial.reasons == {"epochs": "a guess"}
+    with pytest.raises(Refused, match="still training"):
+        lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    assert (job.kind, job.attempt, dict(job.configuration)) == ("trial", 1, dict(CONFIGURATION))
+    assert lab.claim(agent) is None
+    assert lab.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.3)])
+    assert lab.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.3), batch(2)])  # a repeated post changes nothing
+    running = lab.view(session.id).session.trials[0]
+    assert (running.value, running.epochs_done, running.epochs_begun) == (0.3, 1, 2)
+    lab.measure(job.job_id, 1, [epoch(3, 2, 0.25)])
+    clock.now += 4
+    lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    with pytest.raises(StaleAttempt):
+        lab.measure(job.job_id, 1, [])
+    ended = lab.view(session.id).session.trials[0]
+    assert (ended.outcome, ended.value, ended.seconds(0)) == (Outcome.COMPLETED, 0.25, 4)
+    assert [each.index for each in lab.curve(session.id, 1, (1, 0)).measurements] == [1, 2, 3]
+
+
+def test_the_same_key_twice_is_one_trial_and_one_choice(lab: Lab) -> None:
+    session = started(lab, toy_study(lab))
+    assert lab.submit(session.id, CONFIGURATION, key="k").id == lab.submit(session.id, CONFIGURATION, key="k").id
+    lab.choose(session.id, configuration=CONFIGURATION, key="c")
+    assert lab.choose(session.id, configuration=CONFIGURATION, key="c").choice is not None
+    with pytest.raises(Refused, match="needs one that is tuning"):
+        lab.choose(session.id, configuration=CONFIGURATION, key="other")
+
+
+def test_stop_ends_a_queued_trial_at_once_and_tells_a_running_ones_agent(lab: Lab) -> None:
+    session = started(lab, toy_study(lab))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    assert lab.stop(session.id, 1).outcome is Outcome.STOPPED
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    assert lab.stop(session.id, 2).outcome is None
+    assert lab.measure(job.job_id, 1, [batch(0)]) is False
+    lab.finish(job.job_id, 1, Outcome.STOPPED)
+    ended = lab.view(session.id).session.trials[1]
+    assert (ended.outcome, ended.stop_by) == (Outcome.STOPPED, Stopper.TUNER)
+
+
+def test_a_training_that_ended_before_the_stop_arrived_stays_completed(lab: Lab) -> None:
+    session = started(lab, toy_study(lab))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    assert lab.stop(session.id, 1).outcome is Outcome.COMPLETED
+    assert lab.view(session.id).session.trials[0].stop_by is None
+
+
+def test_a_lost_lease_is_claimed_again_and_the_late_writer_is_refused(lab: Lab, clock: Clock) -> None:
+    session = started(lab, toy_study(lab))
+    first, second = (lab.add_agent(name, 1)[0] for name in "ab")
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, first)
+    lab.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.9)])
+    clock.now += 11
+    again = claim(lab, second)
+    assert (again.job_id, again.attempt) == (job.job_id, 2)
+    for write in (lambda: lab.measure(job.job_id, 1, [batch(2)]), lambda: lab.finish(job.job_id, 1, Outcome.COMPLETED)):
+        with pytest.raises(StaleAttempt, match="attempt 1"):
+            write()
+    view = lab.view(session.id)
+    assert view.session.trials[0].value is None  # of the attempt that counts
+    assert view.seconds_left == 100  # the dead attempt's time is given back
+    lab.measure(again.job_id, 2, [batch(0)])
+    assert lab.curve(session.id, 1, (1, 5)).attempt == 2
+    assert len(lab.curve(session.id, 1, (1, 5)).measurements) == 1  # a newer attempt is given from its start
+
+
+def test_three_lost_attempts_are_failed_and_cost_nothing(lab: Lab, clock: Clock) -> None:
+    session = started(lab, toy_study(lab, Budget(trials=1)))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    for attempt in (1, 2, 3):
+        job = claim(lab, agent)
+        assert job.attempt == attempt
+        lab.release(job.job_id, attempt, f"worker died {attempt}")
+    ended = lab.view(session.id).session.trials[0]
+    assert ended.outcome is Outcome.FAILED
+    assert "worker died 3" in (ended.why or "")
+    assert lab.view(session.id).refusal is None
+    job2 = lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    for _ in range(4):  # an agent shut down in order does not count
+        lab.release(job.job_id, job.attempt, "agent shut down", counts=False)
+        job = claim(lab, agent)
+    assert lab.view(session.id).session.trials[job2.number - 1].outcome is None
+
+
+def test_the_deadline_stops_the_trial_asks_for_a_choice_and_then_chooses(lab: Lab, clock: Clock) -> None:
+    session = started(lab, toy_study(lab))
+    agent, _ = lab.add_agent("a", 1)
+    for value in (0.6, 0.2):
+        lab.submit(session.id, CONFIGURATION)
+        job = claim(lab, agent)
+        lab.measure(job.job_id, 1, [epoch(0, 1, value)])
+        if value == 0.6:
+            lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    for _ in range(20):
+        clock.now += 5
+        assert lab.measure(job.job_id, 1, [])
+    lab.sweep()
+    view = lab.view(session.id)
+    assert (view.state, view.seconds_left, view.session.trials[1].stop_by) == (State.CHOOSING, 0, Stopper.DEADLINE)
+    assert view.choose_by == clock.now + 600
+    with pytest.raises(Refused, match="choosing"):
+        lab.submit(session.id, CONFIGURATION)
+    clock.now += 600
+    lab.sweep()
+    choice = lab.session(session.id).choice
+    assert choice is not None
+    assert (choice.automatic, choice.trial_id) == (True, view.session.trials[0].id)
+
+
+def test_a_session_without_any_value_ends_without_a_choice(lab: Lab, clock: Clock) -> None:
+    session = started(lab, toy_study(lab))
+    clock.now += 701
+    lab.sweep()
+    choice = lab.session(session.id).choice
+    assert choice is not None
+    assert (choice.configuration, choice.automatic) == (None, True)
+    assert lab.session(session.id).evaluated.planned == 0
+
+
+def test_evaluations_wait_behind_trials_and_their_scores_are_in_no_view(lab: Lab) -> None:
+    study = toy_study(lab)
+    chosen, tuning = started(lab, study), started(lab, study)
+    agent, _ = lab.add_agent("a", 2)
+    lab.choose(chosen.id, configuration=CONFIGURATION)
+    lab.submit(tuning.id, CONFIGURATION)
+    assert [claim(lab, agent).kind for _ in range(2)] == ["trial", "evaluation"]
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [epoch(0, 2, 0.777)])
+    lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    assert "0.777" not in repr(lab.view(chosen.id))
+    assert lab.view(chosen.id).session.evaluated.done == 1
+    with pytest.raises(NotAllowed, match="logged first"):
+        lab.evaluation(chosen.id, "researcher")
+    with pytest.raises(Refused):
+        lab.reveal(tuning.id, "researcher")
+    lab.reveal(chosen.id, "researcher")
+    assert [score.value for score in lab.evaluation(chosen.id, "researcher").scores] == [None, 0.777]
+    with pytest.raises(NotAllowed, match="cannot intervene"):
+        lab.stop(tuning.id, 1, Stopper.RESEARCHER, who="researcher")
+    assert lab.stop(tuning.id, 1).stop_by is Stopper.TUNER
+
+
+def test_evaluation_seeds_are_common_to_all_tuners(lab: Lab) -> None:
+    study = toy_study(lab)
+    agent, _ = lab.add_agent("a", 4)
+    seeds = []
+    for _ in range(2):
+        session = started(lab, study)
+        lab.choose(session.id, configuration=CONFIGURATION)
+        seeds.append([claim(lab, agent).seed for _ in range(2)])
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[0])) == 2
+
+
+def test_validation_stays_hidden_while_it_trains_where_the_study_says_so(lab: Lab) -> None:
+    session = started(lab, toy_study(lab, live_validation=False))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.31)])
+    view = lab.view(session.id)
+    assert (view.session.trials[0].value, view.best) == (None, None)
+    assert [each.value for each in lab.curve(session.id, 1).measurements] == [None, None]
+    lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    assert lab.view(session.id).session.trials[0].value == 0.31
+    assert lab.curve(session.id, 1).measurements[1].value == 0.31
+
+
+def test_batch_losses_are_thinned_to_the_cap_and_epochs_are_all_kept(url: str) -> None:
+    lab, _ = make_lab(url, Rules(curve_points=100))
+    session = started(lab, toy_study(lab))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    for start in range(0, 1000, 50):
+        lab.measure(job.job_id, 1, [batch(i, loss=-9.0 if i == 333 else i % 7) for i in range(start, start + 50)])
+    lab.measure(job.job_id, 1, [epoch(1000, 1, 0.4), epoch(1001, 2, 0.5)])
+    lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    kept = lab.curve(session.id, 1).measurements
+    losses = [each for each in kept if each.epoch is None]
+    assert 80 <= len(losses) <= 100
+    assert -9.0 in {each.loss for each in losses}
+    assert [each.value for each in kept if each.epoch] == [0.4, 0.5]
+    lab.close()
+
+
+def test_everything_is_the_same_after_a_restart(url: str, lab: Lab, clock: Clock) -> None:
+    session = started(lab, toy_study(lab))
+    agent, token = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [epoch(0, 1, 0.5)])
+    clock.now += 30
+    before = lab.view(session.id)
+    again = Lab(Store(url), lab.rules, clock)
+    assert again.view(session.id) == before
+    assert again.check_token("agent", token) == agent
+    again.recover(down_since=clock.now - 20)
+    assert again.claim(agent) is None  # the lease was over, and a restarting server renews it first
+    assert again.measure(job.job_id, 1, [batch(1)])
+    assert again.view(session.id).seconds_left == 100 - 30 + 20
+    again.close()
+
+
+def test_threads_never_claim_one_job_twice(lab: Lab) -> None:
+    study = toy_study(lab)
+    agent, _ = lab.add_agent("a", 8)
+    for _ in range(12):
+        lab.submit(started(lab, study).id, CONFIGURATION)
+    claimed: list[int] = []
+
+    def take() -> None:
+        while (job := lab.claim(agent)) is not None:
+            claimed.append(job.job_id)
+
+    threads = [threading.Thread(target=take) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed)) == 12
+
+
+def test_sessions_take_turns_for_agents(lab: Lab) -> None:
+    study = toy_study(lab, Budget(trials=9, parallel=3))
+    busy, other = started(lab, study), started(lab, study)
+    agent, _ = lab.add_agent("a", 4)
+    for _ in range(3):
+        lab.submit(busy.id, CONFIGURATION)
+    lab.submit(other.id, CONFIGURATION)
+    labels = [claim(lab, agent).label for _ in range(2)]
+    assert labels == [f"session {busy.id} trial 1", f"session {other.id} trial 1"]
+
+
+def test_withdrawing_erases_and_keeps_the_count(lab: Lab) -> None:
+    study = toy_study(lab)
+    person, _ = lab.join(study.id)
+    lab.consent(person.id, study.consent.version)
+    lab.background(person.id, 12, "master")
+    session = lab.begin(person.id)
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION, reasons={"epochs": "private words"})
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [batch(0)])
+    gone = lab.withdraw(person.id)
+    assert (gone.months, gone.education, gone.pseudonym) == (None, None, "P-01")
+    assert lab.step(person.id) is Step.WITHDRAWN
+    assert lab.session(session.id).trials == ()
+    with pytest.raises(StaleAttempt):
+        lab.measure(job.job_id, 1, [batch(1)])
+    with lab._store.read() as tx:
+        everything = str([tx.execute(text(f"SELECT * FROM {name}")).all() for name in ("trial", "job", "event", "measurement")])
+    assert "private words" not in everything
+
+
+def test_tokens_are_stored_hashed_spent_once_and_end(lab: Lab, clock: Clock) -> None:
+    token = lab.issue_token("signin", 3, seconds=60)
+    assert len(token) >= 22  # 128 bits
+    with lab._store.read() as tx:
+        assert token not in str(tx.execute(text("SELECT * FROM token")).all())
+    assert lab.check_token("signin", token) == 3
+    assert lab.check_token("researcher", token) is None
+    assert lab.spend_token("signin", token)
+    assert not lab.spend_token("signin", token)
+    short = lab.issue_token("signin", seconds=60)
+    clock.now += 61
+    assert not lab.spend_token("signin", short)
+
+
+def test_agents_without_the_task_version_are_not_offered_it(lab: Lab) -> None:
+    session = started(lab, toy_study(lab))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    assert lab.claim(agent, refused=["version 1"]) is None
+    assert lab.claim(agent, session_id=session.id + 1) is None
+    assert lab.claim(agent, refused=["another"]) is not None
+
+
+def test_a_waiting_trial_is_told_why(lab: Lab, clock: Clock) -> None:
+    study = toy_study(lab)
+    first, second = started(lab, study), started(lab, study)
+    lab.submit(first.id, CONFIGURATION)
+    waiting = lab.view(first.id).waiting
+    assert waiting is not None
+    assert "no agent is connected" in waiting.why
+    agent, _ = lab.add_agent("a", 1)
+    job = claim(lab, agent)
+    lab.submit(second.id, CONFIGURATION)
+    clock.now += 5
+    lab.measure(job.job_id, 1, [epoch(0, 1, 0.1)])
+    waiting = lab.view(second.id).waiting
+    assert waiting is not None
+    assert (waiting.position, waiting.slots, waiting.expected_seconds) == (1, 1, 5)
+    assert lab.view(first.id).waiting is None
