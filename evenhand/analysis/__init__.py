@@ -1,0 +1,1 @@
+"""What the records mean: numbers before pictures. Pure functions of records; nothing here draws or stores."""

@@ -1,0 +1,180 @@
+"""Who may call what: one table of every route, the identities behind cookies and bearer tokens, and CSRF protection.
+
+A route that the table does not name is refused to everyone.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from evenhand.errors import NotAllowed
+from evenhand.lab import Lab
+
+DAY = 86400.0
+SAFE = frozenset({"GET", "HEAD"})  # the methods that change nothing
+
+
+class Role(StrEnum):
+    """Who calls. Each but `public` is also the kind of the token that proves it."""
+
+    PUBLIC = "public"
+    PARTICIPANT = "participant"
+    RESEARCHER = "researcher"
+    AGENT = "agent"
+    METHOD = "method"
+
+
+COOKIES: Mapping[Role, str] = {Role.PARTICIPANT: "evenhand_participant", Role.RESEARCHER: "evenhand_researcher"}
+COOKIE_SECONDS: Mapping[Role, float] = {Role.PARTICIPANT: 180 * DAY, Role.RESEARCHER: 30 * DAY}
+
+PERMISSIONS: dict[tuple[str, str], Role] = {
+    ("GET", "/"): Role.PUBLIC,
+    ("GET", "/static"): Role.PUBLIC,
+    ("GET", "/static/plotly.min.js"): Role.PUBLIC,
+    ("GET", "/signin/{token}"): Role.PUBLIC,
+    ("POST", "/signin/{token}"): Role.PUBLIC,
+    ("GET", "/join/{token}"): Role.PUBLIC,
+    ("POST", "/join/{token}"): Role.PUBLIC,
+    ("GET", "/resume"): Role.PUBLIC,
+    ("POST", "/resume"): Role.PUBLIC,
+    # The researcher's pages
+    ("POST", "/signout"): Role.RESEARCHER,
+    ("GET", "/studies/{study_id}"): Role.RESEARCHER,
+    ("GET", "/studies/{study_id}/live"): Role.RESEARCHER,
+    ("GET", "/studies/{study_id}/events"): Role.RESEARCHER,
+    ("POST", "/studies/{study_id}/methods"): Role.RESEARCHER,
+    ("POST", "/studies/{study_id}/invite"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/live"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/events"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/trials/{number}/curve"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/reveal"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/explore"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/explore.json"): Role.RESEARCHER,
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Somebody whose token was checked. subject: id of the participant, agent or (for a method) session."""
+
+    role: Role
+    subject: int = 0
+    token: str = ""
+
+    @property
+    def who(self) -> str:
+        """The name under which looks at evaluations are logged: the same after each sign-in."""
+        return f"{self.role} {self.subject}" if self.subject else str(self.role)
+
+    @property
+    def csrf_token(self) -> str:
+        """What a form of this identity's pages has to send back; it says nothing about the cookie's token."""
+        return hmac.new(self.token.encode(), b"csrf", hashlib.sha256).hexdigest() if self.token else ""
+
+
+NOBODY = Identity(Role.PUBLIC)
+
+
+def lab_of(request: Request) -> Lab:
+    """The lab that this app serves."""
+    lab: Lab = request.app.state.lab
+    return lab
+
+
+def identity(request: Request) -> Identity:
+    """Who calls, as `guard` found it for this route's role."""
+    found: Identity = getattr(request.state, "identity", NOBODY)
+    return found
+
+
+def signed_in(request: Request, role: Role) -> Identity | None:
+    """The identity of `role` that the request's cookie or bearer token proves; None where it proves none."""
+    token = _presented(request, role)
+    subject = lab_of(request).check_token(_kind(role), token) if token else None
+    return None if subject is None else Identity(role, subject, token)
+
+
+def _presented(request: Request, role: Role) -> str:
+    if role in COOKIES:
+        return request.cookies.get(COOKIES[role], "")
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _kind(role: Role) -> Any:
+    return role.value
+
+
+async def guard(request: Request) -> None:
+    """Every route's first dependency: refuse who may not call it, and a form that did not come from our own page."""
+    template = getattr(request.scope.get("route"), "path", "")
+    method = "GET" if request.method == "HEAD" else request.method
+    role = PERMISSIONS.get((method, template))
+    if role is None:
+        raise NotAllowed(f"{method} {template} is not in the table of permissions, so nobody may call it")
+    if method not in SAFE:
+        check_origin(request)
+    if role is Role.PUBLIC:
+        return
+    found = await run_in_threadpool(signed_in, request, role)
+    if found is None:
+        raise NotAllowed(_how_to_get_in(role))
+    request.state.identity = found
+    if method not in SAFE and role in COOKIES:
+        await _check_csrf(request, found)
+
+
+def check_origin(request: Request) -> None:
+    """Refuse a request that a page of another site made; programs send neither header."""
+    origin = request.headers.get("origin")
+    ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    if not ours or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise NotAllowed(f"this form was sent from {origin or 'another site'}; open Evenhand's own page and send it from there")
+
+
+async def _check_csrf(request: Request, found: Identity) -> None:
+    given: Any = request.headers.get("x-csrf-token")
+    form = ("application/x-www-form-urlencoded", "multipart/form-data")
+    if given is None and request.headers.get("content-type", "").startswith(form):
+        given = (await request.form()).get("csrf_token")
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), found.csrf_token.encode()):
+        raise NotAllowed("this form is out of date (you signed in again since it was opened); reload the page and send it again")
+
+
+def _how_to_get_in(role: Role) -> str:
+    return {
+        Role.RESEARCHER: "this page is for the researcher: run `evenhand signin` on the lab's machine for a sign-in link",
+        Role.PARTICIPANT: "this page is for participants: open your invitation, or resume with your code",
+        Role.AGENT: "this call needs an agent's token as a bearer token; `evenhand agent --help` says how to get one",
+        Role.METHOD: "this call needs the session's token as a bearer token",
+        Role.PUBLIC: "",
+    }[role]
+
+
+def sign_in(request: Request, response: Response, role: Role, subject: int = 0) -> None:
+    """Issue a token of `role` and put it into the response's cookie."""
+    token = lab_of(request).issue_token(_kind(role), subject, COOKIE_SECONDS[role])
+    response.set_cookie(
+        COOKIES[role],
+        token,
+        max_age=int(COOKIE_SECONDS[role]),
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+
+
+def sign_out(request: Request, response: Response, role: Role) -> None:
+    """Revoke the token of `role` in the request's cookie, and drop the cookie."""
+    token = request.cookies.get(COOKIES[role])
+    if token:
+        lab_of(request).revoke_token(_kind(role), token)
+    response.delete_cookie(COOKIES[role], httponly=True, samesite="lax")

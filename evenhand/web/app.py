@@ -1,0 +1,203 @@
+"""The web app: routers, the error table, security headers, and what runs beside the pages (sweep, heartbeat, methods)."""
+
+import asyncio
+import importlib
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evenhand import errors
+from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
+from evenhand.lab import Lab
+from evenhand.web import access, researcher
+from evenhand.web.pages import render
+from evenhand.web.players import Players
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+SWEEP_SECONDS = 0.5
+HEARTBEAT_SECONDS = 2.0
+HEARTBEAT = "heartbeat"  # file in the data directory: when this server was last alive
+
+STATUSES: dict[type[EvenhandError], int] = {
+    errors.InvalidConfiguration: 422,
+    errors.InvalidSpace: 400,
+    errors.InvalidSettings: 400,
+    errors.DataError: 400,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.Refused: 409,
+    errors.TaskMissing: 409,
+    errors.StaleAttempt: 410,
+    errors.Unreachable: 502,
+}
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Referrer: with `no-referrer` browsers send `Origin: null` with our own forms; `same-origin` tells other sites as little.
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequence[str] = ()) -> FastAPI:
+    """The app on a lab.
+
+    data_dir: where the heartbeat is kept. local_slots: how many trainings this machine's own agent runs at once (pages say
+    so). hosts: names, beside localhost and addresses in digits, under which browsers may ask for this server.
+    """
+    app = FastAPI(
+        title="Evenhand",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+        dependencies=[Depends(access.guard)],
+    )
+    app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
+    app.state.players = Players(lab)
+    app.include_router(researcher.router)
+    for name in ("participant", "api"):  # until both are written
+        with suppress(ModuleNotFoundError):
+            app.include_router(importlib.import_module(f"evenhand.web.{name}").router)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_exception_handler(EvenhandError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_error)
+    app.add_exception_handler(HTTPException, _on_error)
+    app.add_exception_handler(Exception, _on_error)
+    app.add_middleware(Door, hosts=frozenset(hosts))
+    return app
+
+
+class Door:
+    """Every request passes here first: the Host header is one of ours, and every answer carries the security headers."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = {"localhost", socket.gethostname().lower(), *(host.lower() for host in hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    if name not in headers:
+                        headers[name] = value
+                if scope["path"].startswith("/static/"):
+                    headers["cache-control"] = "no-cache"
+            await send(message)
+
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        if self._is_ours(host):
+            await self._app(scope, receive, send_with_headers)
+        else:
+            text = f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name.\n"
+            await PlainTextResponse(text, 421)(scope, receive, send_with_headers)
+
+    def _is_ours(self, host: str) -> bool:
+        """Names must be known, against DNS rebinding; an address in digits cannot be rebound."""
+        name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+        with suppress(ValueError):
+            return bool(ipaddress.ip_address(name))
+        return name.lower() in self._hosts
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    """Any error as JSON under /api, as a few words for a script's request, as a page elsewhere."""
+    status, name, message = describe(error)
+    if status == 500:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    problems = error.problems if isinstance(error, InvalidConfiguration) else ()
+    if request.url.path.startswith("/api/") or "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"error": name, "message": message, "problems": [_to_json(each) for each in problems]}, status)
+    if "hx-request" in request.headers:
+        return PlainTextResponse(message, status)
+    return render(request, "error.html", status=status, code=status, message=message, name=name)
+
+
+def describe(error: Exception) -> tuple[int, str, str]:
+    """HTTP status, name and words of an error."""
+    for kind in type(error).__mro__:
+        if kind in STATUSES:
+            return STATUSES[kind], type(error).__name__, str(error)
+    if isinstance(error, RequestValidationError):
+        wrong = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
+        return 400, "InvalidRequest", f"this request is not what the address expects: {wrong}"
+    if isinstance(error, HTTPException):
+        words = {404: "there is no page at this address", 405: "this address does not take this kind of request"}
+        return error.status_code, "HTTPException", words.get(error.status_code, str(error.detail))
+    return 500, "InternalError", "something went wrong on the server; its log says what. Nothing that was saved is lost."
+
+
+def _to_json(problem: Problem) -> dict[str, str]:
+    return {"name": problem.name, "given": problem.given, "expected": problem.expected}
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    lab: Lab = app.state.lab
+    heartbeat = app.state.data_dir / HEARTBEAT
+    await run_in_threadpool(lab.recover, last_alive(heartbeat))
+    beat(heartbeat, lab.clock())
+    app.state.players.resume()
+    tasks = [
+        asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
+        asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: beat(heartbeat, lab.clock()))),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await run_in_threadpool(app.state.players.stop)
+        beat(heartbeat, lab.clock())
+
+
+async def _every(seconds: float, work: Callable[[], None]) -> None:
+    while True:
+        try:
+            await run_in_threadpool(work)
+        except Exception:
+            log.exception("background work failed; it is tried again in %s s", seconds)
+        await asyncio.sleep(seconds)
+
+
+def beat(path: Path, now: float) -> None:
+    """Note in the heartbeat file that the server is alive."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"{now:.3f}")
+    fresh.replace(path)
+
+
+def last_alive(path: Path) -> float | None:
+    """When the server before this one was last alive; None where none was, or the file is damaged."""
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return None

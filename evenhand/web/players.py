@@ -1,0 +1,51 @@
+"""The methods that this server plays: one daemon thread for each open session."""
+
+import logging
+import threading
+
+from evenhand.errors import EvenhandError
+from evenhand.lab import Lab
+
+log = logging.getLogger(__name__)
+
+
+class Players:
+    """Plays methods' sessions in threads; what stopped one is kept in words for the researcher's page."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.problems: dict[int, str] = {}
+        self._lab = lab
+        self._stop = threading.Event()
+        self._threads: dict[int, threading.Thread] = {}
+
+    def resume(self) -> None:
+        """Play on every open session that is this server's to play."""
+        for session_id in self._lab.to_play("server"):
+            self.play(session_id)
+
+    def play(self, session_id: int) -> None:
+        """Play a session in a thread of its own; one that is being played already is left alone."""
+        thread = self._threads.get(session_id)
+        if thread is None or not thread.is_alive():
+            thread = threading.Thread(target=self._run, args=(session_id,), name=f"method-{session_id}", daemon=True)
+            self._threads[session_id] = thread
+            thread.start()
+
+    def stop(self) -> None:
+        """Let every thread end at its next step; the sessions stay open and are played on after the next start."""
+        self._stop.set()
+        for thread in self._threads.values():
+            thread.join(timeout=2)
+
+    def _run(self, session_id: int) -> None:
+        self.problems.pop(session_id, None)
+        from evenhand import play  # until it is written
+
+        try:
+            play.tune(self._lab, session_id, stop=self._stop)
+        except EvenhandError as error:
+            self.problems[session_id] = str(error)
+            log.warning("session %d: its method stopped: %s", session_id, error)
+        except Exception as error:
+            self.problems[session_id] = f"{type(error).__name__}: {error}"
+            log.exception("session %d: its method stopped", session_id)
