@@ -74,7 +74,7 @@ class Progress:
     def tick(self, activity: str) -> None:
         """Shows what the step is at: at every call on a terminal, else every 15 seconds."""
         now = time.monotonic()
-        line = f"{self._title} ... {now - self._started:.0f} s  {activity}"
+        line = f"{self._title} ... {now - self._started:.0f} s  {activity.strip()[:100]}"
         if self._live:
             print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
         elif now - self._shown >= 15:
