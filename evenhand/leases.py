@@ -1,0 +1,253 @@
+"""The agents' verbs: leases on trainings, what they measure, how they end, and the tokens that prove who asks.
+
+`Lab` adds the tuners' verbs. Every write about a training carries the attempt number that its claim was given.
+"""
+
+import hashlib
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from evenhand import protocol
+from evenhand.errors import StaleAttempt
+from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Session
+from evenhand.settings import Rules, rules_from_environment
+from evenhand.store import Store, jobs, journal, sessions
+
+AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
+Token = Literal["signin", "researcher", "participant", "agent", "invite", "method"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a trial waits: its position in the queue (1 is next), the slots there are, and the expected seconds if known."""
+
+    position: int
+    slots: int
+    expected_seconds: float | None
+    why: str
+
+
+class Leases(ABC):
+    """What agents ask of the laboratory. Threads may share it."""
+
+    def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.rules = rules or rules_from_environment()
+        self.clock = clock
+        self.on_change: list[Callable[[int], None]] = []
+        self._store = store
+        self._swept_at = 0.0
+
+    @contextmanager
+    def _change(self, session_id: int | None = None) -> Iterator[Connection]:
+        with self._store.write() as tx:
+            yield tx
+        if session_id is not None:
+            self._notify(session_id)
+
+    def _notify(self, session_id: int) -> None:
+        for listener in list(self.on_change):
+            listener(session_id)
+
+    # Agents
+
+    def add_agent(self, name: str, slots: int, *, local: bool = False, machine: str = "") -> tuple[int, str]:
+        """Make an agent known; its id and its token, which is stored hashed and never shown again."""
+        with self._change() as tx:
+            agent_id = jobs.add_agent(tx, name, slots, local, machine, self.clock())
+        return agent_id, self.issue_token("agent", agent_id)
+
+    def agents(self) -> list[AgentRecord]:
+        """Agents heard of within the last seconds."""
+        with self._store.read() as tx:
+            return jobs.agents(tx, self.clock() - AGENT_SILENCE)
+
+    def hello(self, agent_id: int, *, slots: int, machine: str) -> None:
+        """An agent says what it is; it counts as there even where it finds no job."""
+        with self._change() as tx:
+            jobs.update_agent(tx, agent_id, {"slots": slots, "machine": machine, "last_seen": self.clock()})
+
+    def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
+        """The next training for this agent, leased to it as a new attempt; None where nothing waits.
+
+        Trials come before evaluations; among sessions, the one with the fewest trainings running comes first.
+        refused: task versions that the agent cannot train. session_id: of this session only.
+        """
+        self._sweep_now_and_then()
+        with self._store.read() as tx:
+            if not jobs.claimable(tx, self.clock(), refused, session_id):
+                known = any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5))
+                if known:
+                    return None
+        with self._change() as tx:
+            now = self.clock()
+            jobs.agent_seen(tx, agent_id, now)
+            candidates = jobs.claimable(tx, now, refused, session_id)
+            if not candidates:
+                return None
+            running = Counter(job.session_id for job in jobs.unfinished(tx) if job.leased_until is not None)
+            job = min(candidates, key=lambda job: (job.seed_index is not None, running[job.session_id], job.queued_at, job.id))
+            if job.leased_until is not None:
+                self._fail_attempt(tx, job, "its agent was not heard of any more")
+                job = jobs.get(tx, job.id) or job
+            if job.finished_at is not None:
+                return None
+            attempt = jobs.lease(tx, job, agent_id, now, now + self.rules.lease)
+            assignment = _assignment(sessions.get(tx, job.session_id), job, attempt)
+            journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
+        self._notify(job.session_id)
+        return assignment
+
+    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
+        """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over."""
+        with self._store.write() as tx:
+            job = self._held(tx, job_id, attempt)
+            now = self.clock()
+            jobs.renew(tx, job_id, attempt, now + self.rules.lease)
+            if job.agent_id is not None:
+                jobs.agent_seen(tx, job.agent_id, now)
+            jobs.append(tx, job_id, attempt, batch)
+            cap = self.rules.curve_points
+            if batch and batch[0].index // cap != batch[-1].index // cap:
+                self._thin(tx, job)
+        if batch:
+            self._notify(job.session_id)
+        return job.stop_by is None
+
+    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
+        """End a training. The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt."""
+        with self._store.write() as tx:
+            job = jobs.get(tx, job_id)
+            if job is not None and job.finished_at is not None and job.attempt == attempt:
+                return
+            job = self._held(tx, job_id, attempt)
+            self._thin(tx, job)
+            jobs.finish(tx, job_id, self.clock(), outcome, why)
+            journal.record(tx, self.clock(), "finished", job.session_id, job.trial_id, outcome=outcome, job=job_id)
+        self._notify(job.session_id)
+
+    def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
+        """Give a training back unfinished; `counts` where the attempt failed, not where its agent was shut down in order."""
+        with self._store.write() as tx:
+            job = self._held(tx, job_id, attempt)
+            self._fail_attempt(tx, job, why, counts)
+        self._notify(job.session_id)
+
+    def _held(self, tx: Connection, job_id: int, attempt: int) -> jobs.Job:
+        job = jobs.get(tx, job_id)
+        if job is None or job.attempt != attempt or job.finished_at is not None or job.leased_until is None:
+            raise StaleAttempt(f"attempt {attempt} of job {job_id} is over; stop this training and claim another")
+        return job
+
+    def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
+        """End an attempt whose agent lost it. Was it asked to stop anyway, then it has stopped, and what it measured stands."""
+        now = self.clock()
+        journal.record(tx, now, "attempt ended", job.session_id, job.trial_id, attempt=job.attempt, why=why)
+        if job.stop_by is not None:
+            jobs.finish(tx, job.id, now, Outcome.STOPPED, None)
+            return
+        jobs.end_attempt(tx, job, now, why, counts)
+        failures = jobs.failures(tx, job.id)
+        if len(failures) >= self.rules.attempts:
+            jobs.finish(tx, job.id, now, Outcome.FAILED, f"{len(failures)} attempts failed; the last one: {why}")
+
+    def _thin(self, tx: Connection, job: jobs.Job) -> None:
+        cap = self.rules.curve_points
+        if jobs.count_batches(tx, job.id, job.attempt) > cap:
+            found = jobs.measurements(tx, job.id, job.attempt)
+            points = [(each.index, each.loss) for each in found if each.epoch is None and each.loss is not None]
+            kept = protocol.thin(points, cap)
+            jobs.delete_points(tx, job.id, job.attempt, [index for index, _ in points if index not in kept])
+
+    def _waiting(self, tx: Connection, session: Session, now: float) -> Waiting | None:
+        queued = next((trial for trial in session.trials if trial.is_open and trial.claimed_at is None), None)
+        if queued is None:
+            return None
+        waiting = [job for job in jobs.unfinished(tx) if job.leased_until is None]
+        position = 1 + next((i for i, job in enumerate(waiting) if job.trial_id == queued.id), 0)
+        agents = jobs.agents(tx, now - AGENT_SILENCE)
+        slots = sum(agent.slots for agent in agents)
+        if not agents:
+            return Waiting(position, 0, None, "no agent is connected; training starts by itself when one is")
+        free = slots - sum(agent.busy for agent in agents)
+        if free >= position:
+            return Waiting(position, slots, 0.0, "an agent is about to start it")
+        return Waiting(position, slots, self._expected(tx, position - max(free, 0), now), f"all {slots} training slots are busy")
+
+    def _expected(self, tx: Connection, position: int, now: float) -> float | None:
+        """Seconds until the `position`-th running training ends, from the epochs it did; None where that is not known."""
+        remaining = []
+        for job in jobs.unfinished(tx):
+            if job.leased_until is None or job.claimed_at is None or job.trial_id is None:
+                continue
+            trial = next(each for each in sessions.get(tx, job.session_id).trials if each.id == job.trial_id)
+            if trial.epochs_done:
+                elapsed = now - job.claimed_at
+                remaining.append(max(0.0, elapsed / trial.epochs_done * (trial.epochs_planned - trial.epochs_done)))
+        remaining.sort()
+        return remaining[position - 1] if position <= len(remaining) else None
+
+    def _sweep_now_and_then(self) -> None:
+        if self.clock() - self._swept_at >= min(0.5, self.rules.lease / 2):
+            self.sweep()
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Do what time asks for."""
+
+    # Tokens
+
+    def issue_token(self, kind: Token, subject: int = 0, seconds: float | None = None) -> str:
+        """A random 128-bit token for `subject`, stored hashed; it ends after `seconds` if given."""
+        token = secrets.token_urlsafe(16)
+        with self._change() as tx:
+            expires_at = None if seconds is None else self.clock() + seconds
+            journal.add_token(tx, kind, hash_token(token), subject, self.clock(), expires_at)
+        return token
+
+    def check_token(self, kind: Token, token: str) -> int | None:
+        """The subject of a valid token, None for any other text."""
+        with self._store.read() as tx:
+            return journal.token_subject(tx, kind, hash_token(token), self.clock())
+
+    def spend_token(self, kind: Token, token: str) -> bool:
+        """Use up a single-use token; False where it was not valid any more."""
+        with self._change() as tx:
+            return journal.spend_token(tx, kind, hash_token(token), self.clock())
+
+    def revoke_token(self, kind: Token, token: str) -> None:
+        """Make a token invalid."""
+        with self._change() as tx:
+            journal.revoke_token(tx, kind, hash_token(token))
+
+
+def hash_token(token: str) -> str:
+    """How a token is stored: SHA-256. A random 128-bit token needs no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:
+    if job.trial_id is None:
+        assert session.choice is not None
+        assert session.choice.configuration is not None
+        configuration, label = session.choice.configuration, f"session {session.id} evaluation seed {job.seed_index}"
+    else:
+        trial = next(each for each in session.trials if each.id == job.trial_id)
+        configuration, label = trial.configuration, f"session {session.id} trial {trial.number}"
+    return Assignment(
+        job_id=job.id,
+        attempt=attempt,
+        kind="evaluation" if job.trial_id is None else "trial",
+        task=session.task.spec,
+        task_version=session.task.version,
+        configuration=dict(configuration),
+        seed=job.seed,
+        label=label,
+    )
