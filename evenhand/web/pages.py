@@ -91,11 +91,11 @@ def _environment() -> Environment:
 environment = _environment()
 
 
-def fragment(request: Request, name: str, **context: Any) -> str:
+def fragment(request: Request, template: str, **context: Any) -> str:
     """A template's text, with `request` and `csrf_token` (of the identity that this route was called by) at hand."""
-    return environment.get_template(name).render(request=request, csrf_token=identity(request).csrf_token, **context)
+    return environment.get_template(template).render(request=request, csrf_token=identity(request).csrf_token, **context)
 
 
-def render(request: Request, name: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """A page, or a fragment of one, as a response."""
-    return HTMLResponse(fragment(request, name, **context), status)
+    return HTMLResponse(fragment(request, template, **context), status)
