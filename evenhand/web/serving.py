@@ -1,0 +1,35 @@
+"""The running server: the app under uvicorn, and the agents of this machine beside it."""
+
+import uvicorn
+
+from evenhand import settings
+from evenhand.lab import Lab
+from evenhand.supervisor import Supervisor
+from evenhand.web.app import create_app
+
+GRACE_SECONDS = 2  # how long open event streams may delay the end
+
+
+class Server:
+    """One lab, served at one address, with `slots` trainings at once on this machine (0: agents come from elsewhere)."""
+
+    def __init__(self, lab: Lab, host: str, port: int, slots: int) -> None:
+        data_dir = settings.data_dir()
+        app = create_app(lab, data_dir=data_dir, local_slots=slots, hosts=[host])
+        config = uvicorn.Config(
+            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
+        )
+        self._server = uvicorn.Server(config)
+        address = f"[{host}]" if ":" in host else host
+        local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
+        self._supervisor = Supervisor(f"http://{local}:{port}", lab, slots, data_dir) if slots else None
+
+    def run(self) -> None:
+        """Serve until the process is told to end (Ctrl-C, SIGTERM); then end this machine's agents in order."""
+        if self._supervisor:
+            self._supervisor.start()
+        try:
+            self._server.run()
+        finally:
+            if self._supervisor:
+                self._supervisor.stop()
