@@ -149,8 +149,11 @@ def is_spent(session: Session, now: float) -> bool:
 
 
 def best_trial(session: Session) -> Trial | None:
-    """The trial with the best value on validation, the earliest of equals; None where no trial has a value."""
-    valued = [trial for trial in session.trials if trial.value is not None]
+    """The trial with the best value on validation, the earliest of equals; None where no trial has a value.
+
+    One that turned out `invalid` after an epoch is passed over: it cannot be the final choice.
+    """
+    valued = [trial for trial in session.trials if trial.value is not None and trial.outcome is not Outcome.INVALID]
     sign = 1.0 if session.maximize else -1.0
     return max(valued, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
 

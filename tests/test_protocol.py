@@ -95,6 +95,7 @@ def test_the_best_trial_is_the_earliest_of_equals_in_the_tasks_direction() -> No
     assert best is not None
     assert best.number == 2
     assert protocol.best_trial(session()) is None
+    assert protocol.best_trial(session(trial(1, 0, 0, 1, value=0.9, outcome=Outcome.INVALID))) is None
 
 
 def test_thinning_keeps_the_extremes_of_each_bucket_and_both_ends() -> None:
