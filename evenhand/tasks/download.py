@@ -12,7 +12,6 @@ import httpx
 from evenhand.errors import DataError
 
 Progress = Callable[[int, int | None], None]  # bytes (or images) done, and of how many where that is known
-CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 3  # connections tried in one call; each continues where the last one broke
 TIMEOUT = httpx.Timeout(20.0)
 
@@ -112,7 +111,7 @@ def _continue(client: httpx.Client, remote: Remote, part: Path, progress: Progre
         total = done + int(length) if length else None
         with part.open("ab" if resumed else "wb") as out:
             progress(done, total)
-            for block in response.iter_raw(CHUNK):
+            for block in response.iter_raw():  # as it comes: larger blocks would be lost where the connection breaks
                 out.write(block)
                 done += len(block)
                 progress(done, total)

@@ -1,8 +1,10 @@
 """Reading images where they lie: folders and archives of SPLIT/CLASS/FILE, Fashion-MNIST's IDX files, scikit-learn's digits."""
 
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import struct
 import tarfile
@@ -10,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,8 @@ SPLIT_NAMES = {
 }
 LAYOUT = "SPLIT/CLASS/FILE, with splits named train, validation (or val) and test"
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, struct.error)
-BROKEN_ARCHIVE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
+BROKEN_ARCHIVE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -132,13 +135,29 @@ class Tar:
                 yield item, decode(stream.read(), size, f"{member.name} in {self.path}")
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+        end = 0
         try:
-            with tarfile.open(self.path, "r|*") as archive:
+            with _unpacked(self.path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
+                    end = member.offset_data + member.size
                     if member.isfile():
                         yield member, archive
+                while stream.read(READ_BYTES):
+                    pass  # to the end, where a compressed file keeps its checksum
+                if stream.tell() < end + tarfile.BLOCKSIZE:
+                    raise EOFError("it ends before its end marker")  # tarfile itself takes this for the end
         except BROKEN_ARCHIVE as error:
             raise DataError(f"{self.path}: cannot be read as a tar archive ({error}); bring a whole copy of it") from error
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    """The archive as a stream of what its compression, told by its first bytes, holds."""
+    with path.open("rb") as stream:
+        first = stream.read(6)
+    for magic, opened in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open)):
+        if first.startswith(magic):
+            return cast(IO[bytes], opened(path, "rb"))
+    return path.open("rb")
 
 
 def _plain(name: str) -> PurePosixPath:

@@ -17,7 +17,14 @@ from evenhand.space import Configuration
 from evenhand.tasks.base import Part, Score, Splits, Task
 
 Reporter = Callable[[Measurement], None]
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "could not allocate")
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "could not allocate",
+    "could not create a primitive",
+)  # the last: oneDNN
 TRACE_LINES = 40  # of a traceback, the last ones: enough to find the fault, little enough to read
 
 

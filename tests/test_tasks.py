@@ -1,0 +1,390 @@
+"""Tasks of a user's own: declared in a few lines, found by name, told apart by how their trainings end."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evenhand import tasks
+from evenhand.errors import InvalidSettings, TaskMissing, Unreachable
+from evenhand.records import Measurement, Outcome, TaskSpec
+from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
+from evenhand.tasks import Run, Splits, Stopped, Task, task
+from evenhand.tasks.check import chance_of, check, example_of, sample_sheet, shortened
+from evenhand.tasks.running import accuracy, joined, r2
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
+SPACE = Space([Hyperparameter("epochs", Integer(1, 9), 2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])
+X = np.arange(20.0).reshape(10, 2)
+Y = np.array([0, 1] * 5)
+
+
+def splits() -> Splits:
+    return Splits((X, Y), (X[:4], Y[:4]), (X[:2], Y[:2]))
+
+
+def made(train: Callable[[Configuration, Run], None], **changes: Any) -> Task:
+    return task(**{"space": SPACE, "metric": "accuracy", "max_epochs": 9, "data": splits, **changes})(train)
+
+
+def ran(
+    train: Callable[[Configuration, Run], None] | Task,
+    raw: Mapping[str, object] | None = None,
+    evaluation: bool = False,
+    **changes: Any,
+) -> tuple[Outcome, str | None, list[Measurement]]:
+    found: list[Measurement] = []
+    one = train if isinstance(train, Task) else made(train, **changes)
+    outcome, why = tasks.run_trial(one, raw or {}, seed=5, evaluation=evaluation, report=found.append)
+    return outcome, why, found
+
+
+def noted(seen: list[int], x: Any, answer: Any) -> Any:
+    """The answer, after noting how many examples it was asked for."""
+    seen.append(len(x))
+    return answer
+
+
+def example() -> Task:
+    return tasks.load(TaskSpec(f"{EXAMPLE}:train"))
+
+
+def test_the_shipped_example_learns_the_digits() -> None:
+    outcome, why, found = ran(example(), {"epochs": 15})
+    assert (outcome, why) == (Outcome.COMPLETED, None)
+    epochs = [each for each in found if each.epoch is not None]
+    assert [each.epoch for each in epochs] == list(range(1, 16))
+    assert epochs[-1].value is not None
+    assert epochs[-1].value > 0.9
+    assert [each.index for each in found] == list(range(len(found)))
+    assert all(each.value is None and each.loss is not None for each in found if each.epoch is None)
+    times = [each.seconds for each in found]
+    assert times == sorted(times)
+    assert times[0] >= 0
+
+
+def test_the_example_repeats_bit_for_bit_in_another_process() -> None:
+    here = [(each.loss, each.value) for each in ran(example(), {"epochs": 3})[2]]
+    code = (
+        "from evenhand import tasks\nfound = []\n"
+        f"one = tasks.load(tasks.TaskSpec({f'{EXAMPLE}:train'!r}))\n"
+        "tasks.run_trial(one, {'epochs': 3}, seed=5, evaluation=False, report=found.append)\n"
+        "print(repr([(each.loss, each.value) for each in found]), one.version)"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert there == f"{here!r} {example().version}"
+
+
+def test_a_task_s_name_finds_it_again_with_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLE.parent.parent)
+    relative = tasks.load(TaskSpec("examples/digits_mlp.py:train"))
+    again = tasks.load(relative.spec)
+    assert again.version == relative.version
+    assert Path(relative.name.rpartition(":")[0]).is_absolute()
+    assert relative.record.space == relative.space
+    assert relative.record.has_test
+
+
+def test_the_version_follows_the_source_and_the_named_files(tmp_path: Path) -> None:
+    source = tmp_path / "own.py"
+    text = (
+        "from evenhand.space import *\nfrom evenhand.tasks import task\nS = Space([Hyperparameter('rate', Float(0, 1), 0.5)])\n"
+        "@task(space=S, metric='accuracy', max_epochs=1, files=['table.csv'])\ndef train(configuration, run):\n    pass\n"
+    )
+    source.write_text(text)
+    (tmp_path / "table.csv").write_text("1,2")
+    first = tasks.load(TaskSpec(f"{source}:train")).version
+    source.write_text(text + "# changed\n")
+    second = tasks.load(TaskSpec(f"{source}:train")).version
+    (tmp_path / "table.csv").write_text("1,3")
+    source.write_text(text)
+    third = tasks.load(TaskSpec(f"{source}:train")).version
+    assert len({first, second, third}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nothing", "black-magic"),
+        ("missing.py:train", "no file"),
+        (f"{EXAMPLE}:nobody", "no such name"),
+        (f"{EXAMPLE}:SPACE", "a Space"),
+        ("no_such_module_at_all:train", "No module named"),
+    ],
+)
+def test_a_task_that_is_not_there_says_what_was_expected(name: str, words: str) -> None:
+    with pytest.raises(TaskMissing, match=words):
+        tasks.load(TaskSpec(name))
+
+
+def test_a_file_that_fails_to_import_shows_its_traceback(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("import math\nmath.no_such_thing\n")
+    with pytest.raises(TaskMissing, match="no_such_thing"):
+        tasks.load(TaskSpec(f"{tmp_path / 'bad.py'}:train"))
+
+
+def test_settings_of_an_own_task_are_refused() -> None:
+    with pytest.raises(InvalidSettings, match="size"):
+        tasks.load(TaskSpec(f"{EXAMPLE}:train", {"size": 3}))
+
+
+def test_tuning_learns_from_train_is_scored_on_validation_and_never_asks_for_test() -> None:
+    seen: list[int] = []
+
+    def refuse() -> tuple[Any, Any]:
+        raise AssertionError("test data was opened")
+
+    def train(configuration: Configuration, run: Run) -> None:
+        seen.append(len(run.train[1]))
+        run.report(epoch=1, accuracy=run.score(lambda x: noted(seen, x, Y[: len(x)])))
+
+    data = Splits((X, Y), (X[:4], Y[:4]), refuse)
+    outcome, _, found = ran(train, data=lambda: data)
+    assert outcome is Outcome.COMPLETED
+    assert seen == [10, 4]
+    assert found[-1].value == 1.0
+    outcome, why, _ = ran(train, data=lambda: data, evaluation=True)
+    assert outcome is Outcome.INVALID
+    assert "test data was opened" in str(why)
+
+
+def test_an_evaluation_learns_from_both_and_is_scored_on_test() -> None:
+    seen: list[int] = []
+
+    def train(configuration: Configuration, run: Run) -> None:
+        seen.append(len(run.train[0]))
+        run.report(epoch=1, accuracy=run.score(lambda x: noted(seen, x, np.array([0, 0]))))
+
+    _, _, found = ran(train, evaluation=True)
+    assert seen == [14, 2]
+    assert found[-1].value == 0.5
+
+
+def test_without_data_the_task_scores_itself_and_is_told_so_if_it_asks() -> None:
+    def own(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=1, accuracy=0.7, f1=0.6)
+
+    def asking(configuration: Configuration, run: Run) -> None:
+        run.score(lambda x: x)
+
+    one = made(own, data=None)
+    assert not one.has_test
+    assert ran(one)[2][0].extra == {"f1": 0.6}
+    outcome, why, _ = ran(asking, data=None)
+    assert outcome is Outcome.INVALID
+    assert "data=function" in str(why)
+
+
+def test_a_stop_ends_the_training_even_where_the_task_swallows_it() -> None:
+    reported: list[Measurement] = []
+
+    def stopping(measurement: Measurement) -> None:
+        reported.append(measurement)
+        if measurement.step == 3:
+            raise Stopped("the tuner asked")
+
+    def deaf(configuration: Configuration, run: Run) -> None:
+        for step in range(1, 10):
+            try:
+                run.report(step=step, loss=1.0)
+            except BaseException:
+                continue
+
+    outcome, why = tasks.run_trial(made(deaf), {}, seed=1, evaluation=False, report=stopping)
+    assert (outcome, why) == (Outcome.STOPPED, "the tuner asked")
+    assert [each.step for each in reported] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(math.nan, "not a number"), (math.inf, "infinite"), (np.float32("nan"), "not a number")]
+)
+def test_a_loss_that_is_not_finite_is_diverged_with_its_step(number: float, words: str) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(step=1, loss=2.0)
+        run.report(step=2, loss=number)
+
+    outcome, why, found = ran(train)
+    assert outcome is Outcome.DIVERGED
+    assert words in str(why)
+    assert "step 2" in str(why)
+    assert len(found) == 1
+
+
+def test_the_example_diverges_at_a_huge_rate() -> None:
+    assert ran(example(), {"learning_rate": 100})[0] is Outcome.DIVERGED
+
+
+def test_an_error_of_its_own_is_invalid_with_the_task_s_traceback() -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=1, accuracy=0.5)
+        raise KeyError("weights of layer 7")
+
+    outcome, why, found = ran(train)
+    assert outcome is Outcome.INVALID
+    assert "weights of layer 7" in str(why)
+    assert Path(__file__).name in str(why)
+    assert "running.py" not in str(why)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried")],
+)
+def test_a_training_that_does_not_fit_in_memory_is_invalid_in_words(error: Exception) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        raise error
+
+    outcome, why, _ = ran(train)
+    assert outcome is Outcome.INVALID
+    assert str(why).startswith("it does not fit in memory")
+    assert "Traceback" not in str(why)
+
+
+def test_leaving_by_exit_is_invalid_and_a_training_without_a_result_too() -> None:
+    def leaving(configuration: Configuration, run: Run) -> None:
+        sys.exit(3)
+
+    def silent(configuration: Configuration, run: Run) -> None:
+        run.report(step=1, loss=0.5)
+
+    assert ran(leaving)[0] is Outcome.INVALID
+    outcome, why, _ = ran(silent)
+    assert outcome is Outcome.INVALID
+    assert "run.report(epoch=..., accuracy=...)" in str(why)
+
+
+def test_a_raw_configuration_is_checked_once_more() -> None:
+    outcome, why, _ = ran(lambda configuration, run: None, {"rate": 7})
+    assert outcome is Outcome.INVALID
+    assert "rate" in str(why)
+
+
+def test_a_reporter_s_own_failure_is_not_the_task_s() -> None:
+    def gone(measurement: Measurement) -> None:
+        raise Unreachable("the server does not answer")
+
+    def train(configuration: Configuration, run: Run) -> None:
+        try:
+            run.report(epoch=1, accuracy=1.0)
+        except Exception:
+            return
+
+    with pytest.raises(Unreachable):
+        tasks.run_trial(made(train), {}, seed=1, evaluation=False, report=gone)
+
+
+def test_unseeded_draws_are_seeded_for_the_task() -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=1, accuracy=float(np.random.random()))  # noqa: NPY002 - what careless code does
+
+    assert ran(train)[2][0].value == ran(train)[2][0].value
+
+
+def test_epochs_and_steps_are_counted_where_they_are_left_out() -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(loss=1)
+        run.report(accuracy=0.5)
+        run.report(accuracy=0.6)
+
+    found = ran(train)[2]
+    assert [(each.step, each.epoch) for each in found] == [(1, None), (2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metric": "f1"}, "direction"),
+        ({"metric": "mse", "direction": "maximize"}, "minimize"),
+        ({"max_epochs": 0}, "max_epochs"),
+    ],
+)
+def test_a_contradictory_declaration_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidSettings, match=words):
+        made(lambda configuration, run: None, **changes)
+
+
+def test_metrics_by_name_and_by_function() -> None:
+    def worst(targets: Any, predictions: Any) -> float:
+        return float(np.max(np.abs(targets - predictions)))
+
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(step=1, epoch=1, loss=0.0, **{run.task.metric: run.score(lambda x: np.array([0, 1, 0, 3]))})
+
+    assert ran(train, metric="mse")[2][0].value == 1.0
+    assert ran(train, metric="mae")[2][0].value == 0.5
+    assert ran(train, metric=worst, direction="minimize")[2][0].value == 2.0
+    assert accuracy([1, 0], np.array([[0.1, 0.9], [0.3, 0.7]])) == 0.5
+    assert r2([1.0, 3.0], [1.0, 3.0]) == 1.0
+    with pytest.raises(ValueError, match="shape"):
+        accuracy([1, 0, 1], [1])
+
+
+def test_drawn_splits_are_disjoint_whole_and_repeatable() -> None:
+    first, again, other = (Splits.drawn(np.arange(100), np.arange(100), seed=seed) for seed in (1, 1, 2))
+    parts = [first.load(name)[0] for name in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [60, 20, 20]
+    assert sorted(np.concatenate(parts)) == list(range(100))
+    assert np.array_equal(first.load("test")[0], again.load("test")[0])
+    assert not np.array_equal(first.load("test")[0], other.load("test")[0])
+    with pytest.raises(InvalidSettings):
+        Splits.drawn(np.arange(3), np.arange(3), validation=0.1)
+
+
+def test_joined_parts() -> None:
+    assert joined([1], (2, 3)) == [1, 2, 3]
+    assert joined(np.array([1]), np.array([2])).tolist() == [1, 2]
+
+
+def test_a_check_times_noise_and_spread() -> None:
+    seen: list[tuple[str, int, int]] = []
+    found = check(example(), configurations=5, epochs=3, progress=lambda *each: seen.append(each))
+    assert len(found.same) == 3
+    assert len(found.random) == 5
+    assert found.epoch_seconds is not None
+    assert 0 < found.epoch_seconds < 1
+    assert found.noise is not None
+    assert 0.3 < found.noise[0] <= 1
+    assert 0 < found.noise[1] < 0.3
+    assert found.chance == pytest.approx(0.1, abs=0.05)
+    assert found.stuck is not None
+    assert 0 <= found.stuck < 1
+    assert sum(found.outcomes.values()) == 5
+    assert all(int(each.configuration["epochs"]) <= 3 for each in found.random)
+    assert seen[-1] == ("random configurations", 5, 5)
+    again = check(example(), configurations=5, epochs=3)
+    assert [each.value for each in again.same + again.random] == [each.value for each in found.same + found.random]
+
+
+def test_a_check_counts_what_stays_at_chance() -> None:
+    def lazy(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=1, accuracy=0.5 if configuration.number("rate") < 0.5 else 0.99)
+
+    many = np.zeros(1000), np.array([0, 1] * 500)
+    found = check(made(lazy, data=lambda: Splits(many, many, many)), configurations=12, seeds=1)
+    below = sum(each.configuration.number("rate") < 0.5 for each in found.random)
+    assert found.stuck == below / 12
+    assert 0 < below < 12
+    assert found.noise is None
+
+
+def test_helpers_of_a_check_for_other_tasks(tmp_path: Path) -> None:
+    bare = made(lambda configuration, run: None, metric="mse", data=None)
+    assert chance_of(bare) == (None, 0.0)
+    assert sample_sheet(bare, tmp_path / "sheet.png") is None
+    assert example_of(bare) == SPACE.configuration({})
+    mandatory = Space([Hyperparameter("rate", Float(0, 1))])
+    drawn = example_of(made(lambda configuration, run: None, space=mandatory))
+    assert shortened(made(lambda configuration, run: None, space=mandatory), drawn, 1) == drawn
+
+
+def test_importing_tasks_does_not_import_torch() -> None:
+    code = (
+        f"import sys; from evenhand import tasks as t; t.load(t.TaskSpec({f'{EXAMPLE}:train'!r})); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
