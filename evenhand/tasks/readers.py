@@ -139,7 +139,7 @@ class Tar:
         try:
             with _unpacked(self.path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
-                    end = member.offset_data + member.size
+                    end = member.offset_data - member.size // -tarfile.BLOCKSIZE * tarfile.BLOCKSIZE  # rounded up
                     if member.isfile():
                         yield member, archive
                 while stream.read(READ_BYTES):
