@@ -6,22 +6,22 @@ A verb checks the rules of `protocol` within the transaction that writes, and re
 import secrets
 from base64 import b32encode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from evenhand import protocol
 from evenhand.errors import NotAllowed, NotFound, Refused
-from evenhand.leases import Leases, Token, Waiting, hash_token
+from evenhand.leases import Leases, Token, hash_token
 from evenhand.protocol import Step
 from evenhand.records import (
     Budget,
     Choice,
+    Curve,
     Evaluation,
     Event,
     Extension,
-    Measurement,
     Outcome,
     Participant,
     Session,
@@ -30,41 +30,14 @@ from evenhand.records import (
     Study,
     TaskRecord,
     Trial,
+    View,
+    Waiting,
 )
 from evenhand.settings import Rules, default_database
 from evenhand.space import Configuration
 from evenhand.store import Store, jobs, journal, people, sessions, studies
 
 __all__ = ["Curve", "Lab", "Token", "View", "Waiting"]
-
-
-@dataclass(frozen=True)
-class View:
-    """All that a tuner may see of its session. The test score is not in it.
-
-    refusal: why a submission would be refused now, or None where one is welcome. choose_by: when the best trial is chosen for a
-    tuner that lets the deadline pass.
-    """
-
-    session: Session
-    state: State
-    now: float
-    seconds_left: float | None
-    trials_left: int | None
-    epochs_left: int | None
-    refusal: str | None
-    best: Trial | None
-    choose_by: float | None
-    waiting: Waiting | None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Measurements of a trial's current attempt, after the cursor that was asked for."""
-
-    number: int
-    attempt: int
-    measurements: tuple[Measurement, ...]
 
 
 class Lab(Leases):
@@ -469,6 +442,7 @@ class Lab(Leases):
         """The append-only log, in order."""
         with self._store.read() as tx:
             return journal.events(tx, session_id, after, limit)
+
 
 def _trial(session: Session, number: int) -> Trial:
     trial = session.trial(number)

@@ -10,29 +10,18 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from evenhand import protocol
 from evenhand.errors import StaleAttempt
-from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Session
+from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Session, Waiting
 from evenhand.settings import Rules, rules_from_environment
 from evenhand.store import Store, jobs, journal, sessions
 
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
 Token = Literal["signin", "researcher", "participant", "agent", "invite", "method"]
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Why a trial waits: its position in the queue (1 is next), the slots there are, and the expected seconds if known."""
-
-    position: int
-    slots: int
-    expected_seconds: float | None
-    why: str
 
 
 class Leases(ABC):

@@ -257,6 +257,45 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Why a trial waits: its position in the queue (1 is next), the slots there are, and the expected seconds if known."""
+
+    position: int
+    slots: int
+    expected_seconds: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a tuner may see of its session. The test score is not in it.
+
+    refusal: why a submission would be refused now, or None where one is welcome. choose_by: when the best trial is chosen for a
+    tuner that lets the deadline pass.
+    """
+
+    session: Session
+    state: State
+    now: float
+    seconds_left: float | None
+    trials_left: int | None
+    epochs_left: int | None
+    refusal: str | None
+    best: Trial | None
+    choose_by: float | None
+    waiting: Waiting | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Measurements of a trial's current attempt, after the cursor that was asked for."""
+
+    number: int
+    attempt: int
+    measurements: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
 class Participant:
     """A pseudonymous person: what they consented to, and their background answers. Nothing else is known."""
 
