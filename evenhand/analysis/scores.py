@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from evenhand import protocol
-from evenhand.records import Evaluation, Extension, Session, Trial
+from evenhand.records import Budget, Evaluation, Extension, Session, Trial
 from evenhand.space import Configuration, Space, Value, show
 
+Unit = Literal["seconds", "trials", "epochs"]
 SHARES = ("accuracy", "precision", "recall", "f1", "auc")  # metrics in [0, 1] that people read in percent
 
 
@@ -32,7 +34,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Best:
-    """The best value at a moment of the session. used: what the budget had spent then, in its own unit."""
+    """An improvement: what the session had spent when it came, the value, and the trial's number."""
 
     used: float
     value: float
@@ -82,13 +84,19 @@ def summarize(evaluation: Evaluation) -> Summary:
     return summary(score.value for score in evaluation.scores)
 
 
-def used(session: Session, at: float) -> float:
-    """What of the budget was spent at a moment: seconds on the session's clock (waiting and outages are not counted), or
-    trials, or epochs, whichever the budget caps first in this order."""
-    if session.budget.seconds is not None:
+def unit_of(budget: Budget) -> Unit:
+    """What the budget's clock counts: time where that is capped, else trials, else epochs."""
+    if budget.seconds is not None:
+        return "seconds"
+    return "trials" if budget.trials is not None else "epochs"
+
+
+def used(session: Session, at: float, unit: Unit) -> float:
+    """What the session had spent at a moment; seconds are those of its own clock, see `clock`."""
+    if unit == "seconds":
         return clock(session, at)
     past = replace(session, trials=_until(session.trials, at))
-    return float(protocol.trials_used(past) if session.budget.trials is not None else protocol.epochs_used(past))
+    return float(protocol.trials_used(past) if unit == "trials" else protocol.epochs_used(past))
 
 
 def clock(session: Session, at: float) -> float:
@@ -119,7 +127,7 @@ def _until(trials: Iterable[Trial], at: float) -> tuple[Trial, ...]:
     return tuple(past)
 
 
-def best_so_far(session: Session) -> tuple[Best, ...]:
+def best_so_far(session: Session, unit: Unit) -> tuple[Best, ...]:
     """Each improvement of the best validation value, when its trial ended, in order; trials that still train have none."""
     sign = 1.0 if session.maximize else -1.0
     steps: list[Best] = []
@@ -128,7 +136,7 @@ def best_so_far(session: Session) -> tuple[Best, ...]:
         assert trial.value is not None
         assert trial.finished_at is not None
         if not steps or sign * trial.value > sign * steps[-1].value:
-            steps.append(Best(used(session, trial.finished_at), trial.value, trial.number))
+            steps.append(Best(used(session, trial.finished_at, unit), trial.value, trial.number))
     return tuple(steps)
 
 

@@ -46,12 +46,11 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     # The researcher's pages
     ("POST", "/signout"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}"): Role.RESEARCHER,
-    ("GET", "/studies/{study_id}/live"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/events"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/methods"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/invite"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}"): Role.RESEARCHER,
-    ("GET", "/sessions/{session_id}/live"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/curves"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/events"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/curve"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evenhand import errors
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
 from evenhand.lab import Lab
-from evenhand.web import access, researcher
+from evenhand.web import access, entry, researcher
 from evenhand.web.pages import render
 from evenhand.web.players import Players
 
@@ -77,6 +77,7 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
     )
     app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
     app.state.players = Players(lab)
+    app.include_router(entry.router)
     app.include_router(researcher.router)
     for name in ("participant", "api"):  # until both are written
         with suppress(ModuleNotFoundError):

@@ -51,7 +51,7 @@ def ago(at: float | None, now: float | None = None) -> str:
         return "not yet"
     seconds = (time.time() if now is None else now) - at
     if seconds < 60:
-        return "now" if seconds < 15 else f"{int(seconds)} s ago"
+        return "now"
     if seconds < 3600:
         return f"{int(seconds / 60)} min ago"
     days = int(seconds / 86400)

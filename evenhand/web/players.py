@@ -3,6 +3,7 @@
 import logging
 import threading
 
+from evenhand import play
 from evenhand.errors import EvenhandError
 from evenhand.lab import Lab
 
@@ -39,8 +40,6 @@ class Players:
 
     def _run(self, session_id: int) -> None:
         self.problems.pop(session_id, None)
-        from evenhand import play  # until it is written
-
         try:
             play.tune(self._lab, session_id, stop=self._stop)
         except EvenhandError as error:

@@ -1,5 +1,270 @@
-"""The researcher's pages: sign-in, the study, a session, its evaluation."""
+"""The researcher's pages: the study, a session, its evaluation."""
 
-from fastapi import APIRouter
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import resources
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from evenhand.analysis import scatter, scores
+from evenhand.errors import InvalidSettings
+from evenhand.lab import Lab
+from evenhand.records import Session, Stopper, Trial
+from evenhand.tuners import METHODS
+from evenhand.web import overview
+from evenhand.web.access import identity, lab_of
+from evenhand.web.entry import go
+from evenhand.web.overview import Overview
+from evenhand.web.pages import environment, fragment, render
+from evenhand.web.scores import dots
 
 router = APIRouter()
+
+SHOWN_EVERY = 1.0  # seconds between two states of the study page's stream, at least
+REFRESH_EVERY = 5.0  # seconds after which the stream looks without being told: agents and people come and go silently
+LOAD = 4  # the stream rests this many times as long as a state took to compute
+
+# Plotly writes style elements and attributes; it gets them on its own page only. It needs no eval without WebGL.
+EXPLORE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+environment.globals.update(
+    outcome_words=overview.outcome_words, changes=scores.changes, reference=scores.reference, budget_words=overview.budget_words
+)
+
+
+@router.get("/studies/{study_id}")
+def study_page(request: Request, study_id: int) -> Response:
+    """Who is ahead, and whether everyone is all right."""
+    lab = lab_of(request)
+    shown = overview.overview(lab, study_id)
+    seeds = {name: _next_seed(shown, name) for name in METHODS}
+    return render(
+        request,
+        "researcher/study.html",
+        shown=shown,
+        studies=lab.studies(),
+        methods=seeds,
+        curves=overview.curves(shown),
+        problems=request.app.state.players.problems,
+    )
+
+
+def _next_seed(shown: Overview, name: str) -> int:
+    """The smallest seed that no session of this method has."""
+    taken = {row.session.method.get("seed") for row in shown.rows if row.session.method.get("name") == name}
+    return next(seed for seed in range(len(taken) + 1) if seed not in taken)
+
+
+@router.get("/studies/{study_id}/events")
+async def study_events(request: Request, study_id: int) -> StreamingResponse:
+    """The study page's state whenever it changed, the newest only."""
+    await run_in_threadpool(lab_of(request).study, study_id)
+    states = _states(lab_of(request), lambda: _study_state(request, study_id))
+    return StreamingResponse(states, media_type="text/event-stream")
+
+
+async def _states(lab: Lab, compute: Callable[[], dict[str, Any]], only: int | None = None) -> AsyncIterator[str]:
+    """Server-sent events with what `compute` gives, whenever it differs. only: the session whose changes matter."""
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def listener(session_id: int) -> None:
+        if only in (None, session_id):
+            with suppress(RuntimeError):  # the loop is closed: the server is ending
+                loop.call_soon_threadsafe(changed.set)
+
+    lab.on_change.append(listener)
+    sent = ""
+    try:
+        while True:
+            changed.clear()
+            begun = time.monotonic()
+            state = json.dumps(await run_in_threadpool(compute))
+            yield f"event: state\ndata: {state}\n\n" if state != sent else ": nothing new\n\n"
+            sent = state
+            await asyncio.sleep(max(SHOWN_EVERY, LOAD * (time.monotonic() - begun)))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), REFRESH_EVERY)
+    finally:
+        lab.on_change.remove(listener)
+
+
+def _study_state(request: Request, study_id: int) -> dict[str, Any]:
+    shown = overview.overview(lab_of(request), study_id)
+    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown) for name in ("flow", "lead", "agents")}
+    problems = request.app.state.players.problems
+    rows = [[row.session.id, fragment(request, "researcher/_row.html", row=row, problems=problems)] for row in shown.rows]
+    clocks = {row.session.id: [row.left, row.seconds_left, row.ticking] for row in shown.rows}
+    return {"parts": parts, "rows": rows, "clocks": clocks, "curves": overview.curves(shown)}
+
+
+@router.post("/studies/{study_id}/methods")
+def start_method(request: Request, study_id: int, method: Annotated[str, Form()], seed: Annotated[int, Form()] = 0) -> Response:
+    """Open a method's session under the study's budget, and play it."""
+    lab = lab_of(request)
+    if method not in METHODS:
+        raise InvalidSettings(f"method {method!r}: there is none; expected one of {', '.join(METHODS)}")
+    if not 0 <= seed < 2**31:
+        raise InvalidSettings(f"seed {seed}: expected a whole number from 0 to {2**31 - 1}")
+    names = {session.tuner for session in lab.sessions(study_id)}
+    tuner = next(name for name in _names(method, len(names)) if name not in names)
+    session = lab.open(study_id, tuner=tuner, method={"name": method, "seed": seed})
+    request.app.state.players.play(session.id)
+    return go(f"/studies/{study_id}")
+
+
+def _names(method: str, taken: int) -> list[str]:
+    """What a method's session may be called: tpe, tpe 2, tpe 3, ..."""
+    return [method, *(f"{method} {number}" for number in range(2, taken + 3))]
+
+
+@router.post("/studies/{study_id}/invite")
+def invite(request: Request, study_id: int) -> Response:
+    """Make an invitation that any number of people can use; its address is shown this once."""
+    lab = lab_of(request)
+    study = lab.study(study_id)
+    link = f"{str(request.base_url).rstrip('/')}/join/{lab.issue_token('invite', study.id)}"
+    return render(request, "researcher/invite.html", study=study, link=link)
+
+
+# One session
+
+
+@router.get("/sessions/{session_id}")
+def session_page(request: Request, session_id: int) -> Response:
+    """How one session goes: its trials, and after the choice its evaluation."""
+    context = _session_context(request, session_id)
+    task = context["session"].task
+    words, share = task.metric.replace("_", " "), scores.is_share(task.metric)
+    return render(request, "researcher/session.html", metric=words, share=share, **context)
+
+
+def _session_context(request: Request, session_id: int) -> dict[str, Any]:
+    lab, who = lab_of(request), identity(request).who
+    session = lab.session(session_id)
+    study = lab.study(session.study_id)
+    person = None if session.participant_id is None else lab.participant(session.participant_id)
+    row = overview.row(session, person.months if person else None, lab.clock())
+    looks = lab.looks(session_id)
+    seen = lab.evaluation(session_id, who) if any(looker == who for looker, _ in looks) else None
+    summary = scores.summarize(seen) if seen else None
+    chosen = next((each for each in session.trials if session.choice and each.id == session.choice.trial_id), None)
+    return {
+        "session": session,
+        "study": study,
+        "row": row,
+        "waiting": lab.view(session_id).waiting,
+        "chosen": chosen.number if chosen else None,
+        "chosen_value": chosen.value if chosen else None,
+        "looks": looks,
+        "looked": _looked(lab, session, who),
+        "evaluation": seen,
+        "summary": summary,
+        "dots": dots(seen, summary) if seen and summary else None,
+        "now": lab.clock(),
+        "problem": request.app.state.players.problems.get(session_id),
+    }
+
+
+def _looked(lab: Lab, session: Session, who: str) -> bool:
+    """Whether `who` saw a test score of the study's task, and so cannot stop this session's open trials."""
+    if session.choice is not None:
+        return False
+    others = (other.id for other in lab.sessions(session.study_id) if other.choice is not None)
+    return any(looker == who for other in others for looker, _ in lab.looks(other))
+
+
+@router.get("/sessions/{session_id}/events")
+async def session_events(request: Request, session_id: int) -> StreamingResponse:
+    """The parts of a session's page that change, whenever they changed."""
+    await run_in_threadpool(lab_of(request).session, session_id)
+    states = _states(lab_of(request), lambda: _session_state(request, session_id), only=session_id)
+    return StreamingResponse(states, media_type="text/event-stream")
+
+
+def _session_state(request: Request, session_id: int) -> dict[str, Any]:
+    context = _session_context(request, session_id)
+    return {name: fragment(request, f"researcher/_session_{name}.html", **context) for name in ("status", "trials", "evaluation")}
+
+
+@router.get("/sessions/{session_id}/curves")
+def session_curves(request: Request, session_id: int) -> Response:
+    """Each trial's validation after each epoch: lists of [epoch, value] by the trial's number."""
+    lab = lab_of(request)
+    session = lab.session(session_id)
+    return JSONResponse({trial.number: _values(lab, session_id, trial) for trial in session.trials if trial.epochs_done})
+
+
+def _values(lab: Lab, session_id: int, trial: Trial) -> list[tuple[int, float]]:
+    found = lab.curve(session_id, trial.number).measurements
+    return [(each.epoch, each.value) for each in found if each.epoch is not None and each.value is not None]
+
+
+@router.get("/sessions/{session_id}/trials/{number}/curve")
+def trial_curve(request: Request, session_id: int, number: int, attempt: int = 0, after: int = -1) -> Response:
+    """What a trial measured after the index `after` of `attempt`: lists of [index, step, epoch or null, loss, value]."""
+    curve = lab_of(request).curve(session_id, number, (attempt, after))
+    points = [[each.index, each.step, each.epoch, each.loss, each.value] for each in curve.measurements]
+    return JSONResponse({"attempt": curve.attempt, "points": points})
+
+
+@router.post("/sessions/{session_id}/trials/{number}/stop")
+def stop_trial(request: Request, session_id: int, number: int) -> Response:
+    """Stop a training for the researcher; refused to whoever looked at a test score of the task."""
+    lab_of(request).stop(session_id, number, Stopper.RESEARCHER, identity(request).who)
+    return go(f"/sessions/{session_id}")
+
+
+@router.post("/sessions/{session_id}/reveal")
+def reveal(request: Request, session_id: int) -> Response:
+    """Log the researcher's look at the evaluation, and show it."""
+    lab_of(request).reveal(session_id, identity(request).who)
+    return go(f"/sessions/{session_id}#evaluation")
+
+
+# Explore: drawn by Plotly
+
+
+@router.get("/static/plotly.min.js")
+def plotly_script() -> Response:
+    """Plotly's script, from the plotly package that is installed here."""
+    script = resources.files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
+    return Response(script, media_type="text/javascript")
+
+
+@router.get("/sessions/{session_id}/explore")
+def explore_page(request: Request, session_id: int) -> Response:
+    """Each trial's value against each hyperparameter."""
+    session = lab_of(request).session(session_id)
+    study = lab_of(request).study(session.study_id)
+    response = render(request, "researcher/explore.html", session=session, study=study, panels=scatter.panels(session))
+    response.headers["content-security-policy"] = EXPLORE_POLICY
+    return response
+
+
+@router.get("/sessions/{session_id}/explore.json")
+def explore_numbers(request: Request, session_id: int) -> Response:
+    """The numbers that the explore page draws."""
+    session = lab_of(request).session(session_id)
+    return JSONResponse(_explore(session))
+
+
+def _explore(session: Session) -> Mapping[str, Any]:
+    order = [{"number": trial.number, "value": trial.value, "outcome": overview.outcome_words(trial)} for trial in session.trials]
+    return {
+        "metric": session.task.metric,
+        "percent": scores.is_share(session.task.metric),
+        "maximize": session.maximize,
+        "kind": session.kind,
+        "order": order,
+        "panels": [asdict(panel) for panel in scatter.panels(session)],
+    }

@@ -1,0 +1,291 @@
+// The researcher's pages: the study's chart and table, kept live; copy buttons; a session's page.
+"use strict";
+(() => {
+  const find = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const clock = (seconds) => {
+    const whole = Math.max(0, Math.floor(seconds));
+    const two = (number) => String(number).padStart(2, "0");
+    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  };
+
+  // Copy buttons: data-copy names the element whose text or value is meant.
+  for (const button of all("[data-copy]")) {
+    button.addEventListener("click", async () => {
+      const source = document.getElementById(button.dataset.copy);
+      const text = source.value ?? source.textContent;
+      try {
+        await navigator.clipboard.writeText(text);
+        button.textContent = "Copied";
+      } catch {
+        if (source.select) source.select();
+        else getSelection().selectAllChildren(source);
+        button.textContent = "Press Ctrl+C";
+      }
+    });
+  }
+
+  // Menus close when something else is clicked, and with Esc.
+  document.addEventListener("click", (event) => {
+    for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of all("details.menu[open]")) {
+      menu.open = false;
+      find("summary", menu).focus();
+    }
+  });
+  const method = find("#method");
+  if (method) method.addEventListener("change", () => { find("#seed").value = method.selectedOptions[0].dataset.seed; });
+
+  // Best so far: one step line a session, on the budget's clock.
+  const RANGES = [0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1440, 2880];
+  const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
+
+  class BestChart {
+    constructor(host) {
+      this.host = host;
+      this.tip = document.createElement("div");
+      this.tip.className = "chart-tip";
+      this.tip.hidden = true;
+      new ResizeObserver(() => this.resize()).observe(host);
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
+      new MutationObserver(() => this.rebuild()).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+    }
+
+    show(data) {
+      const key = JSON.stringify([data.unit, data.lines.map((line) => [line.id, line.live])]);
+      this.data = data;
+      if (!data.lines.length) return;
+      if (this.plot && key === this.key) this.plot.setData(this.columns());
+      else this.rebuild();
+      this.key = key;
+    }
+
+    // The leader's line is drawn last, so that it lies on top.
+    get lines() { return [...this.data.lines].reverse(); }
+
+    columns() {
+      const xs = [...new Set(this.lines.flatMap((line) => [...line.points.map((point) => point[0]), line.end]))].sort((a, b) => a - b);
+      const column = (line) => xs.map((x) => {
+        if (x > line.end) return null;
+        const done = line.points.filter((point) => point[0] <= x);
+        return done.length ? done[done.length - 1][1] : null;
+      });
+      return [xs, ...this.lines.map(column)];
+    }
+
+    end() {
+      const reached = Math.max(...this.data.lines.map((line) => line.end)) * 1.05;
+      if (this.data.unit !== "minutes") return Math.max(this.data.limit || 0, reached, 1);
+      const nice = RANGES.find((each) => each >= reached) ?? reached;
+      return this.data.limit ? Math.max(Math.min(nice, this.data.limit), reached / 1.05) : nice;
+    }
+
+    rebuild() {
+      if (!this.data || !this.data.lines.length || !this.host.clientWidth) return;
+      if (this.plot) this.plot.destroy();
+      const { percent, unit } = this.data;
+      const [person, machine, quiet, grid] = ["--person", "--machine", "--quiet", "--line"].map(colour);
+      const people = this.lines.filter((line) => line.kind === "participant").length;
+      let methods = 0;
+      const series = this.lines.map((line) => {
+        const isMethod = line.kind === "method";
+        return {
+          label: line.tuner, spanGaps: false, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false },
+          stroke: isMethod ? machine : person, width: isMethod || people < 6 ? 2.5 : 1.5,
+          alpha: isMethod || people < 6 ? 1 : 0.55, dash: isMethod ? DASHES[methods++ % DASHES.length] : [],
+        };
+      });
+      const font = "12px system-ui, sans-serif";
+      const axis = { stroke: quiet, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+      const short = this.end() <= 3 && unit === "minutes";
+      const wide = this.host.clientWidth > 520;
+      this.plot = new uPlot({
+        width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, wide ? 92 : 58, 0, 0],
+        legend: { show: false }, focus: { alpha: 0.25 },
+        cursor: { y: false, focus: { prox: 24 }, drag: { x: false, y: false }, points: { size: 7 } },
+        scales: { x: { time: false, range: () => [0, this.end()] }, y: { range: (plot, low, high) => this.range(low, high) } },
+        series: [{}, ...series],
+        axes: [
+          { ...axis, size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning; waiting for an agent is not counted" : `${unit} used`,
+            values: (plot, ticks) => ticks.map((tick) => (short ? clock(tick * 60) : String(tick))) },
+          { ...axis, size: 54, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
+        ],
+        hooks: { draw: [(plot) => this.label(plot)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
+      }, this.columns(), this.host);
+      this.plot.over.appendChild(this.tip);
+    }
+
+    range(low, high) {
+      const room = Math.max((high - low) * 0.12, this.data.percent ? 2 : Math.abs(high) * 0.02 || 1e-6);
+      return this.data.percent ? [Math.max(0, low - room), Math.min(100, high + room)] : [low - room, high + room];
+    }
+
+    // Names at the ends of the lines: all of them while they are few, then methods and the first three people.
+    label(plot) {
+      const pixels = devicePixelRatio || 1;
+      let people = 0;
+      const chosen = this.data.lines.filter((line) => this.data.lines.length <= 12 || line.kind === "method" || people++ < 3);
+      const places = chosen.map((line) => {
+        const last = line.points[line.points.length - 1][1];
+        return { line, x: plot.valToPos(Math.min(line.end, plot.scales.x.max), "x", true), y: plot.valToPos(last, "y", true) };
+      }).sort((a, b) => a.y - b.y);
+      const gap = 14 * pixels;
+      places.forEach((place, index) => { place.text = index ? Math.max(place.y, places[index - 1].text + gap) : place.y; });
+      const over = (places.at(-1)?.text ?? 0) - (plot.bbox.top + plot.bbox.height);
+      if (over > 0) for (let index = places.length - 1, floor = plot.bbox.top + plot.bbox.height; index >= 0; index--) {
+        places[index].text = Math.min(places[index].text, floor);
+        floor = places[index].text - gap;
+      }
+      const { ctx } = plot;
+      ctx.save();
+      ctx.font = `600 ${12 * pixels}px system-ui, sans-serif`;
+      ctx.textBaseline = "middle";
+      for (const { line, x, y, text } of places) {
+        const isMethod = line.kind === "method";
+        ctx.fillStyle = colour(isMethod ? "--machine" : "--person");
+        const size = (line.live ? 4 : 3) * pixels;
+        ctx.beginPath();
+        if (isMethod) ctx.rect(x - size, y - size, 2 * size, 2 * size);
+        else ctx.arc(x, y, size, 0, 7);
+        ctx.fill();
+        const name = line.tuner.length > 13 ? `${line.tuner.slice(0, 12)}…` : line.tuner;
+        ctx.fillText(name, x + 9 * pixels, text);
+      }
+      ctx.restore();
+    }
+
+    hint(plot) {
+      const { idx, left } = plot.cursor;
+      const line = this.near ? this.lines[this.near - 1] : null;
+      const value = line && idx != null ? plot.data[this.near][idx] : null;
+      this.tip.hidden = value == null;
+      if (value == null) return;
+      const done = line.points.filter((point) => point[0] <= plot.data[0][idx]);
+      const [at, , number] = done[done.length - 1];
+      const shown = this.data.percent ? `${value.toFixed(1)} %` : String(+value.toPrecision(4));
+      const when = this.data.unit === "minutes" ? `at ${clock(at * 60)}` : `after ${at} ${this.data.unit}`;
+      this.tip.textContent = `${line.tuner}: ${shown} ${when}, trial ${number}`;
+      const x = left + 14 + this.tip.offsetWidth > plot.over.clientWidth ? left - this.tip.offsetWidth - 14 : left + 14;
+      this.tip.style.transform = `translate(${Math.max(0, x)}px, ${Math.max(0, plot.valToPos(value, "y") - 36)}px)`;
+    }
+
+    resize() {
+      if (this.plot) this.plot.setSize({ width: this.host.clientWidth, height: this.host.clientHeight });
+      else this.rebuild();
+    }
+  }
+
+  // The chart's numbers as a table, for screen readers and for the curious.
+  const fillTable = (body, data) => {
+    const show = (value) => (data.percent ? `${value.toFixed(1)} %` : String(+value.toPrecision(4)));
+    const when = (x) => (data.unit === "minutes" ? clock(x * 60) : `${x} ${data.unit}`);
+    body.replaceChildren(...data.lines.map((line) => {
+      const row = document.createElement("tr");
+      const name = document.createElement("th");
+      const cell = document.createElement("td");
+      name.scope = "row";
+      name.textContent = line.tuner;
+      cell.textContent = line.points.map(([x, value]) => `${show(value)} at ${when(x)}`).join(", ");
+      row.append(name, cell);
+      return row;
+    }));
+  };
+
+  // An event stream that reconnects with back-off and says when it is lost.
+  const follow = (url, handlers) => {
+    let wait = 500;
+    let source;
+    const banner = document.createElement("div");
+    banner.className = "alert alert-warning lost";
+    banner.setAttribute("role", "status");
+    banner.textContent = "Connection to the server lost. Reconnecting by itself; nothing is lost.";
+    const open = () => {
+      source = new EventSource(url);
+      source.onopen = () => { wait = 500; banner.remove(); };
+      source.onerror = () => {
+        source.close();
+        if (!document.hidden) find("main").prepend(banner);
+        setTimeout(open, wait);
+        wait = Math.min(wait * 2, 10000);
+      };
+      for (const [name, handler] of Object.entries(handlers)) source.addEventListener(name, (event) => handler(event.data));
+    };
+    open();
+    addEventListener("pagehide", () => source.close());
+  };
+
+  const study = find("main.study");
+  if (study) {
+    const chart = new BestChart(find("#chart-best"));
+    const rows = find("#rows");
+    const seen = new Map();
+    let clocks = {};
+    let at = performance.now();
+
+    const tick = () => {
+      const passed = (performance.now() - at) / 1000;
+      for (const cell of all("[data-clock]", rows)) {
+        const [text, left, ticking] = clocks[cell.dataset.clock] ?? [cell.closest("tr").dataset.left, null, false];
+        const shown = ticking && left != null ? [clock(left - passed), ...text.split(", ").slice(1)].join(", ") : text;
+        if (cell.textContent !== shown) cell.textContent = shown;
+      }
+    };
+    const filter = find("#filter");
+    const applyFilter = () => {
+      const wanted = filter.value.trim().toLowerCase();
+      for (const row of rows.rows) row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+    };
+    // A row is replaced only where it changed, and keeps the focus that was in it.
+    const place = (list) => {
+      list.forEach(([id, html], index) => {
+        let row = find(`tr[data-session="${id}"]`, rows);
+        if (!row) {
+          row = document.createElement("tr");
+          row.dataset.session = id;
+        }
+        if (seen.get(id) !== html) {
+          const focused = row.contains(document.activeElement);
+          row.innerHTML = html;
+          if (focused) find("a", row).focus();
+          seen.set(id, html);
+        }
+        if (rows.children[index] !== row) rows.insertBefore(row, rows.children[index] ?? null);
+      });
+      const gone = new Set(list.map(([id]) => String(id)));
+      for (const row of all("tr", rows)) if (!gone.has(row.dataset.session)) row.remove();
+      find("#no-rows").hidden = list.length > 0;
+      filter.hidden = list.length < 6;
+    };
+    const draw = (data) => {
+      find("#chart-none").hidden = data.lines.length > 0;
+      chart.show(data);
+      fillTable(find("#chart-table tbody"), data);
+    };
+    const update = (text) => {
+      const state = JSON.parse(text);
+      at = performance.now();
+      clocks = state.clocks;
+      for (const [name, html] of Object.entries(state.parts)) {
+        const part = document.getElementById(name);
+        if (seen.get(name) !== html) part.innerHTML = html;
+        seen.set(name, html);
+      }
+      place(state.rows);
+      draw(state.curves);
+      tick();
+      applyFilter();
+      const warning = find("#no-agent");
+      if (warning) warning.hidden = !find("#agents .warn");
+    };
+    filter.addEventListener("input", applyFilter);
+    draw(JSON.parse(find("#curves").textContent));
+    tick();
+    setInterval(tick, 500);
+    follow(study.dataset.events, { state: update });
+  }
+})();
