@@ -1,0 +1,207 @@
+"""The method loop: a method tunes a session through the very verbs that a participant's pages call."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+
+from evenhand import tuners
+from evenhand.errors import InvalidConfiguration, InvalidSettings, InvalidSpace, Refused, Unreachable
+from evenhand.lab import Lab, View
+from evenhand.protocol import derive_seed
+from evenhand.records import Outcome, Session, State, TaskRecord, Trial
+from evenhand.space import Configuration, Integer, Space
+from evenhand.tuners import Method, Suggestion
+
+POLL = 0.5  # seconds between two looks at a session that nothing woke us for
+PAUSE = 0.1  # seconds between two looks at most: a training reports several times a second
+OFFLINE = 2.0  # seconds until a server that does not answer is asked again
+ALIKE = 5  # trials in a row that failed for the same reason before the method gives up
+
+
+class Verbs(Protocol):
+    """What a method needs of the laboratory: `Lab` in the same process, `Client` over HTTP."""
+
+    def view(self, session_id: int) -> View:
+        """All that the tuner may see."""
+
+    def start(self, session_id: int) -> Session:
+        """Start the clock."""
+
+    def submit(self, session_id: int, configuration: Configuration, *, explanation: str = "", key: str | None = None) -> Trial:
+        """Queue a trial."""
+
+    def choose(self, session_id: int, *, number: int | None = None, key: str | None = None) -> Session:
+        """End the session."""
+
+
+class Turn(StrEnum):
+    """What a player did when it was its turn."""
+
+    SUBMITTED = "submitted"
+    WAITS = "waits"
+    OVER = "over"
+
+
+@dataclass(frozen=True)
+class Player:
+    """A method at its session. It keeps nothing but its settings: all else is in the view, so a restart changes nothing.
+
+    seed: from which each suggestion's random stream is derived, with the number of trials so far.
+    epochs_per_trial: the fidelity's fixed value, or None where the method chooses it as any other value.
+    """
+
+    verbs: Verbs
+    session_id: int
+    method: Method
+    seed: int
+    epochs_per_trial: int | None
+
+    @classmethod
+    def of(cls, verbs: Verbs, session_id: int) -> "Player":
+        """The player that `session.method` describes (see `read_method`)."""
+        session = verbs.view(session_id).session
+        if "name" not in session.method:
+            raise InvalidSettings(f"session {session_id} is {session.tuner}'s; no method is named that could play it")
+        return cls(verbs, session_id, *read_method(session.task, session.method))
+
+    def turn(self) -> Turn:
+        """Do what there is to do now: start the clock, submit the next trial, or make the final choice.
+
+        Raises:
+            Refused: trial after trial failed for the same reason, which the text says.
+        """
+        view = self.verbs.view(self.session_id)
+        if view.state is State.WAITING:
+            self.verbs.start(self.session_id)
+            view = self.verbs.view(self.session_id)
+        if view.state not in (State.TUNING, State.CHOOSING):
+            return Turn.OVER
+        _check_failures(view.session)
+        suggestion = self.suggest(view) if view.state is State.TUNING and view.refusal is None else None
+        try:
+            if suggestion is not None:
+                key = f"{self.method.name}-{len(view.session.trials) + 1}"
+                self.verbs.submit(self.session_id, suggestion.configuration, explanation=suggestion.explanation, key=key)
+                return Turn.SUBMITTED
+            if any(trial.is_open for trial in view.session.trials):
+                return Turn.WAITS
+            self.verbs.choose(self.session_id, number=view.best.number if view.best else None, key="final")
+            return Turn.OVER
+        except Refused:  # the deadline passed, or somebody else acted, since the view was taken: look again
+            return Turn.WAITS
+
+    def suggest(self, view: View) -> Suggestion | None:
+        """What the method proposes next, its epochs cut to those that remain; None where too few remain for any trial."""
+        session = view.session
+        rng = np.random.default_rng(derive_seed(self.seed, len(session.trials)))
+        space = _narrow(session.space, self.epochs_per_trial)
+        (suggestion,) = self.method.suggest(space, session.trials, 1, rng)
+        fixed = {} if self.epochs_per_trial is None else {_fidelity(session.space): self.epochs_per_trial}
+        configuration = session.space.configuration({**suggestion.configuration, **fixed})
+        planned = session.task.epochs_of(configuration)
+        if view.epochs_left is None or planned <= view.epochs_left:
+            return Suggestion(configuration, suggestion.explanation)
+        return _cut(session.space, configuration, suggestion.explanation, view.epochs_left)
+
+
+def read_method(task: TaskRecord, described: Mapping[str, Any]) -> tuple[Method, int, int | None]:
+    """The method, its seed and the fixed epochs per trial that `described` names: what `Lab.open` is given as `method`.
+
+    Its keys are `name`, `seed` (default 0), `epochs_per_trial` (default: the method chooses) and the method's own settings.
+
+    Raises:
+        InvalidSettings: one of them cannot be used for this task.
+    """
+    settings = dict(described)
+    name, seed, epochs = settings.pop("name"), settings.pop("seed", 0), settings.pop("epochs_per_trial", None)
+    if type(seed) is not int:
+        raise InvalidSettings(f"method {name!r}: seed is {seed!r}, expected a whole number")
+    _narrow(task.space, epochs)
+    return tuners.method(name, maximize=task.maximize, **settings), seed, epochs
+
+
+def tune(verbs: Verbs, session_id: int, *, stop: threading.Event | None = None, poll: float = POLL) -> Session:
+    """Play a session to its final choice, or until `stop` is set; the session as its tuner sees it then.
+
+    It may be interrupted and called again at any time: the session goes on as if it had not been.
+    """
+    ended = stop or threading.Event()
+    with _woken(verbs, session_id) as changed:
+        player: Player | None = None
+        while not ended.is_set():
+            changed.clear()
+            try:
+                player = player or Player.of(verbs, session_id)
+                turn = player.turn()
+            except Unreachable:
+                ended.wait(OFFLINE)
+                continue
+            if turn is Turn.OVER:
+                break
+            if turn is Turn.WAITS:
+                changed.wait(poll)
+                ended.wait(min(PAUSE, poll))
+    return verbs.view(session_id).session
+
+
+@contextmanager
+def _woken(verbs: Verbs, session_id: int) -> Iterator[threading.Event]:
+    """An event that is set when the session changes in this process; over HTTP it never is, and polling does."""
+    changed = threading.Event()
+
+    def listen(changed_id: int) -> None:
+        if changed_id == session_id:
+            changed.set()
+
+    if not isinstance(verbs, Lab):
+        yield changed
+        return
+    verbs.on_change.append(listen)
+    try:
+        yield changed
+    finally:
+        verbs.on_change.remove(listen)
+
+
+def _fidelity(space: Space) -> str:
+    assert space.fidelity is not None
+    return space.fidelity.name
+
+
+def _narrow(space: Space, epochs_per_trial: int | None) -> Space:
+    """The space without its fidelity where that is fixed; InvalidSettings where it cannot be fixed to this value."""
+    if epochs_per_trial is None:
+        return space
+    if space.fidelity is None:
+        raise InvalidSettings(f"epochs_per_trial is {epochs_per_trial}, but this task has no hyperparameter for epochs to fix")
+    rest = [each for each in space if not each.fidelity]
+    try:
+        space.fidelity.domain.accept(epochs_per_trial)
+        return Space(rest)
+    except (ValueError, TypeError, OverflowError):
+        expected = space.fidelity.domain.expected
+        raise InvalidSettings(f"epochs_per_trial is {epochs_per_trial!r}, expected {expected}") from None
+    except InvalidSpace as error:
+        raise InvalidSettings(f"epochs_per_trial cannot be fixed: {error}") from None
+
+
+def _cut(space: Space, configuration: Configuration, explanation: str, left: int) -> Suggestion | None:
+    fidelity = space.fidelity
+    if fidelity is None or not isinstance(fidelity.domain, Integer) or left < fidelity.domain.low:
+        return None
+    try:
+        cut = space.configuration({**configuration, fidelity.name: left})
+    except InvalidConfiguration:  # with so few epochs, other hyperparameters would be active
+        return None
+    return Suggestion(cut, f"{explanation}; {fidelity.label} cut from {configuration[fidelity.name]} to the {left} that remain")
+
+
+def _check_failures(session: Session) -> None:
+    last = [trial for trial in session.trials if not trial.is_open][-ALIKE:]
+    if len(last) == ALIKE and all(trial.outcome is Outcome.FAILED and trial.why == last[0].why for trial in last):
+        raise Refused(f"paused: the last {ALIKE} trials failed for the same reason, so mend that first: {last[0].why}")

@@ -1,0 +1,236 @@
+"""`evenhand.tune`: three lines tune a task or a function, in a script too, and leave a session like every other."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import evenhand
+from evenhand import tasks
+from evenhand.errors import InvalidSettings, TaskMissing
+from evenhand.lab import Lab
+from evenhand.records import Outcome, Stopper, TaskSpec
+from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
+from evenhand.tasks import Run
+from examples.digits_mlp import train
+
+LINE = Space([Hyperparameter("x", Float(-1, 1))])
+SCRIPT = """
+import evenhand
+from evenhand import Float, Hyperparameter, Space
+
+def train(configuration):
+    return -(configuration["x"] - 0.5) ** 2
+
+result = evenhand.tune(train, Space([Hyperparameter("x", Float(0, 1))]), direction="maximize", method="tpe", trials=15)
+print(result.configuration["x"])
+"""
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'lab.sqlite'}"
+
+
+def hill(configuration: Configuration) -> float:
+    return 1 - configuration.number("x") ** 2
+
+
+def test_three_lines_tune_a_task(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    result = evenhand.tune(train, method="tpe", trials=4, epochs_per_trial=3, startup=2, db=db)
+    assert len(result.trials) == 4
+    assert result.best is not None
+    assert result.configuration == result.best.configuration
+    assert result.best.value == max(trial.value for trial in result.trials if trial.value is not None)
+    assert result.evaluation is not None
+    scores = [score.value for score in result.evaluation.scores if score.value is not None]
+    assert len(scores) == 10
+    assert result.evaluation.mean == pytest.approx(statistics.mean(scores))
+    assert result.evaluation.std == pytest.approx(statistics.stdev(scores))
+    assert "accuracy" in capsys.readouterr().err  # the progress bar
+
+    lab = Lab.connect(db)
+    (study,) = lab.studies()
+    (session,) = lab.sessions(study.id)
+    assert (session.id, session.tuner, session.kind) == (result.session_id, "tpe", "method")
+    assert session.trials == result.trials
+    assert [who for who, _ in lab.looks(session.id)] == ["evenhand.tune"]
+    assert lab.to_play("server") == []  # no server takes this session up
+    lab.close()
+
+
+def test_the_result_reads_well(db: str) -> None:
+    result = evenhand.tune(train, trials=2, epochs_per_trial=1, seed=1, db=db, evaluate=False, progress=False)
+    lines = repr(result).splitlines()
+    assert lines[0] == f"Result of session {result.session_id}: random, 2 trials (2 completed)"
+    assert lines[1].startswith("  validation     accuracy ")
+    assert "%" in lines[1]
+    assert "  epochs         1" in lines
+    assert result.evaluation is None
+
+
+def test_the_same_seed_gives_the_same_trials(db: str) -> None:
+    first, again, other = (
+        [
+            (trial.configuration, trial.value)
+            for trial in evenhand.tune(hill, LINE, direction="maximize", trials=5, seed=seed, db=db, progress=False).trials
+        ]
+        for seed in (3, 3, 4)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_a_plain_function_in_both_directions(db: str) -> None:
+    low = evenhand.tune(hill, LINE, method="tpe", direction="minimize", trials=25, db=db, progress=False).configuration
+    high = evenhand.tune(hill, LINE, method="tpe", direction="maximize", trials=25, db=db, progress=False).configuration
+    assert low is not None
+    assert high is not None
+    assert abs(low.number("x")) > 0.9
+    assert abs(high.number("x")) < 0.1
+
+
+def test_a_plain_training_function_reports_epochs(db: str) -> None:
+    space = Space([*LINE, Hyperparameter("epochs", Integer(1, 4), fidelity=True)])
+
+    def train(configuration: Configuration, run: Run) -> None:
+        for epoch in range(1, int(configuration["epochs"]) + 1):
+            run.report(epoch=epoch, loss=1 / epoch, accuracy=hill(configuration) * epoch / 4)
+
+    result = evenhand.tune(train, space, metric="accuracy", epochs=10, db=db, progress=False)
+    assert sum(trial.epochs_done for trial in result.trials) == 10
+    assert all(trial.epochs_done == trial.configuration["epochs"] for trial in result.trials)
+    assert result.evaluation is None  # there is no test data
+
+
+def test_an_exception_makes_the_trial_invalid_and_the_search_goes_on(db: str) -> None:
+    def fragile(configuration: Configuration) -> float:
+        if configuration.number("x") < 0:
+            raise RuntimeError("negative widths are not supported")
+        return hill(configuration)
+
+    result = evenhand.tune(fragile, LINE, direction="maximize", trials=12, db=db, progress=False)
+    assert len(result.trials) == 12
+    for trial in result.trials:
+        negative = trial.configuration.number("x") < 0
+        assert trial.outcome is (Outcome.INVALID if negative else Outcome.COMPLETED)
+        if negative:
+            assert trial.why is not None
+            assert trial.why.startswith("Traceback")
+            assert "in fragile" in trial.why
+            assert trial.why.endswith("RuntimeError: negative widths are not supported")
+    assert {trial.outcome for trial in result.trials} == {Outcome.INVALID, Outcome.COMPLETED}
+
+
+def test_where_nothing_works_the_result_says_why(db: str) -> None:
+    def wrong(configuration: Configuration) -> float:
+        return float(configuration["learning_rate"])
+
+    result = evenhand.tune(wrong, LINE, direction="maximize", trials=3, db=db, progress=False)
+    assert result.best is None
+    assert result.configuration is None
+    assert "no trial has a value" in repr(result)
+    assert "trial 3 was invalid: KeyError: 'learning_rate'" in repr(result)
+
+
+def test_a_value_that_is_not_finite_is_diverged(db: str) -> None:
+    def endless(configuration: Configuration) -> float:
+        return float("nan") if configuration.number("x") > 0 else 1.0
+
+    result = evenhand.tune(endless, LINE, direction="maximize", trials=8, db=db, progress=False)
+    assert {trial.outcome for trial in result.trials} == {Outcome.DIVERGED, Outcome.COMPLETED}
+
+
+def test_at_the_deadline_the_training_is_stopped(db: str) -> None:
+    space = Space([*LINE, Hyperparameter("epochs", Integer(1, 1000), default=1000, fidelity=True)])
+
+    def slow(configuration: Configuration, run: Run) -> None:
+        for epoch in range(1, int(configuration["epochs"]) + 1):
+            time.sleep(0.05)
+            run.report(epoch=epoch, value=hill(configuration))
+
+    started = time.monotonic()
+    result = evenhand.tune(slow, space, direction="maximize", minutes=1.5 / 60, epochs_per_trial=1000, db=db, progress=False)
+    assert time.monotonic() - started < 10
+    (trial,) = result.trials
+    assert (trial.outcome, trial.stop_by) == (Outcome.STOPPED, Stopper.DEADLINE)
+    assert result.configuration == trial.configuration
+
+
+def test_a_training_that_is_silent_for_longer_than_its_lease_keeps_it(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_LEASE", "1.5")
+
+    def silent(configuration: Configuration) -> float:
+        time.sleep(3)
+        return 1.0
+
+    (trial,) = evenhand.tune(silent, LINE, direction="maximize", trials=1, db=db, progress=False).trials
+    assert (trial.outcome, trial.attempt) == (Outcome.COMPLETED, 1)
+
+
+def test_ctrl_c_stops_the_training_and_keeps_the_best(db: str) -> None:
+    calls: list[float] = []
+
+    def interrupted(configuration: Configuration) -> float:
+        calls.append(hill(configuration))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return calls[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        evenhand.tune(interrupted, LINE, direction="maximize", trials=9, db=db, progress=False)
+    lab = Lab.connect(db)
+    (session,) = lab.sessions(lab.studies()[0].id)
+    assert [trial.outcome for trial in session.trials] == [Outcome.COMPLETED, Outcome.COMPLETED, Outcome.STOPPED]
+    assert session.choice is not None
+    best = max(session.trials[:2], key=lambda trial: trial.value or 0)
+    assert session.choice.trial_id == best.id
+    lab.close()
+
+
+def test_a_script_tunes_its_own_function(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(SCRIPT)
+    environment = os.environ | {"EVENHAND_DATA": str(tmp_path / "data"), "PYTHONPATH": str(Path(__file__).parents[1])}
+    ran = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
+    assert abs(float(ran.stdout) - 0.5) < 0.2
+    lab = Lab.connect(f"sqlite:///{tmp_path / 'data' / 'evenhand.sqlite'}")
+    (session,) = lab.sessions(lab.studies()[0].id)
+    assert len(session.trials) == 15
+    assert session.task.spec.name == f"{script}:train"
+    lab.close()
+
+
+def test_an_agent_that_imports_such_a_script_does_not_start_tuning(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(SCRIPT)
+    with pytest.raises(TaskMissing, match="if __name__"):
+        tasks.load(TaskSpec(f"{script}:train"))
+
+
+def test_wrong_arguments_are_answered_in_words(db: str) -> None:
+    def three(a: object, b: object, c: object) -> None: ...
+
+    for arguments, settings, message in (
+        ((train,), {}, "no cap given"),
+        ((train, LINE), {"trials": 1}, "has a space of its own"),
+        ((hill,), {"trials": 1}, "the function hill comes without a space"),
+        ((hill, LINE), {"trials": 1}, "direction is None, expected 'maximize' or 'minimize'"),
+        ((three, LINE), {"trials": 1}, "takes 3 arguments, expected"),
+        ((3, LINE), {"trials": 1}, "got a int, expected a task or a function"),
+        ((train,), {"trials": 1, "method": "rand"}, "expected one of random, tpe"),
+        ((train,), {"trials": 1, "trails": 2}, "'trails' is unknown"),
+    ):
+        with pytest.raises(InvalidSettings, match=message):
+            evenhand.tune(*arguments, db=db, progress=False, **settings)
+    assert not Path(db.removeprefix("sqlite:///")).exists()
+
+
+def test_an_unknown_public_name_lists_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match="its public names are Choice, Condition"):
+        _ = evenhand.tunes
+    assert "tune" in dir(evenhand)
