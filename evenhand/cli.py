@@ -258,28 +258,27 @@ def tune(
     data: DataName = None,
     size: Size = None,
     setting: Setting = None,
-    slots: Annotated[int | None, typer.Option(help="trainings at once in the evaluation [default: one per core]")] = None,
     evaluate: Annotated[bool, typer.Option(help="score the choice on test with ten seeds")] = True,
     db: Database = None,
 ) -> None:
     """Let a method tune a task under a budget, and score its choice on test; the pages show the session."""
-    from evenhand import headless
-    from evenhand.lab import Lab
-    from evenhand.protocol import parse_budget
+    from evenhand import tasks
+    from evenhand.tuning import tune as run
 
-    budget = parse_budget(None if minutes is None else minutes * 60, trials, epochs)
-    chosen: dict[str, Any] = {"name": method, "seed": seed}
-    if epochs_per_trial is not None:
-        chosen["epochs_per_trial"] = epochs_per_trial
-    headless.tune(
-        Lab.connect(db),
-        _spec(name, data, size, setting),
-        budget,
-        chosen,
-        slots=slots or os.cpu_count() or 1,
+    with console.status("Preparing the task's data ..."):
+        task = tasks.load(_spec(name, data, size, setting))
+    found = run(
+        task,
+        method=method,
+        trials=trials,
+        minutes=minutes,
+        epochs=epochs,
+        epochs_per_trial=epochs_per_trial,
+        seed=seed,
         evaluate=evaluate,
-        console=console,
+        db=db,
     )
+    console.print(escape(repr(found)))
 
 
 def _spec(name: str, data: str | None, size: int | None, setting: list[str] | None) -> "TaskSpec":

@@ -1,0 +1,67 @@
+"""The command line as a person uses it: run as a program, judged by its words and exit code."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = "examples/digits_mlp.py:train"
+
+
+def evenhand(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
+    """The program's result, with `data` as the user's data directory."""
+    command = [sys.executable, "-m", "evenhand.cli", *arguments]
+    environment = {**os.environ, "EVENHAND_DATA": str(data), "COLUMNS": "160"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_tune_prints_a_choice_with_its_test_score_and_leaves_a_session_that_replays(tmp_path: Path) -> None:
+    budget = ("--trials", "3", "--epochs-per-trial", "2", "--seed", "4")
+    done = evenhand("tune", EXAMPLE, "--method", "random", *budget, data=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "session 1: random, 3 trials" in done.stdout
+    assert re.search(r"test\s+accuracy [\d.]+\s% ± [\d.]+\s%, 10 seeds", done.stdout), done.stdout
+    replayed = evenhand("replay", "1", "2", data=tmp_path)
+    assert replayed.returncode == 0, replayed.stdout
+    assert "match, bit for bit" in replayed.stdout
+    assert evenhand("tune", EXAMPLE, *budget, "--no-evaluate", data=tmp_path).stdout.count("test") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("tune", "no-such-task", "--trials", "1"), "expected black-magic"),
+        (("tune", EXAMPLE), "no cap given"),
+        (("tune", EXAMPLE, "--trials", "-2"), "trials is -2"),
+        (("tune", EXAMPLE, "--trials", "1", "--method", "magic"), "random"),
+        (("tune", "black-magic", "--trials", "1", "--set", "precision"), "KEY=VALUE"),
+        (("tune", "black-magic", "--trials", "1", "--set", "precision=fp8", "--size", "3"), "fp32 or bf16"),
+        (("tune", "black-magic", "--trials", "1", "--data", "/no/such/folder"), "imagenette"),
+        (("replay", "9", "1"), "session 9 does not exist"),
+        (("data", "fetch", "mnist3d"), "fashion-mnist"),
+        (("serve", "--db", "oracle://x", "--port", "0"), "expected sqlite"),
+    ],
+)
+def test_mistakes_get_one_line_that_says_what_to_do(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    done = evenhand(*arguments, data=tmp_path)
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_data_lists_every_source_with_its_state_and_licence(tmp_path: Path) -> None:
+    done = evenhand("data", data=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("imagenette", "fashion-mnist", "digits", "ready", "MIT", str(tmp_path / "datasets")):
+        assert word in done.stdout
+
+
+def test_task_check_says_time_noise_and_spread(tmp_path: Path) -> None:
+    done = evenhand("task", "check", EXAMPLE, "--configurations", "4", "--epochs", "1", data=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (r"one epoch\s+[\d.]+ s", r"several seeds\s+accuracy 0\.\d{4}, SD", "no better than chance", "4 completed|completed"):
+        assert re.search(words, done.stdout), done.stdout
