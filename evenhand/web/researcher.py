@@ -163,6 +163,7 @@ def _session_context(request: Request, session_id: int) -> dict[str, Any]:
         "study": study,
         "row": row,
         "waiting": lab.view(session_id).waiting,
+        "spent": scores.clock(session, session.choice.at) if session.choice else None,
         "chosen": chosen.number if chosen else None,
         "chosen_value": chosen.value if chosen else None,
         "looks": looks,

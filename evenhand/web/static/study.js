@@ -3,7 +3,15 @@
 (() => {
   const find = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // A colour of the style sheet as a canvas takes it: custom properties may hold var() and color-mix().
+  const colour = (name) => {
+    const probe = document.createElement("i");
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  };
   const clock = (seconds) => {
     const whole = Math.max(0, Math.floor(seconds));
     const two = (number) => String(number).padStart(2, "0");
@@ -105,15 +113,15 @@
       const short = this.end() <= 3 && unit === "minutes";
       const wide = this.host.clientWidth > 520;
       this.plot = new uPlot({
-        width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, wide ? 92 : 58, 0, 0],
+        width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, wide ? 92 : 56, 0, 0],
         legend: { show: false }, focus: { alpha: 0.25 },
         cursor: { y: false, focus: { prox: 24 }, drag: { x: false, y: false }, points: { size: 7 } },
         scales: { x: { time: false, range: () => [0, this.end()] }, y: { range: (plot, low, high) => this.range(low, high) } },
         series: [{}, ...series],
         axes: [
-          { ...axis, size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning; waiting for an agent is not counted" : `${unit} used`,
+          { ...axis, size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning, waiting is not counted" : `${unit} used`,
             values: (plot, ticks) => ticks.map((tick) => (short ? clock(tick * 60) : String(tick))) },
-          { ...axis, size: 54, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
+          { ...axis, size: wide ? 54 : 42, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
         ],
         hooks: { draw: [(plot) => this.label(plot)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, this.columns(), this.host);
@@ -125,36 +133,38 @@
       return this.data.percent ? [Math.max(0, low - room), Math.min(100, high + room)] : [low - room, high + room];
     }
 
-    // Names at the ends of the lines: all of them while they are few, then methods and the first three people.
+    // Names at the ends of the lines: all of them where there is room, else methods and the first people.
     label(plot) {
       const pixels = devicePixelRatio || 1;
+      const [most, some] = this.host.clientWidth > 520 ? [14, 4] : [4, 2];
       let people = 0;
-      const chosen = this.data.lines.filter((line) => this.data.lines.length <= 12 || line.kind === "method" || people++ < 3);
-      const places = chosen.map((line) => {
-        const last = line.points[line.points.length - 1][1];
-        return { line, x: plot.valToPos(Math.min(line.end, plot.scales.x.max), "x", true), y: plot.valToPos(last, "y", true) };
-      }).sort((a, b) => a.y - b.y);
-      const gap = 14 * pixels;
-      places.forEach((place, index) => { place.text = index ? Math.max(place.y, places[index - 1].text + gap) : place.y; });
-      const over = (places.at(-1)?.text ?? 0) - (plot.bbox.top + plot.bbox.height);
-      if (over > 0) for (let index = places.length - 1, floor = plot.bbox.top + plot.bbox.height; index >= 0; index--) {
-        places[index].text = Math.min(places[index].text, floor);
-        floor = places[index].text - gap;
-      }
-      const { ctx } = plot;
+      const chosen = this.data.lines.filter((line, rank) => this.data.lines.length <= most || rank === 0 || (line.kind === "method" ? rank < most : people++ < some));
+      const { ctx, bbox } = plot;
+      const colours = { method: colour("--machine"), participant: colour("--person") };
+      const [height, gap] = [14 * pixels, 9 * pixels];
+      const taken = [];
       ctx.save();
       ctx.font = `600 ${12 * pixels}px system-ui, sans-serif`;
       ctx.textBaseline = "middle";
-      for (const { line, x, y, text } of places) {
-        const isMethod = line.kind === "method";
-        ctx.fillStyle = colour(isMethod ? "--machine" : "--person");
+      ctx.textAlign = "left";
+      for (const line of chosen) {
+        const x = plot.valToPos(Math.min(line.end, plot.scales.x.max), "x", true);
+        const y = plot.valToPos(line.points[line.points.length - 1][1], "y", true);
         const size = (line.live ? 4 : 3) * pixels;
+        ctx.fillStyle = colours[line.kind];
         ctx.beginPath();
-        if (isMethod) ctx.rect(x - size, y - size, 2 * size, 2 * size);
+        if (line.kind === "method") ctx.rect(x - size, y - size, 2 * size, 2 * size);
         else ctx.arc(x, y, size, 0, 7);
         ctx.fill();
         const name = line.tuner.length > 13 ? `${line.tuner.slice(0, 12)}…` : line.tuner;
-        ctx.fillText(name, x + 9 * pixels, text);
+        const width = ctx.measureText(name).width;
+        const free = (at) => at > bbox.top && at < bbox.top + bbox.height
+          && taken.every((other) => x + gap > other.right || x + gap + width < other.left || Math.abs(at - other.y) >= height);
+        const tries = [0, 1, -1, 2, -2, 3, -3].map((step) => y + step * height * 0.7);
+        const at = tries.find(free);
+        if (at === undefined) continue;
+        taken.push({ left: x + gap, right: x + gap + width, y: at });
+        ctx.fillText(name, x + gap, at);
       }
       ctx.restore();
     }
@@ -287,5 +297,181 @@
     tick();
     setInterval(tick, 500);
     follow(study.dataset.events, { state: update });
+  }
+
+  // One session: two charts of its trials, and the parts that the server renders anew.
+  const SHADES = { participant: "--person", method: "--machine" };
+
+  class TrialCharts {
+    constructor(page) {
+      this.page = page;
+      this.hosts = { loss: find("#chart-loss"), value: find("#chart-value") };
+      this.share = page.dataset.share === "yes";
+      this.shown = null;
+      this.points = [];
+      this.values = {};
+      this.cursor = [0, -1];
+      const again = () => { this.drop(); this.draw(); };
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+      new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+      new ResizeObserver(() => this.fit()).observe(this.hosts.loss);
+    }
+
+    drop() {
+      for (const plot of Object.values(this.plots ?? {})) plot.destroy();
+      this.plots = null;
+    }
+
+    fit() {
+      for (const [name, plot] of Object.entries(this.plots ?? {})) {
+        plot.setSize({ width: this.hosts[name].clientWidth, height: this.hosts[name].clientHeight });
+      }
+      if (!this.plots) this.draw();
+    }
+
+    async json(address) {
+      const answer = await fetch(address, { headers: { accept: "application/json" } });
+      if (!answer.ok) throw new Error(await answer.text());
+      return answer.json();
+    }
+
+    async loadAll() {
+      this.values = await this.json(`/sessions/${this.page.dataset.session}/curves`);
+      this.draw();
+    }
+
+    async show(number) {
+      if (number !== this.shown) {
+        this.shown = number;
+        this.points = [];
+        this.cursor = [0, -1];
+      }
+      const [attempt, after] = this.cursor;
+      const got = await this.json(`/sessions/${this.page.dataset.session}/trials/${number}/curve?attempt=${attempt}&after=${after}`);
+      if (number !== this.shown) return;
+      if (got.attempt !== attempt) this.points = [];
+      this.points.push(...got.points);
+      this.cursor = [got.attempt, this.points.length ? this.points[this.points.length - 1][0] : -1];
+      const epochs = this.points.filter((point) => point[2] !== null && point[4] !== null);
+      if (epochs.length) this.values[number] = epochs.map((point) => [point[2], point[4]]);
+      find("#loss-title").textContent = `Training loss of trial ${number}`;
+      this.draw();
+    }
+
+    axes(percent) {
+      const font = "12px system-ui, sans-serif";
+      const axis = { stroke: colour("--quiet"), font, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+      const show = (tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)));
+      return [{ ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000], space: 44 },
+        { ...axis, size: 50, values: (plot, ticks) => ticks.map(show) }];
+    }
+
+    make(name, series, data, percent) {
+      const host = this.hosts[name];
+      this.plots[name] = new uPlot({
+        width: host.clientWidth, height: host.clientHeight, padding: [8, 14, 0, 0], legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false }, focus: { prox: 16 } }, focus: { alpha: 0.4 },
+        scales: { x: { time: false } }, series: [{}, ...series], axes: this.axes(percent),
+      }, data, host);
+    }
+
+    draw() {
+      if (this.page.querySelector(".session-charts").hidden || !this.hosts.loss.clientWidth) return;
+      this.drop();
+      this.plots = {};
+      const tone = colour(SHADES[this.page.dataset.kind]);
+      const quiet = colour("--quiet");
+      const steps = this.points.map((point) => point[1]);
+      const losses = [
+        this.points.map((point) => (point[2] === null ? point[3] : undefined)),
+        this.points.map((point) => (point[2] === null ? undefined : point[3])),
+      ];
+      this.make("loss", [
+        { stroke: tone, alpha: 0.35, width: 1, spanGaps: true, points: { show: false } },
+        { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } },
+      ], [steps, ...losses], false);
+      const numbers = Object.keys(this.values).map(Number).sort((a, b) => (a === this.shown) - (b === this.shown) || a - b);
+      const last = Math.max(1, ...numbers.map((number) => this.values[number].at(-1)?.[0] ?? 1));
+      const epochs = Array.from({ length: last }, (_, index) => index + 1);
+      const columns = numbers.map((number) => {
+        const byEpoch = new Map(this.values[number]);
+        return epochs.map((epoch) => { const value = byEpoch.get(epoch); return value === undefined ? null : value * (this.share ? 100 : 1); });
+      });
+      this.make("value", numbers.map((number) => (number === this.shown
+        ? { stroke: tone, width: 2.5, points: { show: true, size: 7, fill: tone } }
+        : { stroke: quiet, alpha: 0.5, width: 1.25, points: { show: columns[numbers.indexOf(number)].filter((each) => each !== null).length === 1, size: 5, fill: quiet } })),
+      [epochs, ...columns], this.share);
+    }
+  }
+
+  const session = find("main.session-page[data-session]");
+  if (session) {
+    const charts = new TrialCharts(session);
+    const texts = new Map();
+    let left = null;
+    let at = performance.now();
+    let pinned = null;
+    const newest = () => all("tr[data-trial]")[0];
+    const open = () => find('tr[data-open="yes"]');
+    const select = () => {
+      const row = (pinned && find(`tr[data-trial="${pinned}"]`)) || open() || newest();
+      if (!row) return;
+      for (const each of all("tr[data-trial]")) each.classList.toggle("shown", each === row);
+      charts.show(Number(row.dataset.trial)).catch(() => {});
+    };
+    // Replace what changed, and keep what the reader opened and where the focus is.
+    const swap = (old, html) => {
+      const opened = all("details", old).map((each) => each.open);
+      const focused = old.contains(document.activeElement) ? all("a, button, summary, input", old).indexOf(document.activeElement) : -1;
+      old.innerHTML = html;
+      all("details", old).forEach((each, index) => { each.open = opened[index] ?? false; });
+      if (focused >= 0) all("a, button, summary, input", old)[focused]?.focus();
+    };
+    const place = (host, html) => {
+      if (texts.get(host.id) === html) return;
+      texts.set(host.id, html);
+      const fresh = document.createElement("template");
+      fresh.innerHTML = html;
+      const [rows, body] = [all("tr[data-trial]", fresh.content), find("tbody", host)];
+      if (host.id !== "trials" || !rows.length || !body || all("tr[data-trial]", host).length !== rows.length) {
+        swap(host, html);
+        return;
+      }
+      rows.forEach((row, index) => {
+        const old = body.rows[index];
+        if (texts.get(`row ${row.dataset.trial}`) !== row.innerHTML) swap(old, row.innerHTML);
+        texts.set(`row ${row.dataset.trial}`, row.innerHTML);
+        Object.assign(old.dataset, row.dataset);
+        old.classList.toggle("best", row.classList.contains("best"));
+      });
+    };
+    const readClock = () => {
+      const shown = find("[data-left]", session);
+      left = shown && shown.dataset.left ? Number(shown.dataset.left) : null;
+      at = performance.now();
+    };
+    const update = (text) => {
+      const before = all('tr[data-open=""]').length;
+      for (const [name, html] of Object.entries(JSON.parse(text))) place(document.getElementById(name), html);
+      const charted = find(".session-charts");
+      if (charted.hidden && newest()) charted.hidden = false;
+      readClock();
+      if (all('tr[data-open=""]').length !== before) charts.loadAll().catch(() => {});
+      if (open() || !charts.shown) select();
+    };
+    session.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-show]");
+      if (!button) return;
+      pinned = button.dataset.show;
+      select();
+    });
+    setInterval(() => {
+      const shown = find("[data-left]", session);
+      if (left === null || !shown) return;
+      shown.textContent = [clock(left - (performance.now() - at) / 1000), ...shown.textContent.split(", ").slice(1)].join(", ");
+    }, 500);
+    readClock();
+    charts.loadAll().then(select).catch(() => {});
+    follow(`/sessions/${session.dataset.session}/events`, { state: update });
   }
 })();

@@ -1,0 +1,84 @@
+// The explore page: one session's trials, drawn by Plotly as SVG from the numbers that the server computed.
+"use strict";
+(async () => {
+  const main = document.querySelector("main[data-explore]");
+  const numbers = await (await fetch(main.dataset.explore, { headers: { accept: "application/json" } })).json();
+  const order = document.getElementById("explore-order");
+  const panels = document.getElementById("explore-panels");
+  const factor = numbers.percent ? 100 : 1;
+  const suffix = numbers.percent ? " %" : "";
+  const colour = (name) => {
+    const probe = document.createElement("i");
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  };
+  const SYMBOLS = { completed: "circle", stopped: "triangle-up", training: "circle-open" };
+  const symbol = (point) => (point.value === null ? "x-thin-open" : SYMBOLS[point.outcome] ?? "x-thin-open");
+  const valued = numbers.order.map((each) => each.value).filter((value) => value !== null);
+  // Trials without a score are drawn at the worse edge, so that they are seen and not mistaken for scores.
+  const [low, high] = [Math.min(...valued) * factor, Math.max(...valued) * factor];
+  const room = Math.max((high - low) * 0.08, 1e-9);
+  const edge = numbers.maximize ? low - room : high + room;
+  const y = (point) => (point.value === null ? edge : point.value * factor);
+  const text = (point, name) => `trial ${point.number}: ${point.value === null ? point.outcome : (point.value * factor).toPrecision(4) + suffix}${name ? `<br>${name} ${point.label}` : ""}`;
+
+  const layout = () => {
+    const grid = { gridcolor: colour("--line"), zeroline: false, linecolor: colour("--line"), fixedrange: false };
+    return {
+      grid, base: {
+        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest",
+        font: { family: "system-ui, sans-serif", size: 12, color: colour("--quiet") },
+        hoverlabel: { bgcolor: colour("--surface"), font: { color: colour("--text") } }, margin: { l: 52, r: 12, t: 8, b: 44 },
+      },
+    };
+  };
+  const options = { displayModeBar: false, responsive: true };
+
+  const draw = () => {
+    const tone = colour(numbers.kind === "method" ? "--machine" : "--person");
+    const { grid, base } = layout();
+    const points = (list, xs, name) => ({
+      type: "scatter", mode: "markers", x: xs, y: list.map(y), text: list.map((point) => text(point, name)), hoverinfo: "text",
+      marker: {
+        symbol: list.map(symbol), size: 9, color: tone, line: { width: 1.5, color: tone },
+        opacity: list.map((point) => 0.35 + 0.65 * (point.number / numbers.order.length)),
+      },
+    });
+    if (numbers.order.length) {
+      let best = null;
+      const soFar = numbers.order.map((each) => {
+        if (each.value !== null && (best === null || (numbers.maximize ? each.value > best : each.value < best))) best = each.value;
+        return best === null ? null : best * factor;
+      });
+      const xs = numbers.order.map((each) => each.number);
+      const line = { type: "scatter", mode: "lines", x: xs, y: soFar, line: { shape: "hv", width: 2, color: tone }, hoverinfo: "skip" };
+      Plotly.react(order, [line, points(numbers.order, xs)], {
+        ...base, xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d" }, yaxis: { ...grid, ticksuffix: suffix, automargin: true },
+      }, options);
+    }
+    for (const [index, panel] of numbers.panels.entries()) {
+      const host = panels.children[index] ?? panels.appendChild(document.createElement("div"));
+      host.className = "explore-panel";
+      host.setAttribute("role", "img");
+      host.setAttribute("aria-label", `Validation against ${panel.label}`);
+      const xaxis = { ...grid, title: { text: panel.label, standoff: 6 }, type: panel.scale, automargin: true };
+      if (panel.scale === "category") Object.assign(xaxis, { categoryorder: "array", categoryarray: panel.ticks, range: [-0.5, panel.ticks.length - 0.5] });
+      if (panel.scale === "log") {
+        const xs = panel.points.map((point) => point.x);
+        const few = Math.max(...xs) / Math.min(...xs) < 30;
+        Object.assign(xaxis, few ? { dtick: "D2", exponentformat: "none" } : { dtick: 1, exponentformat: "power" });
+      }
+      const mark = panel.default === null || panel.scale === "category" ? [] : [{
+        type: "line", x0: panel.default, x1: panel.default, yref: "paper", y0: 0, y1: 1, line: { color: colour("--quiet"), width: 1, dash: "dot" },
+      }];
+      Plotly.react(host, [points(panel.points, panel.points.map((point) => point.x), panel.label)],
+        { ...base, height: 240, xaxis, yaxis: { ...grid, ticksuffix: suffix, nticks: 5 }, shapes: mark }, options);
+    }
+  };
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+})();
