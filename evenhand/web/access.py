@@ -57,6 +57,18 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/sessions/{session_id}/reveal"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/explore"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/explore.json"): Role.RESEARCHER,
+    # Agents and methods
+    ("POST", "/api/agent/hello"): Role.AGENT,
+    ("POST", "/api/agent/claim"): Role.AGENT,
+    ("POST", "/api/agent/jobs/{job_id}/measure"): Role.AGENT,
+    ("POST", "/api/agent/jobs/{job_id}/finish"): Role.AGENT,
+    ("POST", "/api/agent/jobs/{job_id}/release"): Role.AGENT,
+    ("POST", "/api/session/view"): Role.METHOD,
+    ("POST", "/api/session/curve"): Role.METHOD,
+    ("POST", "/api/session/start"): Role.METHOD,
+    ("POST", "/api/session/submit"): Role.METHOD,
+    ("POST", "/api/session/stop"): Role.METHOD,
+    ("POST", "/api/session/choose"): Role.METHOD,
 }
 
 

@@ -1,5 +1,8 @@
 """The running server: the app under uvicorn, and the agents of this machine beside it."""
 
+import asyncio
+import socket
+
 import uvicorn
 
 from evenhand import settings
@@ -19,17 +22,27 @@ class Server:
         config = uvicorn.Config(
             app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
         )
-        self._server = uvicorn.Server(config)
         address = f"[{host}]" if ":" in host else host
         local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
         self._supervisor = Supervisor(f"http://{local}:{port}", lab, slots, data_dir) if slots else None
+        self._server = _Server(config, self._supervisor)
 
     def run(self) -> None:
         """Serve until the process is told to end (Ctrl-C, SIGTERM); then end this machine's agents in order."""
         if self._supervisor:
             self._supervisor.start()
-        try:
-            self._server.run()
-        finally:
-            if self._supervisor:
-                self._supervisor.stop()
+        self._server.run()
+
+
+class _Server(uvicorn.Server):
+    """Ends this machine's agent before it stops answering, so that unfinished trainings are given back at once."""
+
+    def __init__(self, config: uvicorn.Config, supervisor: Supervisor | None) -> None:
+        super().__init__(config)
+        self._supervisor = supervisor
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's own end, after the agent's."""
+        if self._supervisor:
+            await asyncio.to_thread(self._supervisor.stop)
+        await super().shutdown(sockets)

@@ -1,0 +1,186 @@
+"""The lab's verbs over HTTP: for agents and methods on other machines. Errors come back as the ones that the lab raised."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from evenhand import errors, wire
+from evenhand.errors import EvenhandError, InvalidConfiguration, Problem, StaleAttempt, Unreachable
+from evenhand.records import Assignment, Curve, Measurement, Outcome, Session, Trial, View
+from evenhand.space import Configuration
+
+T = TypeVar("T")
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)  # seconds
+IDLE = 3.0  # seconds until an unused connection is dropped, before the server does
+FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds between two tries
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+class Client:
+    """A laboratory at `url`, asked with an agent's or a method's token. Threads may share it.
+
+    retry: for how many seconds a call that may be repeated is tried again where the server does not answer; then, and at once
+    for other calls, it raises Unreachable. Every write but `claim` may be repeated: it carries a key or an attempt.
+    """
+
+    def __init__(self, url: str, token: str, *, retry: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self._retry = retry
+        host = httpx.URL(self.url).host
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=TIMEOUT,
+            limits=httpx.Limits(keepalive_expiry=IDLE),
+            trust_env=host not in LOCAL,  # a proxy cannot reach this machine's own server
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Agents. The token says which agent asks; `agent_id` is the lab's own way to know.
+
+    def hello(self, agent_id: int = 0, *, slots: int, machine: str) -> None:
+        """Say what this agent is."""
+        self._repeat("/api/agent/hello", slots=slots, machine=machine)
+
+    def claim(self, agent_id: int = 0, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
+        """The next training for this agent, or None where nothing waits. Not repeated: a lost answer's lease just ends."""
+        answer = self._post("/api/agent/claim", refused=list(refused), session_id=session_id)
+        return None if answer["assignment"] is None else wire.from_json(Assignment, answer["assignment"])
+
+    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
+        """Send what a training measured; whether it shall go on."""
+        rows = [wire.row_of(each) for each in batch]
+        return bool(self._repeat(f"/api/agent/jobs/{job_id}/measure", attempt=attempt, batch=rows)["go_on"])
+
+    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
+        """End a training."""
+        self._repeat(f"/api/agent/jobs/{job_id}/finish", attempt=attempt, outcome=outcome.value, why=why)
+
+    def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
+        """Give a training back unfinished."""
+        path, tried = f"/api/agent/jobs/{job_id}/release", 0
+
+        def give_back() -> None:
+            nonlocal tried
+            tried += 1
+            try:
+                self._post(path, attempt=attempt, why=why, counts=counts)
+            except StaleAttempt:
+                if tried == 1:  # else an earlier try arrived, only its answer did not
+                    raise
+
+        self._persist(give_back)
+
+    # Methods. The token is of one session; `session_id` 0 means that one.
+
+    def view(self, session_id: int = 0) -> View:
+        """All that the session's tuner may see."""
+        return wire.from_json(View, self._repeat("/api/session/view", session_id=session_id))
+
+    def curve(self, session_id: int, number: int, after: tuple[int, int] = (0, -1)) -> Curve:
+        """What a trial measured after the cursor (attempt, index)."""
+        answer = self._repeat("/api/session/curve", session_id=session_id, number=number, attempt=after[0], index=after[1])
+        measurements = tuple(wire.measurement_of(row) for row in answer["measurements"])
+        return Curve(answer["number"], answer["attempt"], measurements)
+
+    def start(self, session_id: int = 0) -> Session:
+        """Start the session's clock."""
+        return wire.from_json(Session, self._repeat("/api/session/start", session_id=session_id))
+
+    def submit(
+        self,
+        session_id: int,
+        configuration: Configuration,
+        *,
+        reasons: Mapping[str, str] | None = None,
+        explanation: str = "",
+        key: str | None = None,
+    ) -> Trial:
+        """Queue a trial of `configuration`; however often it is sent, it is one trial."""
+        answer = self._repeat(
+            "/api/session/submit",
+            session_id=session_id,
+            configuration=dict(configuration),
+            reasons=dict(reasons or {}),
+            explanation=explanation,
+            key=key or uuid.uuid4().hex,
+        )
+        return wire.from_json(Trial, answer)
+
+    def stop(self, session_id: int, number: int) -> Trial:
+        """Ask a trial to stop."""
+        return wire.from_json(Trial, self._repeat("/api/session/stop", session_id=session_id, number=number))
+
+    def choose(
+        self,
+        session_id: int,
+        *,
+        number: int | None = None,
+        configuration: Configuration | None = None,
+        key: str | None = None,
+    ) -> Session:
+        """End the session with its final configuration."""
+        answer = self._repeat(
+            "/api/session/choose",
+            session_id=session_id,
+            number=number,
+            configuration=None if configuration is None else dict(configuration),
+            key=key or uuid.uuid4().hex,
+        )
+        return wire.from_json(Session, answer)
+
+    def _repeat(self, path: str, **body: Any) -> dict[str, Any]:
+        return self._persist(lambda: self._post(path, **body))
+
+    def _persist(self, call: Callable[[], T]) -> T:
+        last, wait = time.monotonic() + self._retry, FIRST_WAIT
+        while True:
+            try:
+                return call()
+            except Unreachable:
+                if time.monotonic() + wait > last:
+                    raise
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+
+    def _post(self, path: str, **body: Any) -> dict[str, Any]:
+        try:
+            response = self._http.post(path, json=body)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"the laboratory at {self.url} does not answer ({error}); is it running?") from error
+        if response.status_code != 200:
+            raise error_of(response.status_code, _json(response))
+        found: dict[str, Any] = response.json()
+        return found
+
+
+def error_of(status: int, told: Mapping[str, Any]) -> EvenhandError:
+    """The error that the server raised; Unreachable where it failed itself, so that the call may be tried again."""
+    message = str(told.get("message", f"HTTP status {status}"))
+    if status >= 500:
+        return Unreachable(f"the laboratory could not answer: {message}")
+    if told.get("error") == InvalidConfiguration.__name__:
+        return InvalidConfiguration(Problem(each["name"], each["given"], each["expected"]) for each in told["problems"])
+    kind = getattr(errors, str(told.get("error")), None)
+    known = isinstance(kind, type) and issubclass(kind, EvenhandError)
+    return kind(message) if kind and known else EvenhandError(message)
+
+
+def _json(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}

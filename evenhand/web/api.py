@@ -1,0 +1,198 @@
+"""The door for agents and methods: the lab's verbs as JSON over HTTP, with a bearer token. `evenhand.client` is the other end."""
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic.dataclasses import dataclass
+
+from evenhand import wire
+from evenhand.errors import NotAllowed
+from evenhand.records import Outcome
+from evenhand.web.access import identity, lab_of
+
+router = APIRouter()
+
+
+@dataclass
+class Hello:
+    """What an agent says of itself."""
+
+    slots: int
+    machine: str = ""
+
+
+@dataclass
+class Claim:
+    """refused: task versions that the agent cannot train. session_id: of this session only."""
+
+    refused: Sequence[str] = ()
+    session_id: int | None = None
+
+
+@dataclass
+class Batch:
+    """Measurements as `wire.row_of` writes them."""
+
+    attempt: int
+    batch: list[Any]
+
+
+@dataclass
+class End:
+    """How a training ended."""
+
+    attempt: int
+    outcome: Outcome
+    why: str | None = None
+
+
+@dataclass
+class Release:
+    """Why a training is given back."""
+
+    attempt: int
+    why: str
+    counts: bool = True
+
+
+@dataclass
+class OfSession:
+    """session_id: 0 for the token's own."""
+
+    session_id: int = 0
+
+
+@dataclass
+class Cursor(OfSession):
+    """Which trial, and after which measurement of it."""
+
+    number: int = 0
+    attempt: int = 0
+    index: int = -1
+
+
+@dataclass
+class Submission(OfSession):
+    """A configuration, raw; the key makes it one trial however often it is sent."""
+
+    configuration: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    explanation: str = ""
+    key: str | None = None
+
+
+@dataclass
+class Number(OfSession):
+    """Which trial."""
+
+    number: int = 0
+
+
+@dataclass
+class Final(OfSession):
+    """The final choice: a trial's number, or a configuration."""
+
+    number: int | None = None
+    configuration: dict[str, Any] | None = None
+    key: str | None = None
+
+
+@router.post("/api/agent/hello")
+def hello(request: Request, body: Hello) -> JSONResponse:
+    """An agent says what it is."""
+    lab_of(request).hello(identity(request).subject, slots=body.slots, machine=body.machine)
+    return JSONResponse({})
+
+
+@router.post("/api/agent/claim")
+def claim(request: Request, body: Claim) -> JSONResponse:
+    """The next training for the agent, or null."""
+    found = lab_of(request).claim(identity(request).subject, refused=tuple(body.refused), session_id=body.session_id)
+    return JSONResponse({"assignment": wire.to_json(found)})
+
+
+@router.post("/api/agent/jobs/{job_id}/measure")
+def measure(request: Request, job_id: int, body: Batch) -> JSONResponse:
+    """Store measurements, renew the lease, and say whether to go on."""
+    batch = [wire.measurement_of(row) for row in body.batch]
+    return JSONResponse({"go_on": lab_of(request).measure(job_id, body.attempt, batch)})
+
+
+@router.post("/api/agent/jobs/{job_id}/finish")
+def finish(request: Request, job_id: int, body: End) -> JSONResponse:
+    """End a training."""
+    lab_of(request).finish(job_id, body.attempt, body.outcome, body.why)
+    return JSONResponse({})
+
+
+@router.post("/api/agent/jobs/{job_id}/release")
+def release(request: Request, job_id: int, body: Release) -> JSONResponse:
+    """Give a training back."""
+    lab_of(request).release(job_id, body.attempt, body.why, body.counts)
+    return JSONResponse({})
+
+
+@router.post("/api/session/view")
+def view(request: Request, body: OfSession) -> JSONResponse:
+    """All that the session's tuner may see."""
+    return JSONResponse(wire.to_json(lab_of(request).view(_session(request, body))))
+
+
+@router.post("/api/session/curve")
+def curve(request: Request, body: Cursor) -> JSONResponse:
+    """What a trial measured."""
+    found = lab_of(request).curve(_session(request, body), body.number, (body.attempt, body.index))
+    rows = [wire.row_of(each) for each in found.measurements]
+    return JSONResponse({"number": found.number, "attempt": found.attempt, "measurements": rows})
+
+
+@router.post("/api/session/start")
+def start(request: Request, body: OfSession) -> JSONResponse:
+    """Start the session's clock."""
+    session_id = _session(request, body)
+    lab_of(request).start(session_id)
+    return _tuners_session(request, session_id)
+
+
+@router.post("/api/session/submit")
+def submit(request: Request, body: Submission) -> JSONResponse:
+    """Queue a trial."""
+    lab, session_id = lab_of(request), _session(request, body)
+    configuration = lab.view(session_id).session.space.configuration(body.configuration)
+    trial = lab.submit(session_id, configuration, reasons=body.reasons, explanation=body.explanation, key=body.key)
+    return JSONResponse(wire.to_json(trial))
+
+
+@router.post("/api/session/stop")
+def stop(request: Request, body: Number) -> JSONResponse:
+    """Ask a trial to stop."""
+    session_id = _session(request, body)
+    lab_of(request).stop(session_id, body.number)
+    trial = lab_of(request).view(session_id).session.trial(body.number)
+    return JSONResponse(wire.to_json(trial))
+
+
+@router.post("/api/session/choose")
+def choose(request: Request, body: Final) -> JSONResponse:
+    """End the session with its final configuration."""
+    lab, session_id = lab_of(request), _session(request, body)
+    space = lab.view(session_id).session.space
+    configuration = None if body.configuration is None else space.configuration(body.configuration)
+    lab.choose(session_id, number=body.number, configuration=configuration, key=body.key)
+    return _tuners_session(request, session_id)
+
+
+def _tuners_session(request: Request, session_id: int) -> JSONResponse:
+    """The session as its tuner may see it."""
+    return JSONResponse(wire.to_json(lab_of(request).view(session_id).session))
+
+
+def _session(request: Request, body: OfSession) -> int:
+    """The session that the token is of; NotAllowed where another one is asked for."""
+    own = identity(request).subject
+    if body.session_id not in (0, own):
+        raise NotAllowed(f"this token is of session {own}, and cannot act in session {body.session_id}")
+    return own

@@ -1,0 +1,391 @@
+"""The agent: it claims trainings, has its workers train them, and passes on what they measure.
+
+It runs by itself against a server (`Client`), or in threads of a process that has the `Lab`.
+"""
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from evenhand import wire
+from evenhand.client import Client
+from evenhand.errors import StaleAttempt, Unreachable
+from evenhand.forks import ForkServer, Worker
+from evenhand.records import Assignment, Measurement, Outcome
+from evenhand.settings import rules_from_environment
+
+log = logging.getLogger(__name__)
+
+LOCK = "EVENHAND_AGENT_LOCK"  # number of the locked file's descriptor, where a supervisor started this agent
+POST = 0.2  # seconds between two posts of one training
+RETRY = 0.25  # seconds until a server that did not answer is asked again
+IDLE_FIRST, IDLE_LONGEST = 0.05, 0.5  # seconds between two claims where nothing waits
+MOST = 1000  # measurements in one post
+REFUSED = 60.0  # seconds for which a task version that is not here is not asked for
+LOAD = 0.02  # seconds for which reading may go on where a post is due
+
+
+class Verbs(Protocol):
+    """What an agent needs of the laboratory: `Lab` in the same process, `Client` over HTTP."""
+
+    def hello(self, agent_id: int, *, slots: int, machine: str) -> None:
+        """Say what it is."""
+
+    def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
+        """The next training."""
+
+    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
+        """Send measurements, renew the lease; whether to go on."""
+
+    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
+        """End a training."""
+
+    def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
+        """Give a training back."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long (in seconds) an agent waits. heartbeat: until the next post, even an empty one. stall: for any word of a worker
+    before it is killed. server: for a server that does not answer, while trainings go on and what they measure is kept.
+    """
+
+    heartbeat: float = 1.0
+    stall: float = 120.0
+    server: float = 60.0
+
+    @classmethod
+    def usual(cls) -> "Patience":
+        """With a heartbeat that keeps even a short lease."""
+        return cls(heartbeat=min(cls.heartbeat, rules_from_environment().lease / 4))
+
+
+def run_agent(
+    verbs: Verbs,
+    agent_id: int = 0,
+    *,
+    slots: int,
+    name: str = "",
+    nice: int = 0,
+    memory: int | None = None,
+    session_id: int | None = None,
+    stop: threading.Event | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """Train what waits, `slots` trainings at once, until `stop` is set; then give back what is unfinished.
+
+    agent_id: as `Lab.add_agent` gave it; a `Client` knows it by its token. name: of this machine. nice: priority that workers
+    give up, 0 to 19. memory: bytes that one worker may use, 0 for any (default: an equal share of the machine's).
+    session_id: train for this session only.
+
+    Raises:
+        Unreachable: the server did not answer for `patience.server` seconds.
+        NotAllowed: the token is not, or no longer, an agent's.
+    """
+    share = total_memory() // slots if memory is None else memory
+    agent = _Agent(
+        verbs, agent_id, ForkServer((nice, share)), session_id, stop or threading.Event(), patience or Patience.usual()
+    )
+    try:
+        agent.run(slots, name)
+    finally:
+        agent.forks.close()
+
+
+def total_memory() -> int:
+    """Bytes of memory that this process's machine, or container, has."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return machine
+
+
+class _Agent:
+    """What the slots of one agent share."""
+
+    def __init__(
+        self,
+        verbs: Verbs,
+        agent_id: int,
+        forks: ForkServer,
+        session_id: int | None,
+        stop: threading.Event,
+        patience: Patience,
+    ) -> None:
+        self.verbs, self.id, self.forks, self.session_id = verbs, agent_id, forks, session_id
+        self.stop, self.patience = stop, patience
+        self._refused: dict[str, float] = {}  # task version: until when
+        self._answered_at = time.monotonic()
+        self._failed: BaseException | None = None
+        self._ended = threading.Event()
+
+    def run(self, slots: int, name: str) -> None:
+        """Every slot in a thread, until the stop or the first error."""
+        self._greet(slots, name)
+        threads = [threading.Thread(target=self._run_slot, name=f"slot-{i}", daemon=True) for i in range(slots)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._failed is not None:
+            raise self._failed
+
+    def _greet(self, slots: int, name: str) -> None:
+        while not self.ending:
+            try:
+                self.verbs.hello(self.id, slots=slots, machine=name)
+            except Unreachable as error:
+                self.unanswered(error)
+                self.pause(RETRY)
+            else:
+                self.answered()
+                return
+
+    def _run_slot(self) -> None:
+        slot = _Slot(self)
+        try:
+            slot.run()
+        except BaseException as error:
+            self._failed = self._failed or error
+            self._ended.set()
+        finally:
+            slot.close()
+
+    @property
+    def ending(self) -> bool:
+        """Whether to give back what is unfinished and end."""
+        return self.stop.is_set() or self._ended.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the stop."""
+        if not self._ended.is_set():
+            self.stop.wait(seconds)
+
+    def answered(self) -> None:
+        """Note that the server answered."""
+        self._answered_at = time.monotonic()
+
+    def unanswered(self, error: Unreachable) -> None:
+        """Raise the error where the server has not answered for too long."""
+        if time.monotonic() - self._answered_at > self.patience.server:
+            raise error
+
+    def claim(self) -> Assignment | None:
+        """The next training that was not refused lately."""
+        now = time.monotonic()
+        refused = tuple(version for version, until in list(self._refused.items()) if until > now)
+        return self.verbs.claim(self.id, refused=refused, session_id=self.session_id)
+
+    def refuse(self, version: str, why: str) -> None:
+        """Leave trainings of this task version to other agents for a while: meanwhile it may have been brought here."""
+        log.warning("cannot train a task, asking again in %.0f s: %s", REFUSED, why)
+        self._refused[version] = time.monotonic() + REFUSED
+
+
+class _Slot:
+    """One training at a time, in a worker that is kept."""
+
+    def __init__(self, agent: _Agent) -> None:
+        self._agent = agent
+        self._worker: Worker | None = None
+
+    def run(self) -> None:
+        """Claim and train until the agent ends."""
+        idle = IDLE_FIRST
+        while not self._agent.ending:
+            assignment, worker = None, self._ready()
+            try:
+                assignment = self._agent.claim()
+                self._agent.answered()
+            except Unreachable as error:
+                self._agent.unanswered(error)
+            if assignment is None:
+                self._agent.pause(idle)
+                idle = min(2 * idle, IDLE_LONGEST)
+            else:
+                idle = IDLE_FIRST
+                with suppress(StaleAttempt):
+                    self._train(worker, assignment)
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+    def _ready(self) -> Worker:
+        """A living worker, before a training is claimed for it, so that no trial's time goes by while PyTorch loads."""
+        if self._worker is not None and self._worker.connection.poll():  # it has nothing to say, so this is its end
+            self.close()
+        self._worker = self._worker or self._agent.forks.fork()
+        return self._worker
+
+    def _train(self, worker: Worker, assignment: Assignment) -> None:
+        training = _Training(self._agent, worker, assignment)
+        try:
+            training.run()
+        finally:
+            if not training.clean:
+                self.close()
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a training ended: with an outcome, or None where it is given back; `counts` is release's."""
+
+    outcome: Outcome | None
+    why: str | None
+    counts: bool = True
+
+
+class _Training:
+    """One assignment: what its worker says goes to the lab, what the lab says goes to the worker."""
+
+    def __init__(self, agent: _Agent, worker: Worker, assignment: Assignment) -> None:
+        self._agent, self._worker, self._assignment = agent, worker, assignment
+        self._job = assignment.job_id, assignment.attempt
+        self._unsent: list[Measurement] = []
+        self._end: _End | None = None
+        self._stop_sent = False
+        self._first_sent = False  # the first measurement is posted at once, so that a chart begins early
+        self._posted_at = time.monotonic()
+        self._retry_at = 0.0
+        self._heard_at = time.monotonic()
+        self.clean = False  # whether the worker is ready for another training
+
+    def run(self) -> None:
+        """Until it has ended and the lab knows. StaleAttempt where the lab has given it to another attempt meanwhile."""
+        self._tell("train", wire.to_json(self._assignment))
+        while True:
+            self._read()
+            if self._agent.ending:
+                self._give_up()
+                return
+            if self._end is None and time.monotonic() - self._heard_at > self._agent.patience.stall:
+                self._end = _End(
+                    None, f"no word from the training for {self._agent.patience.stall:.0f} s; it must report more often"
+                )
+            if time.monotonic() >= self._next() and self._answered():
+                return
+
+    def _answered(self) -> bool:
+        """Post what is due; whether the lab now knows how it ended."""
+        try:
+            done = self._post()
+            self._agent.answered()
+            return done
+        except Unreachable as error:
+            self._agent.unanswered(error)
+            self._retry_at = time.monotonic() + RETRY
+            return False
+
+    def _due(self) -> float:
+        """When to post next."""
+        if self._end is not None:
+            return 0.0
+        if self._unsent:
+            return self._posted_at + POST if self._first_sent else 0.0
+        return self._posted_at + self._agent.patience.heartbeat
+
+    def _post(self) -> bool:
+        while True:
+            batch = self._unsent[:MOST]
+            go_on = self._agent.verbs.measure(*self._job, batch)
+            self._posted_at = time.monotonic()
+            self._first_sent = self._first_sent or bool(batch)
+            del self._unsent[: len(batch)]
+            if not go_on and not self._stop_sent:
+                self._stop_sent = True
+                self._tell("stop")
+            if not self._unsent:
+                break
+        if self._end is None:
+            return False
+        if self._end.outcome is not None:
+            self._agent.verbs.finish(*self._job, self._end.outcome, self._end.why)
+        else:
+            self._agent.verbs.release(*self._job, self._end.why or "", self._end.counts)
+        return True
+
+    def _read(self) -> None:
+        """Take what the worker says until a post is due, and then what it has said already, if that is not too much."""
+        connection, until = self._worker.connection, self._next()
+        try:
+            while self._end is None and connection.poll(max(0.0, min(until - time.monotonic(), IDLE_LONGEST))):
+                self._take(json.loads(connection.recv_bytes()))
+                until = self._next()
+                if self._agent.ending or time.monotonic() > until + LOAD:
+                    return
+        except (EOFError, OSError):
+            self._end = _End(None, "its worker process died; a lack of memory on its machine may be the cause")
+        if self._end is not None:
+            self._agent.pause(self._next() - time.monotonic())
+
+    def _next(self) -> float:
+        return max(self._due(), self._retry_at)
+
+    def _take(self, message: list[object]) -> None:
+        self._heard_at = time.monotonic()
+        match message:
+            case ["measured", row]:
+                self._unsent.append(wire.measurement_of(row))
+            case ["ended", str(outcome), why]:
+                self.clean = True
+                self._end = _End(Outcome(outcome), None if why is None else str(why))
+            case ["refused", why]:
+                self.clean = True
+                self._agent.refuse(self._assignment.task_version, str(why))
+                self._end = _End(None, str(why), counts=False)
+
+    def _tell(self, *message: object) -> None:
+        with suppress(OSError):  # reading will tell that it is dead
+            self._worker.connection.send_bytes(json.dumps(message).encode())
+
+    def _give_up(self) -> None:
+        """The agent ends: what was measured is sent, the training goes back to the queue, without a second try."""
+        self._worker.kill()
+        self._end = self._end or _End(None, "its agent was shut down", counts=False)
+        with suppress(Unreachable):
+            self._post()
+
+
+def main_agent(url: str, token: str, *, slots: int, name: str, nice: int = 0) -> None:
+    """The process of an agent, until SIGTERM or Ctrl-C. Under a supervisor it holds a lock, so that it is found again."""
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt  # twice means at once
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    local = LOCK in os.environ
+    _hold_lock(slots)
+    logging.basicConfig(level=logging.WARNING if local else logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log.info("training for %s, %d at once; stop with Ctrl-C", url, slots)
+    with Client(url, token, retry=0.0) as client:
+        try:
+            run_agent(client, slots=slots, name=name, nice=nice, stop=stop)
+        except Unreachable as error:
+            if not local:
+                raise
+            log.warning("this machine's agent ends: %s", error)
+
+
+def _hold_lock(slots: int) -> None:
+    """Keep the supervisor's locked file open, and write who holds it into it; it is unlocked when this process ends."""
+    fd = os.environ.pop(LOCK, None)
+    if fd is not None:
+        os.set_inheritable(int(fd), False)
+        os.pwrite(int(fd), f"{os.getpid()} {slots}".encode(), 0)

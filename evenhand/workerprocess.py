@@ -1,0 +1,117 @@
+"""What runs in a worker process: it is told what to train, trains it on one thread, and says what it measures.
+
+Messages are JSON lists. To a worker: ["train", assignment], ["stop"]. From it: ["measured", row], ["ended", outcome, why], or
+["refused", why] where it has not this task in this version.
+"""
+
+import importlib
+import json
+import os
+import queue
+import resource
+import sys
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from evenhand import tasks, wire
+from evenhand.errors import EvenhandError, TaskMissing
+from evenhand.records import Assignment, Measurement, TaskSpec
+from evenhand.tasks import Stopped, Task
+from evenhand.tasks.threads import one_thread
+
+
+def prepare() -> None:
+    """What the fork server loads once for all its workers: PyTorch, and scikit-learn, which takes more than a second too."""
+    tasks.preload()
+    importlib.import_module("sklearn.datasets")
+
+
+@dataclass(frozen=True)
+class Body:
+    """What each worker does from its start to its end. nice: priority given up. memory: most bytes of data, 0 for no limit."""
+
+    nice: int = 0
+    memory: int = 0
+
+    def __call__(self, connection: Connection) -> None:
+        """Train what arrives, until the agent closes the connection."""
+        os.nice(self.nice)
+        _limit_memory(self.memory)
+        with one_thread():
+            _Trainings(connection).run()
+
+
+def _limit_memory(most: int) -> None:
+    """Let allocations beyond `most` bytes fail, which makes the trial `invalid`, rather than the whole machine run out.
+
+    With a GPU there is no limit, since its driver maps the whole address space.
+    """
+    torch = sys.modules.get("torch")
+    if most and not (torch and torch.cuda.is_available()):
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+class _Trainings:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
+        self._stop = False
+        self._known: dict[tuple[str, str], Task] = {}
+
+    def run(self) -> None:
+        threading.Thread(target=self._listen, name="agent", daemon=True).start()
+        while True:
+            self._train(self._waiting.get())
+
+    def _listen(self) -> None:
+        """Take messages while the training runs; the agent's end is this process's end."""
+        try:
+            while True:
+                message = json.loads(self._connection.recv_bytes())
+                self._stop = message[0] == "stop"
+                if message[0] == "train":
+                    self._waiting.put(wire.from_json(Assignment, message[1]))
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def _train(self, assignment: Assignment) -> None:
+        try:
+            task = self._task(assignment.task, assignment.task_version)
+        except EvenhandError as error:
+            self._say("refused", str(error))
+            return
+        outcome, why = tasks.run_trial(
+            task,
+            assignment.configuration,
+            seed=assignment.seed,
+            evaluation=assignment.kind == "evaluation",
+            report=self._report,
+        )
+        self._say("ended", outcome.value, why)
+
+    def _task(self, spec: TaskSpec, version: str) -> Task:
+        """The task, loaded once. A version names source, settings and data, so what was loaded stays right."""
+        key = spec.name, version
+        if key not in self._known:
+            task = tasks.load(spec)
+            if task.version != version:
+                raise TaskMissing(
+                    f"task {spec.name!r} is here in version {task.version[:12]}, but the study has {version[:12]}: its source, "
+                    "settings or data differ on this machine; give the agent the same files, or declare a new study"
+                )
+            self._known = {key: task}  # only the newest one is kept: its data may be large
+        return self._known[key]
+
+    def _report(self, measurement: Measurement) -> None:
+        self._say("measured", wire.row_of(measurement))
+        if self._stop:
+            raise Stopped
+
+    def _say(self, *message: Any) -> None:
+        try:
+            self._connection.send_bytes(json.dumps(message).encode())
+        except OSError:
+            os._exit(0)
