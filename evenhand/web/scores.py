@@ -1,5 +1,6 @@
 """A revealed evaluation as the session's page draws it: one dot a seed, on one axis."""
 
+import math
 from dataclasses import dataclass
 
 from evenhand.analysis.scores import Summary, show_score
@@ -7,7 +8,8 @@ from evenhand.records import Evaluation
 
 WIDTH, MARGIN, MIDDLE = 400.0, 16.0, 29.0  # of the drawing, in its own units
 RADIUS = 4.5
-STEPS = (1.0, 2.0, 5.0)
+LEVEL = 4.8  # between stacked dots: ten equal scores still fit, half hidden
+STEPS = (1.0, 2.0, 2.5, 5.0)
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,18 @@ def dots(evaluation: Evaluation, summary: Summary) -> Dots | None:
 
 
 def _stacked(positions: list[float]) -> tuple[tuple[float, float], ...]:
-    """The positions, in order, each moved up or down until it is clear of those before it."""
+    """The positions, in order, each moved up or down until its centre is outside the dots before it."""
     placed: list[tuple[float, float]] = []
     for x in positions:
-        for level in range(len(positions) + 1):
-            y = MIDDLE + (1 if level % 2 else -1) * ((level + 1) // 2) * RADIUS * 1.2
-            if all((x - other) ** 2 + (y - height) ** 2 >= (2 * RADIUS) ** 2 * 0.8 for other, height in placed):
-                break
-        placed.append((x, round(y, 1)))
+        levels = (MIDDLE + (-1) ** level * ((level + 1) // 2) * LEVEL for level in range(2 * len(positions)))
+        free = (y for y in levels if all(math.dist((x, y), other) > RADIUS for other in placed))
+        placed.append((x, round(next(free, MIDDLE), 1)))
     return tuple(placed)
 
 
 def _ticks(first: float, last: float) -> list[float]:
-    """About four round numbers between the ends."""
-    rough = (last - first) / 4
+    """About five round numbers between the ends."""
+    rough = (last - first) / 5
     power = 10.0 ** _magnitude(rough)
     step = next((each * power for each in STEPS if each * power >= rough), 10 * power)
     start = int(first / step)

@@ -141,12 +141,14 @@
       const chosen = this.data.lines.filter((line, rank) => this.data.lines.length <= most || rank === 0 || (line.kind === "method" ? rank < most : people++ < some));
       const { ctx, bbox } = plot;
       const colours = { method: colour("--machine"), participant: colour("--person") };
+      const halo = colour("--surface");
       const [height, gap] = [14 * pixels, 9 * pixels];
       const taken = [];
       ctx.save();
       ctx.font = `600 ${12 * pixels}px system-ui, sans-serif`;
       ctx.textBaseline = "middle";
       ctx.textAlign = "left";
+      ctx.lineJoin = "round";
       for (const line of chosen) {
         const x = plot.valToPos(Math.min(line.end, plot.scales.x.max), "x", true);
         const y = plot.valToPos(line.points[line.points.length - 1][1], "y", true);
@@ -164,6 +166,9 @@
         const at = tries.find(free);
         if (at === undefined) continue;
         taken.push({ left: x + gap, right: x + gap + width, y: at });
+        ctx.strokeStyle = halo;
+        ctx.lineWidth = 4 * pixels;
+        ctx.strokeText(name, x + gap, at);
         ctx.fillText(name, x + gap, at);
       }
       ctx.restore();

@@ -1,0 +1,181 @@
+"""The numbers behind the pages: means, the best so far on the session's clock, what changed, and what is drawn where."""
+
+import math
+import statistics
+
+import pytest
+
+from evenhand.analysis import scatter, scores
+from evenhand.records import Budget, Evaluation, Extension, Outcome, SeedScore, Session, TaskRecord, TaskSpec, Trial
+from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value
+from evenhand.web.scores import dots
+
+SPACE = Space(
+    [
+        Hyperparameter("epochs", Integer(1, 100), fidelity=True),
+        Hyperparameter("optimizer", Choice(("adam", "sgd"), ("Adam", "SGD"))),
+        Hyperparameter("learning_rate", Float(1e-6, 10, log=True), 0.001, label="learning rate"),
+        Hyperparameter("weight_decay", Float(1e-7, 1, log=True, or_zero=True), 0.0),
+        Hyperparameter("momentum", Float(0, 1), 0.0, condition=Condition("optimizer", ("sgd",))),
+    ]
+)
+TASK = TaskRecord(TaskSpec("toy"), "1", SPACE, "accuracy", "maximize", 100)
+
+
+def configuration(**values: Value) -> Configuration:
+    return SPACE.configuration({"epochs": 10, "optimizer": "adam", **values})
+
+
+def trial(number: int, start: float, end: float | None, value: float | None, wait: float = 0.0, **values: Value) -> Trial:
+    return Trial(
+        id=number,
+        session_id=1,
+        number=number,
+        configuration=configuration(**values),
+        proposer="P-01",
+        submitted_at=start - wait,
+        epochs_planned=10,
+        claimed_at=start,
+        attempt=1,
+        finished_at=end,
+        outcome=None if end is None else Outcome.COMPLETED if value is not None else Outcome.DIVERGED,
+        value=value,
+        epochs_begun=10,
+    )
+
+
+def session(*trials: Trial, budget: Budget = Budget(seconds=1000), extensions: tuple[Extension, ...] = ()) -> Session:  # noqa: B008
+    return Session(1, 1, TASK, "participant", "P-01", budget, 7, 0.0, started_at=100.0, trials=trials, extensions=extensions)
+
+
+def test_summary_is_that_of_the_statistics_module() -> None:
+    values = [0.61, 0.64, 0.58, 0.66, 0.6]
+    found = scores.summary([*values, None])
+    assert found.count == 5
+    assert found.mean == pytest.approx(statistics.fmean(values))
+    assert found.deviation == pytest.approx(statistics.stdev(values))
+
+
+def test_summary_of_little_claims_little() -> None:
+    assert scores.summary([]) == scores.Summary(0, None, None)
+    assert scores.summary([0.5, None]) == scores.Summary(1, 0.5, None)
+
+
+def test_best_so_far_steps_at_improvements_only() -> None:
+    trials = [trial(1, 110, 150, 0.3), trial(2, 160, 200, 0.2), trial(3, 210, 260, 0.5), trial(4, 270, 280, None)]
+    steps = scores.best_so_far(session(*trials, trial(5, 290, None, 0.9)), "seconds")
+    assert steps == (scores.Best(50, 0.3, 1), scores.Best(160, 0.5, 3))
+
+
+def test_the_clock_of_a_curve_leaves_out_waiting_and_outages() -> None:
+    # The second trial waited 30 s for an agent; the server was down from 300 to 320, while nothing trained.
+    outage = Extension(20, "the server was down", start=300)
+    found = session(trial(1, 110, 150, 0.3), trial(2, 200, 240, 0.4, wait=30), trial(3, 330, 400, 0.5), extensions=(outage,))
+    assert [step.used for step in scores.best_so_far(found, "seconds")] == [50, 240 - 100 - 30, 400 - 100 - 30 - 20]
+    assert scores.clock(found, 185) == 185 - 100 - 15  # in the middle of the waiting
+    assert scores.clock(found, 50) == 0
+
+
+def test_extra_time_given_does_not_turn_the_clock_back() -> None:
+    found = session(trial(1, 110, 150, 0.3), extensions=(Extension(600, "the fire alarm"),))
+    assert scores.clock(found, 150) == 50
+
+
+def test_budgets_of_trials_and_epochs_have_their_own_clock() -> None:
+    trials = (trial(1, 110, 150, 0.3), trial(2, 160, 200, 0.4))
+    found = session(*trials, budget=Budget(trials=5))
+    assert scores.unit_of(found.budget) == "trials"
+    assert [step.used for step in scores.best_so_far(found, "trials")] == [1, 2]
+    assert [step.used for step in scores.best_so_far(found, "epochs")] == [10, 20]
+
+
+def names(before: Configuration | None, after: Configuration) -> list[tuple[str, str | None, str | None]]:
+    return [(change.label, change.before, change.after) for change in scores.changes(SPACE, before, after)]
+
+
+def test_changes_name_what_differs_as_people_read_it() -> None:
+    found = names(configuration(), configuration(learning_rate=1e-5, epochs=20))
+    assert found == [("epochs", "10", "20"), ("learning rate", "0.001", "1e-5")]
+    assert names(configuration(), configuration()) == []
+
+
+def test_a_first_trial_is_told_against_the_defaults() -> None:
+    assert names(None, configuration(weight_decay=0.01)) == [
+        ("epochs", None, "10"),
+        ("optimizer", None, "Adam"),
+        ("weight decay", "0", "0.01"),
+    ]
+
+
+def test_conditional_values_come_and_go_with_their_condition() -> None:
+    plain, pushed = configuration(optimizer="sgd"), configuration(optimizer="sgd", momentum=0.9)
+    assert names(configuration(), plain) == [("optimizer", "Adam", "SGD")]
+    assert names(configuration(), pushed) == [("optimizer", "Adam", "SGD"), ("momentum", None, "0.9")]
+    assert names(pushed, configuration()) == [("optimizer", "SGD", "Adam")]
+    assert names(pushed, plain) == [("momentum", "0.9", "0")]
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "shown"),
+    [
+        (0.6459, "accuracy", "64.6\u202f%"),
+        (0.5, "top_5_accuracy", "50.0\u202f%"),
+        (1.23456, "loss", "1.235"),
+        (None, "accuracy", "–"),
+    ],
+)
+def test_scores_are_shown_as_people_read_them(value: float | None, metric: str, shown: str) -> None:
+    assert scores.show_score(value, metric) == shown
+
+
+def test_scatter_has_a_panel_for_what_varied() -> None:
+    found = scatter.panels(
+        session(
+            trial(1, 110, 150, 0.3, learning_rate=0.1, weight_decay=0.0),
+            trial(2, 160, 200, None, learning_rate=0.01, weight_decay=0.001),
+            trial(3, 210, None, 0.2, optimizer="sgd", momentum=0.5, learning_rate=0.01, weight_decay=0.01),
+        )
+    )
+    by_name = {panel.name: panel for panel in found}
+    assert by_name.keys() == {"optimizer", "learning_rate", "weight_decay"}  # epochs and momentum had one value
+    assert [(point.x, point.value, point.outcome) for point in by_name["learning_rate"].points] == [
+        (0.1, 0.3, "completed"),
+        (0.01, None, "diverged"),
+        (0.01, 0.2, "training"),
+    ]
+    assert [point.x for point in by_name["weight_decay"].points] == pytest.approx([1e-4, 1e-3, 1e-2])  # 0 is a decade below
+    assert by_name["weight_decay"].points[0].label == "0"
+    assert [point.x for point in by_name["optimizer"].points] == ["Adam", "Adam", "SGD"]
+    assert by_name["optimizer"].ticks == ("Adam", "SGD")
+
+
+def evaluation(*values: float | None) -> Evaluation:
+    outcomes = [Outcome.DIVERGED if value is None else Outcome.COMPLETED for value in values]
+    pairs = enumerate(zip(values, outcomes, strict=True))
+    return Evaluation(1, "accuracy", tuple(SeedScore(index, index, outcome, value) for index, (value, outcome) in pairs))
+
+
+def test_dots_lie_in_order_without_hiding_one_another() -> None:
+    found = evaluation(0.61, 0.611, 0.6105, None, 0.66, 0.58)
+    drawn = dots(found, scores.summarize(found))
+    assert drawn is not None
+    assert len(drawn.places) == 5
+    assert [x for x, _ in drawn.places] == sorted(x for x, _ in drawn.places)
+    closest = min(math.dist(one, other) for i, one in enumerate(drawn.places) for other in drawn.places[:i])
+    assert closest > 4.5
+    assert all(0 <= x <= 400 for x, _ in drawn.places)
+    assert 3 <= len(drawn.ticks) <= 8
+
+
+@pytest.mark.parametrize("values", [(0.5,), (0.1,) * 10, (0.0, 0.0)])
+def test_dots_of_equal_scores_can_be_drawn(values: tuple[float, ...]) -> None:
+    found = evaluation(*values)
+    drawn = dots(found, scores.summarize(found))
+    assert drawn is not None
+    assert len(set(drawn.places)) == len(values)
+    assert all(0 <= y <= 58 for _, y in drawn.places)
+
+
+def test_no_score_gives_no_drawing() -> None:
+    found = evaluation(None, None)
+    assert dots(found, scores.summarize(found)) is None
