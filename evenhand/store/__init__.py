@@ -27,10 +27,9 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        try:
-            backend = make_url(url).get_backend_name()
-        except (ArgumentError, NoSuchModuleError) as error:
-            raise InvalidSettings(f"database {url!r}: {error}; expected sqlite:///PATH or postgresql+psycopg://...") from error
+        backend = _backend(url)
+        if backend not in ("sqlite", "postgresql"):
+            raise InvalidSettings(f"database {url!r}: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME")
         self._sqlite = backend == "sqlite"
         self._engine = create_engine(url, connect_args=self._connect_args(), pool_size=20, max_overflow=40)
         self._writer = threading.RLock()
@@ -70,6 +69,13 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _backend(url: str) -> str | None:
+    try:
+        return make_url(url).get_backend_name()
+    except (ArgumentError, NoSuchModuleError):
+        return None
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:
