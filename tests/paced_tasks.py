@@ -1,0 +1,76 @@
+"""Tasks for the tests of agents: the example's network at a pace that leaves time to interrupt it, and tasks that misbehave."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
+from evenhand.tasks import Run, task
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # this file is loaded by its path, in a worker
+
+from examples import digits_mlp
+
+PACE = 0.002  # seconds for one batch
+SHORT = Space([Hyperparameter("epochs", Integer(1, 100), default=2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])
+
+
+class Paced:
+    """A run that takes its time with each report."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run, name)
+
+    def report(self, **what: Any) -> None:
+        """Report, and wait."""
+        self._run.report(**what)
+        time.sleep(PACE)
+
+
+@task(space=digits_mlp.SPACE, metric="accuracy", max_epochs=30, data=digits_mlp.digits)
+def digits(configuration: Configuration, run: Run) -> None:
+    """The example, slower: an epoch of batches of 48 takes about 50 ms."""
+    digits_mlp.train.train(configuration, Paced(run))  # type: ignore[arg-type]
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
+def steady(configuration: Configuration, run: Run) -> None:
+    """An epoch of 20 ms; its score is its number times the rate."""
+    for epoch in range(1, int(configuration["epochs"]) + 1):
+        time.sleep(0.02)
+        run.report(step=epoch, epoch=epoch, loss=1 / epoch, accuracy=epoch * configuration.number("rate"))
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
+def hungry(configuration: Configuration, run: Run) -> None:
+    """Asks for 64 GB."""
+    import numpy as np
+
+    np.ones(8_000_000_000)
+    run.report(epoch=1, accuracy=1.0)
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
+def silent(configuration: Configuration, run: Run) -> None:
+    """Says one thing and then nothing."""
+    run.report(step=1, loss=1.0)
+    time.sleep(600)
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
+def mistaken(configuration: Configuration, run: Run) -> None:
+    """Has a bug."""
+    run.report(step=1, loss=1.0)
+    raise KeyError("the bug")
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
+def fatal(configuration: Configuration, run: Run) -> None:
+    """Kills its own process, as the system does where memory runs out."""
+    run.report(step=1, loss=1.0)
+    os.kill(os.getpid(), 9)

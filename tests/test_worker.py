@@ -1,0 +1,249 @@
+"""The agent with real worker processes: what it passes on, how each way of ending is told, and what it does when things die."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evenhand.client import Client
+from evenhand.errors import StaleAttempt, Unreachable
+from evenhand.forks import ForkServer
+from evenhand.lab import Lab
+from evenhand.records import Assignment, Outcome, Session, Trial
+from evenhand.settings import Rules
+from evenhand.worker import Patience, run_agent
+from tests.agents import ended, opened, record_of, submit, training, undisturbed, wait_for
+
+GIBI = 2**30
+
+
+@dataclass
+class Laboratory:
+    """A lab, and an agent with two slots in threads of this process."""
+
+    lab: Lab
+    claimed: list[Assignment]
+    server_pid: int
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        return children(self.server_pid)
+
+
+def children(pid: int) -> list[int]:
+    """Ids of the processes that this one started."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(each) for thread in threads for each in thread.read_text().split()]
+
+
+def fork_server() -> int:
+    """The fork server that this process started."""
+    return next(pid for pid in children(os.getpid()) if b"workerprocess" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    claimed: list[Assignment] = []
+
+    class Watched(Lab):
+        """Notes what was claimed."""
+
+        def claim(self, agent_id: int, **options: Any) -> Assignment | None:
+            found = super().claim(agent_id, **options)
+            claimed.extend([found] if found else [])
+            return found
+
+    lab = Watched.connect(f"sqlite:///{tmp_path_factory.mktemp('lab') / 'lab.sqlite'}", Rules(lease=20))
+    agent_id, _ = lab.add_agent("test", 2)
+    stop = threading.Event()
+    options = {"slots": 2, "memory": 4 * GIBI, "stop": stop, "patience": Patience(stall=2.0)}
+    agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
+    agent.start()
+    yield Laboratory(lab, claimed, wait_for(_first_fork_server, "a fork server"))
+    stop.set()
+    agent.join(timeout=30)
+    assert not agent.is_alive()
+    lab.close()
+
+
+def _first_fork_server() -> int | None:
+    try:
+        return fork_server()
+    except (StopIteration, OSError):
+        return None
+
+
+def train(laboratory: Laboratory, name: str, **values: float) -> tuple[Session, Trial]:
+    """A trial of a task, when it has ended."""
+    session = opened(laboratory.lab, record_of(name))
+    trial = submit(laboratory.lab, session, **values)
+    return session, ended(laboratory.lab, session, trial.number)
+
+
+def test_every_measurement_arrives_once_and_equals_an_undisturbed_training(laboratory: Laboratory) -> None:
+    session, trial = train(laboratory, "digits", batch_size=48, epochs=4)
+    assert trial.outcome is Outcome.COMPLETED
+    stored = laboratory.lab.curve(session.id, 1).measurements
+    found = [(each.index, each.step, each.epoch, each.loss, each.value) for each in stored]
+    assert found == undisturbed(session.task, trial.configuration, session.tuning_seed)
+    assert trial.value == stored[-1].value
+    assert trial.epochs_done == 4
+
+
+def test_an_evaluation_is_trained_seed_by_seed_and_scored_on_test(laboratory: Laboratory) -> None:
+    session, _ = train(laboratory, "digits", batch_size=48, epochs=2)
+    laboratory.lab.choose(session.id, number=1)
+    wait_for(lambda: laboratory.lab.session(session.id).evaluated.done == 2, "two seeds")
+    laboratory.lab.reveal(session.id, "test")
+    scores = laboratory.lab.evaluation(session.id, "test").scores
+    assert [score.outcome for score in scores] == [Outcome.COMPLETED, Outcome.COMPLETED]
+    assert scores[0].value != scores[1].value
+    assert all(score.value and score.value > 0.3 for score in scores)
+
+
+def test_a_stop_reaches_the_training_and_keeps_what_it_measured(laboratory: Laboratory) -> None:
+    session = opened(laboratory.lab, record_of("steady"))
+    submit(laboratory.lab, session, epochs=100)
+    training(laboratory.lab, session, 1)
+    laboratory.lab.stop(session.id, 1)
+    trial = ended(laboratory.lab, session, 1, seconds=5)
+    assert trial.outcome is Outcome.STOPPED
+    assert 0 < trial.epochs_done < 100
+    assert trial.value == trial.epochs_done * 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "outcome", "words"),
+    [
+        ("hungry", {}, Outcome.INVALID, "does not fit in memory"),
+        ("mistaken", {}, Outcome.INVALID, "KeyError: 'the bug'"),
+        ("digits", {"learning_rate": 100.0, "epochs": 30}, Outcome.DIVERGED, "loss became"),
+        ("fatal", {}, Outcome.FAILED, "its worker process died"),
+        ("silent", {}, Outcome.FAILED, "no word from the training for 2 s"),
+    ],
+)
+def test_each_bad_end_is_told_with_its_reason_and_the_agent_goes_on(
+    laboratory: Laboratory, name: str, values: dict[str, float], outcome: Outcome, words: str
+) -> None:
+    session, trial = train(laboratory, name, **values)
+    assert trial.outcome is outcome, trial.why
+    assert words in (trial.why or "")
+    _, after = train(laboratory, "steady", epochs=1)
+    assert after.outcome is Outcome.COMPLETED
+    attempts = [each.detail["attempt"] for each in laboratory.lab.events(session.id) if each.kind == "claimed"]
+    assert attempts == ([1, 2, 3] if outcome is Outcome.FAILED else [1])
+
+
+def test_a_killed_worker_costs_one_attempt_and_the_next_one_starts_over(laboratory: Laboratory) -> None:
+    session = opened(laboratory.lab, record_of("digits"))
+    submit(laboratory.lab, session, batch_size=48, epochs=20)
+    training(laboratory.lab, session, 1)
+    for pid in laboratory.workers():
+        os.kill(pid, signal.SIGKILL)
+    trial = ended(laboratory.lab, session, 1)
+    assert (trial.outcome, trial.attempt) == (Outcome.COMPLETED, 2)
+    stored = laboratory.lab.curve(session.id, 1).measurements
+    found = [(each.index, each.step, each.epoch, each.loss, each.value) for each in stored]
+    assert found == undisturbed(session.task, trial.configuration, session.tuning_seed)
+
+
+def test_a_killed_fork_server_is_started_anew(laboratory: Laboratory) -> None:
+    session = opened(laboratory.lab, record_of("digits"))
+    submit(laboratory.lab, session, batch_size=48, epochs=20)
+    training(laboratory.lab, session, 1)
+    workers = laboratory.workers()
+    os.kill(laboratory.server_pid, signal.SIGKILL)
+    trial = ended(laboratory.lab, session, 1)
+    assert trial.outcome is Outcome.COMPLETED
+    assert trial.attempt >= 2
+    laboratory.server_pid = fork_server()
+    assert all(not Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_a_training_that_is_another_agents_now_is_abandoned(laboratory: Laboratory) -> None:
+    lab = laboratory.lab
+    session = opened(lab, record_of("steady"))
+    submit(lab, session, epochs=100)
+    first = training(lab, session, 1)
+    job_id = laboratory.claimed[-1].job_id
+    lab.release(job_id, first.attempt, "the test took it away", counts=False)
+    again = training(lab, session, 1, attempt=2)
+    assert again.attempt == 2
+    with pytest.raises(StaleAttempt):
+        lab.measure(job_id, 1, [])
+    lab.stop(session.id, 1)
+    assert ended(lab, session, 1).outcome is Outcome.STOPPED
+
+
+def test_another_version_of_a_task_is_refused_and_left_to_agents_that_have_it(laboratory: Laboratory) -> None:
+    lab = laboratory.lab
+    session = opened(lab, replace(record_of("steady"), version="another version"))
+    submit(lab, session)
+    wait_for(lambda: [each for each in lab.events(session.id) if each.kind == "attempt ended"], "a refusal")
+    assert ended_ok(laboratory)  # others are trained meanwhile
+    events = [each for each in lab.events(session.id) if each.kind == "attempt ended"]
+    assert 1 <= len(events) <= 2  # two slots may ask at the same moment; after that neither does
+    assert "give the agent the same files" in events[0].detail["why"]
+    trial = lab.session(session.id).trials[0]
+    assert trial.is_open
+    lab.stop(session.id, 1)
+
+
+def ended_ok(laboratory: Laboratory) -> bool:
+    """Whether a training completes now."""
+    return train(laboratory, "steady", epochs=1)[1].outcome is Outcome.COMPLETED
+
+
+def test_an_agent_that_is_stopped_gives_back_what_it_trains(tmp_path: Path) -> None:
+    lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    agent_id, _ = lab.add_agent("test", 1)
+    session = opened(lab, record_of("steady"))
+    submit(lab, session, epochs=100)
+    stop = threading.Event()
+    agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs={"slots": 1, "stop": stop, "session_id": session.id})
+    agent.start()
+    training(lab, session, 1)
+    stop.set()
+    agent.join(timeout=10)
+    assert not agent.is_alive()
+    again = lab.claim(agent_id)
+    assert again is not None
+    assert again.attempt == 2
+    lab.close()
+
+
+def test_a_server_that_stays_away_ends_the_agent_with_words() -> None:
+    with Client("http://127.0.0.1:9", "token", retry=0.0) as nobody, pytest.raises(Unreachable, match="does not answer"):
+        run_agent(nobody, slots=1, patience=Patience(server=0.3))
+
+
+def test_a_script_without_a_main_guard_can_start_workers(tmp_path: Path) -> None:
+    """multiprocessing's fork server would import the script again in each worker, and start over there."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('once')\n"
+        "from evenhand.forks import ForkServer\n"
+        "forks = ForkServer()\n"
+        "worker = forks.fork()\n"
+        "worker.connection.send_bytes(b'[\"stop\"]')\n"
+        "print('alive' if not worker.connection.poll(1) else worker.connection.recv_bytes())\n"
+        "forks.close()\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("once\nalive\n", "")
+
+
+def test_workers_give_way_and_compute_on_one_thread(tmp_path: Path) -> None:
+    forks = ForkServer((7,))
+    worker = forks.fork()
+    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, worker.pid) == 7, "a priority of 7", 5)
+    assert b"OMP_NUM_THREADS=1" in Path(f"/proc/{worker.pid}/environ").read_bytes()
+    worker.kill()
+    forks.close()
