@@ -1,0 +1,209 @@
+"""The verbs over HTTP against a real server: the same answers and errors as in process, and repeats that change nothing twice."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from evenhand import wire
+from evenhand.client import Client
+from evenhand.errors import InvalidConfiguration, InvalidSettings, NotAllowed, NotFound, Refused, StaleAttempt, Unreachable
+from evenhand.lab import Lab
+from evenhand.records import Budget, Measurement, Outcome, Session, State, View
+from evenhand.space import Configuration
+from evenhand.web.app import create_app
+from tests.labs import SPACE, batch, epoch, started, toy_study
+
+CONFIGURATION = SPACE.configuration({"epochs": 2})
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(lab: Lab, folder: Path, port: int) -> Iterator[str]:
+    """The address of a server on the lab."""
+    app = create_app(lab, data_dir=folder)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab.connect(f"sqlite:///{tmp_path_factory.mktemp('lab') / 'lab.sqlite'}")
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def url(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(lab, tmp_path_factory.mktemp("data"), free_port()) as address:
+        yield address
+
+
+@pytest.fixture
+def session(lab: Lab) -> Session:
+    return started(lab, toy_study(lab, Budget(trials=3)))
+
+
+@pytest.fixture
+def method(lab: Lab, url: str, session: Session) -> Iterator[Client]:
+    with Client(url, lab.issue_token("method", session.id)) as client:
+        yield client
+
+
+@pytest.fixture
+def agent(lab: Lab, url: str) -> Iterator[Client]:
+    _, token = lab.add_agent("remote", 1)
+    with Client(url, token) as client:
+        yield client
+
+
+def alike(one: View, other: View) -> bool:
+    """Whether two views say the same, at whatever time each was taken."""
+    return replace(one, now=0.0) == replace(other, now=0.0)
+
+
+def test_a_method_sees_and_does_over_http_what_it_sees_and_does_in_process(lab: Lab, session: Session, method: Client) -> None:
+    assert alike(method.view(), lab.view(session.id))
+    trial = method.submit(session.id, CONFIGURATION, reasons={"epochs": "guess"}, explanation="why not")
+    assert trial == lab.session(session.id).trials[0]
+    assert isinstance(trial.configuration, Configuration)
+    with pytest.raises(Refused, match="still training"):
+        method.submit(session.id, CONFIGURATION)
+    assert method.stop(session.id, 1).outcome is Outcome.STOPPED
+    assert alike(method.view(session.id), lab.view(session.id))
+    chosen = method.choose(session.id, configuration=CONFIGURATION)
+    assert chosen.choice == lab.session(session.id).choice
+    assert method.view().state is State.CHOSEN
+
+
+def test_an_agents_whole_way_over_http(lab: Lab, session: Session, method: Client, agent: Client) -> None:
+    agent.hello(slots=3, machine="far away")
+    assert [each.slots for each in lab.agents() if each.machine == "far away"] == [3]
+    assert agent.claim(session_id=session.id) is None
+    method.submit(session.id, CONFIGURATION)
+    assert agent.claim(session_id=session.id, refused=[session.task.version]) is None
+    job = agent.claim(session_id=session.id)
+    assert job is not None
+    assert (job.task, job.configuration, job.attempt) == (session.task.spec, dict(CONFIGURATION), 1)
+    measured = [batch(0, 0.1 + 0.2), epoch(1, 1, 1 / 3), Measurement(2, 11, None, None, None, 1e-9, {"f1": 5e-324})]
+    assert agent.measure(job.job_id, 1, measured)
+    assert agent.measure(job.job_id, 1, measured)  # its answer was lost, say
+    assert lab.curve(session.id, 1).measurements == tuple(measured)  # bit for bit
+    assert method.curve(session.id, 1, (1, 0)).measurements == tuple(measured[1:])
+    method.stop(session.id, 1)
+    assert not agent.measure(job.job_id, 1, [])
+    agent.finish(job.job_id, 1, Outcome.STOPPED)
+    agent.finish(job.job_id, 1, Outcome.STOPPED)
+    assert method.view().best == lab.session(session.id).trials[0]
+
+
+def test_a_released_job_is_anothers_and_late_writers_hear_so(session: Session, method: Client, agent: Client) -> None:
+    method.submit(session.id, CONFIGURATION)
+    job = agent.claim(session_id=session.id)
+    assert job is not None
+    agent.release(job.job_id, 1, "shut down", counts=False)
+    again = agent.claim(session_id=session.id)
+    assert again is not None
+    assert again.attempt == 2
+    for late in (
+        lambda: agent.measure(job.job_id, 1, [batch(0)]),
+        lambda: agent.finish(job.job_id, 1, Outcome.COMPLETED),
+        lambda: agent.release(job.job_id, 1, "too late"),
+    ):
+        with pytest.raises(StaleAttempt, match="attempt 1 of job"):
+            late()
+
+
+def test_errors_come_back_as_what_the_lab_raised(session: Session, method: Client) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        method.submit(session.id, Configuration({"epochs": 99, "learning_rate": -1.0, "colour": "red"}))
+    assert {problem.name for problem in caught.value.problems} == {"epochs", "learning_rate", "colour"}
+    with pytest.raises(NotFound, match="no trial 4"):
+        method.stop(session.id, 4)
+
+
+def test_a_token_opens_its_own_door_only(lab: Lab, url: str, session: Session, method: Client, agent: Client) -> None:
+    other = started(lab, toy_study(lab))
+    with pytest.raises(NotAllowed, match=f"this token is of session {session.id}"):
+        method.view(other.id)
+    with pytest.raises(NotAllowed):
+        method.claim()
+    with pytest.raises(NotAllowed):
+        agent.view()
+    with Client(url, "guessed") as stranger, pytest.raises(NotAllowed, match="bearer token"):
+        stranger.claim()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [0, 1, None, "text", None, 0.0, {}],
+        [0, 1, None, 1.0, None],
+        ["0", 1, None, 1.0, None, 0.0, {}],
+        [0, True, None, 1.0, None, 0.0, {}],
+        [0, 1, None, 1.0, None, 0.0, {"f1": [1]}],
+    ],
+)
+def test_what_is_no_measurement_is_refused_with_words_and_stores_nothing(
+    lab: Lab, session: Session, method: Client, agent: Client, row: list[object]
+) -> None:
+    method.submit(session.id, CONFIGURATION)
+    job = agent.claim(session_id=session.id)
+    assert job is not None
+    path = f"/api/agent/jobs/{job.job_id}/measure"
+    with pytest.raises(InvalidSettings, match="measurement"):
+        agent._post(path, attempt=1, batch=[row])
+    assert lab.curve(session.id, 1).measurements == ()
+
+
+def test_numbers_that_are_not_finite_do_not_enter(agent: Client) -> None:
+    with pytest.raises(InvalidSettings, match="finite"):
+        wire.measurement_of([0, 1, None, float("nan"), None, 0.0, {}])
+    answer = httpx.post(f"{agent.url}/api/agent/claim", content=b"{not json", headers=agent._http.headers)
+    assert answer.status_code == 400
+
+
+def test_every_part_of_a_view_survives_the_wire(lab: Lab, session: Session) -> None:
+    for value in (lab.view(session.id), session, session.task, session.space):
+        assert wire.from_json(type(value), wire.to_json(value)) == value
+    broken = wire.to_json(session)
+    broken["task"]["direction"] = "sideways"
+    with pytest.raises(InvalidSettings, match=r"task\.direction: got 'sideways', expected one of maximize, minimize"):
+        wire.from_json(Session, broken)
+
+
+def test_a_write_is_repeated_until_the_server_is_back_and_done_once(tmp_path: Path) -> None:
+    lab, port = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}"), free_port()
+    session = started(lab, toy_study(lab))
+    with Client(f"http://127.0.0.1:{port}", lab.issue_token("method", session.id), retry=20.0) as client:
+        impatient = Client(client.url, "", retry=0.2)
+        with pytest.raises(Unreachable, match="is it running"):
+            impatient.view()
+        result: list[object] = []
+        waiting = threading.Thread(target=lambda: result.append(client.submit(session.id, CONFIGURATION)))
+        waiting.start()
+        time.sleep(0.5)
+        with serving(lab, tmp_path, port):
+            waiting.join(timeout=20)
+            assert result == list(lab.session(session.id).trials)
+    lab.close()
