@@ -1,0 +1,405 @@
+"""Kill the agent, a worker or the server, with SIGKILL at random moments of real trainings, and count what was lost or doubled.
+
+    python benchmarks/kills.py --kills 100 --seed 1
+
+Run it in the repository. The real server and its real agent run as processes of their own, with a lease of one second. Two
+sessions submit a trial each over HTTP; somewhere between the submission and the end of the training one process is killed (a
+server is started again by this script, as an init system would). What the agent's client was told is stored, it also appends
+to a file: that record, not the server's, is what the database is held against.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from evenhand import tasks
+from evenhand.client import Client
+from evenhand.lab import Lab
+from evenhand.records import Budget, Outcome, Session, Study, TaskSpec, Text
+from evenhand.space import Configuration
+from evenhand.tasks.threads import one_thread
+
+ROOT = Path(__file__).resolve().parents[1]
+KINDS = ("agent", "worker", "server")
+SESSIONS = 2
+SLOTS = 2
+LONGEST = 1.8  # seconds from the submission to the kill at most: such a trial takes about 1.5
+PATIENCE = 60.0  # seconds within which whatever was killed must be back, and a trial must have ended
+PACED = f"{ROOT / 'tests' / 'paced_tasks.py'}:digits"  # the example's network, with a pause after each batch
+SWIFT = f"{ROOT / 'examples' / 'digits_mlp.py'}:train"  # the same without the pauses
+TAP = """
+import sys
+if sys.orig_argv[1:4] == ["-m", "evenhand.cli", "agent"]:
+    import json, os
+    from evenhand import wire
+    from evenhand.client import Client
+    told = os.open({path!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    measure = Client.measure
+    def tapped(self, job_id, attempt, batch):
+        answer = measure(self, job_id, attempt, batch)
+        os.write(told, "".join(json.dumps([job_id, attempt, *wire.row_of(each)]) + "\\n" for each in batch).encode())
+        return answer
+    Client.measure = tapped
+"""
+
+Row = tuple[int, int, int, int, int | None, float | None, float | None]  # job, attempt, index, step, epoch, loss, value
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill. training: how many trials were training at that moment. after: seconds since the submission."""
+
+    kind: str
+    after: float
+    training: int
+
+
+@dataclass
+class Outcomes:
+    """What came of it. Each list names what went wrong; empty is well."""
+
+    kills: list[Kill] = field(default_factory=list)
+    trials: int = 0
+    attempts: int = 0
+    acknowledged: int = 0
+    stored: int = 0
+    adopted: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    unending: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def faults(self) -> list[str]:
+        """Everything that went wrong."""
+        return [*self.lost, *self.doubled, *self.unending, *self.different, *self.left_behind]
+
+
+class World:
+    """A server process with its agent, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.told = folder / "told.jsonl"
+        self.database = folder / "lab.sqlite"
+        self.port = _free_port()
+        tap = folder / "tap"
+        tap.mkdir()
+        (tap / "sitecustomize.py").write_text(TAP.format(path=str(self.told)))
+        self.told.touch()
+        self.environment = {
+            **os.environ,
+            "EVENHAND_DATA": str(folder),
+            "EVENHAND_DB": f"sqlite:///{self.database}",
+            "EVENHAND_LEASE": "1",
+            "PYTHONPATH": os.pathsep.join([str(tap), str(ROOT)]),
+        }
+        self.lab = Lab.connect(self.environment["EVENHAND_DB"])
+        self.server = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "evenhand.cli", "serve", "--port", str(self.port), "--slots", str(SLOTS)]
+        with (self.folder / "server.log").open("ab") as log:
+            return subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_for_server(self) -> None:
+        """Until it answers."""
+
+        def answers() -> bool:
+            try:
+                return httpx.get(self.url, trust_env=False).status_code < 500
+            except httpx.HTTPError:
+                return False
+
+        wait_for(answers, "the server answers")
+
+    def agent(self) -> int | None:
+        """The agent's process."""
+        try:
+            pid = int((self.folder / f"agent-{self.port}.lock").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+        return pid if b"evenhand" in _command(pid) else None
+
+    def workers(self) -> list[int]:
+        """The agent's worker processes."""
+        agent = self.agent()
+        return [worker for server in children(agent) for worker in children(server)] if agent else []
+
+    def processes(self) -> list[int]:
+        """Everything that belongs to it."""
+        agent = self.agent()
+        return [self.server.pid, *([agent, *children(agent)] if agent else []), *self.workers()]
+
+    def ready(self) -> None:
+        """Until every slot has a worker."""
+        wait_for(lambda: len(self.workers()) >= SLOTS, "the agent has its workers")
+
+    def kill(self, kind: str, rng: random.Random) -> bool:
+        """Kill a process; whether the agent outlived it."""
+        agent = self.agent()
+        if kind == "server":
+            self.server.kill()
+            self.server.wait()
+            time.sleep(rng.uniform(0, 1))
+            self.server = self._start()
+            self.wait_for_server()
+            return agent is not None and self.agent() == agent
+        victims = [agent] if kind == "agent" else self.workers()
+        os.kill(rng.choice([pid for pid in victims if pid]), signal.SIGKILL)
+        return False
+
+    def close(self) -> list[str]:
+        """End the server in order; what it left behind."""
+        processes = self.processes()
+        self.server.terminate()
+        try:
+            self.server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+        time.sleep(0.5)
+        left = [pid for pid in processes if b"evenhand" in _command(pid)]
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        self.lab.close()
+        return [f"process {pid} outlived the server's end in order" for pid in left]
+
+
+def run(kills: int, seed: int, kinds: tuple[str, ...] = KINDS, say: Callable[[str], None] = lambda line: None) -> Outcomes:
+    """So many kills, as many of each kind as possible, in an order and at moments that the seed decides."""
+    began, outcomes, rng = time.monotonic(), Outcomes(), random.Random(seed)
+    order = [kinds[i % len(kinds)] for i in range(kills)]
+    rng.shuffle(order)
+    with tempfile.TemporaryDirectory(prefix="evenhand-kills-") as name, ThreadPoolExecutor(SESSIONS) as pool:
+        world = World(Path(name))
+        try:
+            world.wait_for_server()
+            sessions = _sessions(world.lab)
+            for number, kind in enumerate(order, 1):
+                world.ready()
+                _round(world, sessions, kind, rng, pool, outcomes)
+                say(f"{number}/{kills} {outcomes.kills[-1]} faults so far: {len(outcomes.faults)}")
+            rows = stored(world.database)
+        finally:
+            outcomes.left_behind += world.close()
+        check_trials(world.database, sessions, outcomes, kills)
+        check_acknowledged(world.told, rows, outcomes)
+        check_values(sessions, world.database, rows, outcomes)
+    outcomes.seconds = time.monotonic() - began
+    return outcomes
+
+
+def _sessions(lab: Lab) -> list[Session]:
+    task = lab.add_task(tasks.load(TaskSpec(PACED)).record)
+    texts = Text("")
+    study = Study("kills", "Kills", task.id, Budget(trials=100_000), 7, texts, texts, texts)
+    study = lab.add_study(study)
+    return [lab.start(lab.open(study.id, tuner=f"tuner {i}", driver="test").id) for i in range(SESSIONS)]
+
+
+def _round(
+    world: World, sessions: list[Session], kind: str, rng: random.Random, pool: ThreadPoolExecutor, outcomes: Outcomes
+) -> None:
+    after = rng.uniform(0, LONGEST)
+    draws = np.random.default_rng(rng.getrandbits(32))
+    began = time.monotonic()
+    waiting = [pool.submit(_train, world, session, _configuration(session, draws)) for session in sessions]
+    time.sleep(after)
+    training = len(_running(world.database))
+    elapsed = time.monotonic() - began
+    outcomes.adopted += world.kill(kind, rng)
+    outcomes.kills.append(Kill(kind, round(elapsed, 3), training))
+    outcomes.unending += [told for each in waiting if (told := each.result())]
+
+
+def _configuration(session: Session, draws: np.random.Generator) -> Configuration:
+    values = {"epochs": int(draws.integers(16, 24)), "batch_size": 48, "units": int(draws.integers(4, 64))}
+    return session.space.configuration(
+        {**session.space.sample(draws), **values, "learning_rate": float(draws.uniform(0.01, 0.5))}
+    )
+
+
+def _train(world: World, session: Session, configuration: Configuration) -> str | None:
+    """Submit over HTTP and wait for the end; what is wrong where it does not come."""
+    with Client(world.url, world.lab.issue_token("method", session.id), retry=PATIENCE) as client:
+        number = client.submit(session.id, configuration).number
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            trial = client.view(session.id).session.trial(number)
+            if trial is not None and not trial.is_open:
+                return None
+            time.sleep(0.1)
+        client.stop(session.id, number)
+    return f"session {session.id} trial {number} was still open after {PATIENCE:.0f} s"
+
+
+def check_trials(database: Path, sessions: list[Session], outcomes: Outcomes, rounds: int) -> None:
+    """Every submission is one trial that completed, each job ended once, no lease is left."""
+    with _reading(database) as connection:
+        trials = connection.execute("select session_id, count(*) from trial group by session_id").fetchall()
+        jobs = connection.execute("select id, attempt, outcome, why, leased_until from job").fetchall()
+        events = connection.execute("select detail from event where kind = 'finished'").fetchall()
+    outcomes.trials, outcomes.attempts = len(jobs), sum(job[1] for job in jobs)
+    if sorted(trials) != [(session.id, rounds) for session in sessions]:
+        outcomes.doubled.append(f"trials of each session: {trials}, expected {rounds}")
+    ends = Counter(json.loads(detail)["job"] for (detail,) in events)
+    outcomes.doubled += [f"job {job} ended {count} times" for job, count in ends.items() if count != 1]
+    for job, _, outcome, why, lease in jobs:
+        if outcome is None or lease is not None:
+            outcomes.unending.append(f"job {job} has outcome {outcome} and lease {lease}")
+        elif outcome != Outcome.COMPLETED:
+            outcomes.lost.append(f"job {job} is {outcome}: {why}")
+
+
+def check_acknowledged(told: Path, rows: list[Row], outcomes: Outcomes) -> None:
+    """What the agent was told is stored is there, with the same numbers."""
+    there = {row[:3]: row for row in rows}
+    outcomes.stored = len(rows)
+    for line in told.read_text().splitlines():
+        try:
+            job, attempt, index, step, epoch, loss, value, *_ = json.loads(line)
+        except ValueError:
+            continue  # the agent was killed while it wrote this line
+        outcomes.acknowledged += 1
+        if there.get((job, attempt, index)) != (job, attempt, index, step, epoch, loss, value):
+            outcomes.lost.append(f"job {job} attempt {attempt} measurement {index} was acknowledged and is not there")
+
+
+def check_values(sessions: list[Session], database: Path, rows: list[Row], outcomes: Outcomes) -> None:
+    """Each attempt's measurements are those of an undisturbed training from its start, and the last attempt's are all of them."""
+    task = tasks.load(TaskSpec(SWIFT))
+    with _reading(database) as connection:
+        query = "select job.id, job.attempt, job.seed, trial.configuration from job join trial on trial.id = job.trial_id"
+        jobs = connection.execute(query).fetchall()
+    by_attempt: dict[tuple[int, int], list[tuple[object, ...]]] = {}
+    for row in sorted(rows, key=lambda row: row[:3]):
+        by_attempt.setdefault((row[0], row[1]), []).append(row[2:])
+    for job, last, seed, configuration in jobs:
+        expected: list[tuple[object, ...]] = []
+        with one_thread():
+            tasks.run_trial(
+                task,
+                json.loads(configuration),
+                seed=seed,
+                evaluation=False,
+                report=lambda each, to=expected: to.append((each.index, each.step, each.epoch, each.loss, each.value)),  # type: ignore[misc]
+            )
+        for attempt in range(1, last + 1):
+            found = by_attempt.get((job, attempt), [])
+            if found != (expected if attempt == last else expected[: len(found)]):
+                outcomes.different.append(f"job {job} attempt {attempt}: {len(found)} measurements, not the undisturbed ones")
+
+
+def stored(database: Path) -> list[Row]:
+    """Every measurement in the database."""
+    with _reading(database) as connection:
+        return connection.execute('select job_id, attempt, "index", step, epoch, loss, value from measurement').fetchall()
+
+
+def _running(database: Path) -> list[tuple[int]]:
+    query = """select id from job where finished_at is null and leased_until is not null
+               and exists (select 1 from measurement m where m.job_id = job.id and m.attempt = job.attempt)"""
+    with _reading(database) as connection:
+        return connection.execute(query).fetchall()
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(database, timeout=30)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def children(pid: int) -> list[int]:
+    """Ids of the processes that this one started and that live."""
+    try:
+        found = [each for thread in Path(f"/proc/{pid}/task").glob("*/children") for each in thread.read_text().split()]
+    except OSError:
+        return []
+    return [int(each) for each in found]
+
+
+def wait_for(what: Callable[[], bool], why: str) -> None:
+    """Until it is true; RuntimeError where it does not become so in time."""
+    end = time.monotonic() + PATIENCE
+    while not what():
+        if time.monotonic() > end:
+            raise RuntimeError(f"{why}: not within {PATIENCE:.0f} s")
+        time.sleep(0.05)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def report(found: Outcomes, seed: int) -> str:
+    """What was done and what came of it, with the date and the machine."""
+    kinds = Counter(kill.kind for kill in found.kills)
+    middle = sum(kill.training > 0 for kill in found.kills)
+    load = os.getloadavg()[0]
+    lines = [
+        f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, {os.cpu_count()} cores, load {load:.1f} at the end, seed {seed}",
+        f"kills: {len(found.kills)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())}) in {found.seconds:.0f} s",
+        f"kills while a trial was training: {middle}; agents that outlived the server and were adopted: {found.adopted}",
+        f"trials: {found.trials}, in {found.attempts} attempts; measurements stored: {found.stored}",
+        f"measurements acknowledged: {found.acknowledged}; lost: {len(found.lost)}; doubled: {len(found.doubled)}",
+        f"trials without an end: {len(found.unending)}; with other values than undisturbed: {len(found.different)}",
+        f"processes left behind: {len(found.left_behind)}",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line; exit status 1 where anything went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=9)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    options = parser.parse_args()
+    found = run(options.kills, options.seed, tuple(options.kinds), lambda line: print(line, flush=True))
+    print(report(found, options.seed))
+    for fault in found.faults:
+        print("FAULT", fault)
+    raise SystemExit(1 if found.faults else 0)
+
+
+if __name__ == "__main__":
+    main()
