@@ -1,18 +1,16 @@
 """Tasks for the tests of agents: the example's network at a pace that leaves time to interrupt it, and tasks that misbehave."""
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from evenhand import tasks
+from evenhand.records import TaskSpec
 from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
 from evenhand.tasks import Run, task
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # this file is loaded by its path, in a worker
-
-from examples import digits_mlp
-
+EXAMPLE = tasks.load(TaskSpec(f"{Path(__file__).parents[1] / 'examples' / 'digits_mlp.py'}:train"))
 PACE = 0.002  # seconds for one batch
 SHORT = Space([Hyperparameter("epochs", Integer(1, 100), default=2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])
 
@@ -32,10 +30,10 @@ class Paced:
         time.sleep(PACE)
 
 
-@task(space=digits_mlp.SPACE, metric="accuracy", max_epochs=30, data=digits_mlp.digits)
+@task(space=EXAMPLE.space, metric="accuracy", max_epochs=30, data=EXAMPLE.data)
 def digits(configuration: Configuration, run: Run) -> None:
     """The example, slower: an epoch of batches of 48 takes about 50 ms."""
-    digits_mlp.train.train(configuration, Paced(run))  # type: ignore[arg-type]
+    EXAMPLE.train(configuration, Paced(run))  # type: ignore[arg-type]
 
 
 @task(space=SHORT, metric="accuracy", max_epochs=100)

@@ -74,8 +74,7 @@ def test_the_checks_find_nothing_wrong_where_nothing_is(database: Path) -> None:
         ("different", "update measurement set value = value / 2 where value is not null"),
         (
             "different",
-            'insert into measurement select job_id, attempt, "index" + 900, step, epoch, loss, value, seconds, extra '
-            "from measurement",
+            'update measurement set "index" = "index" + 1 where "index" = (select max("index") from measurement)',
         ),
     ],
 )
