@@ -1,0 +1,358 @@
+// Charts of one trial, drawn by uPlot: its loss, and its validation beside other trials'. Fills window.Evenhand.charts.
+//
+//   const loss = Evenhand.charts.loss(host, { kind: "participant" });
+//   loss.set(points); loss.append(points); loss.stepsPerEpoch(203);   // points: [index, step, epoch or null, loss, value, seconds]
+//   const validation = Evenhand.charts.validation(host, { kind, percent: true, epochs: 10 });
+//   validation.set(number, points); validation.append(points); validation.plan(epochs);
+//   validation.compare([{ number, values: [[epoch, value], ...] }]); validation.best({ number, value } or null);
+//
+// Any number of calls within one frame are drawn once. After drawing, host.dataset.index is the last index that is painted.
+"use strict";
+(() => {
+  const FONT = "12px system-ui, sans-serif";
+  const DASHES = [[6, 4], [2, 3], [10, 3, 2, 3], [14, 5]];
+  const INDEX = 0, STEP = 1, EPOCH = 2, LOSS = 3, VALUE = 4;
+  const TABLE_EVERY = 1000; // ms between two fillings of an opened table
+
+  // A colour of the style sheet as a canvas takes it: custom properties may hold var() and color-mix().
+  const colour = (name) => {
+    const probe = document.createElement("i");
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  };
+  const make = (tag, className, text) => {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+  const finite = (value) => (Number.isFinite(value) ? value : null);
+  const tone = (kind) => (kind === "method" ? "--eh-methods-mark" : "--eh-people-mark");
+
+  // What every chart does: one drawing a frame, the host's size, the theme's colours, a table of its numbers, a tip.
+  class Chart {
+    constructor(host, options, empty) {
+      this.host = host;
+      this.options = { kind: "participant", ...options };
+      this.frame = 0;
+      this.filled = 0;
+      this.empty = make("p", "chart-empty", this.options.empty ?? empty);
+      this.tip = make("div", "chart-tip");
+      this.tip.hidden = true;
+      host.append(this.empty);
+      this.numbers = this.table();
+      new ResizeObserver(() => this.resize()).observe(host);
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
+      new MutationObserver(() => this.rebuild()).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+    }
+
+    table() {
+      const details = make("details", "chart-numbers");
+      const body = make("div");
+      details.append(make("summary", "", "The numbers of this chart"), body);
+      details.addEventListener("toggle", () => this.fill(true));
+      this.host.after(details);
+      return { details, body };
+    }
+
+    fill(now = false) {
+      if (!this.numbers.details.open) return;
+      clearTimeout(this.later);
+      const wait = now ? 0 : this.filled + TABLE_EVERY - performance.now();
+      if (wait > 0) {
+        this.later = setTimeout(() => this.fill(true), wait);
+        return;
+      }
+      this.filled = performance.now();
+      const { heads, rows } = this.cells();
+      const table = make("table");
+      const head = make("tr");
+      head.append(...heads.map((text) => { const cell = make("th", "", text); cell.scope = "col"; return cell; }));
+      table.append(make("thead"), make("tbody"));
+      table.tHead.append(head);
+      table.tBodies[0].append(...rows.map((texts) => {
+        const row = make("tr");
+        row.append(...texts.map((text) => make("td", "", text)));
+        return row;
+      }));
+      this.numbers.body.replaceChildren(rows.length ? table : make("p", "", "No number yet."));
+    }
+
+    changed(rebuild = false) {
+      this.stale = this.stale || rebuild;
+      if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+    }
+
+    rebuild() { this.changed(true); }
+
+    resize() {
+      const { clientWidth: width, clientHeight: height } = this.host;
+      if (!width || !height) return;
+      if (this.plot) this.plot.setSize({ width, height });
+      else this.changed(true);
+    }
+
+    draw() {
+      this.frame = 0;
+      const data = this.columns();
+      const isEmpty = !data[0].length;
+      this.empty.hidden = !isEmpty;
+      this.fill();
+      if (!this.host.clientWidth) return;
+      const key = this.key();
+      if (this.plot && !this.stale && key === this.drawn) this.plot.setData(data);
+      else {
+        if (this.plot) this.plot.destroy();
+        this.plot = new uPlot(this.settings(), data, this.host);
+        this.plot.over.append(this.tip);
+      }
+      this.drawn = key;
+      this.stale = false;
+      this.host.dataset.index = String(this.last());
+    }
+
+    settings() {
+      const axis = { stroke: colour("--eh-quiet"), font: FONT, ticks: { show: false } };
+      const grid = { stroke: colour("--eh-line"), width: 1 };
+      return {
+        width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, 14, 0, 0], legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+        axes: [{ ...axis, grid: { show: false }, size: 30, space: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
+          { ...axis, grid, size: 50, space: 36, values: (plot, ticks) => ticks.map((tick) => this.show(tick, true)) }],
+        hooks: { setCursor: [(plot) => this.hint(plot)], draw: [(plot) => this.paint(plot)] },
+        ...this.parts(),
+      };
+    }
+
+    paint() {}
+
+    hint(plot) {
+      const text = plot.cursor.idx == null || plot.cursor.left < 0 ? "" : this.words(plot, plot.cursor.idx);
+      this.tip.hidden = !text;
+      if (!text) return;
+      this.tip.textContent = text;
+      const { left } = plot.cursor;
+      const x = left + 14 + this.tip.offsetWidth > plot.over.clientWidth ? left - this.tip.offsetWidth - 14 : left + 14;
+      this.tip.style.transform = `translate(${Math.max(0, x)}px, 6px)`;
+    }
+  }
+
+  // Loss: each batch as a thin line, the mean of each epoch as dots. The x axis counts epochs once their length is known.
+  class Loss extends Chart {
+    constructor(host, options = {}) {
+      super(host, options, "The loss of each batch appears here.");
+      this.perEpoch = null;
+      this.set([]);
+    }
+
+    set(points) {
+      this.points = [];
+      this.known = this.perEpoch;
+      this.append(points);
+      this.changed();
+    }
+
+    append(points) {
+      for (const point of points) {
+        this.points.push(point);
+        if (!this.known && point[EPOCH]) this.known = point[STEP] / point[EPOCH];
+      }
+      if (points.length) this.changed();
+    }
+
+    // How many steps an epoch takes, where that is known before the first has ended.
+    stepsPerEpoch(steps) {
+      this.perEpoch = steps || null;
+      this.known = this.perEpoch ?? this.known;
+      this.changed();
+    }
+
+    last() { return this.points.length ? this.points[this.points.length - 1][INDEX] : -1; }
+    key() { return this.known ? "epochs" : "steps"; }
+    show(value) { return Math.abs(value) >= 1e5 ? value.toExponential(0) : String(+value.toPrecision(4)); }
+
+    columns() {
+      const length = this.known ?? 1;
+      return [
+        this.points.map((point) => point[STEP] / length),
+        this.points.map((point) => (point[EPOCH] === null ? finite(point[LOSS]) : null)),
+        this.points.map((point) => (point[EPOCH] === null ? null : finite(point[LOSS]))),
+      ];
+    }
+
+    // A loss that runs away leaves the chart at its top instead of flattening all that came before.
+    range() {
+      const losses = this.points.map((point) => finite(point[LOSS])).filter((loss) => loss !== null).sort((a, b) => a - b);
+      if (!losses.length) return [0, 1];
+      const at = (share) => losses[Math.floor(share * (losses.length - 1))];
+      const [low, high] = [losses[0], Math.min(losses[losses.length - 1], Math.max(8 * at(0.5), 1.2 * at(0.1)) || Infinity)];
+      const room = (high - low) * 0.06 || Math.abs(high) * 0.1 || 0.1;
+      return [Math.max(low - room, low >= 0 ? 0 : -Infinity), high + room];
+    }
+
+    parts() {
+      const line = colour(tone(this.options.kind));
+      return {
+        scales: {
+          x: { time: false, range: (plot, low, high) => [0, this.known ? Math.max(1, Math.ceil(high - 1e-9)) : Math.max(10, high)] },
+          y: { range: () => this.range() },
+        },
+        series: [{},
+          { stroke: line, alpha: 0.45, width: 1, spanGaps: true, points: { show: false } },
+          { stroke: line, width: 2.5, spanGaps: true, points: { show: true, size: 8, fill: line } }],
+      };
+    }
+
+    words(plot, index) {
+      const point = this.points[index];
+      if (!point || point[LOSS] === null) return "";
+      const where = point[EPOCH] === null ? `batch ${point[STEP].toLocaleString("en").replaceAll(",", "\u202f")}` : `mean of epoch ${point[EPOCH]}`;
+      return `${where}: ${point[LOSS].toFixed(3)}`;
+    }
+
+    cells() {
+      const epochs = this.points.filter((point) => point[EPOCH] !== null);
+      const show = (loss) => (loss === null ? "–" : loss.toFixed(3));
+      const rows = epochs.map((point) => [String(point[EPOCH]), String(point[STEP]), show(point[LOSS])]);
+      const batch = this.points.findLast((point) => point[EPOCH] === null);
+      if (batch) rows.push(["now", String(batch[STEP]), `${show(batch[LOSS])} (one batch)`]);
+      return { heads: ["Epoch", "Batches", "Mean loss"], rows };
+    }
+  }
+
+  // Validation after each epoch: this trial, those that are compared, and the best value so far as a dotted line.
+  class Validation extends Chart {
+    constructor(host, options = {}) {
+      super(host, options, "Validation appears here after the first epoch.");
+      this.compared = [];
+      this.number = null;
+      this.top = null;
+      this.epochs = this.options.epochs ?? 1;
+      this.index = -1;
+      this.values = [];
+    }
+
+    set(number, points) {
+      this.number = number;
+      this.values = [];
+      this.index = -1;
+      this.append(points);
+      this.changed();
+    }
+
+    append(points) {
+      for (const point of points) {
+        this.index = point[INDEX];
+        if (point[EPOCH] !== null && finite(point[VALUE]) !== null) this.values.push([point[EPOCH], point[VALUE]]);
+      }
+      if (points.length) this.changed();
+    }
+
+    plan(epochs) { this.epochs = epochs || 1; this.changed(); }
+    compare(trials) { this.compared = trials.filter((trial) => trial.number !== this.number); this.changed(); }
+    best(best) { this.top = best; this.changed(); }
+
+    last() { return this.index; }
+    key() { return this.compared.map((trial) => trial.number).join(); }
+    get unit() { return this.options.percent ? 100 : 1; }
+
+    show(value, tick = false) {
+      if (this.options.percent) return `${tick ? +value.toFixed(2) : value.toFixed(1)}\u202f%`;
+      return String(+value.toPrecision(4));
+    }
+
+    columns() {
+      const all = [this.values, ...this.compared.map((trial) => trial.values)];
+      if (all.every((values) => !values.length)) return [[], ...all.map(() => [])];
+      const last = Math.max(this.epochs, ...all.flat().map(([epoch]) => epoch));
+      const epochs = Array.from({ length: last }, (_, index) => index + 1);
+      return [epochs, ...all.map((values) => {
+        const byEpoch = new Map(values);
+        return epochs.map((epoch) => (byEpoch.has(epoch) ? byEpoch.get(epoch) * this.unit : null));
+      })];
+    }
+
+    range(low, high) {
+      const [bottom, top] = this.top ? [Math.min(low ?? Infinity, this.top.value * this.unit), Math.max(high ?? -Infinity, this.top.value * this.unit)] : [low, high];
+      if (!Number.isFinite(bottom) || bottom === null) return [0, this.unit];
+      const room = Math.max((top - bottom) * 0.15, this.options.percent ? 2 : Math.abs(top) * 0.05 || 1e-3);
+      return this.options.percent ? [Math.max(0, bottom - room), Math.min(100, top + room)] : [bottom - room, top + room];
+    }
+
+    parts() {
+      const [line, quiet] = [colour(tone(this.options.kind)), colour("--eh-quiet")];
+      return {
+        padding: [10, 30, 0, 0],
+        scales: {
+          x: { time: false, range: (plot, low, high) => [Math.max(0, 1 - Math.max(1, high ?? 1) * 0.04), Math.max(2, high ?? 2)] },
+          y: { range: (plot, low, high) => this.range(low, high) },
+        },
+        series: [{}, { stroke: line, width: 2.5, spanGaps: true, points: { show: true, size: 8, fill: line } },
+          ...this.compared.map((trial, index) => ({
+            stroke: quiet, width: 1.5, spanGaps: true, dash: DASHES[index % DASHES.length],
+            points: { show: trial.values.length === 1, size: 6, fill: quiet },
+          }))],
+      };
+    }
+
+    // The best value so far, and the trials' numbers at the ends of their lines.
+    paint(plot) {
+      const { ctx, bbox } = plot;
+      const pixels = devicePixelRatio || 1;
+      const taken = [];
+      ctx.save();
+      ctx.font = `600 ${11 * pixels}px system-ui, sans-serif`;
+      ctx.textBaseline = "middle";
+      const label = (text, x, y) => {
+        const free = (at) => taken.every((other) => Math.abs(at - other) >= 12 * pixels);
+        const at = [0, -1, 1, -2, 2, -3, 3].map((step) => y + step * 7 * pixels).find(free) ?? y;
+        taken.push(at);
+        ctx.fillText(text, x, at);
+      };
+      if (this.top) {
+        const y = plot.valToPos(this.top.value * this.unit, "y", true);
+        ctx.strokeStyle = ctx.fillStyle = colour("--eh-good");
+        ctx.lineWidth = pixels;
+        ctx.setLineDash([2 * pixels, 3 * pixels]);
+        ctx.beginPath();
+        ctx.moveTo(bbox.left, y);
+        ctx.lineTo(bbox.left + bbox.width, y);
+        ctx.stroke();
+        const below = y - bbox.top < 16 * pixels;
+        ctx.fillText(`best so far, trial ${this.top.number}`, bbox.left + 6 * pixels, y + (below ? 9 : -9) * pixels);
+      }
+      const lines = [{ number: this.number, values: this.values, name: tone(this.options.kind) }, ...this.compared.map((trial) => ({ ...trial, name: "--eh-quiet" }))];
+      for (const { number, values, name } of lines) {
+        if (!values.length || number === null) continue;
+        const [epoch, value] = values[values.length - 1];
+        ctx.fillStyle = colour(name);
+        label(String(number), plot.valToPos(epoch, "x", true) + 9 * pixels, plot.valToPos(value * this.unit, "y", true));
+      }
+      ctx.restore();
+    }
+
+    words(plot, index) {
+      const texts = [this.number, ...this.compared.map((trial) => trial.number)].map((number, at) => {
+        const value = plot.data[at + 1]?.[index];
+        return value == null ? "" : `trial ${number}: ${this.show(value)}`;
+      }).filter(Boolean);
+      return texts.length ? `epoch ${plot.data[0][index]} · ${texts.join(" · ")}` : "";
+    }
+
+    cells() {
+      const [epochs, ...columns] = this.columns();
+      const numbers = [this.number, ...this.compared.map((trial) => trial.number)];
+      const rows = epochs.map((epoch, index) => [String(epoch), ...columns.map((column) => (column[index] === null ? "–" : this.show(column[index])))]);
+      return { heads: ["Epoch", ...numbers.map((number) => `Trial ${number ?? "–"}`)], rows: rows.filter((row) => row.slice(1).some((text) => text !== "–")) };
+    }
+  }
+
+  window.Evenhand = window.Evenhand ?? {};
+  window.Evenhand.charts = {
+    loss: (host, options) => new Loss(host, options),
+    validation: (host, options) => new Validation(host, options),
+  };
+})();

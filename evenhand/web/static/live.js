@@ -1,0 +1,91 @@
+// One event stream of the page, that survives a lost connection, a restarted server and a hidden tab.
+//
+//   const stop = Evenhand.follow("/p/events", { state: (data) => ..., points: (data) => ... });
+//
+// Handlers get parsed JSON. The id of the last event goes back to the server as `after`, so that it sends what is missing.
+"use strict";
+(() => {
+  const FIRST_WAIT = 500, LONGEST_WAIT = 10000; // ms between two tries
+  const SILENCE = 25000; // ms without a sign of life after which the connection counts as lost; the server speaks every 10 s
+  const SHOWN_AFTER = 1200; // ms for which a lost connection is not worth a word: the server may only have been restarted
+  const REFUSED = new Set([401, 403, 404]);
+
+  const follow = (url, handlers) => {
+    const banner = document.getElementById("connection");
+    let source = null, last = "", wait = FIRST_WAIT, timer = 0, shown = 0, watch = 0, ended = false;
+
+    const address = () => {
+      const full = new URL(url, location.href);
+      if (last) full.searchParams.set("after", last);
+      return full;
+    };
+    const say = (text) => {
+      clearTimeout(shown);
+      if (banner && banner.textContent !== text) banner.textContent = text;
+      if (banner) banner.hidden = !text;
+    };
+    const alive = () => {
+      clearTimeout(watch);
+      watch = setTimeout(lost, SILENCE);
+    };
+    const close = () => {
+      clearTimeout(timer);
+      clearTimeout(watch);
+      source?.close();
+      source = null;
+    };
+    const open = () => {
+      if (ended || source || document.hidden) return;
+      clearTimeout(timer);
+      source = new EventSource(address());
+      source.onopen = () => { wait = FIRST_WAIT; say(""); alive(); };
+      source.onerror = lost;
+      source.addEventListener("alive", alive);
+      for (const [name, handler] of Object.entries(handlers)) {
+        source.addEventListener(name, (event) => {
+          alive();
+          if (event.lastEventId) last = event.lastEventId;
+          handler(JSON.parse(event.data));
+        });
+      }
+    };
+    function lost() {
+      close();
+      if (ended || document.hidden) return;
+      clearTimeout(shown);
+      if (banner?.hidden) shown = setTimeout(() => say("Connection lost. Reconnecting by itself; nothing is lost."), SHOWN_AFTER);
+      timer = setTimeout(retry, wait * (0.75 + Math.random() / 2));
+      wait = Math.min(wait * 2, LONGEST_WAIT);
+    }
+    // An EventSource does not say why it failed. A stream that the server refuses stays refused: this browser is signed out.
+    const retry = async () => {
+      const asked = new AbortController();
+      try {
+        const answer = await fetch(address(), { signal: asked.signal });
+        asked.abort();
+        if (REFUSED.has(answer.status)) {
+          ended = true;
+          say("This browser is not signed in any more. Reload the page to go on.");
+          return;
+        }
+      } catch {
+        lost();
+        return;
+      }
+      open();
+    };
+    const onVisible = () => {
+      if (document.hidden) close();
+      else open();
+    };
+    document.addEventListener("visibilitychange", onVisible);
+    addEventListener("pagehide", close);
+    addEventListener("pageshow", onVisible);
+    addEventListener("online", () => { if (!source) { wait = FIRST_WAIT; open(); } });
+    open();
+    return () => { ended = true; document.removeEventListener("visibilitychange", onVisible); close(); };
+  };
+
+  window.Evenhand = window.Evenhand ?? {};
+  window.Evenhand.follow = follow;
+})();
