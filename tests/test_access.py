@@ -1,0 +1,207 @@
+"""Who may call what: every route is in the table, each role is refused everywhere else, and no GET changes anything."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import create_engine, inspect, text
+from starlette.routing import Mount
+
+from evenhand.web.access import COOKIES, PERMISSIONS, Role, guard
+from tests.web import Caller, Site, evaluated, routes, toy_site, tuned_study, tuning_participant
+
+STREAMS = ("/events",)
+SUBJECTS = {"study_id": "1", "session_id": "1", "number": "1", "job": "1", "job_id": "1", "token": "x"}
+ROWS = list(PERMISSIONS.items())
+NAMES = [f"{method} {path}" for (method, path), _ in ROWS]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("access")
+    with toy_site(folder) as made:
+        study, session, agent = tuned_study(made)
+        evaluated(made, session.id, agent, 0.5, 0.6)
+        tuning_participant(made, study)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def callers(site: Site) -> dict[Role, Caller]:
+    subjects = {Role.PARTICIPANT: 1, Role.AGENT: 1, Role.METHOD: 1}
+    return {role: site.caller(role, subjects.get(role, 0)) for role in Role}
+
+
+def filled(path: str, **values: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: {**SUBJECTS, **values}[found[1]], path)
+
+
+def dump(site: Site) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    engine = create_engine(f"sqlite:///{site.folder / 'lab.sqlite'}")
+    with engine.connect() as connection:
+        names = inspect(connection).get_table_names()
+        return {name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))] for name in names}
+
+
+def test_every_route_is_in_the_table_and_the_table_names_nothing_else(site: Site) -> None:
+    served = set()
+    for route in routes(site.app):
+        methods = {"GET"} if isinstance(route, Mount) else set(route.methods or ())
+        served |= {(method, route.path) for method in methods - {"HEAD"}}
+    assert served == PERMISSIONS.keys()
+
+
+def test_every_route_is_guarded(site: Site) -> None:
+    assert any(dependency.dependency is guard for dependency in site.app.router.dependencies)
+    others = [route for route in routes(site.app) if not isinstance(route, APIRoute)]
+    assert [route.path for route in others] == ["/static"]  # the only one beside the guard: public files
+
+
+def test_a_route_that_the_table_forgot_is_refused(site: Site) -> None:
+    site.app.add_api_route("/forgotten", lambda: "secret")
+    answer = site.caller(Role.RESEARCHER).get("/forgotten")
+    site.app.router.routes.pop()
+    assert answer.status_code == 403
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(("row", "role"), ROWS, ids=NAMES)
+def test_other_roles_are_refused(row: tuple[str, str], role: Role, callers: dict[Role, Caller]) -> None:
+    method, path = row
+    if role is Role.PUBLIC:
+        return
+    for other in set(Role) - {role}:
+        caller = callers[other]
+        answer = caller.http.request(method, filled(path), headers={"x-csrf-token": caller.identity.csrf_token})
+        assert answer.status_code == 403, f"{other} was let in"
+
+
+@pytest.mark.parametrize(("row", "role"), [each for each in ROWS if each[0][0] == "GET"], ids=str)
+def test_the_right_role_is_let_in(row: tuple[str, str], role: Role, site: Site, callers: dict[Role, Caller]) -> None:
+    path = row[1]
+    if path.endswith(STREAMS):
+        assert callers[role].first_event(filled(path))
+        return
+    token = site.lab.issue_token("invite" if "join" in path else "signin", 1)
+    address = filled(path, token=token) + ("/study.js" if path == "/static" else "")
+    assert callers[role].get(address).status_code in (200, 303)
+
+
+@pytest.mark.parametrize("row", [row for row, role in ROWS if row[0] != "GET" and role in COOKIES], ids=str)
+def test_a_form_without_the_csrf_token_is_refused(row: tuple[str, str], callers: dict[Role, Caller], site: Site) -> None:
+    role, path = PERMISSIONS[row], filled(row[1])
+    before = dump(site)
+    caller = callers[role]
+    stale = {"x-csrf-token": site.caller(role, caller.identity.subject).identity.csrf_token}
+    for answer in (caller.post(path, csrf=False), caller.post(path, {"csrf_token": "guessed"}, csrf=False)):
+        assert answer.status_code == 403
+    assert caller.post(path, csrf=False, headers=stale).status_code == 403  # another sign-in's token
+    after = dump(site)
+    assert {name: rows for name, rows in after.items() if name != "token"} == {k: v for k, v in before.items() if k != "token"}
+
+
+@pytest.mark.parametrize("row", [row for row, role in ROWS if row[0] != "GET"], ids=str)
+@pytest.mark.parametrize("header", [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}])
+def test_a_form_of_another_site_is_refused(
+    row: tuple[str, str], header: dict[str, str], callers: dict[Role, Caller], site: Site
+) -> None:
+    before = dump(site)
+    assert callers[PERMISSIONS[row]].post(filled(row[1]), headers=header).status_code == 403
+    assert dump(site) == before
+
+
+def test_no_get_changes_anything(site: Site, callers: dict[Role, Caller]) -> None:
+    tokens = {kind: site.lab.issue_token(kind, 1) for kind in ("signin", "invite")}
+    before = dump(site)
+    for (method, path), role in ROWS:
+        if method != "GET":
+            continue
+        token = tokens["invite" if "join" in path else "signin"]
+        for caller in (callers[role], callers[Role.PUBLIC], callers[Role.RESEARCHER], callers[Role.PARTICIPANT]):
+            if path.endswith(STREAMS):
+                caller.first_event(filled(path))
+            else:
+                assert caller.get(filled(path, token=token)).status_code < 500
+    assert dump(site) == before
+
+
+def test_tokens_are_stored_hashed(site: Site) -> None:
+    token = site.lab.issue_token("signin")
+    assert len(token) >= 22  # 128 bits in base 64
+    assert token.encode() not in (site.folder / "lab.sqlite").read_bytes() + (site.folder / "lab.sqlite-wal").read_bytes()
+
+
+def test_pages_carry_the_security_headers(site: Site, callers: dict[Role, Caller]) -> None:
+    for path in ("/", "/studies/1", "/nowhere", "/api/nowhere", "/static/study.js"):
+        headers = callers[Role.RESEARCHER].get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+    assert callers[Role.RESEARCHER].get("/studies/1").headers["cache-control"] == "no-store"
+
+
+def test_only_plotlys_page_has_a_weaker_policy(callers: dict[Role, Caller]) -> None:
+    weaker = set()
+    for (method, path), role in ROWS:
+        if method == "GET" and not path.endswith(STREAMS):
+            policy = callers[role].get(filled(path)).headers["content-security-policy"]
+            assert "unsafe-eval" not in policy
+            assert "script-src 'self';" in policy
+            if "unsafe" in policy:
+                weaker.add(path)
+    assert weaker == {"/sessions/{session_id}/explore"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "localhost.evil.example", ""])
+def test_a_foreign_host_name_is_refused(host: str, site: Site, callers: dict[Role, Caller]) -> None:
+    answer = callers[Role.RESEARCHER].get("/studies/1", host=host)
+    assert answer.status_code in (400, 421)  # 400: the server itself, before the app, for no name at all
+    assert "Toy" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8765", "127.0.0.1:1", "[::1]:8765", "192.168.1.7"])
+def test_own_names_and_addresses_are_served(host: str, callers: dict[Role, Caller]) -> None:
+    assert callers[Role.RESEARCHER].get("/studies/1", host=host).status_code == 200
+
+
+def test_cookies_are_out_of_reach_of_scripts_and_other_sites(site: Site) -> None:
+    link = site.lab.issue_token("signin", seconds=60)
+    answer = site.caller().post(f"/signin/{link}")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+
+
+def test_errors_are_json_for_programs_and_a_page_for_people(site: Site, callers: dict[Role, Caller]) -> None:
+    refused = callers[Role.PUBLIC].get("/api/nowhere")
+    assert refused.status_code == 404
+    assert refused.json()["message"]
+    page = callers[Role.RESEARCHER].get("/sessions/99")
+    assert page.status_code == 404
+    assert "session 99 does not exist" in page.text.replace("Session", "session")
+    assert callers[Role.RESEARCHER].get("/studies/abc").status_code == 400
+
+
+def test_a_revoked_token_opens_nothing(site: Site) -> None:
+    researcher = site.caller(Role.RESEARCHER)
+    assert researcher.get("/studies/1").status_code == 200
+    assert researcher.post("/signout").status_code == 303
+    assert researcher.get("/studies/1").status_code == 403
+
+
+def test_head_is_no_way_round(callers: dict[Role, Caller]) -> None:
+    answer: httpx.Response = callers[Role.PUBLIC].http.head("/studies/1")
+    assert answer.status_code in (403, 405)
+
+
+def test_the_data_directory_is_no_static_file(site: Site, callers: dict[Role, Caller]) -> None:
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd", f"/static/{Path(site.folder)}/lab.sqlite"):
+        assert callers[Role.PUBLIC].get(path).status_code == 404

@@ -1,0 +1,360 @@
+"""The researcher's pages: signing in, inviting, starting a method, watching, and looking at a test score once it is time."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from evenhand.records import Budget, Outcome, State
+from evenhand.web.access import COOKIES, Role
+from evenhand.web.app import HEARTBEAT, beat, last_alive
+from evenhand.web.pages import ago, clock, plural
+from tests.labs import SPACE, claim, epoch, make_lab, toy_study
+from tests.web import Caller, Site, evaluated, serve, toy_site, train, tuned_study, tuning_participant
+
+TEST_SCORES = (0.7131, 0.7353)  # values that occur nowhere else
+SHOWN = ("71.3", "73.5", "72.4", "0.7131", "0.7353", "0.7242")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with toy_site(tmp_path) as made:
+        yield made
+
+
+def eventually(true: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def invitation(page: str) -> str:
+    found = re.search(r'value="http://[^"/]+(/join/[\w-]+)"', page)
+    assert found
+    return found[1]
+
+
+def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
+    toy_study(site.lab)
+    link = f"/signin/{site.lab.issue_token('signin', seconds=60)}"
+    preview = site.caller()
+    assert preview.get(link).status_code == 200
+    assert "Sign in" in preview.get(link).text  # opening it twice spends nothing
+    browser = site.caller()
+    assert browser.post(link).headers["location"] == "/"
+    assert browser.get("/").headers["location"] == "/studies/1"
+    assert browser.get("/studies/1").status_code == 200
+    late = site.caller()
+    assert late.post(link).status_code == 403
+    assert "used up" in late.get(link).text
+    assert late.get("/studies/1").status_code == 403
+
+
+def test_an_old_sign_in_link_has_ended(site: Site) -> None:
+    link = f"/signin/{site.lab.issue_token('signin', seconds=60)}"
+    site.clock.now += 61
+    assert site.caller().post(link).status_code == 403
+
+
+def test_an_empty_lab_and_an_empty_study_say_what_to_do(site: Site) -> None:
+    researcher = site.caller(Role.RESEARCHER)
+    assert "evenhand serve" in researcher.get("/").text
+    toy_study(site.lab)
+    page = researcher.get("/studies/1").text
+    assert "Nobody tunes yet" in page
+    assert "No agent is connected" in page
+
+
+def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
+    study = toy_study(site.lab)
+    researcher = site.caller(Role.RESEARCHER)
+    address = invitation(researcher.post(f"/studies/{study.id}/invite").text)
+    person = site.caller()
+    assert "Begin" in person.get(address).text
+    assert site.lab.participants(study.id) == []
+    page = person.post(address)
+    code = re.search(r'id="resume-code">([A-Z2-7-]+)<', page.text)
+    assert code
+    assert "P-01" in page.text
+    assert person.post(address).headers["location"] == "/p"  # a reload makes nobody else
+    assert len(site.lab.participants(study.id)) == 1
+    assert person.post(address, {"anew": "yes"}).status_code == 200  # somebody else at the same computer
+    assert len(site.lab.participants(study.id)) == 2
+    elsewhere = site.caller()
+    assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == "/p"
+    assert elsewhere.http.cookies[COOKIES[Role.PARTICIPANT]]
+    wrong = site.caller().post("/resume", {"code": "ABCDE"})
+    assert wrong.status_code == 404
+    assert "ABCDE" in wrong.text  # what was typed stays
+    assert site.caller().get("/join/made-up").status_code == 403
+
+
+def test_a_method_is_started_under_the_studys_budget_and_played(site: Site) -> None:
+    study = toy_study(site.lab, Budget(trials=2))
+    agent, _ = site.lab.add_agent("one", 1)
+    researcher = site.caller(Role.RESEARCHER)
+    assert researcher.post(f"/studies/{study.id}/methods", {"method": "random", "seed": "5"}).status_code == 303
+    assert researcher.post(f"/studies/{study.id}/methods", {"method": "random", "seed": "6"}).status_code == 303
+    first, second = site.lab.sessions(study.id)
+    assert (first.tuner, second.tuner) == ("random", "random 2")
+    assert first.budget == second.budget == study.budget
+    assert first.method == {"name": "random", "seed": 5}
+    for value in (0.3, 0.5):
+        eventually(lambda: any(trial.is_open for trial in site.lab.session(first.id).trials))
+        job = site.lab.claim(agent, session_id=first.id)
+        assert job
+        site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, value)])
+        site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+    eventually(lambda: site.lab.session(first.id).choice is not None)
+    assert site.lab.view(first.id).state is State.CHOSEN
+
+
+@pytest.mark.parametrize(
+    ("form", "why"), [({"method": "magic"}, "magic"), ({"method": "tpe", "seed": "-1"}, "seed -1"), ({}, "method")]
+)
+def test_a_method_that_cannot_be_started_says_why(form: dict[str, str], why: str, site: Site) -> None:
+    study = toy_study(site.lab)
+    answer = site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/methods", form)
+    assert answer.status_code == 400
+    assert why in answer.text.lower()
+    assert site.lab.sessions(study.id) == []
+
+
+def test_the_study_page_shows_who_is_ahead(site: Site) -> None:
+    study, session, agent = tuned_study(site)
+    person = tuning_participant(site, study)
+    assert person.session_id
+    train(site, person.session_id, agent, 0.7)
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
+    lead = page[page.index('id="lead"') :]
+    assert lead.index("P-01") < lead.index("70.0")
+    curves = json.loads(re.findall(r'id="curves">(.*?)</script>', page)[0])
+    assert [(line["tuner"], line["kind"]) for line in curves["lines"]] == [("P-01", "participant"), ("random", "method")]
+    minutes = [point[0] * 60 for point in curves["lines"][1]["points"]]
+    assert minutes == pytest.approx([5, 10])
+    assert curves["limit"] * 60 == 100
+    assert [point[1] for point in curves["lines"][1]["points"]] == pytest.approx([41, 62])
+    assert "12 months" in page
+    assert f'href="/sessions/{session.id}"' in page
+
+
+def test_the_stream_sends_the_state_when_it_changes(site: Site) -> None:
+    study, session, agent = tuned_study(site)
+    researcher = site.caller(Role.RESEARCHER)
+    with researcher.http.stream("GET", f"/studies/{study.id}/events") as answer:
+        states = (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: "))
+        assert next(states)["curves"]["lines"][0]["points"][-1][1] == pytest.approx(62)
+        train(site, session.id, agent, 0.8)
+        assert any(state["curves"]["lines"][0]["points"][-1][1] == pytest.approx(80) for state in states)
+    eventually(lambda: site.lab.on_change == [])  # a closed stream leaves nothing behind
+
+
+def test_the_session_page_tells_each_trial(site: Site) -> None:
+    study, session, _ = tuned_study(site)
+    site.lab.submit(
+        session.id,
+        SPACE.configuration({"epochs": 3, "learning_rate": 0.5}),
+        reasons={"epochs": "<script>alert(1)</script>"},
+        explanation="a random draw & nothing else",
+    )
+    page = site.caller(Role.RESEARCHER).get(f"/sessions/{session.id}").text
+    assert "62.0" in page
+    assert re.search(r"learning rate.*?0\.01 →.*?<b>0\.5</b>", page)
+    assert "a random draw &amp; nothing else" in page
+    assert "<script>alert(1)" not in page  # free text is shown as text
+    assert "&lt;script&gt;alert(1)" in page
+    assert "Nothing is chosen yet" in page
+    assert study.title in page
+
+
+def test_curves_come_with_a_cursor(site: Site) -> None:
+    _, session, _ = tuned_study(site)
+    researcher = site.caller(Role.RESEARCHER)
+    assert researcher.get(f"/sessions/{session.id}/curves").json()["2"] == [[1, 0.52], [2, 0.62]]
+    whole = researcher.get(f"/sessions/{session.id}/trials/2/curve").json()
+    assert [point[0] for point in whole["points"]] == [0, 1]
+    assert [p[0] for p in researcher.get(f"/sessions/{session.id}/trials/2/curve?attempt=1&after=0").json()["points"]] == [1]
+    assert researcher.get(f"/sessions/{session.id}/trials/9/curve").status_code == 404
+
+
+def everything_shown(researcher: Caller, study_id: int, session_id: int) -> str:
+    """All that these pages, streams and numbers say of a session."""
+    paths = [
+        f"/studies/{study_id}",
+        f"/sessions/{session_id}",
+        f"/sessions/{session_id}/curves",
+        f"/sessions/{session_id}/explore",
+        f"/sessions/{session_id}/explore.json",
+        f"/sessions/{session_id}/trials/2/curve",
+    ]
+    streams = [f"/studies/{study_id}/events", f"/sessions/{session_id}/events"]
+    return "".join([researcher.get(path).text for path in paths] + [researcher.first_event(path) for path in streams])
+
+
+def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(site: Site) -> None:
+    study, session, agent = tuned_study(site)
+    researcher = site.caller(Role.RESEARCHER)
+    assert researcher.post(f"/sessions/{session.id}/reveal").status_code == 409  # nothing is chosen yet
+    evaluated(site, session.id, agent, *TEST_SCORES)
+    said = everything_shown(researcher, study.id, session.id)
+    assert "all 2 seeds" in said
+    assert not [shown for shown in SHOWN if shown in said]
+    assert site.lab.looks(session.id) == []
+    assert researcher.post(f"/sessions/{session.id}/reveal").status_code == 303
+    assert [who for who, _ in site.lab.looks(session.id)] == ["researcher"]
+    page = researcher.get(f"/sessions/{session.id}").text
+    for shown in ("71.3", "73.5", "72.4", "± 1.6"):  # each seed, the mean, the standard deviation
+        assert shown in page
+    assert "Looked at by researcher" in page
+    overview = researcher.get(f"/studies/{study.id}").text + researcher.first_event(f"/studies/{study.id}/events")
+    assert not [shown for shown in SHOWN if shown in overview]
+
+
+def test_whoever_looked_cannot_stop_a_trial_any_more(site: Site) -> None:
+    study, session, agent = tuned_study(site)
+    other = site.lab.start(site.lab.open(study.id, tuner="tpe", driver="test").id)
+    running = site.lab.submit(other.id, SPACE.configuration({"epochs": 2}))
+    claim(site.lab, agent)
+    researcher = site.caller(Role.RESEARCHER)
+    stop = f"/sessions/{other.id}/trials/{running.number}/stop"
+    evaluated(site, session.id, agent)
+    assert "disabled" not in researcher.get(f"/sessions/{other.id}").text
+    researcher.post(f"/sessions/{session.id}/reveal")
+    assert "cannot stop trials" in researcher.get(f"/sessions/{other.id}").text
+    answer = researcher.post(stop)
+    assert answer.status_code == 403
+    assert "looked at a test score" in answer.text
+    assert site.lab.session(other.id).trials[0].stop_by is None
+
+
+def test_a_trial_is_stopped_for_the_researcher(site: Site) -> None:
+    _, session, agent = tuned_study(site)
+    site.lab.submit(session.id, SPACE.configuration({"epochs": 9}))
+    job = claim(site.lab, agent)
+    researcher = site.caller(Role.RESEARCHER)
+    assert researcher.post(f"/sessions/{session.id}/trials/3/stop").status_code == 303
+    assert site.lab.measure(job.job_id, job.attempt, []) is False
+    assert site.lab.session(session.id).trials[2].stop_by == "researcher"
+
+
+def test_a_withdrawn_session_says_that_it_is_erased(site: Site) -> None:
+    study, _, agent = tuned_study(site)
+    person = tuning_participant(site, study)
+    assert person.session_id
+    train(site, person.session_id, agent, 0.7)
+    site.lab.withdraw(person.id)
+    researcher = site.caller(Role.RESEARCHER)
+    assert "erased" in researcher.get(f"/sessions/{person.session_id}").text
+    page = researcher.get(f"/studies/{study.id}").text
+    assert "1 withdrew" in page
+    assert "70.0" not in page
+
+
+def test_plotly_comes_from_its_own_package(site: Site) -> None:
+    answer = site.caller().get("/static/plotly.min.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert len(answer.content) > 1_000_000
+
+
+def test_a_restarted_server_credits_the_outage_and_plays_on(tmp_path: Path) -> None:
+    lab, clock_ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    study = toy_study(lab)
+    session = lab.start(lab.open(study.id, tuner="random", method={"name": "random", "seed": 1}).id)
+    beat(tmp_path / HEARTBEAT, clock_.now)
+    clock_.now += 60
+    with serve(lab, clock_, tmp_path):
+        assert lab.view(session.id).seconds_left == pytest.approx(100)
+        eventually(lambda: len(lab.session(session.id).trials) == 1)
+        eventually(lambda: last_alive(tmp_path / HEARTBEAT) == clock_.now)
+    lab.close()
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday"])
+def test_a_missing_or_damaged_heartbeat_credits_nothing(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / HEARTBEAT
+    if text is not None:
+        path.write_text(text)
+    assert last_alive(path) is None
+
+
+def test_formats_are_those_that_people_read() -> None:
+    assert [clock(5021), clock(130), clock(0), clock(None)] == ["1:23:41", "2:10", "0:00", "–"]
+    assert [plural(1, "trial"), plural(2, "trial"), plural(1234, "trial")] == ["1 trial", "2 trials", "1\u202f234 trials"]
+    assert [ago(100, 103), ago(100, 400), ago(0, 7300), ago(0, 200_000), ago(None)] == [
+        "now",
+        "5 min ago",
+        "2 h ago",
+        "2 days ago",
+        "not yet",
+    ]
+
+
+@pytest.fixture
+def page(site: Site, chromium_path: str) -> Iterator[Page]:
+    """A browser tab that is signed in as the researcher and fails on any script error or refused load."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        context = browser.new_context(viewport={"width": 1200, "height": 900})
+        token = site.caller(Role.RESEARCHER).identity.token
+        context.add_cookies([{"name": COOKIES[Role.RESEARCHER], "value": token, "url": site.address}])
+        tab = context.new_page()
+        complaints: list[str] = []
+        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        yield tab
+        browser.close()
+    assert complaints == []
+
+
+def test_the_study_page_is_live_in_a_browser(site: Site, page: Page) -> None:
+    study = toy_study(site.lab)
+    page.goto(f"{site.address}/studies/{study.id}")
+    expect(page.get_by_text("Nobody tunes yet.")).to_be_visible()
+    agent, _ = site.lab.add_agent("one", 1)
+    site.lab.hello(agent, slots=1, machine="here")
+    session = site.lab.start(site.lab.open(study.id, tuner="random", driver="test").id)
+    train(site, session.id, agent, 0.62)
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.locator("#rows")).to_contain_text("62.0")
+    expect(page.locator("#chart-best canvas")).to_be_visible()
+    expect(page.locator("#lead")).to_contain_text("random")
+    expect(page.locator("#no-agent")).to_be_hidden()
+    page.locator("#rows a").focus()
+    train(site, session.id, agent, 0.75)
+    expect(page.locator("#rows")).to_contain_text("75.0")
+    expect(page.locator("#rows a")).to_be_focused()  # a changed row keeps the focus
+    expect(page.locator("#chart-table")).to_contain_text("75.0 %")
+
+
+def test_a_session_is_followed_and_revealed_in_a_browser(site: Site, page: Page) -> None:
+    _, session, agent = tuned_study(site)
+    page.goto(f"{site.address}/sessions/{session.id}")
+    expect(page.locator("#chart-loss canvas")).to_be_visible()
+    site.lab.submit(session.id, SPACE.configuration({"epochs": 4, "learning_rate": 0.3}))
+    job = claim(site.lab, agent)
+    site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.33)])
+    expect(page.locator("#trials")).to_contain_text("1 of 4 epochs")
+    expect(page.locator("#loss-title")).to_contain_text("trial 3")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#trials")).to_contain_text("stopping")
+    site.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
+    evaluated(site, session.id, agent, *TEST_SCORES)
+    page.get_by_role("button", name="test score").click()
+    expect(page.locator(".test-score")).to_contain_text("72.4")
+    expect(page.locator("circle.seed")).to_have_count(2)
+
+
+def test_the_explore_page_draws_within_its_policy(site: Site, page: Page) -> None:
+    _, session, agent = tuned_study(site)
+    train(site, session.id, agent, 0.5, learning_rate=0.3)
+    page.goto(f"{site.address}/sessions/{session.id}/explore")
+    expect(page.locator("#explore-order svg.main-svg").first).to_be_visible()
+    expect(page.locator(".explore-panel")).to_have_count(1)  # the learning rate: epochs had one value
+    assert page.locator("canvas").count() == 0

@@ -1,0 +1,151 @@
+"""A real server on a lab with a clock that tests move, and what its callers need: cookies, tokens, all its routes."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import Mount
+
+from evenhand.lab import Lab
+from evenhand.records import Budget, Outcome, Participant, Session, Study
+from evenhand.settings import Rules
+from evenhand.web.access import COOKIES, Identity, Role
+from evenhand.web.app import create_app
+from tests.labs import SPACE, Clock, claim, epoch, make_lab, toy_study
+
+
+@dataclass
+class Site:
+    """A served lab."""
+
+    address: str
+    lab: Lab
+    clock: Clock
+    app: FastAPI
+    folder: Path
+
+    def caller(self, role: Role = Role.PUBLIC, subject: int = 0) -> "Caller":
+        """Somebody with a fresh, valid token of this role."""
+        if role is Role.PUBLIC:
+            return Caller(self, Identity(role))
+        kinds: Any = role.value
+        return Caller(self, Identity(role, subject, self.lab.issue_token(kinds, subject)))
+
+
+class Caller:
+    """An HTTP client with one identity; forms carry its CSRF token."""
+
+    def __init__(self, site: Site, identity: Identity) -> None:
+        self.site, self.identity = site, identity
+        headers, cookies = {}, {}
+        if identity.role in COOKIES:
+            cookies[COOKIES[identity.role]] = identity.token
+        elif identity.token:
+            headers["authorization"] = f"Bearer {identity.token}"
+        self.http = httpx.Client(base_url=site.address, headers=headers, cookies=cookies, timeout=20)
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """GET a page."""
+        return self.http.get(path, headers=headers)
+
+    def post(
+        self, path: str, form: Mapping[str, str] | None = None, *, csrf: bool = True, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """POST a form, as one of our own pages would."""
+        token = {"csrf_token": self.identity.csrf_token} if csrf and self.identity.csrf_token else {}
+        return self.http.post(path, data={**token, **(form or {})}, headers=headers or {})
+
+    def first_event(self, path: str) -> str:
+        """The data of the first event of a stream; "" where it answers without one."""
+        with self.http.stream("GET", path) as answer:
+            return next((line[6:] for line in answer.iter_lines() if line.startswith("data: ")), "")
+
+
+@contextmanager
+def serve(lab: Lab, clock: Clock, folder: Path) -> Iterator[Site]:
+    """The app on a real socket."""
+    app = create_app(lab, data_dir=folder)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Site(f"http://127.0.0.1:{port}", lab, clock, app, folder)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+@contextmanager
+def toy_site(folder: Path, rules: Rules | None = None) -> Iterator[Site]:
+    """A server on a new lab without a study."""
+    lab, clock = make_lab(f"sqlite:///{folder / 'lab.sqlite'}", rules)
+    with serve(lab, clock, folder) as site:
+        yield site
+    lab.close()
+
+
+def routes(app: FastAPI) -> list[APIRoute | Mount]:
+    """Every route that the app answers, those of its routers included."""
+    found: list[APIRoute | Mount] = []
+
+    def collect(listed: Sequence[Any]) -> None:
+        for route in listed:
+            router = getattr(route, "original_router", None)  # how FastAPI keeps an included router
+            if router is not None:
+                collect(router.routes)
+            else:
+                found.append(route)
+
+    collect(app.routes)
+    return found
+
+
+def tuned_study(site: Site, budget: Budget | None = None) -> tuple[Study, Session, int]:
+    """A study with a method's session of two trained trials, whose clock runs, and the agent that trained them."""
+    study = toy_study(site.lab, budget)
+    agent, _ = site.lab.add_agent("one", 1)
+    session = site.lab.start(site.lab.open(study.id, tuner="random", method={"name": "random", "seed": 0}, driver="test").id)
+    for rate, value in ((0.1, 0.41), (0.01, 0.62)):
+        train(site, session.id, agent, value, learning_rate=rate)
+    return study, site.lab.session(session.id), agent
+
+
+def train(site: Site, session_id: int, agent: int, value: float, **values: float) -> None:
+    """Submit a trial and train it to its end."""
+    site.lab.submit(session_id, SPACE.configuration({"epochs": 2, **values}))
+    job = claim(site.lab, agent)
+    site.clock.now += 5
+    site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, value - 0.1), epoch(1, 2, value)])
+    site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+
+
+def evaluated(site: Site, session_id: int, agent: int, *tests: float) -> None:
+    """Choose the best trial, and give its evaluation's seeds these test scores."""
+    best = site.lab.view(session_id).best
+    site.lab.choose(session_id, number=best.number if best else None)
+    for value in tests:
+        job = claim(site.lab, agent)
+        site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, value)])
+        site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+
+
+def tuning_participant(site: Site, study: Study) -> Participant:
+    """Somebody whose clock runs."""
+    person, _ = site.lab.join(study.id)
+    site.lab.consent(person.id, study.consent.version)
+    site.lab.background(person.id, 12, "msc")
+    site.lab.read_details(person.id)
+    site.lab.begin(person.id)
+    return site.lab.participant(person.id)
