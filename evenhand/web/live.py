@@ -24,7 +24,7 @@ from evenhand.records import Curve, Measurement, Session, Trial, View
 Describe = Callable[[View, Curve | None], Mapping[str, Any]]
 
 REST = 0.1  # seconds between two looks at the least: a look sends up to two messages, so 20 a second
-LOAD = 4  # the stream rests this many times as long as a look took, so that many streams cannot starve the trainings
+LOAD = 2  # the stream rests this many times as long as a look took, so that many streams cannot starve the trainings
 POLL = 1.0  # seconds after which the stream looks without being told: other processes write the same database
 RESTATE = 5.0  # seconds after which the state is sent although only its clock has moved
 ALIVE = 10.0  # seconds between two signs of life
