@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from evenhand import wire
+from evenhand import play, wire
 from evenhand.client import Client
 from evenhand.errors import InvalidConfiguration, InvalidSettings, NotAllowed, NotFound, Refused, StaleAttempt, Unreachable
 from evenhand.lab import Lab
@@ -115,6 +115,41 @@ def test_an_agents_whole_way_over_http(lab: Lab, session: Session, method: Clien
     agent.finish(job.job_id, 1, Outcome.STOPPED)
     agent.finish(job.job_id, 1, Outcome.STOPPED)
     assert method.view().best == lab.session(session.id).trials[0]
+
+
+def test_a_method_plays_its_session_over_http_as_in_process(lab: Lab, url: str, agent: Client) -> None:
+    played = []
+    for over_http in (True, False):
+        study = toy_study(lab, Budget(trials=4))
+        session = lab.open(study.id, tuner="random", method={"name": "random", "seed": 5}, driver="test")
+        ended = threading.Event()
+        trainer = threading.Thread(target=train_all, args=(agent, session.id, ended))
+        trainer.start()
+        with Client(url, lab.issue_token("method", session.id)) as client:
+            verbs: play.Verbs = client if over_http else lab
+            play.tune(verbs, session.id, poll=0.05)
+        ended.set()
+        trainer.join()
+        played.append(lab.session(session.id))
+    first, second = played
+    assert [trial.configuration for trial in first.trials] == [trial.configuration for trial in second.trials]
+    assert len(first.trials) == 4
+    assert first.choice is not None
+    assert second.choice is not None
+    assert (
+        first.choice.configuration == second.choice.configuration == max(first.trials, key=lambda t: t.value or 0).configuration
+    )
+
+
+def train_all(agent: Client, session_id: int, ended: threading.Event) -> None:
+    """An agent whose trainings score their learning rate."""
+    while not ended.is_set():
+        job = agent.claim(session_id=session_id)
+        if job is None or job.kind == "evaluation":
+            time.sleep(0.02)
+            continue
+        agent.measure(job.job_id, job.attempt, [epoch(0, 1, float(job.configuration["learning_rate"]))])
+        agent.finish(job.job_id, job.attempt, Outcome.COMPLETED)
 
 
 def test_a_released_job_is_anothers_and_late_writers_hear_so(session: Session, method: Client, agent: Client) -> None:

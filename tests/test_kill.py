@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import kills
+from evenhand import wire
 from evenhand.lab import Lab
-from evenhand.records import Measurement, Outcome
+from evenhand.records import Outcome
 from evenhand.settings import Rules
 from tests.agents import opened, record_of, submit, undisturbed
 
@@ -36,7 +37,7 @@ def database(tmp_path: Path) -> Path:
     job = lab.claim(agent_id)
     assert job is not None
     rows = undisturbed(session.task, trial.configuration, session.tuning_seed)
-    lab.measure(job.job_id, 1, [Measurement(*row, seconds=0.0) for row in rows])  # type: ignore[arg-type]
+    lab.measure(job.job_id, 1, [wire.measurement_of([*row, 0.0, {}]) for row in rows])
     lab.finish(job.job_id, 1, Outcome.COMPLETED)
     (tmp_path / "told.jsonl").write_text("".join(json.dumps([job.job_id, 1, *row, 0.0, {}]) + "\n" for row in rows))
     lab.close()
