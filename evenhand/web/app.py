@@ -1,7 +1,6 @@
 """The web app: routers, the error table, security headers, and what runs beside the pages (sweep, heartbeat, methods)."""
 
 import asyncio
-import importlib
 import ipaddress
 import logging
 import socket
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evenhand import errors
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
 from evenhand.lab import Lab
-from evenhand.web import access, entry, researcher
+from evenhand.web import access, api, entry, participant, researcher
 from evenhand.web.pages import render
 from evenhand.web.players import Players
 
@@ -77,11 +76,8 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
     )
     app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
     app.state.players = Players(lab)
-    app.include_router(entry.router)
-    app.include_router(researcher.router)
-    for name in ("participant", "api"):  # until both are written
-        with suppress(ModuleNotFoundError):
-            app.include_router(importlib.import_module(f"evenhand.web.{name}").router)
+    for module in (entry, participant, researcher, api):
+        app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(EvenhandError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)

@@ -1,0 +1,313 @@
+"""What the tune page shows of a session: the clock, the running trial, the history. Computed from `lab.view`, in words.
+
+The page's script and its template take the same words, so that a page without scripts says the same after a reload.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evenhand import protocol
+from evenhand.analysis import scores
+from evenhand.analysis.scores import Change, show_score
+from evenhand.records import Curve, Measurement, Outcome, Session, State, Stopper, Trial, View
+from evenhand.space import Value, digest
+from evenhand.web.live import shown_trial
+from evenhand.web.pages import clock, loss, plural
+
+SHOWN_TRIALS = 50  # rows of the history until all are asked for
+LAST_LINE = 400  # characters of a reason that fit the panel; the whole stands in the history
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What of the budget is left. seconds: of the clock in the header, None where it counts no time; ticking: whether it runs."""
+
+    big: str
+    small: str
+    seconds: float | None
+    ticking: bool
+    share: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The trial that is shown as running, or ran last. status: the word of its badge's style.
+
+    per_epoch: steps of an epoch, None where not known. step: of the last measurement. number: 0 where there is no trial yet.
+    """
+
+    number: int
+    attempt: int
+    status: str
+    title: str
+    badge: str
+    line: str
+    note: str
+    open: bool
+    stopping: bool
+    step: int
+    total: int
+    epochs: int
+    per_epoch: int | None
+    batch_loss: str
+    epoch_loss: str
+    value: str
+    best: str
+    best_label: str
+    best_number: int
+    best_value: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finished trial of the history. share: how much of its bar is filled, None where the metric has no bounds."""
+
+    trial: Trial
+    value: str
+    share: float | None
+    changes: tuple[Change, ...]
+    same: str
+    outcome: str
+    note: str
+    used: str
+    best: bool
+    choosable: bool
+
+
+@dataclass(frozen=True)
+class History:
+    """The rows that are shown, of `count`. since: what the changes are told against."""
+
+    rows: tuple[Row, ...]
+    count: int
+    order: str
+    since: str
+    numbers: tuple[int, ...]
+
+
+# The clock
+
+
+def clock_of(view: View) -> Clock:
+    """The header's clock."""
+    budget, left = view.session.budget, view.seconds_left
+    if view.state is State.CHOOSING:
+        rest = max(0.0, (view.choose_by or view.now) - view.now)
+        return Clock(clock(rest), "left to choose", rest, True, 1.0)
+    parts = []
+    if view.trials_left is not None:
+        parts.append((view.trials_left, budget.trials, "trials"))
+    if view.epochs_left is not None:
+        parts.append((view.epochs_left, budget.epochs, "epochs"))
+    counts = [f"{rest} of {limit} {unit} left" for rest, limit, unit in parts]
+    if left is not None and budget.seconds is not None:
+        small = " · ".join([f"left of {clock(budget.seconds)}", *counts, "waiting is not counted"])
+        return Clock(clock(left), small, left, ticks(view), 1 - min(1.0, left / budget.seconds))
+    rest, limit, unit = parts[0]
+    share = 1 - rest / limit if limit else 1.0
+    return Clock(str(rest), " · ".join([f"of {limit} {unit} left", *counts[1:]]), None, False, share)
+
+
+def ticks(view: View) -> bool:
+    """Whether the session's clock runs now: it stands still while a trial waits and none trains."""
+    opened = [trial for trial in view.session.trials if trial.is_open]
+    return view.state is State.TUNING and (not opened or any(trial.claimed_at is not None for trial in opened))
+
+
+# The running trial
+
+
+def panel_of(view: View, curve: Curve | None) -> Panel:
+    """The newest trial. curve: what it measured; None where there is no trial yet."""
+    session, trial = view.session, shown_trial(view.session)
+    best = view.best
+    best_value = show_score(best.value if best else None, session.task.metric)
+    best_label = f"best so far · trial {best.number}" if best else "best so far"
+    if trial is None or curve is None:
+        return Panel(
+            0, 0, "none", "Nothing trained yet", "", "", "Fill in the form and start: what happens then appears here, live.",
+            False, False, 0, 1, 1, None, "–", "–", "–", best_value, best_label, 0, None,
+        )  # fmt: skip
+    last = curve.measurements[-1] if curve.measurements else None
+    batch = next((each for each in reversed(curve.measurements) if each.epoch is None), None)
+    epoch = next((each for each in reversed(curve.measurements) if each.epoch is not None), None)
+    per_epoch = steps_of_epoch(session, trial, epoch)
+    return Panel(
+        number=trial.number,
+        attempt=trial.attempt,
+        status=status_of(trial),
+        title=f"Trial {trial.number}",
+        badge=badge_of(trial),
+        line=line_of(view, trial, last, per_epoch),
+        note=note_of(view, trial, last),
+        open=trial.is_open,
+        stopping=trial.stop_by is not None,
+        step=last.step if last else 0,
+        total=max((per_epoch or 0) * trial.epochs_planned, last.step if last else 1, 1),
+        epochs=trial.epochs_planned,
+        per_epoch=per_epoch,
+        batch_loss=loss(batch.loss if batch else None),
+        epoch_loss=loss(epoch.loss if epoch else None),
+        value=show_score(trial.value, session.task.metric),
+        best=best_value,
+        best_label=best_label,
+        best_number=best.number if best else 0,
+        best_value=best.value if best else None,
+    )
+
+
+def steps_of_epoch(session: Session, trial: Trial, epoch: Measurement | None) -> int | None:
+    """Steps of one epoch: measured where one has ended, else from the data's size and the batch size where both are known."""
+    if epoch is not None and epoch.epoch:
+        return epoch.step // epoch.epoch
+    images, batch = session.task.statistics.get("training images"), trial.configuration.get("batch_size")
+    if isinstance(images, int) and isinstance(batch, int):
+        return math.ceil(images / batch)
+    return None
+
+
+def status_of(trial: Trial) -> str:
+    """One word for where a trial stands."""
+    if trial.outcome is not None:
+        return str(trial.outcome)
+    if trial.stop_by is not None:
+        return "stopping"
+    return "waiting" if trial.claimed_at is None else "training"
+
+
+def badge_of(trial: Trial) -> str:
+    """A trial's badge."""
+    if trial.outcome is Outcome.STOPPED:
+        return {Stopper.TUNER: "stopped early", Stopper.DEADLINE: "stopped: time up"}.get(
+            trial.stop_by or Stopper.TUNER, f"stopped by the {trial.stop_by}"
+        )
+    return status_of(trial)
+
+
+def line_of(view: View, trial: Trial, last: Measurement | None, per_epoch: int | None) -> str:
+    """`epoch 4 of 10 · batch 112 of 203 · about 0:48 left`, or how long it took."""
+    if not trial.is_open:
+        took = f"{clock(trial.seconds(view.now))} used" if trial.claimed_at is not None else "never begun"
+        return f"{trial.epochs_done} of {plural(trial.epochs_planned, 'epoch')} · {took}"
+    if trial.claimed_at is None:
+        return plural(trial.epochs_planned, "epoch")
+    begun = min(trial.epochs_done + 1, trial.epochs_planned)
+    parts = [f"epoch {begun} of {trial.epochs_planned}"]
+    if last is not None and per_epoch:
+        parts.append(f"batch {min(max(last.step - trial.epochs_done * per_epoch, 0), per_epoch)} of {per_epoch}")
+        if last.step and last.seconds > 0:
+            rest = (trial.epochs_planned * per_epoch - last.step) * last.seconds / last.step
+            parts.append(f"about {clock(math.ceil(rest))} left")
+    elif last is not None:
+        parts.append(f"step {last.step}")
+    return " · ".join(parts)
+
+
+def note_of(view: View, trial: Trial, last: Measurement | None) -> str:
+    """What a person should know about how the trial stands; nothing where the numbers say it all."""
+    if trial.is_open:
+        if trial.stop_by is not None:
+            return "It stops after the batch that is training now."
+        if trial.claimed_at is None:
+            return waiting_words(view)
+        return "Starting: data and network are made ready." if last is None else ""
+    why = (trial.why or "").strip()
+    if trial.outcome is Outcome.DIVERGED:
+        return f"The training ended by itself: {why or 'its loss grew beyond all numbers'}."
+    if trial.outcome is Outcome.INVALID:
+        return f"This configuration could not be trained: {last_line(why) or 'no reason was given'}"
+    if trial.outcome is Outcome.FAILED:
+        return "It failed for a technical reason. That is not your fault and costs nothing; you can start it again."
+    if trial.outcome is Outcome.STOPPED and trial.value is None:
+        return "It was stopped before the end of its first epoch, so it has no validation score."
+    return ""
+
+
+def last_line(why: str) -> str:
+    """The line of a reason or traceback that says what happened."""
+    return why.splitlines()[-1][:LAST_LINE] if why else ""
+
+
+def waiting_words(view: View) -> str:
+    """Why a trial waits, and for about how long."""
+    waiting = view.waiting
+    if waiting is None:
+        return "Waiting for an agent. This time is not counted."
+    place = "you are next" if waiting.position == 1 else f"you are number {waiting.position} in the queue"
+    about = f", in about {clock(waiting.expected_seconds)}" if waiting.expected_seconds else ""
+    return f"Waiting for an agent: {waiting.why}; {place}{about}. This time is not counted."
+
+
+# The history
+
+
+def history_of(view: View, order: str, since: str, everything: bool) -> History:
+    """The finished trials. order: `best` first or `new` first. since: changes against the trial `before`, the `best`, the
+    `defaults`, or a trial's number."""
+    session = view.session
+    ended = [trial for trial in session.trials if not trial.is_open]
+    ordered = sorted(ended, key=lambda trial: _rank(session, trial)) if order == "best" else ended[::-1]
+    shown = ordered if everything else ordered[:SHOWN_TRIALS]
+    top = max((trial.value for trial in ended if trial.value is not None), default=None)
+    rows = tuple(_row(view, trial, since, top) for trial in shown)
+    return History(rows, len(ended), order, since, tuple(sorted(trial.number for trial in shown)))
+
+
+def _rank(session: Session, trial: Trial) -> tuple[bool, float, int]:
+    sign = -1.0 if session.maximize else 1.0
+    return trial.value is None, sign * (trial.value or 0.0), -trial.number
+
+
+def _row(view: View, trial: Trial, since: str, top: float | None) -> Row:
+    session = view.session
+    reference, told = _reference(view, trial, since)
+    same = {"before": "the same values as the trial before"}.get(since, "the same values")
+    if reference is None:
+        same = f"{'first trial, ' if since == 'before' else ''}all optional values at their defaults"
+    return Row(
+        trial=trial,
+        value=show_score(trial.value, session.task.metric),
+        share=trial.value if scores.is_share(session.task.metric) else None,
+        changes=_changes(session, reference, trial) if told else (),
+        same=same if told else "this is the reference",
+        outcome=badge_of(trial),
+        note=note_of(view, trial, None) if trial.outcome in (Outcome.DIVERGED, Outcome.FAILED) else last_line(trial.why or ""),
+        used=clock(trial.seconds(view.now)),
+        best=view.best is not None and trial.number == view.best.number,
+        choosable=trial.outcome is not Outcome.INVALID,
+    )
+
+
+def _changes(session: Session, reference: Mapping[str, Value] | None, trial: Trial) -> tuple[Change, ...]:
+    """Against the defaults, mandatory values are no change: everybody has to name them."""
+    found = scores.changes(session.space, reference, trial.configuration)
+    return found if reference is not None else tuple(each for each in found if not session.space[each.name].mandatory)
+
+
+def _reference(view: View, trial: Trial, since: str) -> tuple[Mapping[str, Value] | None, bool]:
+    """What a trial's changes are told against, and whether it is another trial than this one."""
+    if since == "before":
+        return scores.reference(view.session, trial), True
+    if since == "defaults":
+        return None, True
+    other = view.best if since == "best" else view.session.trial(int(since)) if since.isdigit() else None
+    if other is None:
+        return None, True
+    return other.configuration, other.number != trial.number
+
+
+# The whole
+
+
+def state_of(view: View, curve: Curve | None, step: protocol.Step) -> dict[str, Any]:
+    """What the page's script takes: the step, the clock, the panel, why no trial can start, and the history's version."""
+    ended: Sequence[Any] = [(trial.number, trial.value, trial.outcome) for trial in view.session.trials if not trial.is_open]
+    return {
+        "step": str(step),
+        "clock": asdict(clock_of(view)),
+        "run": asdict(panel_of(view, curve)),
+        "refusal": view.refusal,
+        "history": digest(ended)[:12],
+    }

@@ -1,0 +1,417 @@
+"""A participant's way: terms, background, details, tune, final choice, thanks. The server says which page is next."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import JSONResponse
+
+from evenhand.analysis.scores import is_share
+from evenhand.errors import InvalidConfiguration, Refused
+from evenhand.lab import Lab
+from evenhand.protocol import Step
+from evenhand.records import Curve, Outcome, Participant, State, Study, TaskRecord, Trial, View
+from evenhand.space import Configuration, show
+from evenhand.web import forms, panel
+from evenhand.web.access import identity, lab_of
+from evenhand.web.entry import go
+from evenhand.web.forms import Typed
+from evenhand.web.live import session_events, shown_trial
+from evenhand.web.overview import budget_words
+from evenhand.web.pages import render
+
+router = APIRouter()
+
+STEPS: Mapping[Step, str] = {
+    Step.TERMS: "Terms",
+    Step.BACKGROUND: "Background",
+    Step.DETAILS: "Details",
+    Step.TUNE: "Tune",
+    Step.FINAL: "Finish",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a participant is."""
+
+    lab: Lab
+    participant: Participant
+    study: Study
+    task: TaskRecord
+    step: Step
+
+    @property
+    def address(self) -> str:
+        """The page of this step."""
+        return f"/p/{self.step}"
+
+    @property
+    def session_id(self) -> int:
+        """The participant's session; Refused before it is opened."""
+        if self.participant.session_id is None:
+            raise Refused("the session has not started; read the details and start tuning first")
+        return self.participant.session_id
+
+    def view(self) -> View:
+        """All that the participant may see of the session."""
+        return self.lab.view(self.session_id)
+
+
+def place_of(request: Request) -> Place:
+    """Where the participant who calls is."""
+    lab = lab_of(request)
+    participant = lab.participant(identity(request).subject)
+    study = lab.study(participant.study_id)
+    return Place(lab, participant, study, lab.study_task(study.id), lab.step(participant.id))
+
+
+Here = Annotated[Place, Depends(place_of)]
+
+
+def page(request: Request, here: Place, name: str, *, status: int = 200, **context: Any) -> Response:
+    """One of the participant's pages."""
+    common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "steps": STEPS}
+    return render(request, f"participant/{name}.html", status=status, **common, **context)
+
+
+@router.get("/p")
+def next_page(here: Here) -> Response:
+    """On to the page that is next."""
+    return go(here.address)
+
+
+# Terms, background, details
+
+
+@router.get("/p/terms")
+def terms_page(request: Request, here: Here) -> Response:
+    """The consent text."""
+    return page(request, here, "terms", problem="") if here.step is Step.TERMS else go(here.address)
+
+
+@router.post("/p/terms")
+def consent(request: Request, here: Here, version: Annotated[str, Form()] = "") -> Response:
+    """Record the consent to this version of the text; another version is shown again, with a kind word."""
+    if here.step is Step.TERMS:
+        try:
+            here.lab.consent(here.participant.id, version)
+        except Refused as error:
+            return page(request, here, "terms", problem=str(error), status=409)
+    return go("/p")
+
+
+@router.get("/p/background")
+def background_page(request: Request, here: Here) -> Response:
+    """Two questions."""
+    if here.step is not Step.BACKGROUND:
+        return go(here.address)
+    return page(request, here, "background", months="", education="", problems={}, levels=forms.EDUCATION)
+
+
+@router.post("/p/background")
+def background(
+    request: Request, here: Here, months: Annotated[str, Form()] = "", education: Annotated[str, Form()] = ""
+) -> Response:
+    """Record the answers, or show what is wrong with them beside each."""
+    if here.step is not Step.BACKGROUND:
+        return go(here.address)
+    number, problems = forms.background(months, education)
+    if problems:
+        given = {"months": months, "education": education}
+        return page(request, here, "background", **given, problems=problems, levels=forms.EDUCATION, status=422)
+    here.lab.background(here.participant.id, number, education)
+    return go("/p")
+
+
+@router.get("/p/details")
+def details_page(request: Request, here: Here) -> Response:
+    """What happens next, what every hyperparameter means, what the data is, and the button that starts the clock."""
+    if here.step is not Step.DETAILS:
+        return go(here.address)
+    return page(request, here, "details", fields=forms.fields(here.task.space), budget=budget_words(here.study.budget))
+
+
+@router.post("/p/tune/start")
+def begin(here: Here) -> Response:
+    """Start the clock; one that runs goes on."""
+    if here.step is Step.DETAILS:
+        here.lab.read_details(here.participant.id)
+        here.lab.begin(here.participant.id)
+    return go("/p")
+
+
+# Tune
+
+
+@router.get("/p/tune")
+def tune_page(request: Request, here: Here) -> Response:
+    """The form, the running trial, the history. The query `from` names the trial whose values the form starts with."""
+    if here.step is not Step.TUNE:
+        return go(here.address)
+    view = here.view()
+    wanted = request.query_params.get("from", "")
+    source = view.session.trial(int(wanted)) if wanted.isdigit() and len(wanted) < 9 else None
+    source = source or (view.session.trials[-1] if view.session.trials else None)
+    return _tune(request, here, view, source=source)
+
+
+def _tune(
+    request: Request,
+    here: Place,
+    view: View,
+    *,
+    source: Trial | None = None,
+    typed: Typed | None = None,
+    problems: Mapping[str, str] | None = None,
+    message: str = "",
+    status: int = 200,
+) -> Response:
+    if typed is None and source is not None:
+        typed = forms.typed_from(source.configuration)
+    shown = forms.fields(here.task.space, typed, problems, here.study.presets)
+    return page(
+        request,
+        here,
+        "tune",
+        status=status,
+        view=view,
+        fields=shown,
+        groups=_groups(here.task, shown),
+        rest=forms.hidden_line(here.task.space, shown),
+        reasons=forms.REASONS,
+        source=source.number if source else None,
+        message=message,
+        key=_new_key(),
+        clock=panel.clock_of(view),
+        run=panel.panel_of(view, _curve(here.lab, view)),
+        history=_history(request, view),
+        metric=here.task.metric.replace("_", " "),
+        share=is_share(here.task.metric),
+        values={trial.number: _values(trial) for trial in view.session.trials},
+        state=panel.state_of(view, None, here.step)["history"],
+    )
+
+
+def _groups(task: TaskRecord, shown: tuple[forms.Field, ...]) -> list[tuple[str, str, list[forms.Field]]]:
+    """The form's two groups: name, heading, fields."""
+    required = [each for each in shown if each.hyperparameter.mandatory]
+    optional = [each for each in shown if not each.hyperparameter.mandatory]
+    groups = [("required", "Required", required), ("optional", forms.title_of_optional(task.space, shown), optional)]
+    return [group for group in groups if group[2]]
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _curve(lab: Lab, view: View) -> Curve | None:
+    trial = shown_trial(view.session)
+    return lab.curve(view.session.id, trial.number) if trial else None
+
+
+def _history(request: Request, view: View) -> panel.History:
+    query = request.query_params
+    order = "new" if query.get("order") == "new" else "best"
+    return panel.history_of(view, order, query.get("since", "before")[:9], query.get("all") == "yes")
+
+
+def _values(trial: Trial) -> str:
+    return json.dumps({name: show(value) for name, value in trial.configuration.items()})
+
+
+@router.post("/p/tune/submit")
+async def submit(request: Request, here: Here) -> Response:
+    """Start a trial with what was typed, or go on to confirm it as the final choice. Wrong fields come back with what to type.
+
+    A script's request is answered in JSON, any other with a page.
+    """
+    form = dict(await request.form())
+    return await asyncio.to_thread(_submit, request, here, form)
+
+
+def _submit(request: Request, here: Place, form: Mapping[str, Any]) -> Response:
+    if here.step is not Step.TUNE:
+        return _onwards(request, here.address)
+    typed = forms.read(here.task.space, form)
+    try:
+        configuration = forms.configuration(here.task.space, typed)
+        if form.get("final") == "yes":
+            return _onwards(request, f"/p/final?{urlencode(_named(configuration))}")
+        reasons, key = forms.reasons(typed), str(form.get("key", ""))[:64] or None
+        trial = here.lab.submit(here.session_id, configuration, reasons=reasons, key=key)
+    except InvalidConfiguration as error:
+        return _again(request, here, typed, forms.problems(here.task.space, error), "", 422)
+    except Refused as error:
+        return _again(request, here, typed, {}, str(error), 409)
+    if _wants_json(request):
+        return JSONResponse({"number": trial.number, "key": _new_key()})
+    return go("/p/tune#run")
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
+
+
+def _onwards(request: Request, address: str) -> Response:
+    return JSONResponse({"go": address}) if _wants_json(request) else go(address)
+
+
+def _again(request: Request, here: Place, typed: Typed, problems: Mapping[str, str], message: str, status: int) -> Response:
+    if _wants_json(request):
+        return JSONResponse({"problems": problems, "message": message}, status)
+    return _tune(request, here, here.view(), typed=typed, problems=problems, message=message, status=status)
+
+
+def _named(configuration: Configuration) -> dict[str, str]:
+    return {f"{forms.VALUE}{name}": show(value) for name, value in configuration.items()}
+
+
+@router.post("/p/tune/stop")
+def stop(request: Request, here: Here, number: Annotated[int, Form()]) -> Response:
+    """Stop a trial early; what it measured stands."""
+    if here.step in (Step.TUNE, Step.FINAL):
+        here.lab.stop(here.session_id, number)
+    return _onwards(request, "/p/tune")
+
+
+@router.get("/p/trials")
+def trials(request: Request, here: Here) -> Response:
+    """The history alone. order: best, new. since: before, best, defaults or a trial's number. all: yes for every row."""
+    view = here.view()
+    metric = here.task.metric.replace("_", " ")
+    values = {trial.number: _values(trial) for trial in view.session.trials}
+    return page(request, here, "_history", view=view, history=_history(request, view), metric=metric, values=values)
+
+
+@router.get("/p/trials/{number}/curve")
+def curve(here: Here, number: int, attempt: int = 0, after: int = -1) -> Response:
+    """What a trial measured after the index `after` of `attempt`: lists of [index, step, epoch or null, loss, value]."""
+    found = here.lab.curve(here.session_id, number, (attempt, after))
+    points = [[each.index, each.step, each.epoch, each.loss, each.value] for each in found.measurements]
+    return JSONResponse({"number": number, "attempt": found.attempt, "points": points})
+
+
+@router.get("/p/events")
+async def events(request: Request, here: Here) -> Response:
+    """The running trial and the session's state, live."""
+
+    def describe(view: View, latest: Curve | None) -> dict[str, Any]:
+        return panel.state_of(view, latest, here.lab.step(here.participant.id))
+
+    return session_events(request, here.lab, here.session_id, describe, presence=True)
+
+
+# The final choice
+
+
+@router.get("/p/final")
+def final_page(request: Request, here: Here) -> Response:
+    """Asks whether a trial (query `trial`) or a configuration (its values in the query) shall be the final choice; with
+    neither, which trial it shall be."""
+    if here.step not in (Step.TUNE, Step.FINAL):
+        return go(here.address)
+    query = request.query_params
+    typed = forms.read(here.task.space, dict(query))
+    number = query.get("trial", "")
+    view = here.view()
+    trial = view.session.trial(int(number)) if number.isdigit() and len(number) < 9 else None
+    chosen: Configuration | None = trial.configuration if trial else None
+    if trial is None and typed.values:
+        try:
+            chosen = forms.configuration(here.task.space, typed)
+        except InvalidConfiguration as error:
+            return _again(request, here, typed, forms.problems(here.task.space, error), "", 422)
+    return _final(request, here, view, trial, chosen, "")
+
+
+def _final(
+    request: Request, here: Place, view: View, trial: Trial | None, chosen: Configuration | None, problem: str, status: int = 200
+) -> Response:
+    return page(
+        request,
+        here,
+        "final",
+        status=status,
+        view=view,
+        trial=trial,
+        chosen=chosen,
+        named=_named(chosen) if chosen and not trial else {},
+        problem=problem,
+        clock=panel.clock_of(view),
+        choices=_choices(view),
+        open_trial=next((each for each in view.session.trials if each.is_open), None),
+        late=view.state is State.CHOOSING,
+        metric=here.task.metric.replace("_", " "),
+        key=_new_key(),
+    )
+
+
+def _choices(view: View) -> tuple[panel.Row, ...]:
+    """Every trial that can be the final choice, the best first."""
+    rows = panel.history_of(view, "best", "before", True).rows
+    return tuple(row for row in rows if row.trial.outcome is not Outcome.INVALID)
+
+
+@router.post("/p/final")
+async def choose(request: Request, here: Here) -> Response:
+    """End the session with the confirmed choice: a trial's number, or the values of a configuration."""
+    form = dict(await request.form())
+    return await asyncio.to_thread(_choose, request, here, form)
+
+
+def _choose(request: Request, here: Place, form: Mapping[str, Any]) -> Response:
+    if here.step not in (Step.TUNE, Step.FINAL):
+        return go(here.address)
+    typed, number = forms.read(here.task.space, form), str(form.get("trial", ""))
+    key = str(form.get("key", ""))[:64] or None
+    try:
+        if number.isdigit() and len(number) < 9:
+            here.lab.choose(here.session_id, number=int(number), key=key)
+        elif typed.values:
+            here.lab.choose(here.session_id, configuration=forms.configuration(here.task.space, typed), key=key)
+        else:
+            here.lab.choose(here.session_id, key=key)
+    except (Refused, InvalidConfiguration) as error:
+        return _final(request, here, here.view(), None, None, str(error), 409)
+    return go("/p")
+
+
+@router.get("/p/thanks")
+def thanks_page(request: Request, here: Here) -> Response:
+    """The end, without any test score."""
+    if here.step is not Step.THANKS:
+        return go(here.address)
+    session = here.view().session
+    trial = next((each for each in session.trials if session.choice and each.id == session.choice.trial_id), None)
+    return page(request, here, "thanks", session=session, trial=trial)
+
+
+# Withdrawal
+
+
+@router.get("/p/withdraw")
+def withdraw_page(request: Request, here: Here) -> Response:
+    """Asks whether to withdraw."""
+    return page(request, here, "withdraw") if here.step is not Step.WITHDRAWN else go(here.address)
+
+
+@router.post("/p/withdraw")
+def withdraw(here: Here) -> Response:
+    """Stop and erase all that the participant did and said."""
+    if here.step is not Step.WITHDRAWN:
+        here.lab.withdraw(here.participant.id)
+    return go("/p/withdrawn")
+
+
+@router.get("/p/withdrawn")
+def withdrawn_page(request: Request, here: Here) -> Response:
+    """Says that it is done."""
+    if here.step is not Step.WITHDRAWN:
+        return go(here.address)
+    return page(request, here, "withdrawn")

@@ -1,0 +1,381 @@
+// The tune page: the form, the running trial, the history; and the final page, which only follows the clock and the step.
+"use strict";
+(() => {
+  const find = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const main = find("main");
+  const csrf = find('meta[name="csrf-token"]').content;
+  const JSON_PLEASE = { accept: "application/json", "x-csrf-token": csrf };
+  const LOST = "The connection is lost, so nothing was sent. What you typed is still here; try again in a moment.";
+  let state = null;
+
+  const two = (number) => String(number).padStart(2, "0");
+  const clockText = (seconds) => {
+    const whole = Math.max(0, Math.floor(seconds));
+    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  };
+  const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
+  const write = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
+  const post = async (url, body) => {
+    const answer = await fetch(url, { method: "POST", headers: JSON_PLEASE, body });
+    return { status: answer.status, ...(await answer.json()) };
+  };
+
+  // The clock counts down between two words of the server.
+  const clock = find("#clock");
+  const time = { seconds: null, ticking: false, at: performance.now() };
+  const setClock = (seconds, ticking) => Object.assign(time, { seconds, ticking, at: performance.now() });
+  if (clock) {
+    setClock(clock.dataset.seconds === "" ? null : Number(clock.dataset.seconds), clock.dataset.ticking === "yes");
+    setInterval(() => {
+      if (time.seconds === null || !time.ticking) return;
+      const left = time.seconds - (performance.now() - time.at) / 1000;
+      write(find(".clock-big", clock), clockText(left));
+      clock.classList.toggle("late", left < 300);
+    }, 250);
+  }
+  const showClock = (told) => {
+    if (!clock) return;
+    setClock(told.seconds, told.ticking);
+    if (told.seconds === null || !told.ticking) write(find(".clock-big", clock), told.big);
+    write(find(".clock-small", clock), told.small);
+    const spent = find(".clock-spent");
+    if (spent) spent.value = told.share;
+  };
+
+  if (main.dataset.page === "final") {
+    const here = main.dataset.step;
+    Evenhand.follow("/p/events", {
+      state: (told) => {
+        showClock(told.clock);
+        if (told.step !== here) location.assign(`/p/${told.step}`);
+      },
+    });
+    return;
+  }
+
+  // The form: what is active, what is changed, what is said about it.
+  const form = find("#form");
+  const fields = all(".field", form);
+  const input = (field) => find(".field-input", field);
+  const reason = (field) => find(".field-reason", field);
+  const byName = new Map(fields.map((field) => [field.dataset.name, field]));
+  const presets = fields.some((field) => field.dataset.default && input(field).placeholder === "");
+  const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"];
+  let source = { number: find("#form-sub").dataset.source, values: JSON.parse(find("#form-sub").dataset.values || "null") };
+
+  const same = (one, other) => one === other || (one !== "" && other !== "" && Number(one.replace(",", ".")) === Number(other.replace(",", ".")));
+  const effective = (field) => input(field).value.trim() || field.dataset.default;
+  const isActive = (field) => {
+    const { on, when } = field.dataset;
+    if (!on) return true;
+    const parent = byName.get(on);
+    return isActive(parent) && JSON.parse(when).some((value) => same(value, effective(parent)));
+  };
+
+  const refreshField = (field) => {
+    const active = isActive(field);
+    field.classList.toggle("inactive", !active);
+    for (const control of all("input, select", field)) control.disabled = !active;
+    const text = input(field).value.trim();
+    field.classList.toggle("changed", Boolean(field.dataset.default) && text !== "" && !same(text, field.dataset.default));
+    reason(field).classList.toggle("given", reason(field).value !== "");
+    find(".field-other", field).hidden = reason(field).value !== "other";
+  };
+
+  const words = () => {
+    const hidden = fields.filter((field) => field.classList.contains("inactive")).length;
+    const parents = new Set(fields.map((field) => field.dataset.on).filter(Boolean));
+    const parent = parents.size === 1 ? byName.get([...parents][0]) : null;
+    const chosen = parent && input(parent).value ? input(parent).selectedOptions?.[0]?.textContent : "";
+    write(find("#optional-title"), chosen ? `For ${chosen} · optional` : "Optional");
+    const rest = find("#rest");
+    if (!rest) return;
+    rest.hidden = !hidden;
+    const [many, s] = [NUMBERS[hidden] ?? hidden, hidden === 1 ? "s" : ""];
+    const name = parent ? find("label", parent).textContent.toLowerCase() : "";
+    if (!parent) write(rest, `${many} more appear${s} with other choices.`);
+    else if (!input(parent).value) write(rest, `${many} more appear${s} with the ${name} that you choose.`);
+    else write(rest, `${many} more belong${s} to other ${name}s and appear${s} with them.`);
+  };
+
+  const subtitle = () => {
+    if (!source.number || !source.values) return;
+    const changed = fields.filter((field) => {
+      const active = !field.classList.contains("inactive");
+      const before = source.values[field.dataset.name];
+      return active && !same(effective(field), before ?? field.dataset.default);
+    }).length;
+    write(find("#form-sub"), `Started from trial ${source.number} · ${changed ? `${changed} value${changed === 1 ? "" : "s"} changed` : "nothing changed yet"}`);
+  };
+
+  const refresh = () => {
+    for (const field of fields) refreshField(field);
+    words();
+    subtitle();
+  };
+
+  const complain = (field, text) => {
+    field.classList.toggle("wrong", Boolean(text));
+    if (text) input(field).setAttribute("aria-invalid", "true");
+    else input(field).removeAttribute("aria-invalid");
+    write(find(".field-problem", field), text);
+  };
+  const message = (text) => {
+    const place = find("#form-message");
+    place.hidden = !text;
+    write(place, text);
+  };
+
+  const fill = (values, number) => {
+    for (const field of fields) {
+      input(field).value = values[field.dataset.name] ?? (presets ? field.dataset.default : "");
+      complain(field, "");
+    }
+    clearReasons();
+    source = { number, values };
+    message("");
+    refresh();
+    save();
+  };
+  const clearReasons = () => {
+    for (const field of fields) {
+      reason(field).value = "";
+      find(".field-other", field).value = "";
+    }
+  };
+
+  // What is typed survives a reload of this tab.
+  const draft = `evenhand-draft-${main.dataset.session}`;
+  const save = () => {
+    const texts = all("input:not([type=hidden]):not([type=checkbox]), select", form).map((control) => [control.name, control.value]);
+    sessionStorage.setItem(draft, JSON.stringify({ texts, source }));
+  };
+  const restore = () => {
+    const kept = sessionStorage.getItem(draft);
+    const asked = new URLSearchParams(location.search).has("from");
+    if (!kept || asked || find(".field.wrong", form) || !find("#form-message").hidden) return;
+    const found = JSON.parse(kept);
+    for (const [name, value] of found.texts) {
+      const control = form.elements[name];
+      if (control) control.value = value;
+    }
+    source = found.source;
+  };
+
+  form.addEventListener("input", (event) => {
+    const field = event.target.closest(".field");
+    if (field && event.target === input(field)) complain(field, "");
+    refresh();
+    save();
+    if (event.target.value === "other" && event.target === reason(field)) find(".field-other", field).focus();
+  });
+  form.addEventListener("click", (event) => {
+    const ask = event.target.closest(".ask");
+    if (!ask) return;
+    const help = document.getElementById(ask.getAttribute("aria-controls"));
+    help.hidden = !help.hidden;
+    ask.setAttribute("aria-expanded", String(!help.hidden));
+  });
+
+  const start = find("#start");
+  const final = find("#final");
+  const refuse = (why) => {
+    const blocked = Boolean(why) && !final.checked;
+    start.setAttribute("aria-disabled", String(blocked));
+    write(start, final.checked ? "Go on to submit" : "Start training");
+    write(find("#refusal"), final.checked ? "You see it once more before it counts." : sentence(why));
+  };
+  let refusal = start.getAttribute("aria-disabled") === "true" ? find("#refusal").textContent.replace(/\.$/, "") : "";
+  final.addEventListener("change", () => refuse(refusal));
+
+  let busy = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (busy || start.getAttribute("aria-disabled") === "true") return;
+    busy = true;
+    message("");
+    try {
+      accept(await post(form.action, new URLSearchParams(new FormData(form))));
+    } catch {
+      message(LOST);
+    } finally {
+      busy = false;
+    }
+  });
+
+  const accept = (answer) => {
+    if (answer.go) {
+      location.assign(answer.go);
+      return;
+    }
+    const problems = answer.problems ?? {};
+    for (const field of fields) complain(field, problems[field.dataset.name] ?? "");
+    const wrong = fields.find((field) => field.classList.contains("wrong"));
+    if (answer.number) {
+      form.elements.key.value = answer.key;
+      source = { number: answer.number, values: Object.fromEntries(fields.filter((field) => !field.classList.contains("inactive")).map((field) => [field.dataset.name, effective(field)])) };
+      clearReasons();
+      refresh();
+      save();
+      const narrow = innerWidth < 900;
+      if (narrow) find("#run").scrollIntoView({ behavior: "smooth" });
+      find("#run").focus({ preventScroll: true });
+    } else if (wrong) input(wrong).focus();
+    else message(sentence(answer.message || "it was not accepted").replace(/\.\.$/, "."));
+  };
+
+  // Stop early: asked for once more.
+  const dialog = find("#stop-dialog");
+  const stop = find("#stop");
+  const askToStop = () => { if (!stop.disabled && !dialog.open) dialog.showModal(); };
+  find("#stop-form").addEventListener("submit", (event) => { event.preventDefault(); askToStop(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || dialog.open || event.defaultPrevented || event.target.tagName === "SELECT") return;
+    event.preventDefault();
+    askToStop();
+  });
+  dialog.addEventListener("close", async () => {
+    if (dialog.returnValue !== "stop") return;
+    dialog.returnValue = "";
+    try {
+      await post("/p/tune/stop", new URLSearchParams(new FormData(find("#stop-form"))));
+    } catch {
+      message(LOST);
+    }
+  });
+
+  // The running trial.
+  const share = main.dataset.share === "yes";
+  const charts = {
+    loss: Evenhand.charts.loss(find("#chart-loss"), { kind: "participant" }),
+    value: Evenhand.charts.validation(find("#chart-value"), { kind: "participant", percent: share }),
+  };
+  const run = find("#run");
+  let drawn = 0;
+  const showPoints = ({ number, reset, measurements }) => {
+    if (reset || number !== drawn) {
+      charts.loss.set(measurements);
+      charts.value.set(number, measurements);
+      compare();
+    } else {
+      charts.loss.append(measurements);
+      charts.value.append(measurements);
+    }
+    drawn = number;
+  };
+
+  const lookup = (told, path) => path.split(".").reduce((value, name) => value[name], told);
+  const showRun = (told) => {
+    for (const place of all("[data-text]")) write(place, String(lookup(told, place.dataset.text)));
+    const { status, badge, open, stopping, step, total, number, epochs, per_epoch: perEpoch } = told.run;
+    run.dataset.status = status;
+    run.dataset.number = number;
+    for (const place of all("[data-badge]")) {
+      place.className = `badge outcome-${status}`;
+      place.hidden = !badge;
+      write(place, badge);
+    }
+    for (const bar of all("[data-progress]")) {
+      bar.max = total;
+      bar.value = step;
+    }
+    find("#stop-form").elements.number.value = number;
+    stop.disabled = !open || stopping;
+    if (stop.disabled && dialog.open) dialog.close("no");
+    charts.loss.stepsPerEpoch(perEpoch);
+    charts.value.plan(epochs);
+    charts.value.best(told.run.best_value === null ? null : { number: told.run.best_number, value: told.run.best_value });
+  };
+
+  // The history: fetched again when a trial ended; ticks and opened details stay.
+  const history = find("#trials");
+  const ticked = new Set();
+  const curves = new Map();
+  let version = main.dataset.history;
+  let everything = false;
+  let shownTrials = null;
+  const numbersShown = () => new Set(all("tr[data-trial]", history).map((row) => row.dataset.trial));
+
+  const loadHistory = async () => {
+    const opened = new Set(all("details[open]", history).map((details) => details.dataset.detail));
+    const choices = find(".history-choices", history);
+    const query = new URLSearchParams(choices ? new FormData(choices) : "");
+    if (everything) query.set("all", "yes");
+    const answer = await fetch(`/p/trials?${query}`, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const before = shownTrials ?? numbersShown();
+    const focused = history.contains(document.activeElement) ? document.activeElement : null;
+    const again = focused && (focused.name ? `[name="${focused.name}"]` : focused.dataset.compare ? `[data-compare="${focused.dataset.compare}"]` : "");
+    history.innerHTML = await answer.text();
+    for (const details of all("details", history)) details.open = opened.has(details.dataset.detail);
+    for (const row of all("tr[data-trial]", history)) {
+      const number = row.dataset.trial;
+      find("[data-compare]", row).checked = ticked.has(number);
+      row.classList.toggle("fresh", !before.has(number));
+    }
+    shownTrials = new Set([...before, ...numbersShown()]);
+    if (again) find(again, history)?.focus();
+  };
+  const follow = () => loadHistory().catch(() => {});
+
+  const compare = async () => {
+    try {
+      for (const number of ticked) {
+        if (curves.has(number)) continue;
+        const answer = await fetch(`/p/trials/${number}/curve`, { headers: { accept: "application/json" } });
+        const { points } = await answer.json();
+        curves.set(number, points.filter((point) => point[2] !== null && point[4] !== null).map((point) => [point[2], point[4]]));
+      }
+    } catch {
+      return;
+    }
+    charts.value.compare([...ticked].map((number) => ({ number: Number(number), values: curves.get(number) })));
+  };
+
+  history.addEventListener("change", (event) => {
+    const number = event.target.dataset.compare;
+    if (number) {
+      if (event.target.checked) ticked.add(number);
+      else ticked.delete(number);
+      compare();
+    } else if (event.target.closest(".history-choices")) follow();
+  });
+  history.addEventListener("submit", (event) => { event.preventDefault(); follow(); });
+  history.addEventListener("click", (event) => {
+    const use = event.target.closest("[data-use]");
+    if (use) {
+      event.preventDefault();
+      fill(JSON.parse(use.dataset.values), use.dataset.use);
+      if (innerWidth < 900) form.scrollIntoView({ behavior: "smooth" });
+      input(fields[0]).focus({ preventScroll: true });
+    }
+    if (event.target.closest("[data-all]")) {
+      event.preventDefault();
+      everything = true;
+      follow();
+    }
+  });
+
+  const show = (told) => {
+    if (told.step !== "tune") {
+      location.assign(`/p/${told.step}`);
+      return;
+    }
+    state = told;
+    showClock(told.clock);
+    showRun(told);
+    refusal = told.refusal ?? "";
+    refuse(refusal);
+    if (told.history !== version) {
+      version = told.history;
+      follow();
+    }
+  };
+
+  restore();
+  refresh();
+  refuse(refusal);
+  Evenhand.follow("/p/events", { state: show, points: showPoints });
+})();
