@@ -3,22 +3,23 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
+from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from evenhand.analysis import scatter, scores
 from evenhand.errors import InvalidSettings
-from evenhand.lab import Lab
+from evenhand.lab import Curve, Lab, View
 from evenhand.records import Session, Stopper, Trial
 from evenhand.tuners import METHODS
-from evenhand.web import overview
+from evenhand.web import live, overview
 from evenhand.web.access import identity, lab_of
 from evenhand.web.entry import go
 from evenhand.web.overview import Overview
@@ -66,30 +67,28 @@ def _next_seed(shown: Overview, name: str) -> int:
 
 
 @router.get("/studies/{study_id}/events")
-async def study_events(request: Request, study_id: int) -> StreamingResponse:
+async def study_events(request: Request, study_id: int) -> Response:
     """The study page's state whenever it changed, the newest only."""
     await run_in_threadpool(lab_of(request).study, study_id)
-    states = _states(lab_of(request), lambda: _study_state(request, study_id))
-    return StreamingResponse(states, media_type="text/event-stream")
+    return EventSourceResponse(_states(request, study_id))
 
 
-async def _states(lab: Lab, compute: Callable[[], dict[str, Any]], only: int | None = None) -> AsyncIterator[str]:
-    """Server-sent events with what `compute` gives, whenever it differs. only: the session whose changes matter."""
-    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+async def _states(request: Request, study_id: int) -> AsyncIterator[bytes]:
+    lab, loop, changed = lab_of(request), asyncio.get_running_loop(), asyncio.Event()
 
     def listener(session_id: int) -> None:
-        if only in (None, session_id):
-            with suppress(RuntimeError):  # the loop is closed: the server is ending
-                loop.call_soon_threadsafe(changed.set)
+        with suppress(RuntimeError):  # the loop is closed: the server is ending
+            loop.call_soon_threadsafe(changed.set)
 
     lab.on_change.append(listener)
     sent = ""
     try:
-        while True:
+        while not getattr(request.app.state, "ending", False):
             changed.clear()
             begun = time.monotonic()
-            state = json.dumps(await run_in_threadpool(compute))
-            yield f"event: state\ndata: {state}\n\n" if state != sent else ": nothing new\n\n"
+            state = json.dumps(await run_in_threadpool(_study_state, request, study_id))
+            new = state != sent
+            yield format_sse_event(event="state", data_str=state) if new else format_sse_event(event="alive", data_str="{}")
             sent = state
             await asyncio.sleep(max(SHOWN_EVERY, LOAD * (time.monotonic() - begun)))
             with suppress(TimeoutError):
@@ -185,16 +184,36 @@ def _looked(lab: Lab, session: Session, who: str) -> bool:
 
 
 @router.get("/sessions/{session_id}/events")
-async def session_events(request: Request, session_id: int) -> StreamingResponse:
-    """The parts of a session's page that change, whenever they changed."""
-    await run_in_threadpool(lab_of(request).session, session_id)
-    states = _states(lab_of(request), lambda: _session_state(request, session_id), only=session_id)
-    return StreamingResponse(states, media_type="text/event-stream")
+async def session_events(request: Request, session_id: int) -> Response:
+    """What the shown trial measures, and the parts of the page that changed."""
+    lab = lab_of(request)
+    await run_in_threadpool(lab.session, session_id)
+    return live.session_events(request, lab, session_id, Parts(request, session_id))
 
 
-def _session_state(request: Request, session_id: int) -> dict[str, Any]:
-    context = _session_context(request, session_id)
-    return {name: fragment(request, f"researcher/_session_{name}.html", **context) for name in ("status", "trials", "evaluation")}
+class Parts:
+    """The changing parts of one open session page: at once where something happened, else now and then."""
+
+    def __init__(self, request: Request, session_id: int) -> None:
+        self._request, self._session_id = request, session_id
+        self._happened: object = None
+        self._rendered_at = float("-inf")
+        self._sent: dict[str, str] = {}
+
+    def __call__(self, view: View, latest: Curve | None) -> Mapping[str, str]:
+        """The HTML of each part that differs from what was sent before."""
+        session, now = view.session, time.monotonic()
+        trials = tuple((trial.attempt, trial.epochs_done, trial.stop_by, trial.outcome) for trial in session.trials)
+        happened = (view.state, view.waiting, session.choice, session.evaluated, trials)
+        if happened == self._happened and now - self._rendered_at < SHOWN_EVERY:
+            return {}
+        self._happened, self._rendered_at = happened, now
+        context = _session_context(self._request, self._session_id)
+        names = ("status", "trials", "evaluation")
+        parts = {name: fragment(self._request, f"researcher/_session_{name}.html", **context) for name in names}
+        changed = {name: html for name, html in parts.items() if html != self._sent.get(name)}
+        self._sent = parts
+        return changed
 
 
 @router.get("/sessions/{session_id}/curves")

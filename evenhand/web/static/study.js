@@ -211,29 +211,6 @@
     }));
   };
 
-  // An event stream that reconnects with back-off and says when it is lost.
-  const follow = (url, handlers) => {
-    let wait = 500;
-    let source;
-    const banner = document.createElement("div");
-    banner.className = "alert alert-warning lost";
-    banner.setAttribute("role", "status");
-    banner.textContent = "Connection to the server lost. Reconnecting by itself; nothing is lost.";
-    const open = () => {
-      source = new EventSource(url);
-      source.onopen = () => { wait = 500; banner.remove(); };
-      source.onerror = () => {
-        source.close();
-        if (!document.hidden) find("main").prepend(banner);
-        setTimeout(open, wait);
-        wait = Math.min(wait * 2, 10000);
-      };
-      for (const [name, handler] of Object.entries(handlers)) source.addEventListener(name, (event) => handler(event.data));
-    };
-    open();
-    addEventListener("pagehide", () => source.close());
-  };
-
   const study = find("main.study");
   if (study) {
     const chart = new BestChart(find("#chart-best"));
@@ -281,8 +258,7 @@
       chart.show(data);
       fillTable(find("#chart-table tbody"), data);
     };
-    const update = (text) => {
-      const state = JSON.parse(text);
+    const update = (state) => {
       at = performance.now();
       clocks = state.clocks;
       for (const [name, html] of Object.entries(state.parts)) {
@@ -301,128 +277,142 @@
     draw(JSON.parse(find("#curves").textContent));
     tick();
     setInterval(tick, 500);
-    follow(study.dataset.events, { state: update });
+    Evenhand.follow(study.dataset.events, { state: update });
   }
 
-  // One session: two charts of its trials, and the parts that the server renders anew.
-  const SHADES = { participant: "--person", method: "--machine" };
+  // One session: the shown trial's loss, every trial's validation, and the parts that the server renders anew.
+  const [EPOCH, VALUE] = [2, 4];
 
-  class TrialCharts {
-    constructor(page) {
-      this.page = page;
-      this.hosts = { loss: find("#chart-loss"), value: find("#chart-value") };
-      this.share = page.dataset.share === "yes";
-      this.shown = null;
-      this.points = [];
+  class EveryTrial {
+    constructor(host, page) {
+      this.host = host;
+      this.kind = page.dataset.kind;
+      this.percent = page.dataset.share === "yes";
       this.values = {};
-      this.cursor = [0, -1];
-      const again = () => { this.drop(); this.draw(); };
-      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-      new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
-      new ResizeObserver(() => this.fit()).observe(this.hosts.loss);
+      this.shown = null;
+      this.tip = document.createElement("div");
+      this.tip.className = "chart-tip";
+      this.tip.hidden = true;
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+      new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+      new ResizeObserver(() => this.draw()).observe(host);
     }
 
-    drop() {
-      for (const plot of Object.values(this.plots ?? {})) plot.destroy();
-      this.plots = null;
+    set(number, points) {
+      this.values[number] = [];
+      this.append(number, points);
     }
 
-    fit() {
-      for (const [name, plot] of Object.entries(this.plots ?? {})) {
-        plot.setSize({ width: this.hosts[name].clientWidth, height: this.hosts[name].clientHeight });
-      }
-      if (!this.plots) this.draw();
+    append(number, points) {
+      const fresh = points.filter((point) => point[EPOCH] !== null && point[VALUE] !== null);
+      this.values[number] = [...(this.values[number] ?? []), ...fresh.map((point) => [point[EPOCH], point[VALUE]])];
+      if (fresh.length || number !== this.shown) this.draw();
     }
 
-    async json(address) {
-      const answer = await fetch(address, { headers: { accept: "application/json" } });
-      if (!answer.ok) throw new Error(await answer.text());
-      return answer.json();
-    }
-
-    async loadAll() {
-      this.values = await this.json(`/sessions/${this.page.dataset.session}/curves`);
-      this.draw();
-    }
-
-    async show(number) {
-      if (number !== this.shown) {
-        this.shown = number;
-        this.points = [];
-        this.cursor = [0, -1];
-      }
-      const [attempt, after] = this.cursor;
-      const got = await this.json(`/sessions/${this.page.dataset.session}/trials/${number}/curve?attempt=${attempt}&after=${after}`);
-      if (number !== this.shown) return;
-      if (got.attempt !== attempt) this.points = [];
-      this.points.push(...got.points);
-      this.cursor = [got.attempt, this.points.length ? this.points[this.points.length - 1][0] : -1];
-      const epochs = this.points.filter((point) => point[2] !== null && point[4] !== null);
-      if (epochs.length) this.values[number] = epochs.map((point) => [point[2], point[4]]);
-      find("#loss-title").textContent = `Training loss of trial ${number}`;
-      this.draw();
-    }
-
-    axes(percent) {
-      const font = "12px system-ui, sans-serif";
-      const axis = { stroke: colour("--quiet"), font, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
-      const show = (tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)));
-      return [{ ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000], space: 44 },
-        { ...axis, size: 50, values: (plot, ticks) => ticks.map(show) }];
-    }
-
-    make(name, series, data, percent) {
-      const host = this.hosts[name];
-      this.plots[name] = new uPlot({
-        width: host.clientWidth, height: host.clientHeight, padding: [8, 14, 0, 0], legend: { show: false },
-        cursor: { y: false, drag: { x: false, y: false }, focus: { prox: 16 } }, focus: { alpha: 0.4 },
-        scales: { x: { time: false } }, series: [{}, ...series], axes: this.axes(percent),
-      }, data, host);
-    }
+    say(value) { return this.percent ? `${value.toFixed(1)}\u202f%` : String(+value.toPrecision(4)); }
 
     draw() {
-      if (this.page.querySelector(".session-charts").hidden || !this.hosts.loss.clientWidth) return;
-      this.drop();
-      this.plots = {};
-      const tone = colour(SHADES[this.page.dataset.kind]);
-      const quiet = colour("--quiet");
-      const steps = this.points.map((point) => point[1]);
-      const losses = [
-        this.points.map((point) => (point[2] === null ? point[3] : undefined)),
-        this.points.map((point) => (point[2] === null ? undefined : point[3])),
-      ];
-      this.make("loss", [
-        { stroke: tone, alpha: 0.35, width: 1, spanGaps: true, points: { show: false } },
-        { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } },
-      ], [steps, ...losses], false);
-      const numbers = Object.keys(this.values).map(Number).sort((a, b) => (a === this.shown) - (b === this.shown) || a - b);
-      const last = Math.max(1, ...numbers.map((number) => this.values[number].at(-1)?.[0] ?? 1));
+      cancelAnimationFrame(this.frame);
+      this.frame = requestAnimationFrame(() => this.paint());
+    }
+
+    paint() {
+      // The shown trial is drawn last, so that it lies on top.
+      this.numbers = Object.keys(this.values).map(Number).filter((number) => this.values[number].length)
+        .sort((a, b) => (a === this.shown) - (b === this.shown) || a - b);
+      this.plot?.destroy();
+      this.plot = null;
+      if (!this.numbers.length || !this.host.clientWidth) return;
+      const unit = this.percent ? 100 : 1;
+      const last = Math.max(2, ...this.numbers.map((number) => this.values[number].at(-1)[0]));
       const epochs = Array.from({ length: last }, (_, index) => index + 1);
-      const columns = numbers.map((number) => {
+      const columns = this.numbers.map((number) => {
         const byEpoch = new Map(this.values[number]);
-        return epochs.map((epoch) => { const value = byEpoch.get(epoch); return value === undefined ? null : value * (this.share ? 100 : 1); });
+        return epochs.map((epoch) => (byEpoch.has(epoch) ? byEpoch.get(epoch) * unit : null));
       });
-      this.make("value", numbers.map((number) => (number === this.shown
-        ? { stroke: tone, width: 2.5, points: { show: true, size: 7, fill: tone } }
-        : { stroke: quiet, alpha: 0.5, width: 1.25, points: { show: columns[numbers.indexOf(number)].filter((each) => each !== null).length === 1, size: 5, fill: quiet } })),
-      [epochs, ...columns], this.share);
+      const [tone, quiet, line] = [this.kind === "method" ? "--machine" : "--person", "--quiet", "--line"].map(colour);
+      const font = "12px system-ui, sans-serif";
+      const axis = { stroke: quiet, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
+      this.plot = new uPlot({
+        width: this.host.clientWidth, height: this.host.clientHeight, padding: [8, 34, 0, 0], legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false }, focus: { prox: 16 }, points: { size: 6 } }, focus: { alpha: 0.35 },
+        scales: { x: { time: false, range: [1, last] } },
+        series: [{}, ...this.numbers.map((number, index) => (number === this.shown
+          ? { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } }
+          : { stroke: quiet, alpha: 0.55, width: 1.25, spanGaps: true, points: { show: columns[index].filter((value) => value !== null).length === 1, size: 5, fill: quiet } }))],
+        axes: [{ ...axis, size: 32, incrs: [1, 2, 5, 10, 20, 50, 100], space: 40 },
+          { ...axis, size: 50, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
+        hooks: { draw: [(plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
+      }, [epochs, ...columns], this.host);
+      this.tip.hidden = true;
+      this.plot.over.append(this.tip);
+    }
+
+    // The shown trial's number at the end of its line.
+    label(plot, unit, tone) {
+      const values = this.values[this.shown];
+      if (!values?.length) return;
+      const pixels = devicePixelRatio || 1;
+      const [epoch, value] = values.at(-1);
+      plot.ctx.save();
+      plot.ctx.font = `600 ${12 * pixels}px system-ui, sans-serif`;
+      plot.ctx.textAlign = "left";
+      plot.ctx.textBaseline = "middle";
+      plot.ctx.fillStyle = tone;
+      plot.ctx.fillText(String(this.shown), plot.valToPos(epoch, "x", true) + 9 * pixels, plot.valToPos(value * unit, "y", true));
+      plot.ctx.restore();
+    }
+
+    hint(plot) {
+      const { idx, left } = plot.cursor;
+      const value = this.near && idx != null ? plot.data[this.near][idx] : null;
+      this.tip.hidden = value == null;
+      if (value == null) return;
+      this.tip.textContent = `trial ${this.numbers[this.near - 1]}: ${this.say(value)} after epoch ${plot.data[0][idx]}`;
+      const x = Math.min(left + 14, plot.over.clientWidth - this.tip.offsetWidth);
+      this.tip.style.transform = `translate(${Math.max(0, x)}px, ${Math.max(0, plot.valToPos(value, "y") - 36)}px)`;
     }
   }
 
   const session = find("main.session-page[data-session]");
   if (session) {
-    const charts = new TrialCharts(session);
+    const address = `/sessions/${session.dataset.session}`;
+    const loss = Evenhand.charts.loss(find("#chart-loss"), { kind: session.dataset.kind });
+    const every = new EveryTrial(find("#chart-value"), session);
     const texts = new Map();
     let left = null;
     let at = performance.now();
-    let pinned = null;
-    const newest = () => all("tr[data-trial]")[0];
-    const open = () => find('tr[data-open="yes"]');
-    const select = () => {
-      const row = (pinned && find(`tr[data-trial="${pinned}"]`)) || open() || newest();
-      if (!row) return;
-      for (const each of all("tr[data-trial]")) each.classList.toggle("shown", each === row);
-      charts.show(Number(row.dataset.trial)).catch(() => {});
+    let newest = null; // the trial that the stream follows, and its points
+    let points = [];
+    let pinned = null; // a trial that the reader chose to see instead
+
+    const json = async (path) => {
+      const answer = await fetch(`${address}${path}`, { headers: { accept: "application/json" } });
+      if (!answer.ok) throw new Error(await answer.text());
+      return answer.json();
+    };
+    const mark = () => {
+      for (const row of all("tr[data-trial]")) row.classList.toggle("shown", Number(row.dataset.trial) === every.shown);
+      find("#loss-title").textContent = every.shown ? `Training loss of trial ${every.shown}` : "Training loss";
+    };
+    const show = async (number) => {
+      every.shown = number;
+      const list = number === newest ? points : (await json(`/trials/${number}/curve`)).points;
+      if (every.shown !== number) return;
+      loss.set(list);
+      every.draw();
+      mark();
+    };
+    const measured = (message) => {
+      const fresh = message.reset || message.number !== newest;
+      newest = message.number;
+      points = fresh ? message.measurements : [...points, ...message.measurements];
+      find(".session-charts").hidden = false;
+      if (fresh) every.set(newest, points);
+      else every.append(newest, message.measurements);
+      if (pinned !== null && pinned !== newest) return;
+      if (fresh || every.shown !== newest) show(newest);
+      else loss.append(message.measurements);
     };
     // Replace what changed, and keep what the reader opened and where the focus is.
     const swap = (old, html) => {
@@ -433,8 +423,6 @@
       if (focused >= 0) all("a, button, summary, input", old)[focused]?.focus();
     };
     const place = (host, html) => {
-      if (texts.get(host.id) === html) return;
-      texts.set(host.id, html);
       const fresh = document.createElement("template");
       fresh.innerHTML = html;
       const [rows, body] = [all("tr[data-trial]", fresh.content), find("tbody", host)];
@@ -444,9 +432,8 @@
       }
       rows.forEach((row, index) => {
         const old = body.rows[index];
-        if (texts.get(`row ${row.dataset.trial}`) !== row.innerHTML) swap(old, row.innerHTML);
-        texts.set(`row ${row.dataset.trial}`, row.innerHTML);
-        Object.assign(old.dataset, row.dataset);
+        if (texts.get(row.dataset.trial) !== row.innerHTML) swap(old, row.innerHTML);
+        texts.set(row.dataset.trial, row.innerHTML);
         old.classList.toggle("best", row.classList.contains("best"));
       });
     };
@@ -455,28 +442,28 @@
       left = shown && shown.dataset.left ? Number(shown.dataset.left) : null;
       at = performance.now();
     };
-    const update = (text) => {
-      const before = all('tr[data-open=""]').length;
-      for (const [name, html] of Object.entries(JSON.parse(text))) place(document.getElementById(name), html);
-      const charted = find(".session-charts");
-      if (charted.hidden && newest()) charted.hidden = false;
-      readClock();
-      if (all('tr[data-open=""]').length !== before) charts.loadAll().catch(() => {});
-      if (open() || !charts.shown) select();
+    const update = (parts) => {
+      for (const [name, html] of Object.entries(parts)) place(document.getElementById(name), html);
+      if ("status" in parts) readClock();
+      mark();
     };
     session.addEventListener("click", (event) => {
       const button = event.target.closest("[data-show]");
       if (!button) return;
-      pinned = button.dataset.show;
-      select();
+      pinned = Number(button.dataset.show);
+      show(pinned).catch(() => {});
     });
     setInterval(() => {
       const shown = find("[data-left]", session);
       if (left === null || !shown) return;
-      shown.textContent = [clock(left - (performance.now() - at) / 1000), ...shown.textContent.split(", ").slice(1)].join(", ");
+      const text = [clock(left - (performance.now() - at) / 1000), ...shown.textContent.split(", ").slice(1)].join(", ");
+      if (shown.textContent !== text) shown.textContent = text;
     }, 500);
     readClock();
-    charts.loadAll().then(select).catch(() => {});
-    follow(`/sessions/${session.dataset.session}/events`, { state: update });
+    json("/curves").then((values) => {
+      every.values = { ...values, ...every.values };
+      every.draw();
+    }).catch(() => {});
+    Evenhand.follow(`${address}/events`, { points: measured, state: update });
   }
 })();
