@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from types import FrameType
 
 from evenhand.errors import EvenhandError
 
 PID_BYTES = 8
+LOOK = 0.1  # seconds between two looks whether a start was cancelled
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 BODY = (
     "import sys; sys.path[:] = {path!r}; "
@@ -51,20 +52,31 @@ class ForkServer:
     _process: subprocess.Popen[bytes] | None = None
     _control: socket.socket | None = None
 
-    def fork(self) -> Worker:
-        """A new worker; the first one waits until PyTorch is loaded. EvenhandError where the fork server cannot start."""
+    def fork(self, cancelled: Callable[[], bool] = lambda: False) -> Worker | None:
+        """A new worker; the first one waits until PyTorch is loaded. None where `cancelled` became true meanwhile.
+
+        Raises:
+            EvenhandError: the fork server cannot start.
+        """
         with self._lock:
             for _ in range(2):
+                if cancelled():
+                    return None
                 with suppress(OSError):
-                    return self._fork()
+                    return self._fork(cancelled)
                 self._close()
             raise EvenhandError("this agent's fork server ends at once; the lines above, from its start, say why")
 
-    def _fork(self) -> Worker:
+    def _fork(self, cancelled: Callable[[], bool]) -> Worker | None:
         control = self._control or self._start()
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(control, [b"f"], [theirs.fileno()])
+        while not wait([control], LOOK):
+            if cancelled():
+                ours.close()
+                self._close()
+                return None
         answer = control.recv(PID_BYTES, socket.MSG_WAITALL)
         if len(answer) < PID_BYTES:
             ours.close()

@@ -203,6 +203,8 @@ class _Slot:
         idle = IDLE_FIRST
         while not self._agent.ending:
             assignment, worker = None, self._ready()
+            if worker is None:
+                return
             try:
                 assignment = self._agent.claim()
                 self._agent.answered()
@@ -222,11 +224,14 @@ class _Slot:
             self._worker.kill()
             self._worker = None
 
-    def _ready(self) -> Worker:
-        """A living worker, before a training is claimed for it, so that no trial's time goes by while PyTorch loads."""
+    def _ready(self) -> Worker | None:
+        """A living worker, before a training is claimed for it, so that no trial's time goes by while PyTorch loads.
+
+        None where the agent ends meanwhile.
+        """
         if self._worker is not None and self._worker.connection.poll():  # it has nothing to say, so this is its end
             self.close()
-        self._worker = self._worker or self._agent.forks.fork()
+        self._worker = self._worker or self._agent.forks.fork(lambda: self._agent.ending)
         return self._worker
 
     def _train(self, worker: Worker, assignment: Assignment) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 
 from evenhand.client import Client
 from evenhand.errors import StaleAttempt, Unreachable
-from evenhand.forks import ForkServer
 from evenhand.lab import Lab
 from evenhand.records import Assignment, Outcome, Session, Trial
 from evenhand.settings import Rules
@@ -63,7 +63,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
     lab = Watched.connect(f"sqlite:///{tmp_path_factory.mktemp('lab') / 'lab.sqlite'}", Rules(lease=20))
     agent_id, _ = lab.add_agent("test", 2)
     stop = threading.Event()
-    options = {"slots": 2, "memory": 4 * GIBI, "stop": stop, "patience": Patience(stall=2.0)}
+    options = {"slots": 2, "nice": 7, "memory": 4 * GIBI, "stop": stop, "patience": Patience(stall=2.0)}
     agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
     agent.start()
     yield Laboratory(lab, claimed, wait_for(_first_fork_server, "a fork server"))
@@ -219,6 +219,19 @@ def test_an_agent_that_is_stopped_gives_back_what_it_trains(tmp_path: Path) -> N
     lab.close()
 
 
+def test_an_agent_that_is_stopped_while_pytorch_loads_ends_at_once(tmp_path: Path) -> None:
+    lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    agent_id, _ = lab.add_agent("test", 2)
+    stop = threading.Event()
+    agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs={"slots": 2, "stop": stop})
+    agent.start()
+    time.sleep(0.3)  # PyTorch alone takes more than a second
+    stop.set()
+    agent.join(timeout=1)
+    assert not agent.is_alive()
+    lab.close()
+
+
 def test_a_server_that_stays_away_ends_the_agent_with_words() -> None:
     with Client("http://127.0.0.1:9", "token", retry=0.0) as nobody, pytest.raises(Unreachable, match="does not answer"):
         run_agent(nobody, slots=1, patience=Patience(server=0.3))
@@ -240,10 +253,7 @@ def test_a_script_without_a_main_guard_can_start_workers(tmp_path: Path) -> None
     assert (done.stdout, done.stderr) == ("once\nalive\n", "")
 
 
-def test_workers_give_way_and_compute_on_one_thread(tmp_path: Path) -> None:
-    forks = ForkServer((7,))
-    worker = forks.fork()
-    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, worker.pid) == 7, "a priority of 7", 5)
-    assert b"OMP_NUM_THREADS=1" in Path(f"/proc/{worker.pid}/environ").read_bytes()
-    worker.kill()
-    forks.close()
+def test_workers_give_way_and_compute_on_one_thread(laboratory: Laboratory) -> None:
+    workers = wait_for(laboratory.workers, "a worker")
+    wait_for(lambda: all(os.getpriority(os.PRIO_PROCESS, pid) == 7 for pid in workers), "a priority of 7", 5)
+    assert all(b"OMP_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes() for pid in workers)
