@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, inspect, text
 from starlette.routing import Mount
 
 from evenhand.web.access import COOKIES, PERMISSIONS, Role, guard
-from tests.web import Caller, Site, evaluated, routes, toy_site, tuned_study, tuning_participant
+from tests.web import Caller, Site, evaluated, routes, toy_site, train, tuned_study, tuning_participant
 
 STREAMS = ("/events",)
 SUBJECTS = {"study_id": "1", "session_id": "1", "number": "1", "job": "1", "job_id": "1", "token": "x"}
@@ -26,7 +26,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with toy_site(folder) as made:
         study, session, agent = tuned_study(made)
         evaluated(made, session.id, agent, 0.5, 0.6)
-        tuning_participant(made, study)
+        person = tuning_participant(made, study)
+        assert person.session_id
+        train(made, person.session_id, agent, 0.4)
         yield made
 
 
@@ -40,12 +42,13 @@ def filled(path: str, **values: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: {**SUBJECTS, **values}[found[1]], path)
 
 
-def dump(site: Site) -> dict[str, list[Any]]:
-    """Every row of every table."""
+def dump(site: Site) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table, without who is there now: a session's last_seen is presence, which a stream shows by being open."""
     engine = create_engine(f"sqlite:///{site.folder / 'lab.sqlite'}")
     with engine.connect() as connection:
         names = inspect(connection).get_table_names()
-        return {name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))] for name in names}
+        tables = {name: connection.execute(text(f"SELECT * FROM {name}")).mappings().all() for name in names}
+    return {name: [{k: v for k, v in row.items() if k != "last_seen"} for row in rows] for name, rows in tables.items()}
 
 
 def test_every_route_is_in_the_table_and_the_table_names_nothing_else(site: Site) -> None:

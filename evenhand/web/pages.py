@@ -1,5 +1,6 @@
 """Rendering: one Jinja environment for all pages, with the formats that people read."""
 
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from evenhand.analysis.scores import show_score
 from evenhand.space import show
@@ -73,6 +74,11 @@ def markdown(text: str) -> Markup:
     return Markup(_markdown.render(text))
 
 
+def ticked(text: str) -> Markup:
+    """Plain text whose `commands` become code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -83,7 +89,7 @@ def _environment() -> Environment:
     )
     made.filters.update(
         clock=clock, percent=percent, number=number, loss=loss, ago=ago, moment=moment, plural=plural, markdown=markdown,
-        score=show_score,
+        score=show_score, ticked=ticked,
     )  # fmt: skip
     return made
 
