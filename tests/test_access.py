@@ -43,7 +43,7 @@ def filled(path: str, **values: str) -> str:
 
 
 def dump(site: Site) -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table, without who is there now: a session's last_seen is presence, which a stream shows by being open."""
+    """Every row of every table, but for `last_seen`: a stream shows by being open that somebody is there."""
     engine = create_engine(f"sqlite:///{site.folder / 'lab.sqlite'}")
     with engine.connect() as connection:
         names = inspect(connection).get_table_names()
