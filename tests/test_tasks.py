@@ -16,7 +16,8 @@ from evenhand.records import Measurement, Outcome, TaskSpec
 from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
 from evenhand.tasks import Run, Splits, Stopped, Task, task
 from evenhand.tasks.check import chance_of, check, example_of, sample_sheet, shortened
-from evenhand.tasks.running import accuracy, joined, r2
+from evenhand.tasks.metrics import accuracy, r2
+from evenhand.tasks.run import joined
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
 SPACE = Space([Hyperparameter("epochs", Integer(1, 9), 2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])

@@ -12,8 +12,10 @@ from types import ModuleType
 
 from evenhand.errors import EvenhandError, InvalidSettings, TaskMissing
 from evenhand.records import TaskSpec
-from evenhand.tasks.base import Splits, Task, task
-from evenhand.tasks.running import Diverged, Run, Stopped, run_trial
+from evenhand.tasks.base import Task, task
+from evenhand.tasks.run import Diverged, Run, Stopped
+from evenhand.tasks.running import run_trial
+from evenhand.tasks.splits import Splits
 
 __all__ = ["BUILT_IN", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "preload", "run_trial", "task"]
 

@@ -5,50 +5,17 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from evenhand.errors import InvalidSettings
 from evenhand.records import TaskRecord, TaskSpec
 from evenhand.space import Configuration, Space, Value, digest
-
-if TYPE_CHECKING:
-    from evenhand.tasks.running import Run
+from evenhand.tasks.metrics import Score
+from evenhand.tasks.run import Run
+from evenhand.tasks.splits import Splits
 
 Direction = Literal["maximize", "minimize"]
-Part = tuple[Any, Any]  # examples X and targets y of one split, as the training function wants them
-Score = Callable[[Any, Any], float]  # (targets, predictions) to the metric
 NATURAL: Mapping[str, Direction] = {"accuracy": "maximize", "r2": "maximize", "mse": "minimize", "mae": "minimize"}
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Disjoint data: each part is (X, y), or a function that returns it and is called only when the part is needed."""
-
-    train: Part | Callable[[], Part]
-    validation: Part | Callable[[], Part]
-    test: Part | Callable[[], Part] | None = None
-
-    def load(self, split: Literal["train", "validation", "test"]) -> Part:
-        """(X, y) of one split. Test data is asked for in evaluations only, and not opened before."""
-        part = getattr(self, split)
-        if part is None:
-            raise InvalidSettings("the task has no test split; give Splits(train, validation, test) to evaluate it")
-        found: Part = part() if callable(part) else part
-        return found
-
-    @classmethod
-    def drawn(cls, x: Any, y: Any, *, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> "Splits":
-        """Arrays `x` and `y` shuffled by `seed` and cut; `validation` and `test` are shares of all examples."""
-        count = len(y)
-        order = np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
-        first, second = round(count * test), round(count * test) + round(count * validation)
-        if not 0 < first < second < count:
-            raise InvalidSettings(f"shares {validation} and {test} of {count} examples leave a split empty")
-        cut = {"test": order[:first], "validation": order[first:second], "train": order[second:]}
-        x, y = np.asarray(x), np.asarray(y)
-        return cls(**{name: (x[indices], y[indices]) for name, indices in cut.items()})
 
 
 @dataclass(frozen=True)
@@ -66,7 +33,7 @@ class Task:
     metric: str
     direction: Direction
     max_epochs: int
-    train: Callable[[Configuration, "Run"], None]
+    train: Callable[[Configuration, Run], None]
     data: Callable[[], Splits] | None = None
     score: Score | None = None
     has_test: bool = True
@@ -74,7 +41,7 @@ class Task:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     example: Mapping[str, Value] | None = None
 
-    def __call__(self, configuration: Configuration, run: "Run") -> None:
+    def __call__(self, configuration: Configuration, run: Run) -> None:
         """Train, as the function that was decorated would."""
         self.train(configuration, run)
 
@@ -108,7 +75,7 @@ def task(
     files: Sequence[str] = (),
     statistics: Mapping[str, Any] | None = None,
     example: Mapping[str, Value] | None = None,
-) -> Callable[[Callable[[Configuration, "Run"], None]], Task]:
+) -> Callable[[Callable[[Configuration, Run], None]], Task]:
     """Make a task of a function `train(configuration, run)`; docs/tasks.md walks through one.
 
     metric: "accuracy", "r2", "mse", "mae", a function (targets, predictions) -> number, or another name that the task reports
@@ -127,7 +94,7 @@ def task(
     if example is not None:
         space.configuration(example)
 
-    def decorate(train: Callable[[Configuration, "Run"], None]) -> Task:
+    def decorate(train: Callable[[Configuration, Run], None]) -> Task:
         source, content = _source_of(train)
         facts = {
             "source": hashlib.sha256(content).hexdigest(),

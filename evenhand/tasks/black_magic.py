@@ -14,9 +14,10 @@ from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
 from evenhand.tasks import images
-from evenhand.tasks.base import Splits, Task
+from evenhand.tasks.base import Task
 from evenhand.tasks.images import Prepared
-from evenhand.tasks.running import Run
+from evenhand.tasks.run import Run
+from evenhand.tasks.splits import Splits
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 NAME = "black-magic"
 SMALLEST, LARGEST = 17, 512  # image size in pixels; SqueezeNet's third pooling needs 17
 BATCH_MOST = 4096
-SOURCES = ("base", "black_magic", "images", "readers", "running", "squeezenet", "training")  # what a trial's numbers hang on
+# What a trial's numbers hang on:
+SOURCES = ("black_magic", "images", "metrics", "readers", "run", "running", "splits", "squeezenet", "training")
 EXAMPLE: Mapping[str, Value] = {
     "epochs": 10,
     "batch_size": 64,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from evenhand.protocol import derive_seed
 from evenhand.tasks.readers import Pixels
-from evenhand.tasks.running import Run
+from evenhand.tasks.run import Run
 
 Precision = Literal["fp32", "bf16"]
 READ_EVERY = 0.1  # seconds between readings of the losses on a GPU, each of which waits for its queue
