@@ -1,0 +1,261 @@
+"""The forms: the space as fields, what was typed as raw values, and problems in words beside their fields."""
+
+import pytest
+
+from evenhand.errors import InvalidConfiguration
+from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space
+from evenhand.tasks import black_magic
+from evenhand.web import forms
+from evenhand.web.forms import Typed
+
+MAGIC = black_magic.space(training_images=1000, max_epochs=100)
+REQUIRED = {"epochs": "3", "batch_size": "64", "loss": "cross_entropy", "optimizer": "sgd"}
+
+
+def fields(typed: Typed | None = None, problems: dict[str, str] | None = None, presets: bool = True) -> dict[str, forms.Field]:
+    return {each.hyperparameter.name: each for each in forms.fields(MAGIC, typed, problems, presets)}
+
+
+def posted(values: dict[str, str], **others: str) -> Typed:
+    """What the browser sends, read back."""
+    return forms.read(MAGIC, {**{f"value.{name}": text for name, text in values.items()}, **others})
+
+
+def wrong(values: dict[str, str]) -> dict[str, str]:
+    """What the form says beside each wrong field."""
+    with pytest.raises(InvalidConfiguration) as caught:
+        forms.configuration(MAGIC, posted(values))
+    return forms.problems(MAGIC, caught.value)
+
+
+# The fields of a fresh form
+
+
+def test_a_fresh_form_has_every_hyperparameter_in_the_spaces_order() -> None:
+    assert [each.hyperparameter.name for each in forms.fields(MAGIC)] == list(MAGIC.names)
+    assert len({each.id for each in forms.fields(MAGIC)}) == len(MAGIC.names)
+
+
+def test_mandatory_fields_are_empty_and_optional_ones_hold_their_defaults() -> None:
+    fresh = fields()
+    assert [fresh[name].text for name in REQUIRED] == [""] * 4
+    assert fresh["learning_rate"].text == "0.001"
+    assert fresh["epsilon"].text == "1e-5"
+
+
+def test_without_presets_optional_fields_are_blank_with_the_default_as_a_hint() -> None:
+    blank = fields(presets=False)
+    assert blank["learning_rate"].text == ""
+    assert blank["learning_rate"].hint == "default 0.001"
+    assert not blank["learning_rate"].changed
+    assert fields()["learning_rate"].hint == "default 0.001"
+
+
+def test_a_fresh_form_shows_no_field_whose_condition_is_undecided() -> None:
+    shown = {name for name, each in fields().items() if each.active}
+    assert shown == {*REQUIRED, "learning_rate", "weight_decay"}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "own"),
+    [
+        ("adam", {"epsilon", "beta1", "beta2"}),
+        ("adadelta", {"rho", "epsilon"}),
+        ("asgd", {"lambd", "alpha"}),
+        ("rmsprop", {"momentum", "alpha", "epsilon"}),
+        ("sgd", {"momentum"}),
+        ("adagrad", {"lr_decay", "initial_accumulator"}),
+    ],
+)
+def test_each_optimizer_brings_its_own_fields(optimizer: str, own: set[str]) -> None:
+    shown = {name for name, each in fields(Typed({"optimizer": optimizer})).items() if each.active}
+    assert shown == {*REQUIRED, "learning_rate", "weight_decay", *own}
+
+
+def test_what_the_script_needs_to_show_and_hide_fields_is_on_them() -> None:
+    momentum = fields()["momentum"]
+    assert (momentum.on, momentum.when) == ("optimizer", ("sgd", "rmsprop"))
+    assert fields()["learning_rate"].on == ""
+
+
+def test_only_a_value_that_differs_from_its_default_counts_as_changed() -> None:
+    typed = fields(Typed({**REQUIRED, "learning_rate": "0.05", "weight_decay": "0", "momentum": ""}))
+    assert typed["learning_rate"].changed
+    assert not typed["weight_decay"].changed
+    assert not typed["momentum"].changed
+    assert not typed["epochs"].changed  # a mandatory one has no default to differ from
+
+
+def test_headings_and_the_line_about_hidden_fields() -> None:
+    assert forms.title_of_optional(MAGIC, forms.fields(MAGIC)) == "Optional"
+    assert forms.hidden_line(MAGIC, forms.fields(MAGIC)).startswith("Nine more appear")
+    chosen = forms.fields(MAGIC, Typed({"optimizer": "sgd"}))
+    assert forms.title_of_optional(MAGIC, chosen) == "For Stochastic gradient · optional"
+    assert "Eight more belong to other optimizers" in forms.hidden_line(MAGIC, chosen)
+
+
+def test_a_space_without_conditions_hides_nothing() -> None:
+    plain = Space([Hyperparameter("rate", Float(0, 1), 0.5)])
+    assert forms.hidden_line(plain, forms.fields(plain)) == ""
+    assert forms.title_of_optional(plain, forms.fields(plain)) == "Optional"
+
+
+# What was typed
+
+
+def test_what_was_typed_comes_back_with_its_problem() -> None:
+    again = fields(posted({**REQUIRED, "epochs": " many "}), {"epochs": "enter a whole number"})
+    assert again["epochs"].text == "many"
+    assert again["epochs"].problem == "enter a whole number"
+    assert again["batch_size"].problem == ""
+
+
+def test_reading_keeps_texts_reasons_and_own_words_apart() -> None:
+    form = {
+        "value.epochs": " 3 ",
+        "reason.epochs": "guess",
+        "other.epochs": "my cat",
+        "csrf_token": "secret",
+        "key": "k",
+        "value.file": b"bytes",
+    }
+    typed = forms.read(MAGIC, form)
+    assert typed == Typed({"epochs": "3"}, {"epochs": "guess"}, {"epochs": "my cat"})
+
+
+def test_an_endless_text_is_cut() -> None:
+    assert len(posted({"epochs": "9" * 100_000}).values["epochs"]) == forms.LONGEST
+
+
+# From texts to a configuration
+
+
+def test_a_complete_form_is_a_configuration_with_defaults_and_without_inactive_values() -> None:
+    configuration = forms.configuration(MAGIC, posted({**REQUIRED, "learning_rate": "0,05", "momentum": ""}))
+    assert dict(configuration) == {
+        "epochs": 3,
+        "batch_size": 64,
+        "loss": "cross_entropy",
+        "optimizer": "sgd",
+        "learning_rate": 0.05,
+        "weight_decay": 0.0,
+        "momentum": 0.0,
+    }
+
+
+def test_without_scripts_inactive_fields_are_sent_blank_or_at_their_default_and_passed_over() -> None:
+    everything = {each.hyperparameter.name: each.text for each in forms.fields(MAGIC)} | REQUIRED
+    assert everything["rho"] == "0.9"
+    assert "rho" not in forms.configuration(MAGIC, posted({**everything, "beta1": ""}))
+
+
+def test_a_value_that_was_typed_into_an_inactive_field_is_not_dropped_in_silence() -> None:
+    said = wrong({**REQUIRED, "beta1": "0.5"})
+    assert said.keys() == {"beta1"}
+    assert said["beta1"] == "Leave this empty, since it applies only where Optimizer is Adam."
+
+
+def test_all_wrong_fields_are_told_at_once_in_words_of_what_to_type() -> None:
+    said = wrong({"epochs": "", "batch_size": "64.5", "loss": "", "optimizer": "sgd", "learning_rate": "fast", "momentum": "1"})
+    assert said == {
+        "epochs": "Please enter a whole number from 1 to 100.",
+        "batch_size": "64.5 is not possible here: enter a whole number from 1 to 1000.",
+        "loss": "Please choose one of the list.",
+        "learning_rate": "fast is not possible here: enter a number from 1e-6 to 10.",
+        "momentum": "1 is not possible here: enter a number from 0 to 0.999.",
+    }
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "0x10", "<script>", "1 2", "١٢٣x"])
+def test_no_strange_number_gets_through(text: str) -> None:
+    assert wrong({**REQUIRED, "learning_rate": text}).keys() == {"learning_rate"}
+
+
+def test_an_unknown_field_is_named() -> None:
+    assert wrong({**REQUIRED, "dropout": "0.5"}).keys() == {"dropout"}
+
+
+def test_a_problem_with_the_governing_choice_is_the_only_one_told() -> None:
+    assert wrong({**REQUIRED, "optimizer": "adamw"}).keys() == {"optimizer"}
+
+
+def test_a_number_may_be_a_condition() -> None:
+    space = Space(
+        [
+            Hyperparameter("layers", Integer(1, 3), 1),
+            Hyperparameter("units", Integer(1, 9), 4, condition=Condition("layers", (2, 3))),
+        ]
+    )
+    assert forms.space_active(space, {"layers": "2"}) == {"layers", "units"}
+    assert forms.space_active(space, {"layers": ""}) == {"layers"}
+    assert forms.space_active(space, {"layers": "x"}) == {"layers"}
+    assert dict(forms.configuration(space, Typed({"layers": "2", "units": "7"}))) == {"layers": 2, "units": 7}
+
+
+def test_conditions_may_follow_from_conditions() -> None:
+    space = Space(
+        [
+            Hyperparameter("a", Choice(("on", "off")), "off"),
+            Hyperparameter("b", Choice(("on", "off")), "off", condition=Condition("a", ("on",))),
+            Hyperparameter("c", Float(0, 1), 0.5, condition=Condition("b", ("on",))),
+        ]
+    )
+    assert forms.space_active(space, {"a": "off", "b": "on"}) == {"a"}
+    assert forms.space_active(space, {"a": "on", "b": "on"}) == {"a", "b", "c"}
+
+
+# Use these values again
+
+
+def test_a_past_trial_fills_the_form_with_values_only_and_makes_the_same_configuration() -> None:
+    past = forms.configuration(MAGIC, posted({**REQUIRED, "learning_rate": "0.00001234", "momentum": "0.9"}))
+    typed = forms.typed_from(past)
+    assert typed.values["learning_rate"] == "1.234e-5"
+    assert not typed.reasons
+    assert forms.configuration(MAGIC, typed) == past
+    assert fields(typed)["momentum"].changed
+
+
+# Reasons
+
+
+def test_the_papers_five_reasons_are_offered() -> None:
+    assert list(forms.REASONS.values()) == [
+        "just a guess",
+        "suggested default value",
+        "worked well for me in the past",
+        "learnt from previous submissions",
+        "other",
+    ]
+
+
+def test_reasons_are_kept_in_words_and_unknown_ones_are_not() -> None:
+    typed = Typed(
+        reasons={"epochs": "guess", "loss": "other", "optimizer": "other", "batch_size": "", "momentum": "<b>"},
+        others={"loss": "a colleague said so", "epochs": "left over from another choice"},
+    )
+    assert forms.reasons(typed) == {
+        "epochs": "just a guess",
+        "loss": "other: a colleague said so",
+        "optimizer": "other",
+    }
+
+
+# Background
+
+
+def test_background_answers_are_numbers_and_levels() -> None:
+    assert forms.background(" 18 ", "master") == (18, {})
+    assert forms.background("0", "none") == (0, {})
+
+
+@pytest.mark.parametrize("months", ["", "-1", "1.5", "two years", "601", "²", "99999999999999"])
+def test_a_wrong_number_of_months_says_what_to_enter(months: str) -> None:
+    number, said = forms.background(months, "master")
+    assert number >= 0
+    assert said.keys() == {"months"}
+    assert "months" in said["months"]
+
+
+def test_both_answers_are_told_at_once() -> None:
+    assert forms.background("", "professor")[1].keys() == {"months", "education"}
