@@ -306,6 +306,7 @@
       ctx.save();
       ctx.font = `600 ${11 * pixels}px system-ui, sans-serif`;
       ctx.textBaseline = "middle";
+      ctx.textAlign = "left";
       const label = (text, x, y) => {
         const free = (at) => taken.every((other) => Math.abs(at - other) >= 12 * pixels);
         const at = [0, -1, 1, -2, 2, -3, 3].map((step) => y + step * 7 * pixels).find(free) ?? y;
