@@ -322,8 +322,13 @@
         ctx.moveTo(bbox.left, y);
         ctx.lineTo(bbox.left + bbox.width, y);
         ctx.stroke();
-        const below = y - bbox.top < 16 * pixels;
-        ctx.fillText(`best so far, trial ${this.top.number}`, bbox.left + 6 * pixels, y + (below ? 9 : -9) * pixels);
+        // Its words stand where the running line is not.
+        const reached = this.values.length ? plot.valToPos(this.values[this.values.length - 1][0], "x", true) : bbox.left;
+        const atEnd = reached < bbox.left + bbox.width * 0.45;
+        ctx.textAlign = atEnd ? "right" : "left";
+        ctx.fillText(`best so far, trial ${this.top.number}`, atEnd ? bbox.left + bbox.width - 6 * pixels : bbox.left + 6 * pixels,
+          y + (y - bbox.top < 16 * pixels ? 9 : -9) * pixels);
+        ctx.textAlign = "left";
       }
       const lines = [{ number: this.number, values: this.values, name: tone(this.options.kind) }, ...this.compared.map((trial) => ({ ...trial, name: "--eh-quiet" }))];
       for (const { number, values, name } of lines) {
