@@ -67,6 +67,13 @@ def test_best_so_far_steps_at_improvements_only() -> None:
     assert steps == (scores.Best(50, 0.3, 1), scores.Best(160, 0.5, 3))
 
 
+def test_a_trial_that_still_trains_is_ahead_as_it_stands() -> None:
+    found = session(trial(1, 110, 150, 0.3), trial(2, 160, None, 0.4))
+    assert scores.best_so_far(found, "seconds", now=200)[-1] == scores.Best(100, 0.4, 2)
+    worse = session(trial(1, 110, 150, 0.3), trial(2, 160, None, 0.1))
+    assert len(scores.best_so_far(worse, "seconds", now=200)) == 1
+
+
 def test_the_clock_of_a_curve_leaves_out_waiting_and_outages() -> None:
     # The second trial waited 30 s for an agent; the server was down from 300 to 320, while nothing trained.
     outage = Extension(20, "the server was down", start=300)

@@ -127,16 +127,19 @@ def _until(trials: Iterable[Trial], at: float) -> tuple[Trial, ...]:
     return tuple(past)
 
 
-def best_so_far(session: Session, unit: Unit) -> tuple[Best, ...]:
-    """Each improvement of the best validation value, when its trial ended, in order; trials that still train have none."""
+def best_so_far(session: Session, unit: Unit, now: float | None = None) -> tuple[Best, ...]:
+    """Each improvement of the best validation value, when its trial ended, in order.
+
+    With `now`, a trial that still trains and is ahead already comes last, as it stands.
+    """
     sign = 1.0 if session.maximize else -1.0
     steps: list[Best] = []
-    ended = [trial for trial in session.trials if trial.finished_at is not None and trial.value is not None]
-    for trial in sorted(ended, key=lambda each: (each.finished_at or 0.0, each.number)):
-        assert trial.value is not None
-        assert trial.finished_at is not None
+    for trial in sorted(session.trials, key=lambda each: (each.finished_at or math.inf, each.number)):
+        at = trial.finished_at or now
+        if trial.value is None or at is None:
+            continue
         if not steps or sign * trial.value > sign * steps[-1].value:
-            steps.append(Best(used(session, trial.finished_at, unit), trial.value, trial.number))
+            steps.append(Best(used(session, at, unit), trial.value, trial.number))
     return tuple(steps)
 
 

@@ -176,7 +176,7 @@ def curves(shown: Overview) -> dict[str, Any]:
     lines = []
     for each in shown.rows:
         session = each.session
-        steps = scores.best_so_far(session, unit)
+        steps = scores.best_so_far(session, unit, shown.now)
         if not steps:
             continue
         end = scores.used(session, session.choice.at if session.choice else shown.now, unit)

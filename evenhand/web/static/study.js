@@ -255,6 +255,7 @@
     };
     const draw = (data) => {
       find("#chart-none").hidden = data.lines.length > 0;
+      find(".numbers", study).hidden = !data.lines.length;
       chart.show(data);
       fillTable(find("#chart-table tbody"), data);
     };
@@ -322,6 +323,7 @@
         .sort((a, b) => (a === this.shown) - (b === this.shown) || a - b);
       this.plot?.destroy();
       this.plot = null;
+      find("#value-empty").hidden = this.numbers.length > 0;
       if (!this.numbers.length || !this.host.clientWidth) return;
       const unit = this.percent ? 100 : 1;
       const last = Math.max(2, ...this.numbers.map((number) => this.values[number].at(-1)[0]));
