@@ -3,9 +3,9 @@
     python benchmarks/kills.py --kills 100 --seed 1
 
 Run it in the repository. The real server and its real agent run as processes of their own, with a lease of one second. Two
-sessions submit a trial each over HTTP; somewhere between the submission and the end of the training one process is killed (a
-server is started again by this script, as an init system would). What the agent's client was told is stored, it also appends
-to a file: that record, not the server's, is what the database is held against.
+sessions submit a trial each over HTTP; somewhere between the submission and the end of the training, most often in the middle
+of it, one process is killed (a server is started again by this script, as an init system would). What the agent's client was
+told is stored, it also appends to a file: that record, not the server's, is what the database is held against.
 """
 
 import argparse
@@ -41,8 +41,9 @@ ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("agent", "worker", "server")
 SESSIONS = 2
 SLOTS = 2
-LONGEST = 1.8  # seconds from the submission to the kill at most: such a trial takes about 1.5
-PATIENCE = 60.0  # seconds within which whatever was killed must be back, and a trial must have ended
+EARLY = 0.25  # share of kills that come at any moment from the submission on, rather than once a training is seen
+LONGEST = 1.2  # seconds until the kill then, at most: such a trial takes a little longer
+PATIENCE = 120.0  # seconds within which whatever was killed must be back, and a trial must have ended
 PACED = f"{ROOT / 'tests' / 'paced_tasks.py'}:digits"  # the example's network, with a pause after each batch
 SWIFT = f"{ROOT / 'examples' / 'digits_mlp.py'}:train"  # the same without the pauses
 TAP = """
@@ -226,10 +227,12 @@ def _sessions(lab: Lab) -> list[Session]:
 def _round(
     world: World, sessions: list[Session], kind: str, rng: random.Random, pool: ThreadPoolExecutor, outcomes: Outcomes
 ) -> None:
-    after = rng.uniform(0, LONGEST)
+    early, after = rng.random() < EARLY, rng.uniform(0, LONGEST)
     draws = np.random.default_rng(rng.getrandbits(32))
     began = time.monotonic()
     waiting = [pool.submit(_train, world, session, _configuration(session, draws)) for session in sessions]
+    if not early:
+        wait_for(lambda: bool(_running(world.database)), "a trial trains")
     time.sleep(after)
     training = len(_running(world.database))
     elapsed = time.monotonic() - began

@@ -16,11 +16,12 @@ from tests.agents import opened, record_of, submit, undisturbed
 VALUES = {"epochs": 2, "batch_size": 48}
 
 
+@pytest.mark.timeout(900)  # 45 s on two idle cores; on busy ones PyTorch alone takes many seconds to load, nine times
 def test_nine_kills_lose_nothing_and_double_nothing() -> None:
     found = kills.run(9, seed=20201121)
     assert found.faults == []
     assert sorted(kill.kind for kill in found.kills) == sorted(3 * kills.KINDS)
-    assert sum(kill.training > 0 for kill in found.kills) >= 3, "the kills came too early or too late to mean anything"
+    assert sum(kill.training > 0 for kill in found.kills) >= 5, "the kills came too early or too late to mean anything"
     assert found.trials == 9 * kills.SESSIONS
     assert found.attempts > found.trials, "no training was begun again, so nothing was tested"
     assert found.acknowledged > 1000
