@@ -309,5 +309,5 @@ def state_of(view: View, curve: Curve | None, step: protocol.Step) -> dict[str, 
         "clock": asdict(clock_of(view)),
         "run": asdict(panel_of(view, curve)),
         "refusal": view.refusal,
-        "history": digest(ended)[:12],
+        "history": digest([bool(view.session.trials), *ended])[:12],
     }

@@ -77,7 +77,7 @@ Here = Annotated[Place, Depends(place_of)]
 def page(request: Request, here: Place, name: str, *, status: int = 200, **context: Any) -> Response:
     """One of the participant's pages."""
     common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "steps": STEPS}
-    return render(request, f"participant/{name}.html", status=status, **common, **context)
+    return render(request, f"participant/{name}.html", status=status, **{**common, **context})
 
 
 @router.get("/p")
@@ -347,6 +347,8 @@ def _final(
         choices=_choices(view),
         open_trial=next((each for each in view.session.trials if each.is_open), None),
         late=view.state is State.CHOOSING,
+        step=Step.FINAL,
+        now=here.step,
         metric=here.task.metric.replace("_", " "),
         key=_new_key(),
     )

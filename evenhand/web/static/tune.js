@@ -41,7 +41,7 @@
     if (told.seconds === null || !told.ticking) write(find(".clock-big", clock), told.big);
     write(find(".clock-small", clock), told.small);
     const spent = find(".clock-spent");
-    if (spent) spent.value = told.share;
+    if (spent) spent.value = told.share < 0.01 ? 0 : told.share;
   };
 
   if (main.dataset.page === "final") {
@@ -268,7 +268,12 @@
 
   const lookup = (told, path) => path.split(".").reduce((value, name) => value[name], told);
   const showRun = (told) => {
-    for (const place of all("[data-text]")) write(place, String(lookup(told, place.dataset.text)));
+    for (const place of all("[data-text]")) {
+      const text = String(lookup(told, place.dataset.text));
+      write(place, text);
+      place.classList.toggle("none", text === "–");
+    }
+    find(".run-bar").hidden = !told.run.number;
     const { status, badge, open, stopping, step, total, number, epochs, per_epoch: perEpoch } = told.run;
     run.dataset.status = status;
     run.dataset.number = number;
