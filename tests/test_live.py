@@ -119,6 +119,7 @@ def served(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Served]:
     shows = request.getfixturevalue("shown") if "shown" in request.fixturenames else True
     session = started(lab, toy_study(lab, live_validation=shows))
     app = FastAPI()
+    app.state.ending = False
 
     @app.get("/events")
     def events(request: Request) -> Response:

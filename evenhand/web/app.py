@@ -76,6 +76,7 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
     )
     app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
     app.state.players = Players(lab)
+    app.state.ending = False  # event streams end when this is set
     for module in (entry, participant, researcher, api):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))

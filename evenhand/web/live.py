@@ -72,7 +72,7 @@ async def _stream(request: Request, feed: "Feed", presence: bool) -> AsyncIterat
     lab.on_change.append(listener)
     spoke = seen = float("-inf")
     try:
-        while not getattr(request.app.state, "ending", False):
+        while not request.app.state.ending:
             changed.clear()
             begun = time.monotonic()
             if presence and begun - seen >= ALIVE:

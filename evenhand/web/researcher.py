@@ -83,7 +83,7 @@ async def _states(request: Request, study_id: int) -> AsyncIterator[bytes]:
     lab.on_change.append(listener)
     sent = ""
     try:
-        while not getattr(request.app.state, "ending", False):
+        while not request.app.state.ending:
             changed.clear()
             begun = time.monotonic()
             state = json.dumps(await run_in_threadpool(_study_state, request, study_id))
@@ -99,7 +99,8 @@ async def _states(request: Request, study_id: int) -> AsyncIterator[bytes]:
 
 def _study_state(request: Request, study_id: int) -> dict[str, Any]:
     shown = overview.overview(lab_of(request), study_id)
-    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown) for name in ("flow", "lead", "agents")}
+    names = ("flow", "lead", "agents", "chart_none")
+    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown) for name in names}
     problems = request.app.state.players.problems
     rows = [[row.session.id, fragment(request, "researcher/_row.html", row=row, problems=problems)] for row in shown.rows]
     clocks = {row.session.id: [row.left, row.seconds_left, row.ticking] for row in shown.rows}

@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from evenhand import settings
 from evenhand.lab import Lab
@@ -25,7 +26,7 @@ class Server:
         address = f"[{host}]" if ":" in host else host
         local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
         self._supervisor = Supervisor(f"http://{local}:{port}", lab, slots, data_dir) if slots else None
-        self._server = _Server(config, self._supervisor)
+        self._server = _Server(config, app, self._supervisor)
 
     def run(self) -> None:
         """Serve until the process is told to end (Ctrl-C, SIGTERM); then end this machine's agents in order."""
@@ -35,14 +36,16 @@ class Server:
 
 
 class _Server(uvicorn.Server):
-    """Ends this machine's agent before it stops answering, so that unfinished trainings are given back at once."""
+    """Ends this machine's agent before it stops answering, so that unfinished trainings are given back at once; then streams."""
 
-    def __init__(self, config: uvicorn.Config, supervisor: Supervisor | None) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, supervisor: Supervisor | None) -> None:
         super().__init__(config)
+        self._app = app
         self._supervisor = supervisor
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn's own end, after the agent's."""
         if self._supervisor:
             await asyncio.to_thread(self._supervisor.stop)
+        self._app.state.ending = True
         await super().shutdown(sockets)
