@@ -70,10 +70,10 @@ class Caller:
 
 
 @contextmanager
-def serve(lab: Lab, clock: Clock, folder: Path) -> Iterator[Site]:
-    """The app on a real socket."""
+def serve(lab: Lab, clock: Clock, folder: Path, port: int = 0) -> Iterator[Site]:
+    """The app on a real socket; port 0: any that is free."""
     app = create_app(lab, data_dir=folder)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
