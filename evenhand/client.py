@@ -182,5 +182,5 @@ def _json(response: httpx.Response) -> Mapping[str, Any]:
     try:
         found = response.json()
     except ValueError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
+        found = None
+    return found if isinstance(found, Mapping) else {"message": f"HTTP status {response.status_code}: {response.text[:300]}"}

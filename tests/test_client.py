@@ -14,7 +14,16 @@ import uvicorn
 
 from evenhand import play, wire
 from evenhand.client import Client
-from evenhand.errors import InvalidConfiguration, InvalidSettings, NotAllowed, NotFound, Refused, StaleAttempt, Unreachable
+from evenhand.errors import (
+    EvenhandError,
+    InvalidConfiguration,
+    InvalidSettings,
+    NotAllowed,
+    NotFound,
+    Refused,
+    StaleAttempt,
+    Unreachable,
+)
 from evenhand.lab import Lab
 from evenhand.records import Budget, Measurement, Outcome, Session, State, View
 from evenhand.space import Configuration
@@ -216,6 +225,13 @@ def test_numbers_that_are_not_finite_do_not_enter(agent: Client) -> None:
         wire.measurement_of([0, 1, None, float("nan"), None, 0.0, {}])
     answer = httpx.post(f"{agent.url}/api/agent/claim", content=b"{not json", headers=agent._http.headers)
     assert answer.status_code == 400
+
+
+def test_a_server_that_is_no_laboratory_is_told_in_its_own_words(url: str) -> None:
+    with Client(url, "token") as client:
+        client._http.headers["host"] = "evil.example"
+        with pytest.raises(EvenhandError, match="does not answer to the name"):
+            client.view()
 
 
 def test_every_part_of_a_view_survives_the_wire(lab: Lab, session: Session) -> None:
