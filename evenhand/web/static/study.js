@@ -254,7 +254,7 @@
       filter.hidden = list.length < 6;
     };
     const draw = (data) => {
-      find("#chart-none").hidden = data.lines.length > 0;
+      find("#chart_none").hidden = data.lines.length > 0;
       find(".numbers", study).hidden = !data.lines.length;
       chart.show(data);
       fillTable(find("#chart-table tbody"), data);
@@ -326,7 +326,8 @@
       find("#value-empty").hidden = this.numbers.length > 0;
       if (!this.numbers.length || !this.host.clientWidth) return;
       const unit = this.percent ? 100 : 1;
-      const last = Math.max(2, ...this.numbers.map((number) => this.values[number].at(-1)[0]));
+      const planned = Number(find(`tr[data-trial="${this.shown}"]`)?.dataset.planned ?? 0);
+      const last = Math.max(2, planned, ...this.numbers.map((number) => this.values[number].at(-1)[0]));
       const epochs = Array.from({ length: last }, (_, index) => index + 1);
       const columns = this.numbers.map((number) => {
         const byEpoch = new Map(this.values[number]);
