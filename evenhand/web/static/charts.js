@@ -311,6 +311,7 @@
         const free = (at) => taken.every((other) => Math.abs(at - other) >= 12 * pixels);
         const at = [0, -1, 1, -2, 2, -3, 3].map((step) => y + step * 7 * pixels).find(free) ?? y;
         taken.push(at);
+        ctx.strokeText(text, x, at);
         ctx.fillText(text, x, at);
       };
       if (this.top) {
@@ -331,6 +332,10 @@
         ctx.textAlign = "left";
       }
       const lines = [{ number: this.number, values: this.values, name: tone(this.options.kind) }, ...this.compared.map((trial) => ({ ...trial, name: "--eh-quiet" }))];
+      ctx.setLineDash([]);
+      ctx.lineJoin = "round";
+      ctx.lineWidth = 3 * pixels;
+      ctx.strokeStyle = colour("--eh-surface");
       for (const { number, values, name } of lines) {
         if (!values.length || number === null) continue;
         const [epoch, value] = values[values.length - 1];
