@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -381,14 +381,16 @@ class Bench:
         return page
 
 
-def make_bench(site: Site, budget: Budget, presets: bool = True) -> Bench:
+def make_bench(site: Site, budget: Budget, presets: bool = True, live_validation: bool = True) -> Bench:
     lab = site.lab
     space = black_magic.space(training_images=1000, max_epochs=100)
     statistics = {"classes": 10, "training images": 1000, "validation images": 300, "image size": "32 × 32 pixels"}
     record = TaskRecord(TaskSpec("magic"), "1", space, "accuracy", "maximize", 100, statistics=statistics)
     task = lab.add_task(record)
     texts = text("consent"), text("details"), text("thanks")
-    study = lab.add_study(Study("states", "Image classification study", task.id, budget, 7, *texts, presets=presets))
+    name = f"presets {presets}, live {live_validation}"
+    plain = Study(name, "Image classification study", task.id, budget, 7, *texts)
+    study = lab.add_study(replace(plain, presets=presets, live_validation=live_validation))
     person, _ = lab.join(study.id)
     lab.consent(person.id, study.consent.version)
     lab.background(person.id, 12, "master")
@@ -539,6 +541,54 @@ def test_defaults_and_changes_are_visible_and_keys_suffice(browser: Browser, ben
         page.get_by_label("Learning rate", exact=True).press("Enter")
         expect(page.locator("#run-title")).to_have_text("Trial 1")
         assert bench.session.trials[0].configuration["optimizer"] == "adagrad"
+
+
+def test_blank_fields_show_their_defaults_as_hints_where_the_study_says_so(browser: Browser, bench: Bench) -> None:
+    blank = make_bench(bench.site, Budget(trials=20), presets=False)
+    with watched(browser) as person:
+        page = blank.open(person)
+        expect(page.get_by_label("Learning rate", exact=True)).to_have_value("")
+        expect(page.get_by_label("Learning rate", exact=True)).to_have_attribute("placeholder", "0.001")
+        expect(page.locator("#clock")).to_contain_text("of 20 trials left")
+        fill(page, Epochs="2", Batch_size="64", Loss_function="L1", Optimizer="Adadelta", Rho="0.8")
+        page.locator("#start").click()
+        expect(page.locator("#run-title")).to_have_text("Trial 1")
+        (trial,) = blank.session.trials
+        assert (trial.configuration["learning_rate"], trial.configuration["rho"]) == (0.001, 0.8)
+        expect(page.get_by_label("Learning rate", exact=True)).to_have_value("")
+
+
+def test_validation_comes_only_after_training_where_the_study_says_so(browser: Browser, bench: Bench) -> None:
+    late = make_bench(bench.site, Budget(seconds=7200), live_validation=False)
+    with watched(browser) as person:
+        page = late.open(person)
+        late.submit()
+        late.train(0.31, 0.42, outcome=None)
+        expect(page.locator("#chart-loss")).to_have_attribute("data-index", "21")
+        expect(page.locator('#run [data-text="run.value"]')).not_to_contain_text(re.compile(r"\d"))
+        assert "42.0" not in page.content()
+        late.site.lab.finish(1, 1, Outcome.COMPLETED)
+        expect(page.locator('#run [data-text="run.value"]')).to_contain_text("42.0")
+        numbers = page.locator("#chart-value + details")
+        numbers.locator("summary").click()
+        expect(numbers.locator("tbody tr")).to_contain_text(["31.0", "42.0"])
+
+
+def test_many_trials_are_shown_in_part_and_all_when_asked(browser: Browser, bench: Bench) -> None:
+    for number in range(60):
+        bench.submit(epochs=1, learning_rate=(number + 1) / 1000)
+        bench.train(number / 100)
+    with watched(browser) as person:
+        page = bench.open(person)
+        expect(page.locator("tr[data-trial]")).to_have_count(50)
+        expect(page.locator("#trials")).to_contain_text("50 best of 60")
+        look(page, "37-many")
+        page.get_by_role("link", name="Show all").click()
+        expect(page.locator("tr[data-trial]")).to_have_count(60)
+        bench.submit(epochs=1)
+        bench.train(0.99)
+        expect(page.locator("tr[data-trial]")).to_have_count(61)  # all are still shown after the next end
+        expect(page.locator("tr[data-trial]").first).to_have_attribute("data-trial", "61")
 
 
 def test_withdrawing(browser: Browser, bench: Bench) -> None:

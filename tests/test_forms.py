@@ -157,13 +157,15 @@ def test_a_value_that_was_typed_into_an_inactive_field_is_not_dropped_in_silence
 
 def test_all_wrong_fields_are_told_at_once_in_words_of_what_to_type() -> None:
     said = wrong({"epochs": "", "batch_size": "64.5", "loss": "", "optimizer": "sgd", "learning_rate": "fast", "momentum": "1"})
+    expected = {each.name: each.domain.expected for each in MAGIC}
     assert said == {
-        "epochs": "Please enter a whole number from 1 to 100.",
-        "batch_size": "64.5 is not possible here: enter a whole number from 1 to 1000.",
+        "epochs": f"Please enter {expected['epochs']}.",
+        "batch_size": f"64.5 is not possible here: enter {expected['batch_size']}.",
         "loss": "Please choose one of the list.",
-        "learning_rate": "fast is not possible here: enter a number from 1e-6 to 10.",
-        "momentum": "1 is not possible here: enter a number from 0 to 0.999.",
+        "learning_rate": f"fast is not possible here: enter {expected['learning_rate']}.",
+        "momentum": f"1 is not possible here: enter {expected['momentum']}.",
     }
+    assert expected["epochs"] == "a whole number from 1 to 100"
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "0x10", "<script>", "1 2", "١٢٣x"])
