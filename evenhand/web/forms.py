@@ -222,7 +222,8 @@ def words(space: Space, problem: Problem) -> str:
         return f"Please {ask}."
     if problem.expected.startswith("nothing"):
         return f"Leave this empty{problem.expected.removeprefix('nothing')}."
-    return f"{problem.given.strip(chr(39))} is not possible here: {ask}."
+    given = problem.given.strip("'\"")
+    return f"{given} is not possible here: {ask}."
 
 
 def typed_from(values: Configuration) -> Typed:

@@ -235,6 +235,8 @@ def waiting_words(view: View) -> str:
     waiting = view.waiting
     if waiting is None:
         return "Waiting for an agent. This time is not counted."
+    if not waiting.slots:
+        return f"Waiting: {waiting.why}. This time is not counted."
     place = "you are next" if waiting.position == 1 else f"you are number {waiting.position} in the queue"
     about = f", in about {clock(waiting.expected_seconds)}" if waiting.expected_seconds else ""
     return f"Waiting for an agent: {waiting.why}; {place}{about}. This time is not counted."
