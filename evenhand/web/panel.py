@@ -103,7 +103,9 @@ def clock_of(view: View) -> Clock:
         parts.append((view.epochs_left, budget.epochs, "epochs"))
     counts = [f"{rest} of {limit} {unit} left" for rest, limit, unit in parts]
     if left is not None and budget.seconds is not None:
-        small = " · ".join([f"left of {clock(budget.seconds)}", *counts, "waiting is not counted"])
+        waits = view.state is State.TUNING and not ticks(view)
+        waiting = "paused: waiting for an agent" if waits else "waiting is not counted"
+        small = " · ".join([f"left of {clock(budget.seconds)}", *counts, waiting])
         return Clock(clock(left), small, left, ticks(view), 1 - min(1.0, left / budget.seconds))
     rest, limit, unit = parts[0]
     share = 1 - rest / limit if limit else 1.0
