@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 
 from evenhand.errors import NotFound
 from evenhand.records import Budget, Choice, Evaluated, Extension, Outcome, Session, Stopper, Trial
@@ -12,7 +12,7 @@ from evenhand.space import Configuration
 from evenhand.store import studies, tables
 from evenhand.store.studies import budget_to_json, inserted
 
-_job, _trial, _measurement = tables.job.c, tables.trial.c, tables.measurement.c
+_job, _trial = tables.job.c, tables.trial.c
 
 
 def add(tx: Connection, session: Session, driver: str) -> int:
@@ -159,31 +159,26 @@ def _load(tx: Connection, condition: Any) -> list[Session]:
 
 def _trials(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Trial]]:
     """Trials of the sessions, with what their current attempt measured so far."""
-    epoch_index = case((_measurement.epoch.is_not(None), _measurement.index))
-    of_attempt = and_(_measurement.job_id == _job.id, _measurement.attempt == _job.attempt)
-    progress = (
-        select(
-            _job.id.label("job_id"),
-            func.max(_measurement.epoch).label("epochs_done"),
-            func.max(epoch_index).label("epoch_index"),
-            func.max(_measurement.index).label("last_index"),
-        )
-        .select_from(tables.job.join(tables.measurement, of_attempt))
-        .where(_job.session_id.in_(ids))
-        .group_by(_job.id)
-        .subquery()
+    # Both are looked up from the end of the attempt's primary key: a session's read must not grow with its batches.
+    epoch, newest, last = tables.measurement.alias("epoch"), tables.measurement.alias("newest"), tables.measurement.alias("last")
+    epoch_index = (
+        select(epoch.c.index)
+        .where(epoch.c.job_id == _job.id, epoch.c.attempt == _job.attempt, epoch.c.epoch.is_not(None))
+        .order_by(epoch.c.index.desc())
+        .limit(1)
+        .correlate(tables.job)
+        .scalar_subquery()
     )
-    last = tables.measurement.alias("last")
-    is_last = and_(
-        last.c.job_id == _job.id, last.c.attempt == _job.attempt, last.c.index == progress.c.epoch_index
+    last_index = (
+        select(func.max(newest.c.index))
+        .where(newest.c.job_id == _job.id, newest.c.attempt == _job.attempt)
+        .correlate(tables.job)
+        .scalar_subquery()
     )
-    source = (
-        tables.trial.join(tables.job, _job.trial_id == _trial.id)
-        .outerjoin(progress, progress.c.job_id == _job.id)
-        .outerjoin(last, is_last)
-    )
+    is_last = and_(last.c.job_id == _job.id, last.c.attempt == _job.attempt, last.c.index == epoch_index)
+    source = tables.trial.join(tables.job, _job.trial_id == _trial.id).outerjoin(last, is_last)
     facts = (_job.claimed_at, _job.attempt, _job.finished_at, _job.outcome, _job.why, _job.stop_by, last.c.value)
-    marks = (progress.c.epochs_done, progress.c.epoch_index, progress.c.last_index)
+    marks = (last.c.epoch.label("epochs_done"), last.c.index.label("epoch_index"), last_index.label("last_index"))
     query = select(tables.trial, *facts, *marks).select_from(source).where(_trial.session_id.in_(ids))
     trials: dict[int, list[Trial]] = defaultdict(list)
     for row in tx.execute(query.order_by(_trial.number)).mappings():
