@@ -205,6 +205,7 @@ class _Slot:
             assignment, worker = None, self._ready()
             if worker is None:
                 return
+            asked_at = time.monotonic()
             try:
                 assignment = self._agent.claim()
                 self._agent.answered()
@@ -216,7 +217,7 @@ class _Slot:
             else:
                 idle = IDLE_FIRST
                 with suppress(StaleAttempt):
-                    self._train(worker, assignment)
+                    self._train(_Training(self._agent, worker, assignment, asked_at))
 
     def close(self) -> None:
         """End the worker."""
@@ -234,8 +235,7 @@ class _Slot:
         self._worker = self._worker or self._agent.forks.fork(lambda: self._agent.ending)
         return self._worker
 
-    def _train(self, worker: Worker, assignment: Assignment) -> None:
-        training = _Training(self._agent, worker, assignment)
+    def _train(self, training: "_Training") -> None:
         try:
             training.run()
         finally:
@@ -253,16 +253,19 @@ class _End:
 
 
 class _Training:
-    """One assignment: what its worker says goes to the lab, what the lab says goes to the worker."""
+    """One assignment: what its worker says goes to the lab, what the lab says goes to the worker.
 
-    def __init__(self, agent: _Agent, worker: Worker, assignment: Assignment) -> None:
+    Its lease counts from `asked_at`, when it was asked for, and then from the start of each post: answers may be slow.
+    """
+
+    def __init__(self, agent: _Agent, worker: Worker, assignment: Assignment, asked_at: float) -> None:
         self._agent, self._worker, self._assignment = agent, worker, assignment
         self._job = assignment.job_id, assignment.attempt
         self._unsent: list[Measurement] = []
         self._end: _End | None = None
         self._stop_sent = False
         self._first_sent = False  # the first measurement is posted at once, so that a chart begins early
-        self._posted_at = time.monotonic()
+        self._posted_at = asked_at
         self._retry_at = 0.0
         self._heard_at = time.monotonic()
         self.clean = False  # whether the worker is ready for another training
@@ -303,9 +306,9 @@ class _Training:
 
     def _post(self) -> bool:
         while True:
-            batch = self._unsent[:MOST]
+            batch, posted_at = self._unsent[:MOST], time.monotonic()
             go_on = self._agent.verbs.measure(*self._job, batch)
-            self._posted_at = time.monotonic()
+            self._posted_at = posted_at
             self._first_sent = self._first_sent or bool(batch)
             del self._unsent[: len(batch)]
             if not go_on and not self._stop_sent:

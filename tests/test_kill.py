@@ -68,7 +68,7 @@ def test_the_checks_find_nothing_wrong_where_nothing_is(database: Path) -> None:
     [
         ("lost", 'delete from measurement where "index" = 7'),
         ("lost", 'update measurement set loss = loss + 1e-15 where "index" = 7'),
-        ("lost", "update job set outcome = 'failed'"),
+        ("failed", "update job set outcome = 'failed'"),
         ("doubled", "insert into event (at, kind, session_id, trial_id, detail) values (0, 'finished', 1, 1, '{\"job\": 1}')"),
         ("doubled", "delete from measurement; delete from job; delete from trial"),
         ("unending", "update job set outcome = null, finished_at = null"),

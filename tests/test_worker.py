@@ -63,7 +63,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
     lab = Watched.connect(f"sqlite:///{tmp_path_factory.mktemp('lab') / 'lab.sqlite'}", Rules(lease=20))
     agent_id, _ = lab.add_agent("test", 2)
     stop = threading.Event()
-    options = {"slots": 2, "nice": 7, "memory": 4 * GIBI, "stop": stop, "patience": Patience(stall=2.0)}
+    options = {"slots": 2, "nice": 7, "memory": 4 * GIBI, "stop": stop, "patience": Patience(stall=5.0)}
     agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
     agent.start()
     yield Laboratory(lab, claimed, wait_for(_first_fork_server, "a fork server"))
@@ -126,7 +126,7 @@ def test_a_stop_reaches_the_training_and_keeps_what_it_measured(laboratory: Labo
         ("mistaken", {}, Outcome.INVALID, "KeyError: 'the bug'"),
         ("digits", {"learning_rate": 100.0, "epochs": 30}, Outcome.DIVERGED, "loss became"),
         ("fatal", {}, Outcome.FAILED, "its worker process died"),
-        ("silent", {}, Outcome.FAILED, "no word from the training for 2 s"),
+        ("silent", {}, Outcome.FAILED, "no word from the training for 5 s"),
     ],
 )
 def test_each_bad_end_is_told_with_its_reason_and_the_agent_goes_on(
