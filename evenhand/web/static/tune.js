@@ -7,7 +7,6 @@
   const csrf = find('meta[name="csrf-token"]').content;
   const JSON_PLEASE = { accept: "application/json", "x-csrf-token": csrf };
   const LOST = "The connection is lost, so nothing was sent. What you typed is still here; try again in a moment.";
-  let state = null;
 
   const two = (number) => String(number).padStart(2, "0");
   const clockText = (seconds) => {
@@ -368,7 +367,6 @@
       location.assign(`/p/${told.step}`);
       return;
     }
-    state = told;
     showClock(told.clock);
     showRun(told);
     refusal = told.refusal ?? "";
