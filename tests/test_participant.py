@@ -278,7 +278,7 @@ def test_a_second_trial_is_refused_in_words_while_one_trains(site: Site) -> None
 
 def test_more_epochs_than_are_left_are_refused(site: Site) -> None:
     someone = person(site, Budget(epochs=5)).to_tuning()
-    assert "of 5 epochs left" in words(someone.get("/p/tune").text)
+    assert "5 epochs left of 5" in words(someone.get("/p/tune").text)
     answer = someone.submit(epochs="6")
     assert answer.status_code == 409
     assert "fewer" in answer.json()["message"]
@@ -293,6 +293,19 @@ def test_a_trial_waits_in_words_and_the_clock_says_that_it_stands_still(site: Si
     assert "not counted" in words(page)
     assert "no agent is connected" in words(page)
     assert 'data-ticking=""' in page
+    assert site.lab.view(someone.session.id).seconds_left == 100
+
+
+def test_a_training_that_was_lost_with_its_agent_is_said_to_begin_anew(site: Site) -> None:
+    someone = person(site).to_tuning()
+    someone.submit()
+    job = someone.claim()
+    site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.4)])
+    site.clock.now += 20
+    site.lab.release(job.job_id, job.attempt, "its agent died")
+    page = words(someone.get("/p/tune").text)
+    assert "begins anew" in page
+    assert "counted" in page
     assert site.lab.view(someone.session.id).seconds_left == 100
 
 
