@@ -78,7 +78,7 @@ def serve(
     port: Annotated[int, typer.Option(help="port to listen on")] = settings.DEFAULT_PORT,
     slots: Annotated[int | None, typer.Option(help="trainings at once on this machine [default: one per core]")] = None,
     db: Database = None,
-    sample: Annotated[bool, typer.Option("--sample", help="open a sample study if there is none yet")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="open the sample study, on the best data at hand")] = False,
     data: DataName = None,
     size: Size = None,
     setting: Setting = None,
@@ -92,7 +92,7 @@ def serve(
 
         lab = Lab.connect(db)
     wanted = _task_settings(data, size, setting)
-    if wanted or (sample and not lab.studies()):
+    if wanted or sample:
         with console.status("Preparing the data of the sample study ..."):
             study = sample_study(lab, wanted)
         console.print(f"Sample study: {study.title}, on {_statistics(lab.task(study.task_id).statistics)}")

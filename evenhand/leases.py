@@ -33,6 +33,7 @@ class Leases(ABC):
         self.on_change: list[Callable[[int], None]] = []
         self._store = store
         self._swept_at = 0.0
+        self._refused: dict[int, frozenset[str]] = {}  # task versions that each agent lately said it cannot train
 
     @contextmanager
     def _change(self, session_id: int | None = None) -> Iterator[Connection]:
@@ -70,6 +71,7 @@ class Leases(ABC):
         refused: task versions that the agent cannot train. session_id: of this session only.
         """
         self._sweep_now_and_then()
+        self._refused[agent_id] = frozenset(refused)
         with self._store.read() as tx:
             if not jobs.claimable(tx, self.clock(), refused, session_id):
                 known = any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5))
@@ -93,6 +95,13 @@ class Leases(ABC):
             journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
         self._notify(job.session_id)
         return assignment
+
+    def check_holder(self, job_id: int, agent_id: int) -> None:
+        """StaleAttempt where a job was last leased to another agent: a token writes about its own trainings only."""
+        with self._store.read() as tx:
+            job = jobs.get(tx, job_id)
+        if job is None or job.agent_id != agent_id:
+            raise StaleAttempt(f"job {job_id} is not this agent's; stop this training and claim another")
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
         """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over."""
@@ -165,6 +174,9 @@ class Leases(ABC):
         slots = sum(agent.slots for agent in agents)
         if not agents:
             return Waiting(position, 0, None, "no agent is connected; training starts by itself when one is")
+        if all(session.task.version in self._refused.get(agent.id, ()) for agent in agents):
+            why = "no connected agent has this version of the task; its source or data differ from the study's"
+            return Waiting(position, slots, None, why)
         free = slots - sum(agent.busy for agent in agents)
         if free >= position:
             return Waiting(position, slots, 0.0, "an agent is about to start it")

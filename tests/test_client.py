@@ -178,6 +178,25 @@ def test_a_released_job_is_anothers_and_late_writers_hear_so(session: Session, m
             late()
 
 
+def test_an_agent_writes_about_its_own_trainings_only(
+    lab: Lab, url: str, session: Session, method: Client, agent: Client
+) -> None:
+    method.submit(session.id, CONFIGURATION)
+    job = agent.claim(session_id=session.id)
+    assert job is not None
+    with Client(url, lab.add_agent("another", 1)[1], retry=0.0) as other:
+        writes = (
+            lambda: other.measure(job.job_id, job.attempt, [batch(0)]),
+            lambda: other.finish(job.job_id, job.attempt, Outcome.COMPLETED),
+            lambda: other.release(job.job_id, job.attempt, "mine now"),
+        )
+        for write in writes:
+            with pytest.raises(StaleAttempt, match="not this agent's"):
+                write()
+    assert lab.curve(session.id, 1).measurements == ()
+    assert agent.measure(job.job_id, job.attempt, [batch(0)])
+
+
 def test_errors_come_back_as_what_the_lab_raised(session: Session, method: Client) -> None:
     with pytest.raises(InvalidConfiguration) as caught:
         method.submit(session.id, Configuration({"epochs": 99, "learning_rate": -1.0, "colour": "red"}))

@@ -353,6 +353,9 @@ def test_agents_without_the_task_version_are_not_offered_it(lab: Lab) -> None:
     agent, _ = lab.add_agent("a", 1)
     lab.submit(session.id, CONFIGURATION)
     assert lab.claim(agent, refused=["version 1"]) is None
+    waiting = lab.view(session.id).waiting
+    assert waiting is not None
+    assert "has this version of the task" in waiting.why
     assert lab.claim(agent, session_id=session.id + 1) is None
     assert lab.claim(agent, refused=["another"]) is not None
 

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from evenhand import wire
 from evenhand.errors import NotAllowed
+from evenhand.lab import Lab
 from evenhand.records import Outcome
 from evenhand.web.access import identity, lab_of
 
@@ -118,21 +119,28 @@ def claim(request: Request, body: Claim) -> JSONResponse:
 def measure(request: Request, job_id: int, body: Batch) -> JSONResponse:
     """Store measurements, renew the lease, and say whether to go on."""
     batch = [wire.measurement_of(row) for row in body.batch]
-    return JSONResponse({"go_on": lab_of(request).measure(job_id, body.attempt, batch)})
+    return JSONResponse({"go_on": _lab_for(request, job_id).measure(job_id, body.attempt, batch)})
 
 
 @router.post("/api/agent/jobs/{job_id}/finish")
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
-    lab_of(request).finish(job_id, body.attempt, body.outcome, body.why)
+    _lab_for(request, job_id).finish(job_id, body.attempt, body.outcome, body.why)
     return JSONResponse({})
 
 
 @router.post("/api/agent/jobs/{job_id}/release")
 def release(request: Request, job_id: int, body: Release) -> JSONResponse:
     """Give a training back."""
-    lab_of(request).release(job_id, body.attempt, body.why, body.counts)
+    _lab_for(request, job_id).release(job_id, body.attempt, body.why, body.counts)
     return JSONResponse({})
+
+
+def _lab_for(request: Request, job_id: int) -> Lab:
+    """The lab, where the job is the calling agent's."""
+    lab = lab_of(request)
+    lab.check_holder(job_id, identity(request).subject)
+    return lab
 
 
 @router.post("/api/session/view")

@@ -109,7 +109,7 @@ def clock_of(view: View) -> Clock:
         return Clock(clock(left), small, left, ticks(view), 1 - min(1.0, left / budget.seconds))
     rest, limit, unit = parts[0]
     share = 1 - rest / limit if limit else 1.0
-    return Clock(str(rest), " · ".join([f"of {limit} {unit} left", *counts[1:]]), None, False, share)
+    return Clock(f"{rest} {unit}", " · ".join([f"left of {limit}", *counts[1:]]), None, False, share)
 
 
 def ticks(view: View) -> bool:
@@ -234,14 +234,16 @@ def last_line(why: str) -> str:
 
 def waiting_words(view: View) -> str:
     """Why a trial waits, and for about how long."""
-    waiting = view.waiting
+    waiting, uncounted = view.waiting, "This time is not counted."
+    if any(trial.is_open and trial.attempt for trial in view.session.trials):
+        uncounted = "Its training was lost with its agent and begins anew; neither that nor this time is counted."
     if waiting is None:
-        return "Waiting for an agent. This time is not counted."
-    if not waiting.slots:
-        return f"Waiting: {waiting.why}. This time is not counted."
+        return f"Waiting for an agent. {uncounted}"
+    if waiting.expected_seconds is None and not waiting.slots:
+        return f"Waiting: {waiting.why}. {uncounted}"
     place = "you are next" if waiting.position == 1 else f"you are number {waiting.position} in the queue"
     about = f", in about {clock(waiting.expected_seconds)}" if waiting.expected_seconds else ""
-    return f"Waiting for an agent: {waiting.why}; {place}{about}. This time is not counted."
+    return f"Waiting for an agent: {waiting.why}; {place}{about}. {uncounted}"
 
 
 # The history

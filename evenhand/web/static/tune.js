@@ -307,12 +307,10 @@
     const choices = find(".history-choices", history);
     const query = new URLSearchParams(choices ? new FormData(choices) : "");
     if (everything) query.set("all", "yes");
-    const answer = await fetch(`/p/trials?${query}`, { headers: { accept: "text/html" } });
-    if (!answer.ok) return;
     const before = shownTrials ?? numbersShown();
     const focused = history.contains(document.activeElement) ? document.activeElement : null;
     const again = focused && (focused.name ? `[name="${focused.name}"]` : focused.dataset.compare ? `[data-compare="${focused.dataset.compare}"]` : "");
-    history.innerHTML = await answer.text();
+    await htmx.ajax("GET", `/p/trials?${query}`, { target: history, swap: "innerHTML" });
     for (const details of all("details", history)) details.open = opened.has(details.dataset.detail);
     for (const row of all("tr[data-trial]", history)) {
       const number = row.dataset.trial;
