@@ -64,12 +64,17 @@ def escape(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-@app.callback()
-def version(show: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
-    """Options of every command."""
-    if show:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         console.print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """A laboratory where people and optimizers tune the same task on equal terms."""
 
 
 @app.command()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from evenhand import __version__
+
 ROOT = Path(__file__).parent.parent
 EXAMPLE = "examples/digits_mlp.py:train"
 
@@ -51,6 +53,11 @@ def test_mistakes_get_one_line_that_says_what_to_do(arguments: tuple[str, ...], 
     assert done.returncode == 1
     assert words in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = evenhand("--version", data=tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, __version__)
 
 
 def test_data_lists_every_source_with_its_state_and_licence(tmp_path: Path) -> None:
