@@ -48,6 +48,11 @@ class Lab(Leases):
         """The lab on the database at `url` (default: `settings.default_database()`), its tables brought up to date."""
         return cls(Store(url or default_database()), rules)
 
+    @property
+    def key(self) -> str:
+        """A short name for the database, for files beside it that are about this one only."""
+        return hash_token(self._store.url)[:12]
+
     def close(self) -> None:
         """Close the database's connections."""
         self._store.close()

@@ -265,12 +265,14 @@ def test_a_restarted_server_credits_the_outage_and_plays_on(tmp_path: Path) -> N
     lab, clock_ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     study = toy_study(lab)
     session = lab.start(lab.open(study.id, tuner="random", method={"name": "random", "seed": 1}).id)
-    beat(tmp_path / HEARTBEAT, clock_.now)
+    heartbeat = tmp_path / HEARTBEAT.format(lab.key)
+    beat(heartbeat, clock_.now)
+    beat(tmp_path / HEARTBEAT.format("another database"), clock_.now - 5000)
     clock_.now += 60
     with serve(lab, clock_, tmp_path):
         assert lab.view(session.id).seconds_left == pytest.approx(100)
         eventually(lambda: len(lab.session(session.id).trials) == 1)
-        eventually(lambda: last_alive(tmp_path / HEARTBEAT) == clock_.now)
+        eventually(lambda: last_alive(heartbeat) == clock_.now)
     lab.close()
 
 

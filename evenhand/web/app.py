@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 SWEEP_SECONDS = 0.5
 HEARTBEAT_SECONDS = 2.0
-HEARTBEAT = "heartbeat"  # file in the data directory: when this server was last alive
+HEARTBEAT = "heartbeat-{}"  # file in the data directory: when a server on this database was last alive
 
 STATUSES: dict[type[EvenhandError], int] = {
     errors.InvalidConfiguration: 422,
@@ -159,7 +159,7 @@ def _to_json(problem: Problem) -> dict[str, str]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lab: Lab = app.state.lab
-    heartbeat = app.state.data_dir / HEARTBEAT
+    heartbeat = app.state.data_dir / HEARTBEAT.format(lab.key)
     await run_in_threadpool(lab.recover, last_alive(heartbeat))
     beat(heartbeat, lab.clock())
     app.state.players.resume()
