@@ -117,9 +117,10 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
     left = epochs_left(session)
     if left is not None and epochs > left:
         return f"this needs {epochs} epochs and {left} of {session.budget.epochs} are left; ask for fewer"
-    open_trials = sum(trial.outcome is None for trial in session.trials)
-    if open_trials >= session.budget.parallel:
-        return "a trial is still training; stop it or wait for its end"
+    unfinished = [trial for trial in session.trials if trial.is_open]
+    if len(unfinished) >= session.budget.parallel:
+        trains = any(trial.claimed_at is not None for trial in unfinished)
+        return f"a trial is still {'training' if trains else 'waiting for an agent'}; stop it or wait for its end"
     return None
 
 

@@ -96,7 +96,7 @@ def test_a_method_sees_and_does_over_http_what_it_sees_and_does_in_process(lab: 
     trial = method.submit(session.id, CONFIGURATION, reasons={"epochs": "guess"}, explanation="why not")
     assert trial == lab.session(session.id).trials[0]
     assert isinstance(trial.configuration, Configuration)
-    with pytest.raises(Refused, match="still training"):
+    with pytest.raises(Refused, match="still waiting for an agent"):
         method.submit(session.id, CONFIGURATION)
     assert method.stop(session.id, 1).outcome is Outcome.STOPPED
     assert alike(method.view(session.id), lab.view(session.id))

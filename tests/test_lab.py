@@ -70,7 +70,7 @@ def test_a_trial_from_submission_to_its_value(lab: Lab, clock: Clock) -> None:
     agent, _ = lab.add_agent("a", 1)
     trial = lab.submit(session.id, CONFIGURATION, reasons={"epochs": "a guess", "unknown": "x"})
     assert trial.reasons == {"epochs": "a guess"}
-    with pytest.raises(Refused, match="still training"):
+    with pytest.raises(Refused, match="still waiting for an agent"):
         lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     assert (job.kind, job.attempt, dict(job.configuration)) == ("trial", 1, dict(CONFIGURATION))

@@ -269,7 +269,7 @@ def test_a_second_trial_is_refused_in_words_while_one_trains(site: Site) -> None
     someone.submit()
     answer = someone.submit(epochs="3")
     assert answer.status_code == 409
-    assert "still training" in answer.json()["message"]
+    assert "still waiting for an agent" in answer.json()["message"]
     page = someone.submit(epochs="3", accept="text/html")
     assert page.status_code == 409
     assert re.search(r'<input[^>]*name="value.epochs"[^>]*value="3"', page.text)
