@@ -39,7 +39,7 @@ class Trainer:
 
     def _train(self, assignment: Assignment) -> None:
         job = assignment.job_id, assignment.attempt
-        with Pipe(self._lab, assignment) as pipe, one_thread():
+        with Pipe(self._lab, assignment, self._session_id) as pipe, one_thread():
             try:
                 outcome, why = tasks.run_trial(
                     self._task,
@@ -61,8 +61,9 @@ class Trainer:
 class Pipe:
     """Carries measurements from a training to the lab in a thread of its own, which also keeps the lease and the deadline."""
 
-    def __init__(self, lab: Lab, assignment: Assignment) -> None:
+    def __init__(self, lab: Lab, assignment: Assignment, session_id: int) -> None:
         self._lab = lab
+        self._session_id = session_id
         self._job = assignment.job_id, assignment.attempt
         self._lock = threading.Lock()
         self._waiting: list[Measurement] = []
@@ -102,7 +103,7 @@ class Pipe:
                 self._send()
                 if time.monotonic() - self._swept_at >= SWEEP:
                     self._swept_at = time.monotonic()
-                    self._lab.sweep()
+                    self._lab.sweep(self._session_id)
             self._send()
         except BaseException as error:  # it is raised again in the thread that trains
             self._error = error

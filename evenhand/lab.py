@@ -293,7 +293,7 @@ class Lab(Leases):
         with self._change(session_id) as tx:
             session, now = sessions.get(tx, session_id), self.clock()
             if key is not None and (number := sessions.number_by_key(tx, session_id, key)) is not None:
-                return _trial(session, number)
+                return _trial(_hide(session), number)
             epochs = session.task.epochs_of(configuration)
             if why := protocol.why_not_submit(session, epochs, now):
                 raise Refused(why)
@@ -401,11 +401,18 @@ class Lab(Leases):
 
     # Time
 
-    def sweep(self) -> None:
-        """Do what time asks for: end lost attempts, stop trials at the deadline, choose for tuners who let theirs pass."""
+    def sweep(self, session_id: int | None = None) -> None:
+        """Do what time asks for: end lost attempts, stop trials at the deadline, choose for tuners who let theirs pass.
+
+        session_id: for this session only, as a process does that is not the server: while the server is down, the others' clocks
+        stand still, which the server credits when it is back.
+        """
         self._swept_at = self.clock()
         with self._store.read() as tx:
             late, lost = sessions.past_limit(tx, self._swept_at), jobs.expired(tx, self._swept_at)
+        if session_id is not None:
+            late = [session for session in late if session.id == session_id]
+            lost = [job for job in lost if job.session_id == session_id]
         for found in lost:
             with self._change(found.session_id) as tx:
                 job, now = jobs.get(tx, found.id), self.clock()

@@ -70,7 +70,7 @@ class Leases(ABC):
         Trials come before evaluations; among sessions, the one with the fewest trainings running comes first.
         refused: task versions that the agent cannot train. session_id: of this session only.
         """
-        self._sweep_now_and_then()
+        self._sweep_now_and_then(session_id)
         self._refused[agent_id] = frozenset(refused)
         with self._store.read() as tx:
             if not jobs.claimable(tx, self.clock(), refused, session_id):
@@ -195,13 +195,13 @@ class Leases(ABC):
         remaining.sort()
         return remaining[position - 1] if position <= len(remaining) else None
 
-    def _sweep_now_and_then(self) -> None:
+    def _sweep_now_and_then(self, session_id: int | None) -> None:
         if self.clock() - self._swept_at >= min(0.5, self.rules.lease / 2):
-            self.sweep()
+            self.sweep(session_id)
 
     @abstractmethod
-    def sweep(self) -> None:
-        """Do what time asks for."""
+    def sweep(self, session_id: int | None = None) -> None:
+        """Do what time asks for, in all sessions or in one."""
 
     # Tokens
 

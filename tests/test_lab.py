@@ -376,3 +376,52 @@ def test_a_waiting_trial_is_told_why(lab: Lab, clock: Clock) -> None:
     assert waiting is not None
     assert (waiting.position, waiting.slots, waiting.expected_seconds) == (1, 1, 5)
     assert lab.view(first.id).waiting is None
+
+
+def test_a_repeated_submission_tells_no_more_than_the_view(lab: Lab) -> None:
+    session = started(lab, toy_study(lab, live_validation=False))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION, key="k")
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [epoch(0, 1, 0.7)])
+    assert lab.submit(session.id, CONFIGURATION, key="k").value is None
+
+
+def test_another_process_ends_no_session_of_a_server_that_is_down(lab: Lab, clock: Clock) -> None:
+    study = toy_study(lab)
+    session = started(lab, study)
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [epoch(0, 1, 0.7)])
+    lab.finish(job.job_id, 1, Outcome.COMPLETED)
+    down = clock.now
+    clock.now += 5000
+    own = lab.open(study.id, tuner="random", driver="python")
+    lab.claim(agent, session_id=own.id)
+    lab.sweep(own.id)
+    lab.recover(down)
+    assert lab.view(session.id).state is State.TUNING
+
+
+def test_a_lost_attempt_leaves_no_score_that_cost_nothing(lab: Lab, clock: Clock) -> None:
+    session = started(lab, toy_study(lab, Budget(trials=2)))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [epoch(0, 1, 0.7)])
+    clock.now += 100
+    lab.sweep()
+    assert lab.view(session.id).session.trials[0].epochs_done == 0
+    lab.stop(session.id, 1)
+    view = lab.view(session.id)
+    assert (view.session.trials[0].value, view.trials_left) == (None, 2)
+
+
+def test_a_reason_with_a_nul_is_stored(lab: Lab) -> None:
+    session = started(lab, toy_study(lab))
+    agent, _ = lab.add_agent("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    lab.finish(job.job_id, 1, Outcome.INVALID, "a\0b")
+    assert lab.view(session.id).session.trials[0].why == "a\ufffdb"

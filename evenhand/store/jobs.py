@@ -124,8 +124,8 @@ def failures(tx: Connection, job_id: int) -> list[str]:
 
 
 def finish(tx: Connection, job_id: int, now: float, outcome: Outcome, why: str | None) -> None:
-    """Give the job its outcome, and its last attempt its end."""
-    facts = {"finished_at": now, "outcome": outcome, "why": why, "leased_until": None}
+    """Give the job its outcome, and its last attempt its end. PostgreSQL stores no NUL, which a traceback may hold."""
+    facts = {"finished_at": now, "outcome": outcome, "why": why and why.replace("\0", "\ufffd"), "leased_until": None}
     tx.execute(update(tables.job).where(_job.id == job_id, _job.finished_at.is_(None)).values(facts))
     running = and_(_attempt.job_id == job_id, _attempt.ended_at.is_(None))
     tx.execute(update(tables.attempt).where(running).values(ended_at=now, counts=False))

@@ -188,8 +188,9 @@ def _trials(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Trial]]:
 
 def _to_trial(row: RowMapping) -> Trial:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
-    done = row["epochs_done"] or 0
-    begun = row["last_index"] is not None and row["last_index"] != row["epoch_index"]
+    runs = row["claimed_at"] is not None  # else what is stored is of an attempt that was lost
+    done = (row["epochs_done"] or 0) if runs else 0
+    begun = runs and row["last_index"] is not None and row["last_index"] != row["epoch_index"]
     plain = (
         "id", "session_id", "number", "proposer", "submitted_at", "epochs_planned", "reasons", "explanation", "claimed_at",
         "attempt", "finished_at", "why",
@@ -198,7 +199,7 @@ def _to_trial(row: RowMapping) -> Trial:
         configuration=Configuration(row["configuration"]),
         outcome=outcome,
         stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
-        value=None if outcome is Outcome.FAILED else row["value"],
+        value=row["value"] if runs and outcome is not Outcome.FAILED else None,
         epochs_done=done,
         epochs_begun=done + begun,
         **{key: row[key] for key in plain},
