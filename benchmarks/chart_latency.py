@@ -25,8 +25,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the worker loads this file by its path
 
+from evenhand.declaration import Budget, Study
 from evenhand.lab import Lab
-from evenhand.records import Budget, Study, TaskSpec
+from evenhand.records import TaskSpec
 from evenhand.sample import text
 from evenhand.space import Configuration
 from evenhand.tasks import Run, Splits, Task, black_magic, load, task

@@ -32,8 +32,9 @@ import numpy as np
 
 from evenhand import tasks
 from evenhand.client import Client
+from evenhand.declaration import Budget, Study, Text
 from evenhand.lab import Lab
-from evenhand.records import Budget, Outcome, Session, Study, TaskSpec, Text
+from evenhand.records import Outcome, Session, TaskSpec
 from evenhand.space import Configuration
 from evenhand.tasks.threads import one_thread
 

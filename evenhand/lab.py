@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from evenhand import protocol
+from evenhand.declaration import Budget, Study
 from evenhand.errors import NotAllowed, NotFound, Refused
 from evenhand.leases import Leases, Token, hash_token
 from evenhand.protocol import Step
 from evenhand.records import (
-    Budget,
     Choice,
     Curve,
     Evaluation,
@@ -27,7 +27,6 @@ from evenhand.records import (
     Session,
     State,
     Stopper,
-    Study,
     TaskRecord,
     Trial,
     View,

@@ -7,8 +7,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
+from evenhand.declaration import Budget
 from evenhand.errors import InvalidSettings
-from evenhand.records import COUNTED, Budget, Outcome, Participant, Session, State, Trial
+from evenhand.records import COUNTED, Outcome, Participant, Session, State, Trial
 from evenhand.settings import Rules
 
 Interval = tuple[float, float]

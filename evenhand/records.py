@@ -4,11 +4,12 @@ Times are seconds since the epoch (UTC); durations are seconds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from evenhand.space import Configuration, Space, digest
+from evenhand.declaration import Budget, Mode, Study
+from evenhand.space import Configuration, Space
 
 
 class Outcome(StrEnum):
@@ -39,6 +40,7 @@ class State(StrEnum):
 
     WAITING = "waiting"
     TUNING = "tuning"
+    PAUSED = "paused"
     CHOOSING = "choosing"
     CHOSEN = "chosen"
     EVALUATED = "evaluated"
@@ -83,58 +85,21 @@ class TaskRecord:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """A cap in wall-clock time, trials or epochs, and how many trials may train at once. What is spent is derived."""
-
-    seconds: float | None = None
-    trials: int | None = None
-    epochs: int | None = None
-    parallel: int = 1
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text that participants read, in Markdown; its version is its content's hash."""
-
-    markdown: str
-
-    @property
-    def version(self) -> str:
-        """The first twelve digits of the text's SHA-256."""
-        return digest(self.markdown)[:12]
-
-
-@dataclass(frozen=True)
-class Study:
-    """The declared experiment.
-
-    seed: root of every derived seed. presets: whether optional fields start filled with their defaults (the paper's
-    text) or blank with the default as a hint (its screenshot). live_validation: whether validation is shown while a trial
-    trains, or only after its end (as in the paper).
-    """
-
-    name: str
-    title: str
-    task_id: int
-    budget: Budget
-    seed: int
-    consent: Text
-    details: Text
-    thanks: Text
-    evaluation_seeds: int = 10
-    presets: bool = True
-    live_validation: bool = True
-    created_at: float = 0.0
-    id: int = 0
-
-
-@dataclass(frozen=True)
 class Extension:
     """Time given to a session beyond its budget; `start` is set where it is an interval (an outage of the server)."""
 
     seconds: float
     reason: str
     start: float | None = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A time in which a session stood still by the researcher's word; `end` is None while it lasts."""
+
+    start: float
+    end: float | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -220,7 +185,11 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Session:
-    """One tuner's run on one task under one budget. `tuner` is what pages show: a pseudonym, or a method's name."""
+    """One tuner's run on one task under one budget. `tuner` is what pages show: a pseudonym, or a method's name.
+
+    version: the study's, at which it was opened. condition: the participant's arm. practice: off the clock, on another task,
+    never evaluated or counted.
+    """
 
     id: int
     study_id: int
@@ -235,7 +204,13 @@ class Session:
     last_seen: float | None = None
     participant_id: int | None = None
     method: Mapping[str, Any] = field(default_factory=dict)
+    mode: Mode = "live"
+    version: int = 1
+    condition: str | None = None
+    practice: bool = False
+    presets: bool = True
     live_validation: bool = True
+    pauses: tuple[Pause, ...] = ()
     trials: tuple[Trial, ...] = ()
     extensions: tuple[Extension, ...] = ()
     choice: Choice | None = None
@@ -297,19 +272,74 @@ class Curve:
 
 @dataclass(frozen=True)
 class Participant:
-    """A pseudonymous person: what they consented to, and their background answers. Nothing else is known."""
+    """A pseudonymous person: what they consented to, and their answers. Nothing else is known.
+
+    answers: by QUESTIONNAIRE.QUESTION (see `declaration.Question` for their forms). answered: questionnaires that were sent in.
+    condition: the arm that was assigned at consent. excluded: why the researcher left them out of the statistics. nickname: in a
+    class only. practice_id: the practice session.
+    """
 
     id: int
     study_id: int
     pseudonym: str
     created_at: float
+    mode: Mode = "live"
+    batch_id: int | None = None
+    version: int = 1
+    condition: str | None = None
+    language: str = "en"
+    nickname: str | None = None
     consent_version: str | None = None
     consented_at: float | None = None
-    months: int | None = None
-    education: str | None = None
     read_details_at: float | None = None
+    practised_at: float | None = None
     withdrawn_at: float | None = None
+    excluded: str | None = None
     session_id: int | None = None
+    practice_id: int | None = None
+    answered: tuple[str, ...] = ()
+    answers: Mapping[str, Any] = field(default_factory=dict)
+
+    def number(self, question: str) -> float | None:
+        """The answer to QUESTIONNAIRE.QUESTION where it is a number."""
+        found = self.answers.get(question)
+        return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+    @property
+    def months(self) -> float | None:
+        """Months of experience with deep learning, by the paper's background form."""
+        return self.number("background.months")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Invitations of one kind. single: as many links as `cap`, each for one person; open: one link for at most `cap` people.
+
+    joined: participants who came through it. links: how many were made, of which `unused` are left.
+    """
+
+    id: int
+    study_id: int
+    label: str
+    mode: Mode
+    kind: Literal["single", "open"]
+    cap: int | None
+    enabled: bool
+    created_at: float
+    expires_at: float | None = None
+    joined: int = 0
+    links: int = 0
+    unused: int = 0
+
+    def why_closed(self, now: float) -> str | None:
+        """Why nobody can join by it now, in words for who opens the link; None where they can."""
+        if not self.enabled:
+            return "this invitation is switched off; ask whoever sent it"
+        if self.expires_at is not None and now >= self.expires_at:
+            return "this invitation has expired; ask whoever sent it for a new one"
+        if self.kind == "open" and self.cap is not None and self.joined >= self.cap:
+            return f"all {self.cap} places of this invitation are taken; ask whoever sent it"
+        return None
 
 
 @dataclass(frozen=True)
@@ -369,3 +399,26 @@ class Event:
     session_id: int | None
     trial_id: int | None
     detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A study with all that was recorded in it, but for measurements: what analyses and reports are functions of.
+
+    study: at its newest version; versions: all of them. tasks: every task that a session was on. evaluations: by session id.
+    """
+
+    study: Study
+    versions: tuple[Study, ...]
+    tasks: tuple[TaskRecord, ...]
+    participants: tuple[Participant, ...]
+    sessions: tuple[Session, ...]
+    evaluations: Mapping[int, Evaluation] = field(default_factory=dict)
+
+    def of_mode(self, mode: Mode) -> "Archive":
+        """The part of one mode. Methods' sessions belong to the mode in which they were opened."""
+        return replace(
+            self,
+            participants=tuple(each for each in self.participants if each.mode == mode),
+            sessions=tuple(each for each in self.sessions if each.mode == mode),
+        )

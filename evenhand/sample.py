@@ -5,8 +5,9 @@ from importlib import resources
 from typing import Any
 
 from evenhand import tasks
+from evenhand.declaration import Budget, Study, Text
 from evenhand.lab import Lab
-from evenhand.records import Budget, Study, TaskSpec, Text
+from evenhand.records import TaskSpec
 from evenhand.tasks import images
 
 TIME_LIMIT = 120 * 60.0  # seconds, as in the paper

@@ -16,20 +16,12 @@ from typing import Any, Literal
 
 from evenhand import protocol, tasks
 from evenhand.analysis.scores import show_score, summarize
+from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import InvalidSettings, TaskMissing
 from evenhand.inline import Trainer
 from evenhand.lab import Lab
 from evenhand.play import Player, Turn, read_method
-from evenhand.records import (
-    Budget,
-    Evaluation,
-    Outcome,
-    SeedScore,
-    Session,
-    Study,
-    Text,
-    Trial,
-)
+from evenhand.records import Evaluation, Outcome, SeedScore, Session, Trial
 from evenhand.space import Configuration, Space, digest
 from evenhand.tasks import Run, Task
 

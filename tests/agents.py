@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from evenhand import tasks
+from evenhand.declaration import Budget, Study, Text
 from evenhand.lab import Lab
-from evenhand.records import Budget, Session, Study, TaskRecord, TaskSpec, Text, Trial
+from evenhand.records import Session, TaskRecord, TaskSpec, Trial
 from evenhand.space import Configuration
 
 T = TypeVar("T")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
+from evenhand.declaration import Budget, Study, Text
 from evenhand.lab import Lab
-from evenhand.records import Assignment, Budget, Measurement, Session, Study, TaskRecord, TaskSpec, Text
+from evenhand.records import Assignment, Measurement, Session, TaskRecord, TaskSpec
 from evenhand.settings import Rules
 from evenhand.space import Float, Hyperparameter, Integer, Space
 from evenhand.store import Store

@@ -6,7 +6,8 @@ import statistics
 import pytest
 
 from evenhand.analysis import scatter, scores
-from evenhand.records import Budget, Evaluation, Extension, Outcome, SeedScore, Session, TaskRecord, TaskSpec, Trial
+from evenhand.declaration import Budget
+from evenhand.records import Evaluation, Extension, Outcome, SeedScore, Session, TaskRecord, TaskSpec, Trial
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value
 from evenhand.web.scores import dots
 

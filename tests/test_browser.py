@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from evenhand.declaration import Budget, Study
 from evenhand.lab import Lab
-from evenhand.records import Budget, Outcome, Session, Stopper, Study, TaskRecord, TaskSpec
+from evenhand.records import Outcome, Session, Stopper, TaskRecord, TaskSpec
 from evenhand.sample import text
 from evenhand.settings import Rules
 from evenhand.tasks import black_magic

@@ -14,6 +14,7 @@ import uvicorn
 
 from evenhand import play, wire
 from evenhand.client import Client
+from evenhand.declaration import Budget
 from evenhand.errors import (
     EvenhandError,
     InvalidConfiguration,
@@ -25,7 +26,7 @@ from evenhand.errors import (
     Unreachable,
 )
 from evenhand.lab import Lab
-from evenhand.records import Budget, Measurement, Outcome, Session, State, View
+from evenhand.records import Measurement, Outcome, Session, State, View
 from evenhand.space import Configuration
 from evenhand.web.app import create_app
 from tests.labs import SPACE, batch, epoch, started, toy_study

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from evenhand.declaration import Budget
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
 from evenhand.lab import Lab
 from evenhand.protocol import Step
-from evenhand.records import Budget, Outcome, State, Stopper
+from evenhand.records import Outcome, State, Stopper
 from evenhand.settings import Rules
 from evenhand.store import Store
 from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study

@@ -21,8 +21,9 @@ ROWS = [
     {"leases"},  # the agents' half of lab
     {"store"},
     {"tasks", "tuners", "analysis"},
-    {"protocol", "wire"},
+    {"protocol", "wire", "questionnaires"},
     {"records"},
+    {"declaration"},
     {"space"},
     {"errors", "settings"},
 ]

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from evenhand.declaration import Budget, Study
 from evenhand.protocol import Step
-from evenhand.records import Assignment, Budget, Outcome, Participant, Session, Study
+from evenhand.records import Assignment, Outcome, Participant, Session
 from evenhand.settings import Rules
 from evenhand.web.access import Role
 from tests.labs import epoch, toy_study

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from evenhand import play
+from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import InvalidSettings, Refused, Unreachable
 from evenhand.inline import Trainer
 from evenhand.lab import Lab, View
 from evenhand.play import Player, Turn, read_method
-from evenhand.records import Budget, Outcome, Session, State, Stopper, Study, Text
+from evenhand.records import Outcome, Session, State, Stopper
 from evenhand.space import Condition, Configuration, Float, Hyperparameter, Integer, Space
 from evenhand.store import Store
 from examples.digits_mlp import train

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenhand import protocol
+from evenhand.declaration import Budget
 from evenhand.errors import InvalidSettings
-from evenhand.records import Budget, Extension, Outcome, Session, State, TaskRecord, TaskSpec, Trial
+from evenhand.records import Extension, Outcome, Session, State, TaskRecord, TaskSpec, Trial
 from evenhand.space import Configuration
 from tests.labs import SPACE
 

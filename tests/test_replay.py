@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from evenhand import inline
+from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import NotFound, Refused, TaskMissing
 from evenhand.inline import Trainer
 from evenhand.lab import Lab
-from evenhand.records import Budget, Outcome, Session, Study, Text
+from evenhand.records import Outcome, Session
 from evenhand.replay import replay
 from evenhand.settings import Rules
 from evenhand.space import Configuration, Float, Hyperparameter, Space

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from evenhand.records import Budget, Outcome, State
+from evenhand.declaration import Budget
+from evenhand.records import Outcome, State
 from evenhand.web.access import COOKIES, Role
 from evenhand.web.app import HEARTBEAT, beat, last_alive
 from evenhand.web.pages import ago, clock, plural

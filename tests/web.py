@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
+from evenhand.declaration import Budget, Study
 from evenhand.lab import Lab
-from evenhand.records import Budget, Outcome, Participant, Session, Study
+from evenhand.records import Outcome, Participant, Session
 from evenhand.settings import Rules
 from evenhand.web.access import COOKIES, Identity, Role
 from evenhand.web.app import create_app

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evenhand import protocol
-from evenhand.records import Budget, Evaluation, Extension, Session, Trial
+from evenhand.declaration import Budget
+from evenhand.records import Evaluation, Extension, Session, Trial
 from evenhand.space import Configuration, Space, Value, show
 
 Unit = Literal["seconds", "trials", "epochs"]

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 
+from evenhand.declaration import Budget
 from evenhand.errors import NotFound
-from evenhand.records import Budget, Choice, Evaluated, Extension, Outcome, Session, Stopper, Trial
+from evenhand.records import Choice, Evaluated, Extension, Outcome, Session, Stopper, Trial
 from evenhand.space import Configuration
 from evenhand.store import studies, tables
 from evenhand.store.studies import budget_to_json, inserted

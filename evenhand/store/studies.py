@@ -4,8 +4,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
+from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import NotFound
-from evenhand.records import Budget, Study, TaskRecord, TaskSpec, Text
+from evenhand.records import TaskRecord, TaskSpec
 from evenhand.space import Space
 from evenhand.store import tables
 

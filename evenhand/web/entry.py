@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from evenhand.declaration import Study
 from evenhand.errors import NotAllowed, NotFound
-from evenhand.records import Study
 from evenhand.web.access import Role, lab_of, sign_in, sign_out, signed_in
 from evenhand.web.pages import render
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from evenhand import protocol
 from evenhand.analysis import scores
+from evenhand.declaration import Budget, Study
 from evenhand.lab import Lab
-from evenhand.records import AgentRecord, Budget, Outcome, Participant, Session, State, Study, TaskRecord, Trial
+from evenhand.records import AgentRecord, Outcome, Participant, Session, State, TaskRecord, Trial
 from evenhand.web.pages import clock, plural
 
 ENDED = frozenset({State.CHOSEN, State.EVALUATED, State.WITHDRAWN})
@@ -104,7 +105,7 @@ def flow(people: Sequence[Participant], sessions: Sequence[Session], now: float)
     )
 
 
-def row(session: Session, months: int | None, now: float) -> Row:
+def row(session: Session, months: float | None, now: float) -> Row:
     """A session as the table shows it."""
     state = protocol.state_of(session, now)
     seconds_left = protocol.seconds_left(session, now)
@@ -129,11 +130,11 @@ def _no_choice(session: Session) -> bool:
     return session.choice is not None and session.choice.configuration is None
 
 
-def _experience(session: Session, months: int | None) -> str:
+def _experience(session: Session, months: float | None) -> str:
     if session.kind == "method":
         seed = session.method.get("seed")
         return "method" if seed is None else f"method, seed {seed}"
-    return "not said" if months is None else plural(months, "month")
+    return "not said" if months is None else plural(int(months), "month")
 
 
 def left(session: Session, now: float) -> str:

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
 from evenhand.analysis.scores import is_share
+from evenhand.declaration import Study
 from evenhand.errors import InvalidConfiguration, Refused
 from evenhand.lab import Lab
 from evenhand.protocol import Step
-from evenhand.records import Curve, Outcome, Participant, State, Study, TaskRecord, Trial, View
+from evenhand.records import Curve, Outcome, Participant, State, TaskRecord, Trial, View
 from evenhand.space import Configuration, show
 from evenhand.web import forms, panel
 from evenhand.web.access import identity, lab_of
