@@ -145,7 +145,7 @@ def tuning(lab: Lab) -> tuple[int, int]:
     study = lab.add_study(Study("latency", "Latency", record.id, Budget(seconds=7200), 1, *texts))
     person, _ = lab.join(study.id)
     lab.consent(person.id, study.consent.version)
-    lab.background(person.id, 12, "master")
+    lab.answer(person.id, "background", {"months": 12, "education": "master"})
     return person.id, lab.begin(person.id).id
 
 

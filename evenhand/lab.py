@@ -3,8 +3,6 @@
 A verb checks the rules of `protocol` within the transaction that writes, and returns after its commit.
 """
 
-import secrets
-from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,9 +10,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from evenhand import protocol
-from evenhand.declaration import Budget, Study
+from evenhand.conduct import Conduct
+from evenhand.core import Token, hash_token
+from evenhand.declaration import Arm, Budget, Mode, Study
+from evenhand.enrolment import Enrolment
 from evenhand.errors import NotAllowed, NotFound, Refused
-from evenhand.leases import Leases, Token, hash_token
+from evenhand.leases import Leases
 from evenhand.protocol import Step
 from evenhand.records import (
     Choice,
@@ -39,7 +40,7 @@ from evenhand.store import Store, jobs, journal, people, sessions, studies
 __all__ = ["Curve", "Lab", "Token", "View", "Waiting"]
 
 
-class Lab(Leases):
+class Lab(Leases, Enrolment, Conduct):
     """The laboratory on one database. Threads may share it."""
 
     @classmethod
@@ -56,98 +57,54 @@ class Lab(Leases):
         """Close the database's connections."""
         self._store.close()
 
-    # Tasks and studies
-
-    def add_task(self, record: TaskRecord) -> TaskRecord:
-        """Make a task known; the same version twice is one task."""
-        with self._change() as tx:
-            return studies.task(tx, studies.add_task(tx, record))
-
-    def add_study(self, study: Study) -> Study:
-        """Declare a study; one with the same name is kept as it is and returned."""
-        with self._change() as tx:
-            return studies.study(tx, studies.add_study(tx, replace(study, created_at=self.clock())))
-
-    def studies(self) -> list[Study]:
-        """All studies, the newest first."""
-        with self._store.read() as tx:
-            return studies.studies(tx)
-
-    def study(self, study_id: int) -> Study:
-        """One study; NotFound where there is none."""
-        with self._store.read() as tx:
-            return studies.study(tx, study_id)
-
-    def task(self, task_id: int) -> TaskRecord:
-        """One task; NotFound where there is none."""
-        with self._store.read() as tx:
-            return studies.task(tx, task_id)
-
-    def study_task(self, study_id: int) -> TaskRecord:
-        """The task of a study."""
-        with self._store.read() as tx:
-            return studies.task(tx, studies.study(tx, study_id).task_id)
-
-    # Participants
-
-    def join(self, study_id: int) -> tuple[Participant, str]:
-        """A new participant, and the resume code, which is stored hashed and never shown again."""
-        code = b32encode(secrets.token_bytes(16)).decode().rstrip("=")
-        with self._change() as tx:
-            studies.study(tx, study_id)
-            participant_id = people.add(tx, study_id, hash_token(code), self.clock())
-            journal.record(tx, self.clock(), "joined", participant=participant_id)
-            return people.get(tx, participant_id), "-".join(code[i : i + 5] for i in range(0, len(code), 5))
-
-    def resume(self, code: str) -> Participant:
-        """The participant whose resume code this is; spaces, dashes and case do not matter."""
-        plain = "".join(letter for letter in code.upper() if letter.isalnum())
-        with self._store.read() as tx:
-            found = people.by_resume_hash(tx, hash_token(plain))
-        if found is None:
-            raise NotFound("no participant has this resume code; check each letter, it has 26 letters and digits")
-        return found
-
-    def participant(self, participant_id: int) -> Participant:
-        """One participant; NotFound where there is none."""
-        with self._store.read() as tx:
-            return people.get(tx, participant_id)
-
-    def participants(self, study_id: int) -> list[Participant]:
-        """Everyone who joined a study, in order of joining."""
-        with self._store.read() as tx:
-            return people.of_study(tx, study_id)
-
-    def consent(self, participant_id: int, version: str) -> Participant:
-        """Record that a participant agreed to the consent text of this version; Refused where the text is another one now."""
-        with self._change() as tx:
-            participant = people.get(tx, participant_id)
-            current = studies.study(tx, participant.study_id).consent.version
-            if version != current:
-                raise Refused("the terms were changed since this page was opened; please read them again")
-            return self._note(tx, participant, "consented", consent_version=version, consented_at=self.clock())
-
-    def background(self, participant_id: int, months: int, education: str) -> Participant:
-        """Record months of deep-learning experience and the highest completed education."""
-        with self._change() as tx:
-            participant = people.get(tx, participant_id)
-            return self._note(tx, participant, "background", months=months, education=education)
+    # A participant's sessions
 
     def read_details(self, participant_id: int) -> Participant:
         """Record that the details were read, and open the session; its clock does not run yet."""
         with self._change() as tx:
             participant = people.get(tx, participant_id)
             if participant.session_id is None:
-                study = studies.study(tx, participant.study_id)
-                self._open(tx, study, participant.pseudonym, study.budget, "server", {}, participant_id)
+                study = studies.study(tx, participant.study_id, participant.version)
+                arm = study.arm(participant.condition) or Arm("")
+                self._open(tx, study, self._session_of(tx, study, participant, arm), "server")
             return self._note(tx, participant, "read details", read_details_at=self.clock())
 
-    def _note(self, tx: Connection, participant: Participant, kind: str, **facts: Any) -> Participant:
-        if participant.withdrawn_at is not None:
-            raise Refused(f"{participant.pseudonym} has withdrawn")
-        people.update_facts(tx, participant.id, **facts)
-        journal.record(tx, self.clock(), kind, participant=participant.id)
-        return people.get(tx, participant.id)
+    def _session_of(self, tx: Connection, study: Study, participant: Participant, arm: Arm) -> Session:
+        return Session(
+            id=0,
+            study_id=study.id,
+            task=studies.task(tx, arm.task_id or study.task_id),
+            kind="participant",
+            tuner=participant.pseudonym,
+            budget=arm.budget or study.budget,
+            tuning_seed=protocol.derive_seed(study.seed, "tuning"),
+            opened_at=self.clock(),
+            participant_id=participant.id,
+            mode=participant.mode,
+            version=study.version,
+            condition=participant.condition,
+        )
+
+    def open_practice(self, participant_id: int, task: TaskRecord, budget: Budget) -> Session:
+        """A participant's practice session, on a task that tells nothing of the study's; opened and started once."""
+        with self._change() as tx:
+            participant = people.get(tx, participant_id)
+            if participant.withdrawn_at is not None:
+                raise Refused(f"{participant.pseudonym} has withdrawn")
+            if participant.practice_id is not None:
+                return sessions.get(tx, participant.practice_id)
+            study = studies.study(tx, participant.study_id, participant.version)
+            practice = replace(
+                self._session_of(tx, study, participant, Arm("")),
+                task=studies.task(tx, studies.add_task(tx, task)),
+                budget=budget,
+                practice=True,
+            )
+            opened = self._open(tx, study, practice, "server")
+            sessions.update_facts(tx, opened.id, started_at=self.clock(), last_seen=self.clock())
+            journal.record(tx, self.clock(), "practised", opened.id)
+            people.update_facts(tx, participant_id, practised_at=self.clock())
+            return sessions.get(tx, opened.id)
 
     def begin(self, participant_id: int) -> Session:
         """Start the clock of a participant's session, which is opened first where it is not yet."""
@@ -161,19 +118,9 @@ class Lab(Leases):
         """Which page the participant sees next."""
         with self._store.read() as tx:
             participant = people.get(tx, participant_id)
+            study = studies.study(tx, participant.study_id, participant.version)
             session = None if participant.session_id is None else sessions.get(tx, participant.session_id)
-        return protocol.next_step(participant, session, self.clock())
-
-    def withdraw(self, participant_id: int) -> Participant:
-        """Stop and erase all that a participant did and said; the pseudonym stays, so that the count is true."""
-        with self._change(session_id := self.participant(participant_id).session_id) as tx:
-            now = self.clock()
-            if session_id is not None:
-                sessions.erase(tx, session_id)
-                sessions.update_facts(tx, session_id, withdrawn_at=now)
-            people.update_facts(tx, participant_id, withdrawn_at=now, months=None, education=None)
-            journal.record(tx, now, "withdrawn", session_id, participant=participant_id)
-            return people.get(tx, participant_id)
+        return protocol.next_step(study, participant, session, self.clock())
 
     # Sessions
 
@@ -185,40 +132,35 @@ class Lab(Leases):
         method: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
         driver: str = "server",
+        mode: Mode | None = None,
     ) -> Session:
         """A method's session under the study's budget (or another one); its clock does not run yet.
 
         method: its name, seed and settings. driver: which process plays it: "server", or another that plays it itself.
+        mode: whose records it stands beside; the default is live once the study is published.
         """
         with self._change() as tx:
             study = studies.study(tx, study_id)
-            return self._open(tx, study, tuner, budget or study.budget, driver, method or {}, None)
+            session = Session(
+                id=0,
+                study_id=study.id,
+                task=studies.task(tx, study.task_id),
+                kind="method",
+                tuner=tuner,
+                budget=budget or study.budget,
+                tuning_seed=protocol.derive_seed(study.seed, "tuning"),
+                opened_at=self.clock(),
+                method=method or {},
+                mode=mode or ("pilot" if study.published_at is None else "live"),
+                version=study.version,
+            )
+            return self._open(tx, study, session, driver)
 
-    def _open(
-        self,
-        tx: Connection,
-        study: Study,
-        tuner: str,
-        budget: Budget,
-        driver: str,
-        method: Mapping[str, Any],
-        participant_id: int | None,
-    ) -> Session:
-        now = self.clock()
-        session = Session(
-            id=0,
-            study_id=study.id,
-            task=studies.task(tx, study.task_id),
-            kind="method" if participant_id is None else "participant",
-            tuner=tuner,
-            budget=budget,
-            tuning_seed=protocol.derive_seed(study.seed, "tuning"),
-            opened_at=now,
-            participant_id=participant_id,
-            method=method,
-        )
+    def _open(self, tx: Connection, study: Study, session: Session, driver: str) -> Session:
+        if study.archived:
+            raise Refused(f"study {study.name!r} is an archive; nothing can be tuned in it any more")
         session_id = sessions.add(tx, session, driver)
-        journal.record(tx, now, "opened", session_id)
+        journal.record(tx, session.opened_at, "opened", session_id, mode=session.mode, practice=session.practice)
         return sessions.get(tx, session_id)
 
     def start(self, session_id: int) -> Session:
@@ -369,8 +311,8 @@ class Lab(Leases):
         sessions.choose(tx, session.id, choice, key)
         for trial in session.trials:
             self._stop(tx, trial, Stopper.TUNER)
-        study = studies.study(tx, session.study_id)
-        if choice.configuration is not None and session.task.has_test:
+        study = studies.study(tx, session.study_id, session.version)
+        if choice.configuration is not None and session.task.has_test and not session.practice:
             for index in range(study.evaluation_seeds):
                 jobs.add(tx, session.id, protocol.derive_seed(study.seed, "evaluation", index), choice.at, index=index)
         journal.record(tx, choice.at, "chose", session.id, choice.trial_id, automatic=choice.automatic)

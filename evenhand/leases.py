@@ -1,50 +1,32 @@
-"""The agents' verbs: leases on trainings, what they measure, how they end, and the tokens that prove who asks.
+"""The agents' verbs: leases on trainings, what they measure, how they end.
 
 `Lab` adds the tuners' verbs. Every write about a training carries the attempt number that its claim was given.
 """
 
-import hashlib
-import secrets
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
 from evenhand import protocol
+from evenhand.core import Core
 from evenhand.errors import StaleAttempt
 from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Session, Waiting
-from evenhand.settings import Rules, rules_from_environment
+from evenhand.settings import Rules
 from evenhand.store import Store, jobs, journal, sessions
 
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
-Token = Literal["signin", "researcher", "participant", "agent", "invite", "method"]
 
 
-class Leases(ABC):
+class Leases(Core, ABC):
     """What agents ask of the laboratory. Threads may share it."""
 
     def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
-        self.rules = rules or rules_from_environment()
-        self.clock = clock
-        self.on_change: list[Callable[[int], None]] = []
-        self._store = store
+        super().__init__(store, rules, clock)
         self._swept_at = 0.0
         self._refused: dict[int, frozenset[str]] = {}  # task versions that each agent lately said it cannot train
-
-    @contextmanager
-    def _change(self, session_id: int | None = None) -> Iterator[Connection]:
-        with self._store.write() as tx:
-            yield tx
-        if session_id is not None:
-            self._notify(session_id)
-
-    def _notify(self, session_id: int) -> None:
-        for listener in list(self.on_change):
-            listener(session_id)
 
     # Agents
 
@@ -88,11 +70,11 @@ class Leases(ABC):
             if job.leased_until is not None:
                 self._fail_attempt(tx, job, "its agent was not heard of any more")
                 job = jobs.get(tx, job.id) or job
-            if job.finished_at is not None:
-                return None
-            attempt = jobs.lease(tx, job, agent_id, now, now + self.rules.lease)
-            assignment = _assignment(sessions.get(tx, job.session_id), job, attempt)
-            journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
+            assignment = None
+            if job.finished_at is None:
+                attempt = jobs.lease(tx, job, agent_id, now, now + self.rules.lease)
+                assignment = _assignment(sessions.get(tx, job.session_id), job, attempt)
+                journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
         self._notify(job.session_id)
         return assignment
 
@@ -202,36 +184,6 @@ class Leases(ABC):
     @abstractmethod
     def sweep(self, session_id: int | None = None) -> None:
         """Do what time asks for, in all sessions or in one."""
-
-    # Tokens
-
-    def issue_token(self, kind: Token, subject: int = 0, seconds: float | None = None) -> str:
-        """A random 128-bit token for `subject`, stored hashed; it ends after `seconds` if given."""
-        token = secrets.token_urlsafe(16)
-        with self._change() as tx:
-            expires_at = None if seconds is None else self.clock() + seconds
-            journal.add_token(tx, kind, hash_token(token), subject, self.clock(), expires_at)
-        return token
-
-    def check_token(self, kind: Token, token: str) -> int | None:
-        """The subject of a valid token, None for any other text."""
-        with self._store.read() as tx:
-            return journal.token_subject(tx, kind, hash_token(token), self.clock())
-
-    def spend_token(self, kind: Token, token: str) -> bool:
-        """Use up a single-use token; False where it was not valid any more."""
-        with self._change() as tx:
-            return journal.spend_token(tx, kind, hash_token(token), self.clock())
-
-    def revoke_token(self, kind: Token, token: str) -> None:
-        """Make a token invalid."""
-        with self._change() as tx:
-            journal.revoke_token(tx, kind, hash_token(token))
-
-
-def hash_token(token: str) -> str:
-    """How a token is stored: SHA-256. A random 128-bit token needs no salt and no slow hash."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:

@@ -4,10 +4,11 @@ Pure functions of facts: the same facts give the same answer before and after a 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Literal
 
-from evenhand.declaration import Budget
+from evenhand.declaration import Arm, Budget, Questionnaire, Study
 from evenhand.errors import InvalidSettings
 from evenhand.records import COUNTED, Outcome, Participant, Session, State, Trial
 from evenhand.settings import Rules
@@ -21,8 +22,10 @@ class Step(StrEnum):
     TERMS = "terms"
     BACKGROUND = "background"
     DETAILS = "details"
+    PRACTICE = "practice"
     TUNE = "tune"
     FINAL = "final"
+    AFTER = "after"
     THANKS = "thanks"
     WITHDRAWN = "withdrawn"
 
@@ -46,10 +49,11 @@ def union_length(intervals: Iterable[Interval]) -> float:
 
 
 def credit(session: Session, now: float) -> float:
-    """Seconds given back to the session until `now`: waiting for an agent, outages, what dead attempts lost, extensions.
+    """Seconds given back to the session until `now`: waiting for an agent, outages, pauses, what dead attempts lost, extensions.
 
-    Waiting is the time in which a job was queued and none was running: |Q u R u O| - |R u O|. An outage O counts whole, since
-    nobody could act in it. A trial runs from the claim of its last attempt, so what earlier, dead attempts trained is waiting.
+    Waiting is the time in which a job was queued and none was running: |Q u R u O| - |R u O|. An outage or a pause O counts
+    whole, since nobody could act in it. A trial runs from the claim of its last attempt, so what earlier, dead attempts trained
+    is waiting.
     """
     queued, running = [], []
     for trial in session.trials:
@@ -58,6 +62,7 @@ def credit(session: Session, now: float) -> float:
         if trial.claimed_at is not None and trial.outcome is not Outcome.FAILED:
             running.append((trial.claimed_at, end))
     outages = [(each.start, each.start + each.seconds) for each in session.extensions if each.start is not None]
+    outages += [(each.start, each.end if each.end is not None else now) for each in session.pauses]
     given = sum(each.seconds for each in session.extensions if each.start is None)
     return union_length([*queued, *running, *outages]) - union_length([*running, *outages]) + union_length(outages) + given
 
@@ -111,6 +116,8 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
     state = state_of(session, now)
     if state is State.WAITING:
         return "the session's clock has not started; start tuning first"
+    if state is State.PAUSED:
+        return f"the session is paused ({session.pauses[-1].reason}); its clock stands still until it goes on"
     if state is not State.TUNING:
         return f"the session is {state}; it takes no more trials"
     if trials_left(session) == 0:
@@ -135,6 +142,8 @@ def state_of(session: Session, now: float) -> State:
         return State.EVALUATED if done and evaluations.planned else State.CHOSEN
     if session.started_at is None:
         return State.WAITING
+    if session.pauses and session.pauses[-1].end is None:
+        return State.PAUSED
     end = deadline(session, now)
     return State.CHOOSING if end is not None and now >= end else State.TUNING
 
@@ -143,11 +152,6 @@ def must_choose_by(session: Session, now: float, rules: Rules) -> float | None:
     """When the best trial is chosen for a tuner who let the deadline pass, or None where there is no deadline."""
     end = deadline(session, now)
     return None if end is None else end + rules.choosing
-
-
-def is_spent(session: Session, now: float) -> bool:
-    """Whether no further trial is possible, however short."""
-    return why_not_submit(session, 1, now) is not None and not any(trial.outcome is None for trial in session.trials)
 
 
 def best_trial(session: Session) -> Trial | None:
@@ -160,18 +164,37 @@ def best_trial(session: Session) -> Trial | None:
     return max(valued, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
 
 
-def next_step(participant: Participant, session: Session | None, now: float) -> Step:
-    """Which page a participant sees next: the first step whose fact is missing."""
+def next_step(study: Study, participant: Participant, session: Session | None, now: float) -> Step:
+    """Which page a participant of this version of a study sees next: the first step whose fact is missing."""
     if participant.withdrawn_at is not None:
         return Step.WITHDRAWN
-    if participant.consented_at is None:
+    if study.consent.markdown.strip() and participant.consented_at is None:
         return Step.TERMS
-    if participant.months is None:
+    if next_questionnaire(study, participant, "before"):
         return Step.BACKGROUND
     if session is None or session.started_at is None:
-        return Step.DETAILS
-    steps = {State.TUNING: Step.TUNE, State.CHOOSING: Step.FINAL, State.WITHDRAWN: Step.WITHDRAWN}
-    return steps.get(state_of(session, now), Step.THANKS)
+        return Step.PRACTICE if study.practice and participant.read_details_at is not None else Step.DETAILS
+    steps = {State.TUNING: Step.TUNE, State.PAUSED: Step.TUNE, State.CHOOSING: Step.FINAL, State.WITHDRAWN: Step.WITHDRAWN}
+    last = Step.AFTER if next_questionnaire(study, participant, "after") else Step.THANKS
+    return steps.get(state_of(session, now), last)
+
+
+def next_questionnaire(study: Study, participant: Participant, at: Literal["before", "after"]) -> Questionnaire | None:
+    """The first questionnaire before or after tuning that the participant has not sent in."""
+    asked = study.before if at == "before" else study.after
+    return next((each for each in asked if each.name not in participant.answered), None)
+
+
+def assign(arms: Sequence[Arm], counts: Mapping[str, int], seed: int, number: int) -> str | None:
+    """The condition for the next participant: the one with the fewest assigned for its share; equals are drawn by the seed.
+
+    counts: participants already assigned, by condition. number: the participant's, so that the draw can be repeated.
+    """
+    if not arms:
+        return None
+    fewest = min(counts.get(arm.name, 0) / arm.share for arm in arms)
+    level = [arm.name for arm in arms if counts.get(arm.name, 0) / arm.share == fewest]
+    return level[derive_seed(seed, "assignment", number) % len(level)]
 
 
 def thin(points: Sequence[tuple[int, float]], cap: int) -> set[int]:

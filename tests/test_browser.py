@@ -401,7 +401,7 @@ def make_bench(site: Site, budget: Budget, presets: bool = True, live_validation
     study = lab.add_study(replace(plain, presets=presets, live_validation=live_validation))
     person, _ = lab.join(study.id)
     lab.consent(person.id, study.consent.version)
-    lab.background(person.id, 12, "master")
+    lab.answer(person.id, "background", {"months": 12, "education": "master"})
     lab.begin(person.id)
     agent_id, _ = lab.add_agent("by hand", 1)
     return Bench(site, study, person.id, agent_id)

@@ -54,7 +54,7 @@ def test_the_server_decides_a_participants_next_page(lab: Lab) -> None:
         lab.consent(person.id, "an older text")
     lab.consent(person.id, study.consent.version)
     assert lab.step(person.id) is Step.BACKGROUND
-    lab.background(person.id, 0, "bachelor")
+    lab.answer(person.id, "background", {"months": 0, "education": "bachelor"})
     assert lab.step(person.id) is Step.DETAILS
     lab.read_details(person.id)
     session = lab.begin(person.id)
@@ -318,14 +318,14 @@ def test_withdrawing_erases_and_keeps_the_count(lab: Lab) -> None:
     study = toy_study(lab)
     person, _ = lab.join(study.id)
     lab.consent(person.id, study.consent.version)
-    lab.background(person.id, 12, "master")
+    lab.answer(person.id, "background", {"months": 12, "education": "master"})
     session = lab.begin(person.id)
     agent, _ = lab.add_agent("a", 1)
     lab.submit(session.id, CONFIGURATION, reasons={"epochs": "private words"})
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [batch(0)])
     gone = lab.withdraw(person.id)
-    assert (gone.months, gone.education, gone.pseudonym) == (None, None, "P-01")
+    assert (gone.months, gone.answers, gone.pseudonym) == (None, {}, "P-01")
     assert lab.step(person.id) is Step.WITHDRAWN
     assert lab.session(session.id).trials == ()
     with pytest.raises(StaleAttempt):

@@ -18,7 +18,8 @@ ROWS = [
     {"report", "play", "worker"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
-    {"leases"},  # the agents' half of lab
+    {"leases", "enrolment", "conduct"},  # lab in three parts: the agents, the participants, the researcher
+    {"core"},
     {"store"},
     {"tasks", "tuners", "analysis"},
     {"protocol", "wire", "questionnaires"},
@@ -81,7 +82,7 @@ def test_imports_point_down(name: str) -> None:
 
 def test_the_store_is_known_to_the_lab_alone() -> None:
     users = {layer(name) for name, others in INSIDE.items() if any(layer(other) == "store" for other in others)}
-    assert users <= {"store", "lab", "leases"}
+    assert users <= {"store", "core", "lab", "leases", "enrolment", "conduct"}
 
 
 def test_there_are_no_cycles() -> None:

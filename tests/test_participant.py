@@ -171,7 +171,7 @@ def test_wrong_background_answers_are_told_beside_their_fields_and_kept(site: Si
     assert all(f'id="{each}"' in answer.text for each in described[1].split())
     assert someone.step is Step.BACKGROUND
     assert someone.post("/p/background", {"months": "18", "education": "master"}).status_code == 303
-    assert (someone.record.months, someone.record.education) == (18, "master")
+    assert someone.record.answers == {"background.months": 18, "background.education": "master"}
 
 
 def test_details_explain_every_hyperparameter_and_start_the_clock_only_when_asked(site: Site) -> None:

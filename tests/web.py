@@ -146,7 +146,7 @@ def tuning_participant(site: Site, study: Study) -> Participant:
     """Somebody whose clock runs."""
     person, _ = site.lab.join(study.id)
     site.lab.consent(person.id, study.consent.version)
-    site.lab.background(person.id, 12, "msc")
+    site.lab.answer(person.id, "background", {"months": 12, "education": "msc"})
     site.lab.read_details(person.id)
     site.lab.begin(person.id)
     return site.lab.participant(person.id)

@@ -44,9 +44,29 @@ class Store:
     def _migrate(self) -> None:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.write() as connection:
+        with self._without_foreign_keys() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+
+    @contextmanager
+    def _without_foreign_keys(self) -> Iterator[Connection]:
+        """A write in which SQLite may drop and rebuild tables that others refer to; they are checked before its commit."""
+        if not self._sqlite:
+            with self.write() as connection:
+                yield connection
+            return
+        with self._writer, self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("PRAGMA foreign_keys=OFF")  # does nothing within a transaction
+            try:
+                connection = connection.execution_options(evenhand_write=True)
+                with connection.begin():
+                    yield connection
+                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+                    assert not broken, f"these rows refer to missing ones: {broken[:5]}"
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

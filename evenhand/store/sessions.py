@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 
-from evenhand.declaration import Budget
+from evenhand.declaration import Arm, Budget, Study
 from evenhand.errors import NotFound
-from evenhand.records import Choice, Evaluated, Extension, Outcome, Session, Stopper, Trial
+from evenhand.records import Choice, Evaluated, Extension, Outcome, Pause, Session, Stopper, Trial
 from evenhand.space import Configuration
 from evenhand.store import studies, tables
 from evenhand.store.studies import budget_to_json, inserted
@@ -28,6 +28,10 @@ def add(tx: Connection, session: Session, driver: str) -> int:
         "budget": budget_to_json(session.budget),
         "tuning_seed": session.tuning_seed,
         "opened_at": session.opened_at,
+        "mode": session.mode,
+        "version": session.version,
+        "condition": session.condition,
+        "practice": session.practice,
     }
     return inserted(tx, tables.session, row)
 
@@ -82,6 +86,17 @@ def extend(tx: Connection, session_id: int, extension: Extension) -> None:
     tx.execute(insert(tables.extension).values(row))
 
 
+def pause(tx: Connection, session_id: int, reason: str, now: float) -> None:
+    """Begin a pause."""
+    tx.execute(insert(tables.pause).values(session_id=session_id, start=now, reason=reason))
+
+
+def end_pause(tx: Connection, session_id: int, now: float) -> bool:
+    """End the session's open pause; False where there is none."""
+    where = (tables.pause.c.session_id == session_id, tables.pause.c.end.is_(None))
+    return tx.execute(update(tables.pause).where(*where).values(end=now)).rowcount > 0
+
+
 def add_trial(tx: Connection, trial: Trial, key: str | None) -> int:
     """Store a new trial; its id."""
     row = {
@@ -127,7 +142,7 @@ def erase(tx: Connection, session_id: int) -> None:
     jobs = select(_job.id).where(_job.session_id == session_id)
     for table in (tables.measurement, tables.attempt):
         tx.execute(delete(table).where(table.c.job_id.in_(jobs)))
-    for table in (tables.choice, tables.job, tables.trial, tables.extension, tables.look):
+    for table in (tables.choice, tables.job, tables.trial, tables.extension, tables.pause, tables.look):
         tx.execute(delete(table).where(table.c.session_id == session_id))
 
 
@@ -136,26 +151,41 @@ def _load(tx: Connection, condition: Any) -> list[Session]:
     ids = [row["id"] for row in rows]
     if not ids:
         return []
-    trials, extensions = _trials(tx, ids), _extensions(tx, ids)
+    trials, extensions, pauses = _trials(tx, ids), _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated = _choices(tx, ids), _evaluated(tx, ids)
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
-    live = {study_id: studies.study(tx, study_id).live_validation for study_id in {row["study_id"] for row in rows}}
-    plain = ("id", "study_id", "participant_id", "tuner", "method", "tuning_seed", "opened_at", "started_at", "withdrawn_at")
+    declared = {each: studies.study(tx, *each) for each in {(row["study_id"], row["version"]) for row in rows}}
     return [
         Session(
             task=tasks[row["task_id"]],
             kind="method" if row["participant_id"] is None else "participant",
             budget=Budget(**row["budget"]),
-            last_seen=row["last_seen"],
-            live_validation=live[row["study_id"]],
             trials=tuple(trials[row["id"]]),
             extensions=tuple(extensions[row["id"]]),
+            pauses=tuple(pauses[row["id"]]),
             choice=choices.get(row["id"]),
             evaluated=evaluated.get(row["id"], Evaluated()),
-            **{key: row[key] for key in plain},
+            **_shown(declared[row["study_id"], row["version"]], row["condition"]),
+            **{key: row[key] for key in _PLAIN},
         )
         for row in rows
     ]
+
+
+_PLAIN = (
+    "id", "study_id", "participant_id", "tuner", "method", "tuning_seed", "opened_at", "started_at", "withdrawn_at", "last_seen",
+    "mode", "version", "condition", "practice",
+)  # fmt: skip
+
+
+def _shown(study: Study, condition: str | None) -> dict[str, Any]:
+    """What the session's page shows, by the study's version and the participant's condition."""
+    arm = study.arm(condition) or Arm("")
+    live, presets = arm.live_validation, arm.presets
+    return {
+        "live_validation": study.live_validation if live is None else live,
+        "presets": study.presets if presets is None else presets,
+    }
 
 
 def _trials(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Trial]]:
@@ -211,6 +241,13 @@ def _extensions(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Extensi
     found: dict[int, list[Extension]] = defaultdict(list)
     for row in tx.execute(select(tables.extension).where(tables.extension.c.session_id.in_(ids))).mappings():
         found[row["session_id"]].append(Extension(row["seconds"], row["reason"], row["start"]))
+    return found
+
+
+def _pauses(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Pause]]:
+    found: dict[int, list[Pause]] = defaultdict(list)
+    for row in tx.execute(select(tables.pause).where(tables.pause.c.session_id.in_(ids)).order_by(tables.pause.c.id)).mappings():
+        found[row["session_id"]].append(Pause(row["start"], row["end"], row["reason"]))
     return found
 
 

@@ -1,10 +1,13 @@
 """Tasks and studies."""
 
+import json
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from evenhand.declaration import Budget, Study, Text
+from evenhand import wire
+from evenhand.declaration import Budget, Study
 from evenhand.errors import NotFound
 from evenhand.records import TaskRecord, TaskSpec
 from evenhand.space import Space
@@ -42,43 +45,87 @@ def task(tx: Connection, task_id: int) -> TaskRecord:
     )
 
 
-def add_study(tx: Connection, study: Study) -> int:
-    """The new row's id, or that of the study with this name."""
-    known = tx.execute(select(tables.study.c.id).where(tables.study.c.name == study.name)).scalar()
-    if known is not None:
-        return int(known)
+def add_study(tx: Connection, name: str, now: float, archived: bool = False) -> int:
+    """A new study without a version yet; its id."""
+    return inserted(tx, tables.study, {"name": name, "created_at": now, "archived": archived})
+
+
+def add_version(tx: Connection, study: Study, now: float) -> None:
+    """Store `study` as its next version."""
+    last = tx.execute(select(func.max(_version.version)).where(_version.study_id == study.id)).scalar() or 0
     row = {
-        **{key: getattr(study, key) for key in _PLAIN if key != "id"},
-        "budget": budget_to_json(study.budget),
-        "texts": {key: getattr(study, key).markdown for key in _TEXTS},
+        "study_id": study.id,
+        "version": last + 1,
+        "task_id": study.task_id,
+        "hash": study.hash,
+        "declared": declared(study),
+        "created_at": now,
+        "published_at": study.published_at,
+        "note": study.note,
     }
-    return inserted(tx, tables.study, row)
+    tx.execute(insert(tables.study_version).values(row))
 
 
-_TEXTS = ("consent", "details", "thanks")
-_PLAIN = ("id", "name", "title", "task_id", "seed", "evaluation_seeds", "presets", "live_validation", "created_at")
+def declared(study: Study) -> dict[str, Any]:
+    """What a study declares, as JSON: nothing that happened to it is among it."""
+    found: dict[str, Any] = wire.to_json(study)
+    return {key: value for key, value in found.items() if key not in _HAPPENED}
 
 
-def studies(tx: Connection, study_id: int | None = None) -> list[Study]:
-    """All studies, the newest first, or the one with this id."""
-    query = select(tables.study).order_by(tables.study.c.id.desc())
-    if study_id is not None:
-        query = query.where(tables.study.c.id == study_id)
-    return [_study(row) for row in tx.execute(query).mappings()]
+def publish(tx: Connection, study_id: int, version: int, note: str, now: float) -> None:
+    """Make a version the one that participants get."""
+    where = (_version.study_id == study_id, _version.version == version)
+    tx.execute(update(tables.study_version).where(*where).values(published_at=now, note=note))
 
 
-def study(tx: Connection, study_id: int) -> Study:
-    """The study with this id."""
-    found = studies(tx, study_id)
+def close(tx: Connection, study_id: int, now: float | None) -> None:
+    """Note when collection ended, or that it goes on."""
+    tx.execute(update(tables.study).where(tables.study.c.id == study_id).values(closed_at=now))
+
+
+_version = tables.study_version.c
+_HAPPENED = ("id", "version", "hash", "published_at", "note", "created_at", "closed_at", "archived")
+
+
+def id_by_name(tx: Connection, name: str) -> int | None:
+    """The id of the study with this name."""
+    return tx.execute(select(tables.study.c.id).where(tables.study.c.name == name)).scalar()
+
+
+def studies(tx: Connection) -> list[Study]:
+    """All studies as participants get them, the newest first."""
+    ids = tx.execute(select(tables.study.c.id).order_by(tables.study.c.id.desc())).scalars().all()
+    return [study(tx, study_id) for study_id in ids]
+
+
+def study(tx: Connection, study_id: int, version: int | None = None) -> Study:
+    """One version of a study: by its number, else the newest published one, else the newest."""
+    found = versions(tx, study_id)
+    if version is not None:
+        found = [each for each in found if each.version == version]
     if not found:
-        raise NotFound(f"study {study_id} does not exist")
-    return found[0]
+        raise NotFound(f"study {study_id} does not exist" if version is None else f"study {study_id} has no version {version}")
+    return next((each for each in reversed(found) if each.published_at is not None), found[-1])
 
 
-def _study(row: RowMapping) -> Study:
-    consent, details, thanks = (Text(row["texts"][key]) for key in _TEXTS)
-    plain = {key: row[key] for key in _PLAIN}
-    return Study(budget=Budget(**row["budget"]), consent=consent, details=details, thanks=thanks, **plain)
+def versions(tx: Connection, study_id: int) -> list[Study]:
+    """All versions of a study, in order; none where there is no such study."""
+    source = tables.study_version.join(tables.study, tables.study.c.id == _version.study_id)
+    happened = (tables.study.c.name, tables.study.c.created_at, tables.study.c.closed_at, tables.study.c.archived)
+    own = (_version.version, _version.hash, _version.declared, _version.published_at, _version.note, _version.task_id)
+    query = select(*happened, *own).select_from(source).where(_version.study_id == study_id).order_by(_version.version)
+    return [_study(row, study_id) for row in tx.execute(query).mappings()]
+
+
+def _study(row: RowMapping, study_id: int) -> Study:
+    happened = {key: row[key] for key in _HAPPENED if key != "id"}
+    return _read(json.dumps({**row["declared"], **happened, "name": row["name"], "task_id": row["task_id"], "id": study_id}))
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> Study:
+    """A study from its JSON. Cached, since each read of a session needs one, and a version hardly ever changes."""
+    return wire.from_json(Study, json.loads(text))
 
 
 def budget_to_json(budget: Budget) -> dict[str, Any]:

@@ -49,15 +49,37 @@ study = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String, nullable=False, unique=True),
-    Column("title", String, nullable=False),
-    Column("task_id", ForeignKey("task.id"), nullable=False),
-    Column("budget", JSON, nullable=False),
-    Column("seed", Integer, nullable=False),
-    Column("texts", JSON, nullable=False),
-    Column("evaluation_seeds", Integer, nullable=False),
-    Column("presets", Boolean, nullable=False),
-    Column("live_validation", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("archived", Boolean, nullable=False, default=False),
+)
+
+study_version = Table(
+    "study_version",
+    metadata,
+    Column("study_id", ForeignKey("study.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("task_id", ForeignKey("task.id"), nullable=False),
+    Column("hash", String, nullable=False),
+    Column("declared", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("published_at", Double),
+    Column("note", Text, nullable=False, default=""),
+    PrimaryKeyConstraint("study_id", "version"),
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey("study.id"), nullable=False, index=True),
+    Column("label", String, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("cap", Integer),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
 )
 
 participant = Table(
@@ -68,13 +90,48 @@ participant = Table(
     Column("number", Integer, nullable=False),
     Column("resume_hash", String, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("batch_id", ForeignKey("batch.id")),
+    Column("version", Integer, nullable=False),
+    Column("condition", String),
+    Column("language", String, nullable=False),
+    Column("nickname", String),
     Column("consent_version", String),
     Column("consented_at", Double),
-    Column("months", Integer),
-    Column("education", String),
     Column("read_details_at", Double),
+    Column("practised_at", Double),
     Column("withdrawn_at", Double),
+    Column("writer", String),
+    Column("writer_at", Double),
     UniqueConstraint("study_id", "number"),
+)
+
+answered = Table(
+    "answered",
+    metadata,
+    Column("participant_id", ForeignKey("participant.id"), nullable=False),
+    Column("questionnaire", String, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("participant_id", "questionnaire"),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("participant_id", ForeignKey("participant.id"), nullable=False),
+    Column("question", String, nullable=False),
+    Column("value", JSON, nullable=False),
+    PrimaryKeyConstraint("participant_id", "question"),
+)
+
+exclusion = Table(
+    "exclusion",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("participant_id", ForeignKey("participant.id"), nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    Column("excluded", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 session = Table(
@@ -83,7 +140,7 @@ session = Table(
     Column("id", Integer, primary_key=True),
     Column("study_id", ForeignKey("study.id"), nullable=False),
     Column("task_id", ForeignKey("task.id"), nullable=False),
-    Column("participant_id", ForeignKey("participant.id"), unique=True),
+    Column("participant_id", ForeignKey("participant.id")),
     Column("tuner", String, nullable=False),
     Column("method", JSON, nullable=False),
     Column("driver", String, nullable=False),
@@ -93,7 +150,22 @@ session = Table(
     Column("started_at", Double),
     Column("withdrawn_at", Double),
     Column("last_seen", Double),
+    Column("mode", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("condition", String),
+    Column("practice", Boolean, nullable=False),
     Index(None, "study_id"),
+    UniqueConstraint("participant_id", "practice"),
+)
+
+pause = Table(
+    "pause",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False, index=True),
+    Column("start", Double, nullable=False),
+    Column("end", Double),
+    Column("reason", Text, nullable=False),
 )
 
 extension = Table(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from evenhand.declaration import Study
-from evenhand.errors import NotAllowed, NotFound
+from evenhand.errors import NotFound
 from evenhand.web.access import Role, lab_of, sign_in, sign_out, signed_in
 from evenhand.web.pages import render
 
@@ -57,10 +57,7 @@ def sign_out_researcher(request: Request) -> Response:
 
 
 def _invited_to(request: Request, token: str) -> Study:
-    study_id = lab_of(request).check_token("invite", token)
-    if study_id is None:
-        raise NotAllowed("this invitation is not valid (any more); ask whoever sent it for a new one")
-    return lab_of(request).study(study_id)
+    return lab_of(request).study(lab_of(request).invited(token).study_id)
 
 
 @router.get("/join/{token}")
@@ -80,7 +77,7 @@ def join(request: Request, token: str, anew: Annotated[str, Form()] = "") -> Res
     known = signed_in(request, Role.PARTICIPANT)
     if known and not anew and lab.participant(known.subject).study_id == study.id:
         return go("/p")
-    participant, code = lab.join(study.id)
+    participant, code = lab.accept(token)
     response = render(request, "join.html", study=study, participant=participant, token=token, code=code)
     sign_in(request, response, Role.PARTICIPANT, participant.id)
     return response

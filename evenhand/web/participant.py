@@ -68,7 +68,7 @@ def place_of(request: Request) -> Place:
     """Where the participant who calls is."""
     lab = lab_of(request)
     participant = lab.participant(identity(request).subject)
-    study = lab.study(participant.study_id)
+    study = lab.study(participant.study_id, participant.version)
     return Place(lab, participant, study, lab.study_task(study.id), lab.step(participant.id))
 
 
@@ -126,7 +126,7 @@ def background(
     if problems:
         given = {"months": months, "education": education}
         return page(request, here, "background", **given, problems=problems, levels=forms.EDUCATION, status=422)
-    here.lab.background(here.participant.id, number, education)
+    here.lab.answer(here.participant.id, "background", {"months": number, "education": education})
     return go("/p")
 
 

@@ -132,7 +132,8 @@ def invite(request: Request, study_id: int) -> Response:
     """Make an invitation that any number of people can use; its address is shown this once."""
     lab = lab_of(request)
     study = lab.study(study_id)
-    link = f"{str(request.base_url).rstrip('/')}/join/{lab.issue_token('invite', study.id)}"
+    _, tokens = lab.invite(study.id, "open link", mode="live" if study.published_at is not None else "pilot")
+    link = f"{str(request.base_url).rstrip('/')}/join/{tokens[0]}"
     return render(request, "researcher/invite.html", study=study, link=link)
 
 

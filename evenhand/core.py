@@ -1,0 +1,70 @@
+"""What every verb stands on: the store, the rules, the clock, who listens to changes, and tokens.
+
+`Lab` is the whole laboratory; it is put together from the agents' verbs (`leases`), the participants' way in (`enrolment`) and
+the researcher's verbs (`conduct`), which all build on `Core`.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from evenhand.settings import Rules, rules_from_environment
+from evenhand.store import Store, journal
+
+Token = Literal["signin", "researcher", "participant", "agent", "invite", "method", "class"]
+
+
+class Core:
+    """A laboratory's database, rules and clock. Threads may share it."""
+
+    def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.rules = rules or rules_from_environment()
+        self.clock = clock
+        self.on_change: list[Callable[[int], None]] = []
+        self._store = store
+
+    @contextmanager
+    def _change(self, session_id: int | None = None) -> Iterator[Connection]:
+        with self._store.write() as tx:
+            yield tx
+        if session_id is not None:
+            self._notify(session_id)
+
+    def _notify(self, session_id: int) -> None:
+        for listener in list(self.on_change):
+            listener(session_id)
+
+    # Tokens
+
+    def issue_token(self, kind: Token, subject: int = 0, seconds: float | None = None) -> str:
+        """A random 128-bit token for `subject`, stored hashed; it ends after `seconds` if given."""
+        token = secrets.token_urlsafe(16)
+        with self._change() as tx:
+            expires_at = None if seconds is None else self.clock() + seconds
+            journal.add_token(tx, kind, hash_token(token), subject, self.clock(), expires_at)
+        return token
+
+    def check_token(self, kind: Token, token: str) -> int | None:
+        """The subject of a valid token, None for any other text."""
+        with self._store.read() as tx:
+            return journal.token_subject(tx, kind, hash_token(token), self.clock())
+
+    def spend_token(self, kind: Token, token: str) -> bool:
+        """Use up a single-use token; False where it was not valid any more."""
+        with self._change() as tx:
+            return journal.spend_token(tx, kind, hash_token(token), self.clock())
+
+    def revoke_token(self, kind: Token, token: str) -> None:
+        """Make a token invalid."""
+        with self._change() as tx:
+            journal.revoke_token(tx, kind, hash_token(token))
+
+
+def hash_token(token: str) -> str:
+    """How a token is stored: SHA-256. A random 128-bit token needs no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
