@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 
+from sqlalchemy import Connection
+
 from evenhand import protocol, wire
 from evenhand.core import Core
 from evenhand.declaration import Mode, Study, hash_of
-from evenhand.errors import InvalidSettings, Refused
+from evenhand.errors import InvalidSettings, NotAllowed, Refused
 from evenhand.records import Archive, Evaluation, Extension, Session, State, TaskRecord
 from evenhand.store import jobs, journal, people, sessions, studies
 
@@ -133,11 +135,26 @@ class Conduct(Core):
 
     # Time
 
-    def pause(self, session_ids: Sequence[int], reason: str) -> list[int]:
-        """Let sessions stand still: their clocks stop, nothing new is accepted, a running training goes on. Those that paused."""
+    def has_looked(self, task_id: int, who: str) -> bool:
+        """Whether `who` looked at a test score of a task, and so may not intervene in its open sessions one by one."""
+        with self._store.read() as tx:
+            return journal.looked_at_task(tx, task_id, who)
+
+    def _check_may_intervene(self, tx: Connection, found: Sequence[Session], who: str | None) -> None:
+        if who is not None and any(journal.looked_at_task(tx, task_id, who) for task_id in {each.task.id for each in found}):
+            raise NotAllowed(
+                f"{who} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
+            )
+
+    def pause(self, session_ids: Sequence[int], reason: str, who: str | None = None) -> list[int]:
+        """Let sessions stand still: their clocks stop, nothing new is accepted, a running training goes on. Those that paused.
+
+        who: checked as in `stop` where sessions were picked one by one; what happens to everyone alike can favour nobody.
+        """
         if not reason.strip():
             raise Refused("give the reason of the pause; participants read it")
         with self._change() as tx:
+            self._check_may_intervene(tx, [sessions.get(tx, each) for each in session_ids], who)
             now = self.clock()
             states = {each: protocol.state_of(sessions.get(tx, each), now) for each in session_ids}
             able = [each for each, state in states.items() if state in (State.TUNING, State.CHOOSING)]
@@ -159,8 +176,11 @@ class Conduct(Core):
             self._notify(session_id)
         return paused
 
-    def extend(self, session_ids: Sequence[int], seconds: float, reason: str) -> list[int]:
-        """Give time, with a reason that is kept, to sessions with a time limit and no choice yet. Those that got it."""
+    def extend(self, session_ids: Sequence[int], seconds: float, reason: str, who: str | None = None) -> list[int]:
+        """Give time, with a reason that is kept, to sessions with a time limit and no choice yet. Those that got it.
+
+        who: as in `pause`.
+        """
         if not 0 < seconds <= 86400:
             raise Refused(f"{seconds:g} seconds are no extension; give more than 0 and at most a day")
         if not reason.strip():
@@ -168,6 +188,7 @@ class Conduct(Core):
         with self._change() as tx:
             now = self.clock()
             found = [sessions.get(tx, session_id) for session_id in session_ids]
+            self._check_may_intervene(tx, found, who)
             able = [each.id for each in found if _can_take_time(each)]
             for session_id in able:
                 sessions.extend(tx, session_id, Extension(seconds, reason.strip()))

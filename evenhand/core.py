@@ -64,6 +64,16 @@ class Core:
         with self._change() as tx:
             journal.revoke_token(tx, kind, hash_token(token))
 
+    def count_tokens(self, kind: Token) -> int:
+        """How many tokens of a kind are valid: issued, neither used up nor expired."""
+        with self._store.read() as tx:
+            return journal.count_tokens(tx, kind, self.clock())
+
+    def revoke_tokens(self, kind: Token, subject: int = 0) -> None:
+        """Make every token of a kind for one subject invalid."""
+        with self._change() as tx:
+            journal.revoke_tokens(tx, kind, subject)
+
 
 def hash_token(token: str) -> str:
     """How a token is stored: SHA-256. A random 128-bit token needs no salt and no slow hash."""

@@ -262,10 +262,7 @@ class Lab(Leases, Enrolment, Conduct):
         """
         with self._change(session_id) as tx:
             session = sessions.get(tx, session_id)
-            if who is not None and journal.looked_at_task(tx, session.task.id, who):
-                raise NotAllowed(
-                    f"{who} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
-                )
+            self._check_may_intervene(tx, [session], who)
             self._stop(tx, _trial(session, number), by)
             return _trial(sessions.get(tx, session_id), number)
 
@@ -391,10 +388,19 @@ class Lab(Leases, Enrolment, Conduct):
                     sessions.extend(tx, session_id, Extension(now - down_since, "the server was down", down_since))
                     journal.record(tx, now, "outage", session_id, seconds=now - down_since)
 
-    def events(self, session_id: int | None = None, after: int = 0, limit: int = 1000) -> list[Event]:
-        """The append-only log, in order."""
+    def events(
+        self,
+        session_id: int | None = None,
+        after: int = 0,
+        limit: int = 1000,
+        *,
+        participant_id: int | None = None,
+        study_id: int | None = None,
+        before: int | None = None,
+    ) -> list[Event]:
+        """The append-only log, in order, from after an event's id; with `before`, what came before it, the newest first."""
         with self._store.read() as tx:
-            return journal.events(tx, session_id, after, limit)
+            return journal.events(tx, after, limit, session_id, participant_id, study_id, before)
 
 
 def _trial(session: Session, number: int) -> Trial:

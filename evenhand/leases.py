@@ -41,6 +41,10 @@ class Leases(Core, ABC):
         with self._store.read() as tx:
             return jobs.agents(tx, self.clock() - AGENT_SILENCE)
 
+    def lacking(self, task_version: str) -> list[AgentRecord]:
+        """Agents that lately said that they cannot train this version of a task; one that was not asked yet is not among them."""
+        return [agent for agent in self.agents() if task_version in self._refused.get(agent.id, ())]
+
     def hello(self, agent_id: int, *, slots: int, machine: str) -> None:
         """An agent says what it is; it counts as there even where it finds no job."""
         with self._change() as tx:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from evenhand.records import Event
 from evenhand.store import tables
@@ -19,12 +19,36 @@ def record(
     tx.execute(insert(tables.event).values(row))
 
 
-def events(tx: Connection, session_id: int | None, after: int, limit: int) -> list[Event]:
-    """Events with an id above `after`, of one session or of all, in order."""
-    query = select(tables.event).where(tables.event.c.id > after).order_by(tables.event.c.id).limit(limit)
+def events(
+    tx: Connection,
+    after: int,
+    limit: int,
+    session_id: int | None = None,
+    participant_id: int | None = None,
+    study_id: int | None = None,
+    before: int | None = None,
+) -> list[Event]:
+    """Events with an id above `after`, in order; with `before`, those below it, the newest first. Of one thing, or of all."""
+    row = tables.event.c
+    query = select(tables.event).where(row.id > after).order_by(row.id if before is None else row.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(row.id < before)
     if session_id is not None:
-        query = query.where(tables.event.c.session_id == session_id)
-    return [Event(**row) for row in tx.execute(query).mappings()]
+        query = query.where(row.session_id == session_id)
+    if participant_id is not None:
+        theirs = select(tables.session.c.id).where(tables.session.c.participant_id == participant_id)
+        query = query.where(or_(row.session_id.in_(theirs), row.detail["participant"].as_integer() == participant_id))
+    if study_id is not None:
+        query = query.where(_of_study(study_id))
+    return [Event(**found) for found in tx.execute(query).mappings()]
+
+
+def _of_study(study_id: int) -> Any:
+    row = tables.event.c
+    parts = {"participant": tables.participant, "batch": tables.batch}
+    named = [row.detail[name].as_integer().in_(select(t.c.id).where(t.c.study_id == study_id)) for name, t in parts.items()]
+    sessions = select(tables.session.c.id).where(tables.session.c.study_id == study_id)
+    return or_(row.session_id.in_(sessions), row.detail["study"].as_integer() == study_id, *named)
 
 
 def look(tx: Connection, session_id: int, who: str, now: float) -> None:
@@ -57,6 +81,11 @@ def token_subject(tx: Connection, kind: str, hashed: str, now: float) -> int | N
     return tx.execute(select(_token.subject).where(_valid(kind, hashed, now))).scalar()
 
 
+def count_tokens(tx: Connection, kind: str, now: float) -> int:
+    """How many tokens of a kind are valid."""
+    return tx.execute(select(func.count()).where(_valid(kind, None, now))).scalar_one()
+
+
 def spend_token(tx: Connection, kind: str, hashed: str, now: float) -> bool:
     """Use up a token; False where it was not valid."""
     return tx.execute(update(tables.token).where(_valid(kind, hashed, now)).values(spent_at=now)).rowcount == 1
@@ -72,6 +101,7 @@ def revoke_token(tx: Connection, kind: str, hashed: str) -> None:
     tx.execute(delete(tables.token).where(_token.kind == kind, _token.hash == hashed))
 
 
-def _valid(kind: str, hashed: str, now: float) -> Any:
+def _valid(kind: str, hashed: str | None, now: float) -> Any:
     unexpired = or_(_token.expires_at.is_(None), _token.expires_at > now)
-    return and_(_token.kind == kind, _token.hash == hashed, _token.spent_at.is_(None), unexpired)
+    one = [] if hashed is None else [_token.hash == hashed]
+    return and_(_token.kind == kind, *one, _token.spent_at.is_(None), unexpired)
