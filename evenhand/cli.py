@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from evenhand import __version__, settings
+from evenhand import __version__, botcommands, settings
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ data_app = typer.Typer(help="The image data sets that the built-in task can use.
 task_app = typer.Typer(help="Tasks: what is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data", invoke_without_command=True)
 app.add_typer(task_app, name="task")
+app.command()(botcommands.bots)
 
 console = Console(highlight=False, soft_wrap=True)
 SIGNIN_SECONDS = 24 * 3600.0

@@ -212,7 +212,8 @@ class Conduct(Core):
                     f"study {study.name!r} is still collecting, and test scores stay hidden until it is closed; close it first, "
                     "or ask for the records of the pilot"
                 )
-            found = [each for each in sessions.of_study(tx, study_id) if each.mode == mode]
+            found = [each for each in sessions.of_study(tx, study_id) if each.mode == mode and not each.practice]
+            found.sort(key=lambda each: (each.participant_id is None, each.participant_id or 0, each.id))
             evaluations = {}
             for each in found:
                 scores = jobs.evaluation_scores(tx, each.id)

@@ -79,6 +79,8 @@ class Player:
         if view.state is State.WAITING:
             self.verbs.start(self.session_id)
             view = self.verbs.view(self.session_id)
+        if view.state is State.PAUSED:
+            return Turn.WAITS
         if view.state not in (State.TUNING, State.CHOOSING):
             return Turn.OVER
         _check_failures(view.session)

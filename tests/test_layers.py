@@ -13,20 +13,22 @@ PACKAGE = Path(evenhand.__file__).parent
 # Each row knows the rows below it. What is in braces together is one row, whose names do not know each other.
 ROWS = [
     {"cli", "__main__"},
+    {"botcommands"},  # commands that fill a module of their own
+    {"rehearsal"},
     {"web"},
-    {"supervisor", "sample", "replay", "tuning"},  # programs: they put the rows below together for a command
+    {"supervisor", "sample", "replay", "tuning", "bots"},  # programs: they put the rows below together for a command
     {"report", "play", "worker"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
     {"leases", "enrolment", "conduct"},  # lab in three parts: the agents, the participants, the researcher
     {"core"},
     {"store"},
-    {"tasks", "tuners", "analysis"},
+    {"tasks", "tuners", "analysis", "policies"},
     {"protocol", "wire", "questionnaires"},
     {"records"},
     {"declaration"},
     {"space"},
-    {"errors", "settings"},
+    {"errors", "settings", "htmlforms"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 WORKERS_ONLY = {"evenhand.tasks.training", "evenhand.tasks.squeezenet", "evenhand.tasks.threads"}  # these may load torch
