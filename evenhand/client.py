@@ -50,9 +50,9 @@ class Client:
 
     # Agents. The token says which agent asks; `agent_id` is the lab's own way to know.
 
-    def hello(self, agent_id: int = 0, *, slots: int, machine: str) -> None:
+    def hello(self, agent_id: int = 0, *, slots: int, machine: str, name: str = "") -> None:
         """Say what this agent is."""
-        self._repeat("/api/agent/hello", slots=slots, machine=machine)
+        self._repeat("/api/agent/hello", slots=slots, machine=machine, name=name)
 
     def claim(self, agent_id: int = 0, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
         """The next training for this agent, or None where nothing waits. Not repeated: a lost answer's lease just ends."""

@@ -45,10 +45,11 @@ class Leases(Core, ABC):
         """Agents that lately said that they cannot train this version of a task; one that was not asked yet is not among them."""
         return [agent for agent in self.agents() if task_version in self._refused.get(agent.id, ())]
 
-    def hello(self, agent_id: int, *, slots: int, machine: str) -> None:
-        """An agent says what it is; it counts as there even where it finds no job."""
+    def hello(self, agent_id: int, *, slots: int, machine: str, name: str = "") -> None:
+        """An agent says what it is: its kind of machine, and its name where it has one. It counts as there without a job, too."""
+        facts = {"slots": slots, "machine": machine, "last_seen": self.clock()}
         with self._change() as tx:
-            jobs.update_agent(tx, agent_id, {"slots": slots, "machine": machine, "last_seen": self.clock()})
+            jobs.update_agent(tx, agent_id, {**facts, "name": name} if name else facts)
 
     def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
         """The next training for this agent, leased to it as a new attempt; None where nothing waits.

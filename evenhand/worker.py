@@ -6,6 +6,7 @@ It runs by itself against a server (`Client`), or in threads of a process that h
 import json
 import logging
 import os
+import platform
 import signal
 import threading
 import time
@@ -37,7 +38,7 @@ LOAD = 0.02  # seconds for which reading may go on where a post is due
 class Verbs(Protocol):
     """What an agent needs of the laboratory: `Lab` in the same process, `Client` over HTTP."""
 
-    def hello(self, agent_id: int, *, slots: int, machine: str) -> None:
+    def hello(self, agent_id: int, *, slots: int, machine: str, name: str = "") -> None:
         """Say what it is."""
 
     def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
@@ -109,6 +110,15 @@ def total_memory() -> int:
     return machine
 
 
+def machine_kind() -> str:
+    """What a training's bits may depend on: the operating system, the processor's family and its model."""
+    model = platform.processor()
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return " ".join(part for part in (platform.system(), platform.machine(), model) if part)
+
+
 class _Agent:
     """What the slots of one agent share."""
 
@@ -142,7 +152,7 @@ class _Agent:
     def _greet(self, slots: int, name: str) -> None:
         while not self.ending:
             try:
-                self.verbs.hello(self.id, slots=slots, machine=name)
+                self.verbs.hello(self.id, slots=slots, machine=machine_kind(), name=name)
             except Unreachable as error:
                 self.unanswered(error)
                 self.pause(RETRY)

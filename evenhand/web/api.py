@@ -23,6 +23,7 @@ class Hello:
 
     slots: int
     machine: str = ""
+    name: str = ""
 
 
 @dataclass
@@ -104,7 +105,7 @@ class Final(OfSession):
 @router.post("/api/agent/hello")
 def hello(request: Request, body: Hello) -> JSONResponse:
     """An agent says what it is."""
-    lab_of(request).hello(identity(request).subject, slots=body.slots, machine=body.machine)
+    lab_of(request).hello(identity(request).subject, slots=body.slots, machine=body.machine, name=body.name)
     return JSONResponse({})
 
 
