@@ -214,12 +214,19 @@ class Lab(Leases, Enrolment, Conduct):
         """What a trial measured after the cursor (attempt, index); a newer attempt is given from its start."""
         with self._store.read() as tx:
             session = sessions.get(tx, session_id)
-            trial = _trial(session, number)
-            start = after[1] if after[0] == trial.attempt else -1
-            found = jobs.measurements(tx, jobs.of_trial(tx, trial.id).id, trial.attempt, start)
+            return self._curve(tx, session, _trial(session, number), after)
+
+    def news(self, session: Session, trial: Trial, after: tuple[int, int]) -> Curve:
+        """What `curve` gives, for a trial of a session that was read just now."""
+        with self._store.read() as tx:
+            return self._curve(tx, session, trial, after)
+
+    def _curve(self, tx: Connection, session: Session, trial: Trial, after: tuple[int, int]) -> Curve:
+        start = after[1] if after[0] == trial.attempt else -1
+        found = jobs.measurements(tx, jobs.of_trial(tx, trial.id).id, trial.attempt, start)
         if trial.is_open and not session.live_validation:
             found = [replace(each, value=None, extra={}) for each in found]
-        return Curve(number, trial.attempt, tuple(found))
+        return Curve(trial.number, trial.attempt, tuple(found))
 
     def submit(
         self,

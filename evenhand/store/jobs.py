@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Result, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evenhand.records import AgentRecord, Measurement, Outcome, SeedScore, Stopper
@@ -42,12 +42,12 @@ def add(tx: Connection, session_id: int, seed: int, now: float, *, trial_id: int
 
 def get(tx: Connection, job_id: int) -> Job | None:
     """The job with this id; None where it does not exist (any more)."""
-    return next(iter(_select(tx, _job.id == job_id)), None)
+    return next(iter(_jobs(tx.execute(_BY_ID, {"id": job_id}))), None)
 
 
 def of_trial(tx: Connection, trial_id: int) -> Job:
     """The job of a trial: each has exactly one."""
-    return _select(tx, _job.trial_id == trial_id)[0]
+    return _jobs(tx.execute(_BY_TRIAL, {"id": trial_id}))[0]
 
 
 def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
@@ -75,15 +75,22 @@ def expired(tx: Connection, now: float) -> list[Job]:
 
 
 def _select(tx: Connection, condition: Any) -> list[Job]:
-    order = (_job.seed_index.is_not(None), _job.queued_at, _job.id)  # evaluations come after trials
-    rows = tx.execute(select(tables.job).where(condition).order_by(*order)).mappings()
+    return _jobs(tx.execute(_JOBS.where(condition)))
+
+
+_JOBS = select(tables.job).order_by(_job.seed_index.is_not(None), _job.queued_at, _job.id)  # evaluations come after trials
+_BY_ID = select(tables.job).where(_job.id == bindparam("id"))
+_BY_TRIAL = select(tables.job).where(_job.trial_id == bindparam("id"))
+
+
+def _jobs(rows: Result[Any]) -> list[Job]:
     return [
         Job(
             stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
             outcome=Outcome(row["outcome"]) if row["outcome"] else None,
             **{key: row[key] for key in row if key not in ("stop_by", "outcome")},
         )
-        for row in rows
+        for row in rows.mappings()
     ]
 
 
@@ -157,9 +164,19 @@ _MEASURED = ("index", "step", "epoch", "loss", "value", "seconds")
 
 def measurements(tx: Connection, job_id: int, attempt: int, after: int = -1) -> list[Measurement]:
     """An attempt's measurements with an index above `after`, in order."""
-    mine = and_(_measurement.job_id == job_id, _measurement.attempt == attempt, _measurement.index > after)
-    rows = tx.execute(select(tables.measurement).where(mine).order_by(_measurement.index)).mappings()
-    return [Measurement(extra=row["extra"] or {}, **{key: row[key] for key in _MEASURED}) for row in rows]
+    rows = tx.execute(_MEASUREMENTS, {"job_id": job_id, "attempt": attempt, "after": after})
+    return [Measurement(row[0], row[1], row[2], row[3], row[4], row[5], row[6] or {}) for row in rows]
+
+
+_MEASUREMENTS = (
+    select(*(_measurement[key] for key in _MEASURED), _measurement.extra)
+    .where(
+        _measurement.job_id == bindparam("job_id"),
+        _measurement.attempt == bindparam("attempt"),
+        _measurement.index > bindparam("after"),
+    )
+    .order_by(_measurement.index)
+)
 
 
 def count_batches(tx: Connection, job_id: int, attempt: int) -> int:

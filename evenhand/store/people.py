@@ -1,15 +1,16 @@
 """Participants: their answers, exclusions, and the invitations that they came by."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, case, delete, func, insert, select, update
 
 from evenhand.declaration import Mode
 from evenhand.errors import NotFound
 from evenhand.records import Batch, Participant
 from evenhand.store import tables
+from evenhand.store.queries import Of
 from evenhand.store.studies import inserted
 
 _CONSENT = ("consent_version", "consented_at", "read_details_at", "practised_at", "withdrawn_at")
@@ -76,7 +77,7 @@ def assigned(tx: Connection, study_id: int, mode: Mode) -> Mapping[str, int]:
 
 def get(tx: Connection, participant_id: int) -> Participant:
     """The participant with this id."""
-    rows = _select(tx, _person.id == participant_id)
+    rows = _with_all(tx, tx.execute(_BY_ID, {"id": participant_id}).mappings().all())
     if not rows:
         raise NotFound(f"participant {participant_id} does not exist")
     return rows[0]
@@ -93,7 +94,10 @@ def of_study(tx: Connection, study_id: int) -> list[Participant]:
 
 
 def _select(tx: Connection, condition: Any) -> list[Participant]:
-    rows = tx.execute(select(tables.participant).where(condition).order_by(_person.id)).mappings().all()
+    return _with_all(tx, tx.execute(select(tables.participant).where(condition).order_by(_person.id)).mappings().all())
+
+
+def _with_all(tx: Connection, rows: Sequence[RowMapping]) -> list[Participant]:
     ids = [row["id"] for row in rows]
     if not ids:
         return []
@@ -118,34 +122,37 @@ def _participant(
     )
 
 
-def _sessions(tx: Connection, ids: Iterable[int]) -> Mapping[int, dict[bool, int]]:
-    table = tables.session.c
+_session, _answer, _sent, _exclusion = tables.session.c, tables.answer.c, tables.answered.c, tables.exclusion.c
+_BY_ID = select(tables.participant).where(_person.id == bindparam("id"))
+_SESSIONS = Of(select(_session.id, _session.participant_id, _session.practice), _session.participant_id)
+_ANSWERS = Of(select(tables.answer).order_by(_answer.question), _answer.participant_id)
+_ANSWERED = Of(select(tables.answered).order_by(_sent.at, _sent.questionnaire), _sent.participant_id)
+_EXCLUSIONS = Of(select(tables.exclusion).order_by(_exclusion.id), _exclusion.participant_id)
+
+
+def _sessions(tx: Connection, ids: Sequence[int]) -> Mapping[int, dict[bool, int]]:
     found: dict[int, dict[bool, int]] = defaultdict(dict)
-    for row in tx.execute(select(table.id, table.participant_id, table.practice).where(table.participant_id.in_(ids))):
-        found[row.participant_id][row.practice] = row.id
+    for row in _SESSIONS(tx, ids):
+        found[row["participant_id"]][row["practice"]] = row["id"]
     return found
 
 
-def _answers(tx: Connection, ids: Iterable[int]) -> Mapping[int, dict[str, Any]]:
-    table = tables.answer.c
+def _answers(tx: Connection, ids: Sequence[int]) -> Mapping[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = defaultdict(dict)
-    for row in tx.execute(select(tables.answer).where(table.participant_id.in_(ids)).order_by(table.question)):
-        found[row.participant_id][row.question] = row.value
+    for row in _ANSWERS(tx, ids):
+        found[row["participant_id"]][row["question"]] = row["value"]
     return found
 
 
-def _answered(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[str]]:
-    table = tables.answered.c
+def _answered(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
-    for row in tx.execute(select(tables.answered).where(table.participant_id.in_(ids)).order_by(table.at, table.questionnaire)):
-        found[row.participant_id].append(row.questionnaire)
+    for row in _ANSWERED(tx, ids):
+        found[row["participant_id"]].append(row["questionnaire"])
     return found
 
 
-def _exclusions(tx: Connection, ids: Iterable[int]) -> Mapping[int, str | None]:
-    table = tables.exclusion.c
-    rows = tx.execute(select(tables.exclusion).where(table.participant_id.in_(ids)).order_by(table.id))
-    return {row.participant_id: row.reason if row.excluded else None for row in rows}
+def _exclusions(tx: Connection, ids: Sequence[int]) -> Mapping[int, str | None]:
+    return {row["participant_id"]: row["reason"] if row["excluded"] else None for row in _EXCLUSIONS(tx, ids)}
 
 
 # Invitations

@@ -1,16 +1,17 @@
 """Sessions with their trials: read whole, since every rule is a function of a whole session."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, func, insert, select, update
 
 from evenhand.declaration import Arm, Budget, Study
 from evenhand.errors import NotFound
 from evenhand.records import Choice, Evaluated, Extension, Outcome, Pause, Session, Stopper, Trial
 from evenhand.space import Configuration
 from evenhand.store import studies, tables
+from evenhand.store.queries import Of
 from evenhand.store.studies import budget_to_json, inserted
 
 _job, _trial = tables.job.c, tables.trial.c
@@ -38,10 +39,10 @@ def add(tx: Connection, session: Session, driver: str) -> int:
 
 def get(tx: Connection, session_id: int) -> Session:
     """The session with this id, with its trials."""
-    found = _load(tx, tables.session.c.id == session_id)
-    if not found:
+    row = tx.execute(_SESSION, {"id": session_id}).mappings().first()
+    if row is None:
         raise NotFound(f"session {session_id} does not exist")
-    return found[0]
+    return _with_all(tx, [row])[0]
 
 
 def of_study(tx: Connection, study_id: int) -> list[Session]:
@@ -148,9 +149,11 @@ def erase(tx: Connection, session_id: int) -> None:
 
 def _load(tx: Connection, condition: Any) -> list[Session]:
     rows = tx.execute(select(tables.session).where(condition).order_by(tables.session.c.id)).mappings().all()
+    return _with_all(tx, rows) if rows else []
+
+
+def _with_all(tx: Connection, rows: Sequence[RowMapping]) -> list[Session]:
     ids = [row["id"] for row in rows]
-    if not ids:
-        return []
     trials, extensions, pauses = _trials(tx, ids), _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated = _choices(tx, ids), _evaluated(tx, ids)
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
@@ -188,8 +191,8 @@ def _shown(study: Study, condition: str | None) -> dict[str, Any]:
     }
 
 
-def _trials(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Trial]]:
-    """Trials of the sessions, with what their current attempt measured so far."""
+def _trials_query() -> Select[Any]:
+    """Trials, with what their current attempt measured so far."""
     # Both are looked up from the end of the attempt's primary key: a session's read must not grow with its batches.
     epoch, newest, last = tables.measurement.alias("epoch"), tables.measurement.alias("newest"), tables.measurement.alias("last")
     epoch_index = (
@@ -210,9 +213,25 @@ def _trials(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Trial]]:
     source = tables.trial.join(tables.job, _job.trial_id == _trial.id).outerjoin(last, is_last)
     facts = (_job.claimed_at, _job.attempt, _job.finished_at, _job.outcome, _job.why, _job.stop_by, last.c.value)
     marks = (last.c.epoch.label("epochs_done"), last.c.index.label("epoch_index"), last_index.label("last_index"))
-    query = select(tables.trial, *facts, *marks).select_from(source).where(_trial.session_id.in_(ids))
+    return select(tables.trial, *facts, *marks).select_from(source).order_by(_trial.number)
+
+
+_SESSION = select(tables.session).where(tables.session.c.id == bindparam("id"))
+_TRIALS = Of(_trials_query(), _trial.session_id)
+_EXTENSIONS = Of(select(tables.extension), tables.extension.c.session_id)
+_PAUSES = Of(select(tables.pause).order_by(tables.pause.c.id), tables.pause.c.session_id)
+_CHOICES = Of(select(tables.choice), tables.choice.c.session_id)
+_SEEDS = Of(
+    select(_job.session_id, func.count(_job.id).label("planned"), func.count(_job.finished_at).label("done"))
+    .where(_job.seed_index.is_not(None))
+    .group_by(_job.session_id),
+    _job.session_id,
+)
+
+
+def _trials(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Trial]]:
     trials: dict[int, list[Trial]] = defaultdict(list)
-    for row in tx.execute(query.order_by(_trial.number)).mappings():
+    for row in _TRIALS(tx, ids):
         trials[row["session_id"]].append(_to_trial(row))
     return trials
 
@@ -237,32 +256,27 @@ def _to_trial(row: RowMapping) -> Trial:
     )
 
 
-def _extensions(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Extension]]:
+def _extensions(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Extension]]:
     found: dict[int, list[Extension]] = defaultdict(list)
-    for row in tx.execute(select(tables.extension).where(tables.extension.c.session_id.in_(ids))).mappings():
+    for row in _EXTENSIONS(tx, ids):
         found[row["session_id"]].append(Extension(row["seconds"], row["reason"], row["start"]))
     return found
 
 
-def _pauses(tx: Connection, ids: Iterable[int]) -> Mapping[int, list[Pause]]:
+def _pauses(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Pause]]:
     found: dict[int, list[Pause]] = defaultdict(list)
-    for row in tx.execute(select(tables.pause).where(tables.pause.c.session_id.in_(ids)).order_by(tables.pause.c.id)).mappings():
+    for row in _PAUSES(tx, ids):
         found[row["session_id"]].append(Pause(row["start"], row["end"], row["reason"]))
     return found
 
 
-def _choices(tx: Connection, ids: Iterable[int]) -> Mapping[int, Choice]:
+def _choices(tx: Connection, ids: Sequence[int]) -> Mapping[int, Choice]:
     found = {}
-    for row in tx.execute(select(tables.choice).where(tables.choice.c.session_id.in_(ids))).mappings():
+    for row in _CHOICES(tx, ids):
         configuration = None if row["configuration"] is None else Configuration(row["configuration"])
         found[row["session_id"]] = Choice(row["at"], configuration, row["trial_id"], row["automatic"])
     return found
 
 
-def _evaluated(tx: Connection, ids: Iterable[int]) -> Mapping[int, Evaluated]:
-    query = (
-        select(_job.session_id, func.count(_job.id), func.count(_job.finished_at))
-        .where(_job.session_id.in_(ids), _job.seed_index.is_not(None))
-        .group_by(_job.session_id)
-    )
-    return {session_id: Evaluated(planned, done) for session_id, planned, done in tx.execute(query)}
+def _evaluated(tx: Connection, ids: Sequence[int]) -> Mapping[int, Evaluated]:
+    return {row["session_id"]: Evaluated(row["planned"], row["done"]) for row in _SEEDS(tx, ids)}

@@ -4,7 +4,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from evenhand import wire
 from evenhand.declaration import Budget, Study
@@ -35,14 +35,24 @@ def add_task(tx: Connection, record: TaskRecord) -> int:
 
 def task(tx: Connection, task_id: int) -> TaskRecord:
     """The task with this id."""
-    row = tx.execute(select(tables.task).where(tables.task.c.id == task_id)).mappings().first()
+    row = tx.execute(_TASK, {"id": task_id}).first()
     if row is None:
         raise NotFound(f"task {task_id} does not exist")
-    return TaskRecord(
-        spec=TaskSpec(row["name"], row["settings"]),
-        space=Space.from_json(row["space"]),
-        **{key: row[key] for key in ("id", "version", "metric", "direction", "max_epochs", "has_test", "statistics")},
-    )
+    return _task(row.version, task_id, *(json.dumps(part) for part in (row.name, row.settings, row.space, list(row[5:]))))
+
+
+@lru_cache(maxsize=256)
+def _task(version: str, task_id: int, name: str, settings: str, space: str, rest: str) -> TaskRecord:
+    """A task from its JSON. Cached, since each read of a session needs one, and a task never changes."""
+    plain = zip(("metric", "direction", "max_epochs", "has_test", "statistics"), json.loads(rest), strict=True)
+    spec = TaskSpec(json.loads(name), json.loads(settings))
+    return TaskRecord(spec=spec, version=version, space=Space.from_json(json.loads(space)), id=task_id, **dict(plain))
+
+
+_t = tables.task.c
+_TASK = select(
+    _t.id, _t.version, _t.name, _t.settings, _t.space, _t.metric, _t.direction, _t.max_epochs, _t.has_test, _t.statistics
+).where(_t.id == bindparam("id"))
 
 
 def add_study(tx: Connection, name: str, now: float, archived: bool = False) -> int:
@@ -110,11 +120,18 @@ def study(tx: Connection, study_id: int, version: int | None = None) -> Study:
 
 def versions(tx: Connection, study_id: int) -> list[Study]:
     """All versions of a study, in order; none where there is no such study."""
-    source = tables.study_version.join(tables.study, tables.study.c.id == _version.study_id)
-    happened = (tables.study.c.name, tables.study.c.created_at, tables.study.c.closed_at, tables.study.c.archived)
-    own = (_version.version, _version.hash, _version.declared, _version.published_at, _version.note, _version.task_id)
-    query = select(*happened, *own).select_from(source).where(_version.study_id == study_id).order_by(_version.version)
-    return [_study(row, study_id) for row in tx.execute(query).mappings()]
+    return [_study(row, study_id) for row in tx.execute(_VERSIONS, {"id": study_id}).mappings()]
+
+
+_VERSIONS = (
+    select(
+        *(tables.study.c.name, tables.study.c.created_at, tables.study.c.closed_at, tables.study.c.archived),
+        *(_version.version, _version.hash, _version.declared, _version.published_at, _version.note, _version.task_id),
+    )
+    .select_from(tables.study_version.join(tables.study, tables.study.c.id == _version.study_id))
+    .where(_version.study_id == bindparam("id"))
+    .order_by(_version.version)
+)
 
 
 def _study(row: RowMapping, study_id: int) -> Study:

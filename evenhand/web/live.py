@@ -122,10 +122,10 @@ class Feed:
         """What the client lacks of a trial, and its newest batch and epoch for the state."""
         held, latest = self.cursor, self._latest
         known = latest is not None and (held.number, held.attempt) == (trial.number, latest.attempt)
-        curve = self.lab.curve(session.id, trial.number, (held.attempt, held.index) if known else (0, -1))
+        curve = self.lab.news(session, trial, (held.attempt, held.index) if known else (0, -1))
         hidden = trial.is_open and not session.live_validation
         if known and held.hidden and not hidden:  # the validation is no secret any more
-            curve = self.lab.curve(session.id, trial.number)
+            curve = self.lab.news(session, trial, (0, -1))
         reset = (held.number, held.attempt, held.hidden) != (trial.number, curve.attempt, hidden)
         lacking = [each for each in curve.measurements if reset or each.index > held.index]
         self._latest = _newest(latest if known and not reset else None, curve)
