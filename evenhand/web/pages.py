@@ -74,6 +74,11 @@ def markdown(text: str) -> Markup:
     return Markup(_markdown.render(text))
 
 
+def inline(text: str) -> Markup:
+    """A line of a study's text, as in a label, as HTML without a paragraph of its own."""
+    return Markup(_markdown.renderInline(text))
+
+
 def ticked(text: str) -> Markup:
     """Plain text whose `commands` become code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
@@ -89,7 +94,7 @@ def _environment() -> Environment:
     )
     made.filters.update(
         clock=clock, percent=percent, number=number, loss=loss, ago=ago, moment=moment, plural=plural, markdown=markdown,
-        score=show_score, ticked=ticked,
+        inline=inline, score=show_score, ticked=ticked,
     )  # fmt: skip
     return made
 
