@@ -1,0 +1,530 @@
+"""The statistics that reviewers ask for, as plain records: tests, effect sizes, intervals, tries to a threshold, a mixed model.
+
+Every function takes one value a participant (a mean over evaluation seeds: seeds are never people), except `mixed`, which pools
+trials and knows whose they are. Values that are not finite are left out; `n` counts those that remain. Where a number cannot be
+computed, its field is None and `why` says why: no record holds NaN, and no function raises for what data may look like.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+from statsmodels.duration.survfunc import survdiff
+from statsmodels.regression.mixed_linear_model import MixedLM
+from statsmodels.stats.multitest import multipletests
+
+Groups = Mapping[str, Sequence[float]]
+Centre = Literal["mean", "median"]
+PairTest = Literal["brunner-munzel", "mann-whitney"]
+LEVEL = 0.95  # coverage of every interval
+RESAMPLES = 9999
+EXACT_BELOW = 50  # participants a group, below which Mann-Whitney is exact where nothing is tied (as in R's wilcox.test)
+AT_ONCE = 4_000_000  # numbers that a bootstrap holds at a time
+# Romano, Kromrey, Coraggio and Skowronek (2006), "Appropriate statistics for ordinal level data": bounds of |Cliff's delta|.
+DELTA_WORDS = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (math.inf, "large"))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A bootstrap interval at `LEVEL`, or (None, None) and why there is none."""
+
+    low: float | None
+    high: float | None
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Test:
+    """A test: its statistic and two-sided p (`df`: degrees of freedom, where it has any), over `n` participants."""
+
+    name: str
+    n: int
+    statistic: float | None
+    p: float | None
+    how: str
+    df: tuple[float, ...] = ()
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rho between two columns of `n` participants, its two-sided p and its interval."""
+
+    n: int
+    rho: float | None
+    p: float | None
+    interval: Interval
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference of two groups, first against second. words: how large it is called, for Cliff's delta."""
+
+    name: str
+    n: tuple[int, int]
+    value: float | None
+    interval: Interval
+    how: str
+    words: str = ""
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A test between two groups; `adjusted` is its p after Holm's adjustment over the pairs that could be computed."""
+
+    first: str
+    second: str
+    n: tuple[int, int]
+    statistic: float | None
+    p: float | None
+    adjusted: float | None
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """After this try: who had not reached the threshold before it, who reached it, who stopped there, and the share left.
+
+    low, high: the share's pointwise interval at `LEVEL`; None where the share is 0 or 1, where its variance is not estimated.
+    """
+
+    at: float
+    risk: int
+    reached: int
+    censored: int
+    share: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Kaplan-Meier over `n` participants, of whom `reached` reached the threshold.
+
+    median: the fewest tries after which at most half have not reached it; None where more than half never did.
+    """
+
+    name: str
+    n: int
+    reached: int
+    steps: tuple[Step, ...]
+    median: float | None
+    low: float | None
+    high: float | None
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """A fixed effect of the mixed model: its estimate, standard error, Wald p and interval, each None where it has none."""
+
+    name: str
+    estimate: float
+    error: float | None
+    p: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """value ~ group + try with a random intercept a participant, over `n` trials of `participants`.
+
+    between, within: variances of the participants' intercepts and of what remains. warnings: what the fit complained of.
+    """
+
+    n: int
+    participants: int
+    terms: tuple[Term, ...]
+    between: float | None
+    within: float | None
+    how: str
+    warnings: tuple[str, ...] = ()
+    why: str | None = None
+
+
+def spearman(x: Sequence[float], y: Sequence[float], seed: int) -> Correlation:
+    """Spearman's rank correlation of pairs, with average ranks for ties. Pairs with a value that is not finite are left out.
+
+    p is by Student's t with n - 2 degrees of freedom (as R's cor.test with exact=FALSE), but where |rho| is 1, for which that
+    says 0: there it is the chance of such an order among all orders.
+    """
+    pairs = [(float(a), float(b)) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    how = "Spearman's rho with average ranks; p two-sided, by Student's t with n − 2 degrees of freedom"
+    n = len(pairs)
+    if n < 3:
+        return Correlation(n, None, None, _none("no estimate"), how, f"not computable: {n} pairs, at least 3 are needed")
+    a, b = np.array(pairs).T
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        which = "first" if np.ptp(a) == 0 else "second"
+        return Correlation(n, None, None, _none("no estimate"), how, f"not computable: all {n} values of the {which} are equal")
+    rho = float(_rho(a, b))
+    p = float(stats.spearmanr(a, b).pvalue)
+    if abs(rho) > 1 - 1e-12:
+        rho, p = math.copysign(1.0, rho), _chance_of_order(a)
+        how = "Spearman's rho with average ranks; p two-sided: the chance of a perfect order among all orders"
+    return Correlation(n, rho, p, _interval((a, b), _rho, seed, paired=True), how)
+
+
+def mean_difference(first: Sequence[float], second: Sequence[float], seed: int) -> Effect:
+    """Mean of the first group less that of the second, in the values' own unit, with a BCa interval."""
+    return _effect("difference of means", first, second, lambda x, y, axis=-1: np.mean(x, axis) - np.mean(y, axis), seed)
+
+
+def median_difference(first: Sequence[float], second: Sequence[float], seed: int) -> Effect:
+    """Median of the first group less that of the second, in the values' own unit, with a BCa interval."""
+    return _effect("difference of medians", first, second, lambda x, y, axis=-1: np.median(x, axis) - np.median(y, axis), seed)
+
+
+def cliffs_delta(first: Sequence[float], second: Sequence[float], seed: int) -> Effect:
+    """Cliff's delta: P(first > second) - P(first < second), from -1 to 1, with a BCa interval and its usual word.
+
+    Source: Cliff (1993), "Dominance statistics"; words by Romano et al. (2006), see DELTA_WORDS.
+    """
+    found = _effect("Cliff's delta", first, second, _delta, seed)
+    if found.value is None:
+        return found
+    size = abs(found.value)
+    return replace(found, words=next(word for bound, word in DELTA_WORDS if size < bound))
+
+
+def kruskal(groups: Groups) -> Test:
+    """Kruskal-Wallis over all groups that have values: do they differ in location? H with ties corrected, p by chi-squared."""
+    name, how = (
+        "Kruskal-Wallis",
+        "H corrected for ties; p by chi-squared with (groups − 1) degrees of freedom; a test of location",
+    )
+    samples = [each for each in (_finite(values) for values in groups.values()) if len(each)]
+    n = sum(len(each) for each in samples)
+    if len(samples) < 2:
+        return Test(name, n, None, None, how, why=f"not computable: {len(samples)} groups have values, at least 2 are needed")
+    if np.ptp(np.concatenate(samples)) == 0:
+        return Test(name, n, None, None, how, why=f"not computable: all {n} values are equal")
+    found = stats.kruskal(*samples)
+    return Test(name, n, float(found.statistic), float(found.pvalue), how, (len(samples) - 1.0,))
+
+
+def levene(groups: Groups, centre: Centre) -> Test:
+    """Levene's test about the mean, or about the median (Brown and Forsythe): do groups differ in SPREAD, not in location?"""
+    about = "mean" if centre == "mean" else "median (Brown–Forsythe)"
+    name = f"Levene, centre {centre}"
+    how = f"absolute deviations from each group's {about}, compared by analysis of variance; a test of spread, not of location"
+    samples = {key: each for key, each in ((key, _finite(values)) for key, values in groups.items()) if len(each)}
+    n = sum(len(each) for each in samples.values())
+    why = _why_no_levene(samples, centre)
+    if why:
+        return Test(name, n, None, None, how, why=f"not computable: {why}")
+    found = stats.levene(*samples.values(), center=centre)
+    return Test(name, n, float(found.statistic), float(found.pvalue), how, (len(samples) - 1.0, float(n - len(samples))))
+
+
+def levene_pairs(groups: Groups, centre: Centre) -> tuple[Pair, ...]:
+    """Levene's test of every pair of groups (the paper's Table 2), with Holm's adjustment beside the plain p."""
+    found = []
+    for one, two in combinations(groups, 2):
+        test = levene({one: groups[one], two: groups[two]}, centre)
+        n = len(_finite(groups[one])), len(_finite(groups[two]))
+        missing = f"not computable: group {one if n[0] == 0 else two} is empty" if 0 in n else test.why
+        found.append(Pair(one, two, n, test.statistic, test.p, None, test.how, missing))
+    return holm(found)
+
+
+def pairwise(groups: Groups, test: PairTest) -> tuple[Pair, ...]:
+    """A test of location for every pair of groups, in their order, with Holm's adjustment."""
+    run = mann_whitney if test == "mann-whitney" else brunner_munzel
+    found = []
+    for one, two in combinations(groups, 2):
+        result = run(groups[one], groups[two])
+        n = len(_finite(groups[one])), len(_finite(groups[two]))
+        found.append(Pair(one, two, n, result.statistic, result.p, None, result.how, result.why))
+    return holm(found)
+
+
+def holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """The same pairs with p adjusted by Holm (1979), over those that have one."""
+    there = [each.p for each in pairs if each.p is not None]
+    if not there:
+        return tuple(pairs)
+    adjusted = iter(multipletests(there, method="holm")[1])
+    note = f"; Holm's adjustment over {len(there)} pairs"
+    return tuple(
+        replace(each, adjusted=float(next(adjusted)), how=each.how + note) if each.p is not None else each for each in pairs
+    )
+
+
+def mann_whitney(first: Sequence[float], second: Sequence[float]) -> Test:
+    """Mann-Whitney U of the first group (R's W), two-sided: exact below EXACT_BELOW a group without ties, else normal."""
+    x, y = _finite(first), _finite(second)
+    name, n = "Mann-Whitney", len(x) + len(y)
+    tied = len(np.unique(np.concatenate([x, y]))) < n
+    exact = not tied and max(len(x), len(y)) < EXACT_BELOW
+    how = "U of the first group; p two-sided, exact" if exact else _normal_words(tied)
+    why = _why_no_pair(x, y, least=1)
+    if why:
+        return Test(name, n, None, None, how, why=f"not computable: {why}")
+    found = stats.mannwhitneyu(x, y, alternative="two-sided", method="exact" if exact else "asymptotic")
+    return Test(name, n, float(found.statistic), float(found.pvalue), how)
+
+
+def brunner_munzel(first: Sequence[float], second: Sequence[float]) -> Test:
+    """Brunner and Munzel (2000), two-sided with the t approximation: like Mann-Whitney, but groups may differ in spread.
+
+    A positive statistic says that the second group's values tend to be larger.
+    """
+    x, y = _finite(first), _finite(second)
+    name, n = "Brunner-Munzel", len(x) + len(y)
+    how = "t approximation, two-sided" + ("; rough below 10 participants a group" if min(len(x), len(y)) < 10 else "")
+    why = _why_no_pair(x, y, least=2) or _why_no_overlap(x, y)
+    if why:
+        return Test(name, n, None, None, how, why=f"not computable: {why}")
+    with _quiet():
+        found = stats.brunnermunzel(x, y)
+    if not math.isfinite(found.statistic) or not math.isfinite(found.pvalue):
+        return Test(name, n, None, None, how, why="not computable: the ranks have no variance within the groups")
+    return Test(name, n, float(found.statistic), float(found.pvalue), how)
+
+
+def kaplan_meier(name: str, tries: Sequence[float], reached: Sequence[bool]) -> Survival:
+    """Kaplan-Meier of the number of tries to a threshold.
+
+    tries: at which try each participant reached it, or, where `reached` is False, how many they made in all: they count as not
+    having reached it so far (right-censored). Intervals: log(-log) with Greenwood's variance; of the median, by inversion.
+    """
+    how = "Kaplan–Meier; those who never reached it are censored at their last try; intervals by log(−log), Greenwood's variance"
+    pairs = [(float(at), bool(did)) for at, did in zip(tries, reached, strict=True) if math.isfinite(at)]
+    n, events = len(pairs), sum(did for _, did in pairs)
+    if not pairs:
+        return Survival(name, 0, 0, (), None, None, None, how, "not computable: nobody is in this group")
+    steps = _steps(pairs)
+    low = next((step.at for step in steps if step.low is not None and step.low <= 0.5), None)
+    high = next((step.at for step in steps if step.high is not None and step.high <= 0.5), None)
+    median = next((step.at for step in steps if step.share <= 0.5 + 1e-12), None)
+    why = None if median is not None else f"no median: {events} of {n} reached the threshold, fewer than half by this estimate"
+    return Survival(name, n, events, steps, median, low, high, how, why)
+
+
+def log_rank(groups: Mapping[str, tuple[Sequence[float], Sequence[bool]]]) -> Test:
+    """The log-rank test over groups of (tries, reached): do they reach a threshold equally fast? p by chi-squared."""
+    name, how = "log-rank", "chi-squared with (groups − 1) degrees of freedom; those who never reached it are censored"
+    rows = [
+        (float(at), bool(did), key)
+        for key, (tries, reached) in groups.items()
+        for at, did in zip(tries, reached, strict=True)
+        if math.isfinite(at)
+    ]
+    n, there = len(rows), len({key for _, _, key in rows})
+    if there < 2:
+        return Test(name, n, None, None, how, why=f"not computable: {there} groups have participants, at least 2 are needed")
+    if not any(did for _, did, _ in rows):
+        return Test(name, n, None, None, how, why="not computable: nobody reached the threshold")
+    try:
+        with _quiet():
+            statistic, p = survdiff(*(np.array(column) for column in zip(*rows, strict=True)))
+    except np.linalg.LinAlgError:
+        statistic, p = math.nan, math.nan
+    if not math.isfinite(statistic) or not math.isfinite(p):
+        return Test(name, n, None, None, how, why="not computable: no try had two groups still at risk")
+    return Test(name, n, float(statistic), float(p), how, (there - 1.0,))
+
+
+def mixed(values: Sequence[float], tries: Sequence[float], groups: Sequence[str], people: Sequence[Any]) -> Mixed:
+    """value ~ group + try over pooled trials, with a random intercept for each participant (restricted maximum likelihood).
+
+    One entry a trial: its value, its number, its participant's group, and who that is. The first group to occur is what others
+    are compared with. Where it cannot be fitted, or does not converge, the record says so.
+    """
+    how = "linear mixed model, value ~ group + try with a random intercept a participant; restricted maximum likelihood, Wald p"
+    rows = [row for row in zip(values, tries, groups, people, strict=True) if math.isfinite(row[0]) and math.isfinite(row[1])]
+    whose = {row[3] for row in rows}
+    names, design = _design([row[1] for row in rows], [row[2] for row in rows])
+    endog = np.array([row[0] for row in rows], dtype=float)
+    empty = Mixed(len(rows), len(whose), (), None, None, how)
+    missing = _why_no_mixed(endog, design, len(whose))
+    if missing:
+        return replace(empty, why=f"not computable: {missing}")
+    codes = {each: index for index, each in enumerate(dict.fromkeys(row[3] for row in rows))}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            fit = MixedLM(endog, design, groups=np.array([codes[row[3]] for row in rows])).fit(reml=True)
+        except (np.linalg.LinAlgError, ValueError, FloatingPointError) as error:
+            return replace(empty, why=f"not computable: the fit failed ({error})")
+        terms = tuple(_term(fit, index, name) for index, name in enumerate(names))
+    said = tuple(dict.fromkeys(str(each.message) for each in caught))
+    between, within = _number(fit.cov_re[0, 0]), _number(fit.scale)
+    if not fit.converged or any(term is None for term in terms):
+        return replace(empty, why="not computable: the fit did not converge", warnings=said)
+    return replace(empty, terms=tuple(term for term in terms if term), between=between, within=within, warnings=said)
+
+
+def _finite(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([float(each) for each in values if math.isfinite(each)], dtype=np.float64)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What libraries warn of here is told in `why`, or is of no account."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _none(why: str) -> Interval:
+    return Interval(None, None, "", f"no interval: {why}")
+
+
+def _rho(x: Any, y: Any, axis: int = -1) -> Any:
+    """Pearson's correlation of average ranks along the last axis; nan where a column does not vary."""
+    a, b = stats.rankdata(x, axis=axis), stats.rankdata(y, axis=axis)
+    a, b = a - a.mean(axis, keepdims=True), b - b.mean(axis, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (a * b).sum(axis) / np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
+
+
+def _chance_of_order(x: Any) -> float:
+    """The two-sided chance that a random order agrees with x perfectly: 2 * (product of the factorials of its ties) / n!."""
+    counts = np.unique(x, return_counts=True)[1]
+    return min(1.0, 2 * math.exp(sum(math.lgamma(count + 1) for count in counts) - math.lgamma(len(x) + 1)))
+
+
+def _delta(x: Any, y: Any, axis: int = -1) -> Any:
+    return np.sign(x[..., :, None] - y[..., None, :]).mean(axis=(-2, -1))
+
+
+def _effect(name: str, first: Sequence[float], second: Sequence[float], statistic: Callable[..., Any], seed: int) -> Effect:
+    x, y = _finite(first), _finite(second)
+    n, how = (len(x), len(y)), f"{name}, first less second"
+    if 0 in n:
+        which = "first" if not n[0] else "second"
+        return Effect(name, n, None, _none("no estimate"), how, why=f"not computable: the {which} group is empty")
+    return Effect(name, n, float(statistic(x, y)), _interval((x, y), statistic, seed), how)
+
+
+def _interval(samples: tuple[Any, ...], statistic: Callable[..., Any], seed: int, paired: bool = False) -> Interval:
+    """The bias-corrected and accelerated bootstrap interval (Efron 1987), by its own generator; or why there is none."""
+    if min(len(each) for each in samples) < 3:
+        return _none("fewer than 3 participants in a sample")
+    if statistic is not _rho and all(np.ptp(each) == 0 for each in samples):
+        return _none("the values do not vary")
+    width = len(samples[0]) * (1 if paired else len(samples[1]))
+    with _quiet():
+        found = stats.bootstrap(
+            samples,
+            statistic,
+            n_resamples=RESAMPLES,
+            batch=max(1, AT_ONCE // width),
+            paired=paired,
+            vectorized=True,
+            confidence_level=LEVEL,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        )
+    low, high = found.confidence_interval
+    if math.isfinite(low) and math.isfinite(high):
+        return Interval(float(low), float(high), f"BCa bootstrap, {RESAMPLES} resamples, {LEVEL:.0%}, seed {seed}")
+    drawn = found.bootstrap_distribution
+    if np.ptp(drawn[np.isfinite(drawn)]) == 0:
+        return _none("every resample gives the same value")
+    if not np.isfinite(drawn).all():
+        return _none("some resamples do not vary, too few participants or too many ties")
+    return _none("the bootstrap distribution lies on one side of the estimate")
+
+
+def _normal_words(tied: bool) -> str:
+    reason = "ties" if tied else f"{EXACT_BELOW} participants or more in a group"
+    return f"U of the first group; p two-sided, normal with continuity correction ({reason})"
+
+
+def _why_no_pair(x: Any, y: Any, least: int) -> str | None:
+    """Why two samples cannot be compared."""
+    if min(len(x), len(y)) < least:
+        return f"the groups have {len(x)} and {len(y)} values, at least {least} are needed in each"
+    if np.ptp(np.concatenate([x, y])) == 0:
+        return f"all {len(x) + len(y)} values are equal"
+    return None
+
+
+def _why_no_overlap(x: Any, y: Any) -> str | None:
+    """Brunner-Munzel's variance is 0 where every value of one group exceeds every one of the other."""
+    if max(x) < min(y) or max(y) < min(x):
+        return "the groups do not overlap, so that the test has no variance; see Mann-Whitney"
+    return None
+
+
+def _why_no_levene(samples: Mapping[str, Any], centre: Centre) -> str | None:
+    if len(samples) < 2:
+        return f"{len(samples)} groups have values, at least 2 are needed"
+    single = [key for key, each in samples.items() if len(each) < 2]
+    if single:
+        return f"group {single[0]} has one value, which has no spread"
+    middle = np.mean if centre == "mean" else np.median
+    away = [np.abs(each - middle(each)) for each in samples.values()]
+    scale = float(np.max(np.abs(np.concatenate(list(samples.values())))))
+    if sum(float(np.sum((each - each.mean()) ** 2)) for each in away) <= (1e-12 * scale) ** 2:
+        return "within each group every value is equally far from the centre"
+    return None
+
+
+def _steps(pairs: Sequence[tuple[float, bool]]) -> tuple[Step, ...]:
+    """The product-limit estimate at every try at which somebody reached the threshold or stopped."""
+    steps: list[Step] = []
+    share, greenwood = 1.0, 0.0
+    for at in sorted({each for each, _ in pairs}):
+        risk = sum(each >= at for each, _ in pairs)
+        reached = sum(each == at and did for each, did in pairs)
+        censored = sum(each == at and not did for each, did in pairs)
+        share *= 1 - reached / risk
+        greenwood += reached / (risk * (risk - reached)) if risk > reached else 0.0
+        low, high = _log_log(share, greenwood)
+        steps.append(Step(at, risk, reached, censored, share, low, high))
+    return tuple(steps)
+
+
+def _log_log(share: float, greenwood: float) -> tuple[float | None, float | None]:
+    """The interval of a surviving share (Kalbfleisch and Prentice): exp(-exp(log(-log S) +- z * error))."""
+    if not 0 < share < 1:
+        return None, None
+    away = float(stats.norm.ppf(0.5 + LEVEL / 2)) * math.sqrt(greenwood) / abs(math.log(share))
+    return share ** math.exp(away), share ** math.exp(-away)
+
+
+def _design(tries: Sequence[float], groups: Sequence[str]) -> tuple[list[str], Any]:
+    """Names and columns of the fixed effects: intercept, each group but the first, try."""
+    first, *others = list(dict.fromkeys(groups)) or [""]
+    columns = [np.ones(len(tries)), *(np.array([each == key for each in groups], dtype=float) for key in others)]
+    columns.append(np.array(tries, dtype=float))
+    return ["intercept", *(f"{key} against {first}" for key in others), "try"], np.column_stack(columns)
+
+
+def _why_no_mixed(endog: Any, design: Any, people: int) -> str | None:
+    if people < 3 or len(endog) <= people:
+        return f"{len(endog)} trials of {people} participants; at least 3 participants, and more trials than those, are needed"
+    if np.ptp(endog) == 0:
+        return f"all {len(endog)} values are equal"
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return "the number of the try, or the group, does not vary apart from the rest"
+    return None
+
+
+def _term(fit: Any, index: int, name: str) -> Term | None:
+    estimate = _number(fit.fe_params[index])
+    if estimate is None:
+        return None
+    low, high = (_number(each) for each in fit.conf_int(1 - LEVEL)[index])
+    return Term(name, estimate, _number(fit.bse_fe[index]), _number(fit.pvalues[index]), low, high)
