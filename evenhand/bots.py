@@ -233,12 +233,13 @@ class Bot:
 
     # The way
 
-    async def arrive(self, token: str) -> None:
-        """Join by an invitation, unless done already, and agree to the terms. Opening the link alone joins nobody."""
+    async def arrive(self, address: str) -> None:
+        """Join by an invitation's address, unless done already, and agree to the terms. Opening it alone joins nobody."""
         if self.memory.of(self.plan.number).get("cookies"):
             return
-        page = await self.get(f"/join/{token}")
-        page = await self.send(self._form(page, "/join/"))
+        page = await self.get(address)
+        form = self._form(page, address)
+        page = await self.send(form, {"name": f"Bot {self.plan.number}"} if "name" in form.fields else {})
         code = re.search(r'id="resume-code">([A-Z0-9-]+)<', page.html)
         cookies = {cookie.name: cookie.value for cookie in self._http.cookies.jar}
         self.memory.keep(self.plan.number, cookies=cookies, code=code[1] if code else "")
@@ -502,19 +503,19 @@ async def browser(crowd: Crowd) -> AsyncIterator[httpx.AsyncClient]:
 
 async def rehearse(
     crowd: Crowd,
-    tokens: Sequence[str],
+    addresses: Sequence[str],
     *,
     memory: Memory | None = None,
     at_once: int | None = None,
     diary: Diary | None = None,
 ) -> Diary:
-    """Let one bot a token walk the study; all that they went through.
+    """Let one bot an invitation (its address on the server) walk the study; all that they went through.
 
     Bots arrive one after the other, so that pseudonyms and conditions do not depend on who is quicker; then they walk together,
     at most `at_once` of them. What stops one bot is noted as its trouble; the others go on.
     """
     diary, kept = diary or Diary(), memory or Memory()
-    gate = asyncio.Semaphore(at_once or len(tokens))
+    gate = asyncio.Semaphore(at_once or len(addresses))
 
     async def live(number: int) -> None:
         async with gate, browser(crowd) as http:
@@ -524,8 +525,8 @@ async def rehearse(
             except EvenhandError as error:
                 diary.troubles.append(str(error))
 
-    for number, token in enumerate(tokens, 1):
+    for number, address in enumerate(addresses, 1):
         async with browser(crowd) as http:
-            await Bot(crowd, crowd.plan(number), diary, kept, http).arrive(token)
-    await asyncio.gather(*(live(number) for number in range(1, len(tokens) + 1)))
+            await Bot(crowd, crowd.plan(number), diary, kept, http).arrive(address)
+    await asyncio.gather(*(live(number) for number in range(1, len(addresses) + 1)))
     return diary

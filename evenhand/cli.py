@@ -3,7 +3,6 @@
 Heavy imports wait until their command runs, so that `evenhand --help` answers at once.
 """
 
-import json
 import os
 import socket
 from pathlib import Path
@@ -22,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from evenhand import __version__, botcommands, settings
+from evenhand import __version__, botcommands, classcommands, settings
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ task_app = typer.Typer(help="Tasks: what is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data", invoke_without_command=True)
 app.add_typer(task_app, name="task")
 app.command()(botcommands.bots)
+app.command(name="class")(classcommands.open_class)
 
 console = Console(highlight=False, soft_wrap=True)
 SIGNIN_SECONDS = 24 * 3600.0
@@ -92,12 +92,13 @@ def serve(
     """Start the laboratory: pages, agents on this machine, and a sign-in link for the researcher."""
     _check_port(host, port)
     with console.status("Opening the laboratory ..."):
+        from evenhand import tasks
         from evenhand.lab import Lab
         from evenhand.sample import sample_study
         from evenhand.web.serving import Server
 
         lab = Lab.connect(db)
-    wanted = _task_settings(data, size, setting)
+    wanted = tasks.read_settings(data, size, setting)
     if wanted or sample:
         with console.status("Preparing the data of the sample study ..."):
             study = sample_study(lab, wanted)
@@ -288,27 +289,10 @@ def tune(
 
 
 def _spec(name: str, data: str | None, size: int | None, setting: list[str] | None) -> "TaskSpec":
+    from evenhand import tasks
     from evenhand.records import TaskSpec
 
-    return TaskSpec(name, _task_settings(data, size, setting))
-
-
-def _task_settings(data: str | None, size: int | None, setting: list[str] | None) -> dict[str, Any]:
-    """The task settings that the options give; values of `--set` are read as JSON where they are JSON, else as text."""
-    given: dict[str, Any] = {}
-    if data is not None:
-        given["data"] = data
-    if size is not None:
-        given["size"] = size
-    for pair in setting or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InvalidSettings(f"--set {pair!r}: expected KEY=VALUE, such as --set precision=bf16")
-        try:
-            given[key] = json.loads(value)
-        except ValueError:
-            given[key] = value
-    return given
+    return TaskSpec(name, tasks.read_settings(data, size, setting))
 
 
 if __name__ == "__main__":

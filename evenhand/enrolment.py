@@ -32,9 +32,11 @@ class Enrolment(Core):
         cap: int | None = None,
         mode: Mode = "live",
         expires_at: float | None = None,
+        token: str | None = None,
     ) -> tuple[Batch, list[str]]:
         """A batch of invitations, and the tokens of its links, which are stored hashed and never shown again.
 
+        token: of an open link, where it is to be another than a random one (the short code of a class).
         kind: `single` makes `cap` links for one person each; `open` makes one link for at most `cap` people (None: any number).
         """
         if kind == "single" and cap is None:
@@ -43,7 +45,9 @@ class Enrolment(Core):
             raise InvalidSettings(f"invitations: {cap} asked for, expected 1 to 10000")
         now = self.clock()
         row = {"study_id": study_id, "label": label, "mode": mode, "kind": kind, "cap": cap, "enabled": True}
-        tokens = [secrets.token_urlsafe(16) for _ in range(cap or 1 if kind == "single" else 1)]
+        tokens = [token or secrets.token_urlsafe(16)]
+        if kind == "single":
+            tokens = [secrets.token_urlsafe(16) for _ in range(cap or 0)]
         with self._change() as tx:
             if mode == "live" and studies.study(tx, study_id).published_at is None:
                 raise Refused("the study is not published yet; publish it, or invite for a pilot")

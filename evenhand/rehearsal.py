@@ -85,7 +85,9 @@ def run(lab: Lab, db: str | None, study: Study, wishes: Wishes, tell: Callable[[
         )
         diary = Diary()
         with _telling(lab, study, drawn, diary, tell):
-            diary = asyncio.run(rehearse(crowd, tokens, memory=memory, at_once=wishes.at_once, diary=diary))
+            diary = asyncio.run(
+                rehearse(crowd, [f"/join/{token}" for token in tokens], memory=memory, at_once=wishes.at_once, diary=diary)
+            )
             _wait_for_evaluations(lab, study, drawn)
     return diary
 

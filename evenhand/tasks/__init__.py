@@ -3,12 +3,14 @@
 import hashlib
 import importlib
 import importlib.util
+import json
 import sys
 import traceback
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from evenhand.errors import EvenhandError, InvalidSettings, TaskMissing
 from evenhand.records import TaskSpec
@@ -85,3 +87,21 @@ def preload() -> None:
     if importlib.util.find_spec("torch"):
         for name in ("torch", "torch._dynamo", "evenhand.tasks.training"):
             importlib.import_module(name)
+
+
+def read_settings(data: str | None, size: int | None, setting: list[str] | None) -> dict[str, Any]:
+    """The task settings that a command's options give; values of `--set` are read as JSON where they are JSON, else as text."""
+    given: dict[str, Any] = {}
+    if data is not None:
+        given["data"] = data
+    if size is not None:
+        given["size"] = size
+    for pair in setting or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InvalidSettings(f"--set {pair!r}: expected KEY=VALUE, such as --set precision=bf16")
+        try:
+            given[key] = json.loads(value)
+        except ValueError:
+            given[key] = value
+    return given

@@ -1,0 +1,123 @@
+"""A class's pages: the code, the nickname, the board for the wall. Whoever has the code may see the board."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import segno
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.concurrency import run_in_threadpool
+
+from evenhand import classroom
+from evenhand.analysis.scores import is_share
+from evenhand.declaration import Study
+from evenhand.errors import NotAllowed
+from evenhand.web.access import Role, lab_of, sign_in, signed_in
+from evenhand.web.entry import go
+from evenhand.web.pages import fragment, render
+
+router = APIRouter()
+
+SHOWN_EVERY = 1.0  # seconds between two states of the board, at least
+LOAD = 4  # the stream rests this many times as long as a state took to compute
+ALIVE = 10.0  # seconds between two signs of life
+
+
+@router.get("/class")
+def code_page(request: Request, code: str = "") -> Response:
+    """A field for the code on the wall."""
+    plain = classroom.plain_code(code)
+    return go(f"/class/{plain}") if plain else render(request, "classroom/code.html", problem="")
+
+
+@router.get("/class/{code}")
+def join_page(request: Request, code: str) -> Response:
+    """A field for the nickname. Whoever joined on this browser already goes on."""
+    study = _class_of(request, code)
+    known = signed_in(request, Role.PARTICIPANT)
+    participant = lab_of(request).participant(known.subject) if known else None
+    mine = participant if participant and participant.study_id == study.id and participant.withdrawn_at is None else None
+    return render(request, "classroom/join.html", study=study, code=classroom.plain_code(code), mine=mine, name="", problem="")
+
+
+@router.post("/class/{code}")
+def join(request: Request, code: str, name: Annotated[str, Form()] = "") -> Response:
+    """Join under a nickname that nobody else in the class has."""
+    study, plain, lab = _class_of(request, code), classroom.plain_code(code), lab_of(request)
+    nickname = classroom.nickname(name)
+    taken = {person.nickname.casefold() for person in lab.participants(study.id) if person.nickname}
+    problem = "" if nickname else "Please type a name for the board; it need not be yours."
+    if nickname and nickname.casefold() in taken:
+        problem = f"{nickname} is taken; please add something to it."
+    if problem or nickname is None:
+        page = {"study": study, "code": plain, "mine": None, "name": name[: classroom.LONGEST_NAME], "problem": problem}
+        return render(request, "classroom/join.html", status=422, **page)
+    participant, _ = lab.accept(plain, nickname)
+    response = go("/p")
+    sign_in(request, response, Role.PARTICIPANT, participant.id)
+    return response
+
+
+@router.get("/class/{code}/board")
+def board_page(request: Request, code: str) -> Response:
+    """The board: how to join, and who is ahead on validation."""
+    study = _class_of(request, code)
+    address = f"{str(request.base_url).rstrip('/')}/class/{classroom.plain_code(code)}"
+    qr = segno.make(address, error="m").svg_data_uri(scale=6, border=2)
+    shown = _board(request, study)
+    return render(request, "classroom/board.html", study=study, address=address, code=_spaced(code), qr=qr, **shown)
+
+
+@router.get("/class/{code}/events")
+async def board_events(request: Request, code: str) -> Response:
+    """The board's rows whenever they changed."""
+    study = await run_in_threadpool(_class_of, request, code)
+    return EventSourceResponse(_states(request, study))
+
+
+async def _states(request: Request, study: Study) -> AsyncIterator[bytes]:
+    sent, spoke = "", float("-inf")
+    while not request.app.state.ending:
+        begun = time.monotonic()
+        rows = await run_in_threadpool(_rows, request, study)
+        if rows != sent:
+            spoke, sent = begun, rows
+            yield format_sse_event(event="board", data_str=json.dumps(rows))
+        elif begun - spoke >= ALIVE:
+            spoke = begun
+            yield format_sse_event(event="alive", data_str="{}")
+        await asyncio.sleep(max(SHOWN_EVERY, LOAD * (time.monotonic() - begun)))
+
+
+def _rows(request: Request, study: Study) -> str:
+    return fragment(request, "classroom/_board.html", **_board(request, study))
+
+
+def _board(request: Request, study: Study) -> dict[str, Any]:
+    lab = lab_of(request)
+    people, sessions = lab.participants(study.id), lab.sessions(study.id)
+    metric = lab.task(study.task_id).metric
+    agents = lab.agents()
+    return {
+        "places": classroom.board(people, sessions),
+        "metric": metric,
+        "share": is_share(metric),
+        "slots": sum(agent.slots for agent in agents),
+        "busy": sum(agent.busy for agent in agents),
+    }
+
+
+def _spaced(code: str) -> str:
+    plain = classroom.plain_code(code)
+    return f"{plain[:3]} {plain[3:]}"
+
+
+def _class_of(request: Request, code: str) -> Study:
+    lab = lab_of(request)
+    study = lab.study(lab.invited(classroom.plain_code(code)).study_id)
+    if not study.classroom:
+        raise NotAllowed("this code is not a class's; open the link that you were sent")
+    return study

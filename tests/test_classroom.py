@@ -1,0 +1,150 @@
+"""A class: who can join, what the board shows, whether the slots serve the room, and thirty bots that all get their turn."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from evenhand import classroom, rehearsal, tasks
+from evenhand.bots import Crowd, rehearse
+from evenhand.declaration import Study
+from evenhand.lab import Lab
+from evenhand.records import TaskSpec
+from tests.labs import SPACE, claim, epoch, make_lab, toy_study
+from tests.web import Site, serve
+
+DIGITS = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    with serve(lab, clock, tmp_path) as found:
+        yield found
+    lab.close()
+
+
+@pytest.fixture
+def opened(site: Site) -> tuple[Study, str]:
+    task = site.lab.task(toy_study(site.lab).task_id)
+    study = site.lab.add_study(classroom.study_of(task, "class", "Lesson", 30, 7))
+    _, code = classroom.open_class(site.lab, study, 3)
+    return study, code
+
+
+def student(site: Site, code: str, name: str) -> httpx.Client:
+    http = httpx.Client(base_url=site.address, follow_redirects=True)
+    answer = http.post(f"/class/{code}", data={"name": name})
+    assert answer.status_code == 200, answer.text
+    return http
+
+
+def test_a_student_needs_the_code_and_a_nickname_and_nothing_else(site: Site, opened: tuple[Study, str]) -> None:
+    study, code = opened
+    http = httpx.Client(base_url=site.address, follow_redirects=True)
+    spaced = http.get("/class", params={"code": f"{code[:3].lower()} {code[3:]}"})
+    assert spaced.url.path == f"/class/{code}"
+    joined = http.post(f"/class/{code}", data={"name": "  Ada\u200b  L. "})
+    assert joined.url.path == "/p/details"
+    (person,) = site.lab.participants(study.id)
+    assert (person.nickname, person.mode, person.consented_at) == ("Ada L.", "live", None)
+    assert "Ada L." in http.get(f"/class/{code}").text
+    assert len(code) == 6
+    assert set(code) <= set(classroom.LETTERS)
+
+
+@pytest.mark.parametrize(("name", "words"), [("", "type a name"), (" \u200b ", "type a name"), ("ADA", "is taken")])
+def test_a_nickname_that_cannot_be_used_is_refused_beside_its_field(
+    site: Site, opened: tuple[Study, str], name: str, words: str
+) -> None:
+    student(site, opened[1], "Ada")
+    answer = httpx.post(f"{site.address}/class/{opened[1]}", data={"name": name})
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert len(site.lab.participants(opened[0].id)) == 1
+
+
+def test_a_wrong_code_and_a_studys_link_open_no_class(site: Site, opened: tuple[Study, str]) -> None:
+    token = site.lab.invite(toy_study(site.lab).id, "link")[1][0]
+    for code in ("222222", token):
+        assert httpx.get(f"{site.address}/class/{code}").status_code == 403
+    assert httpx.get(f"{site.address}/class/{opened[1]}/board").status_code == 200
+
+
+def test_the_board_ranks_by_validation_and_shows_nothing_else(site: Site, opened: tuple[Study, str]) -> None:
+    study, code = opened
+    lab = site.lab
+    agent, _ = lab.add_agent("one", 3)
+    for name, value in (("Ada", 0.5), ("Bob", 0.75), ("Cyd", 0.5), ("Dee", None)):
+        person, _ = lab.join(study.id, nickname=name)
+        session = lab.begin(person.id)
+        if value is not None:
+            lab.submit(session.id, SPACE.configuration({"epochs": 1}))
+            job = claim(lab, agent)
+            lab.measure(job.job_id, job.attempt, [epoch(0, 1, value)])
+    places = classroom.board(lab.participants(study.id), lab.sessions(study.id))
+    assert [(place.rank, place.name, place.training) for place in places] == [
+        (1, "Bob", True), (2, "Ada", True), (2, "Cyd", True), (None, "Dee", False),
+    ]  # fmt: skip
+    page = httpx.get(f"{site.address}/class/{code}/board").text
+    assert page.index("Bob") < page.index("Ada") < page.index("Dee")
+    assert "75.0" in page
+    assert "<svg" not in page
+    assert "data:image/svg+xml" in page
+    with httpx.stream("GET", f"{site.address}/class/{code}/events") as stream:
+        data = next(line[6:] for line in stream.iter_lines() if line.startswith("data: "))
+    assert "Bob" in json.loads(data)
+
+
+def test_whether_slots_serve_a_class_is_told_beforehand_and_what_would() -> None:
+    few = classroom.capacity(students=30, slots=2, epoch_seconds=5, epochs=3, minutes=30)
+    assert few.seconds == 15
+    assert few.trials == pytest.approx(8)
+    assert few.waiting == pytest.approx(210)
+    assert few.serves
+    short = classroom.capacity(30, 2, 5, 6, 20)
+    assert short.trials == pytest.approx(60 * 20 * 2 / (30 * 30))
+    assert not short.serves
+    ways = classroom.advice(short, 6, size=64)
+    assert any("at most 3 epochs" in way for way in ways)
+    assert any("images of 46 pixels" in way for way in ways)
+    assert any("4 training slots" in way for way in ways)
+    assert classroom.capacity(30, short.slots_needed, 5, 6, 20).serves
+    assert classroom.advice(few, 3) == []
+
+
+@pytest.mark.timeout(240)
+def test_thirty_bots_in_a_class_all_get_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    db = f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    lab = Lab.connect(db)
+    record = lab.add_task(tasks.load(TaskSpec(f"{DIGITS}:train")).record)
+    study = lab.add_study(classroom.study_of(record, "class", "Lesson", 30, 7))
+    _, code = classroom.open_class(lab, study, 30)
+    port = rehearsal.free_port()
+    command = [sys.executable, "-m", "evenhand.cli", "serve", "--port", str(port), "--slots", "2", "--db", db]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        rehearsal.wait_for_server(f"http://127.0.0.1:{port}", server)
+        crowd = Crowd(f"http://127.0.0.1:{port}", record.space, limits={"epochs": (1, 2)}, trials=2, mishaps=False)
+        diary = asyncio.run(rehearse(crowd, [f"/class/{code}"] * 30))
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+    assert diary.troubles == []
+    trials = [trial for session in lab.sessions(study.id) for trial in session.trials]
+    assert [len(session.trials) for session in lab.sessions(study.id)] == [2] * 30
+    overtaken = [
+        trial.submitted_at < other.submitted_at and (trial.claimed_at or 0) > (other.claimed_at or 0)
+        for trial in trials
+        for other in trials
+    ]
+    assert not any(overtaken), "somebody waited while a later one was served"
+    assert sorted(person.nickname or "" for person in lab.participants(study.id)) == sorted(f"Bot {n}" for n in range(1, 31))
+    assert all(session.choice for session in lab.sessions(study.id))
+    lab.close()
