@@ -15,7 +15,16 @@ from evenhand.web.access import COOKIES, PERMISSIONS, Role, guard
 from tests.web import Caller, Site, evaluated, routes, toy_site, train, tuned_study, tuning_participant
 
 STREAMS = ("/events",)
-SUBJECTS = {"study_id": "1", "session_id": "1", "number": "1", "job": "1", "job_id": "1", "token": "x"}
+SUBJECTS = {
+    "study_id": "1",
+    "session_id": "1",
+    "participant_id": "1",
+    "batch_id": "1",
+    "number": "1",
+    "job": "1",
+    "job_id": "1",
+    "token": "x",
+}
 ROWS = list(PERMISSIONS.items())
 NAMES = [f"{method} {path}" for (method, path), _ in ROWS]
 

@@ -74,7 +74,7 @@ def test_an_empty_lab_and_an_empty_study_say_what_to_do(site: Site) -> None:
 def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
     study = toy_study(site.lab)
     researcher = site.caller(Role.RESEARCHER)
-    address = invitation(researcher.post(f"/studies/{study.id}/invite").text)
+    address = invitation(researcher.post(f"/studies/{study.id}/invitations").text)
     person = site.caller()
     assert "Begin" in person.get(address).text
     assert site.lab.participants(study.id) == []
@@ -329,10 +329,10 @@ def test_the_study_page_is_live_in_a_browser(site: Site, page: Page) -> None:
     expect(page.locator("#chart-best canvas")).to_be_visible()
     expect(page.locator("#lead")).to_contain_text("random")
     expect(page.locator("#no-agent")).to_be_hidden()
-    page.locator("#rows a").focus()
+    page.locator("#rows .cell-open a").focus()
     train(site, session.id, agent, 0.75)
     expect(page.locator("#rows")).to_contain_text("75.0")
-    expect(page.locator("#rows a")).to_be_focused()  # a changed row keeps the focus
+    expect(page.locator("#rows .cell-open a")).to_be_focused()  # a changed row keeps the focus
     expect(page.locator("#chart-table")).to_contain_text("75.0 %")
 
 

@@ -1,24 +1,42 @@
 """What the researcher's pages show of a study and its sessions, computed from records. No test score passes through here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from evenhand import protocol
 from evenhand.analysis import scores
-from evenhand.declaration import Budget, Study
+from evenhand.declaration import MODES, Budget, Mode, Study
 from evenhand.lab import Lab
+from evenhand.protocol import Step
 from evenhand.records import AgentRecord, Outcome, Participant, Session, State, TaskRecord, Trial
+from evenhand.space import show
+from evenhand.web.attrition import Attrition, attrition
 from evenhand.web.pages import clock, plural
 
 ENDED = frozenset({State.CHOSEN, State.EVALUATED, State.WITHDRAWN})
+OPEN = frozenset({State.TUNING, State.CHOOSING, State.PAUSED})
 BADGES = {
     State.WAITING: "not started",
     State.TUNING: "tuning",
+    State.PAUSED: "paused",
     State.CHOOSING: "time is up",
     State.CHOSEN: "chosen",
     State.EVALUATED: "evaluated",
     State.WITHDRAWN: "withdrawn",
+}
+STEPS = {
+    Step.TERMS: "reading the terms",
+    Step.DETAILS: "reading the details",
+    Step.PRACTICE: "practising",
+    Step.WITHDRAWN: "withdrawn",
+}
+PHASES = {
+    "draft": "not published yet",
+    "pilot": "being tried out",
+    "live": "collecting",
+    "closed": "collection has ended",
+    "archive": "read from an export",
 }
 
 
@@ -32,17 +50,28 @@ class Flow:
     chose: int
     evaluated: int
     withdrew: int
+    excluded: int
     methods: int
     trials: int
 
 
 @dataclass(frozen=True)
 class Row:
-    """One session of the table. seconds_left: None where time is not capped; ticking: whether its clock runs now."""
+    """A participant, or a method's session, as the table shows it.
 
-    session: Session
-    state: State
+    key: names the row. state: of the session, None before there is one. badge: the state or the step, in words. note: what else
+    is worth a word. seconds_left: None where time is not capped; ticking: whether its clock runs now.
+    """
+
+    key: str
+    kind: Literal["participant", "method"]
+    tuner: str
+    address: str
+    session: Session | None
+    person: Participant | None
+    state: State | None
     badge: str
+    note: str
     experience: str
     used: int
     left: str
@@ -51,16 +80,30 @@ class Row:
     best: Trial | None
     training: Trial | None
     evaluation: str
+    last_seen: float | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its session can be paused or extended."""
+        return self.state in OPEN
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The study's first page. rows: who is ahead comes first; those without a value, then those that withdrew, come last."""
+    """The study's first page, in one mode. rows: who is ahead comes first; those without a value, then those that withdrew, last.
+
+    newest: the newest version, which may not be published. counts: participants in each mode.
+    """
 
     study: Study
+    newest: Study
+    phase: str
+    mode: Mode
+    counts: Mapping[Mode, int]
     task: TaskRecord
     now: float
     flow: Flow
+    attrition: Attrition
     rows: tuple[Row, ...]
     agents: tuple[AgentRecord, ...]
 
@@ -79,14 +122,47 @@ class Overview:
         """How many trainings they run now."""
         return sum(agent.busy for agent in self.agents)
 
+    @property
+    def open(self) -> int:
+        """How many participants can be paused or given time."""
+        return sum(row.is_open for row in self.rows if row.kind == "participant")
 
-def overview(lab: Lab, study_id: int) -> Overview:
-    """The study as it is now; NotFound where there is none."""
-    study, now = lab.study(study_id), lab.clock()
-    sessions, people = lab.sessions(study_id), lab.participants(study_id)
-    months = {person.id: person.months for person in people}
-    rows = [row(session, months.get(session.participant_id or 0), now) for session in sessions]
-    return Overview(study, lab.task(study.task_id), now, flow(people, sessions, now), tuple(ranked(rows)), tuple(lab.agents()))
+
+def default_mode(study: Study) -> Mode:
+    """What a study's page shows first."""
+    return "pilot" if study.published_at is None else "live"
+
+
+def phase(study: Study, tried: bool) -> str:
+    """Where a study stands, as a key of PHASES. tried: whether there are pilot participants."""
+    if study.archived:
+        return "archive"
+    if study.closed_at is not None:
+        return "closed"
+    return "live" if study.published_at is not None else "pilot" if tried else "draft"
+
+
+def overview(lab: Lab, study_id: int, mode: Mode | None = None) -> Overview:
+    """The study as it is now, in one mode; NotFound where there is none. Practice sessions are not part of it."""
+    study, now, versions = lab.study(study_id), lab.clock(), lab.versions(study_id)
+    mode = mode or default_mode(study)
+    everyone = lab.participants(study_id)
+    people = [each for each in everyone if each.mode == mode]
+    sessions = [each for each in lab.sessions(study_id) if each.mode == mode and not each.practice]
+    counts: dict[Mode, int] = {each: sum(person.mode == each for person in everyone) for each in MODES}
+    return Overview(
+        study=study,
+        newest=versions[-1],
+        phase=phase(study, counts["pilot"] > 0),
+        mode=mode,
+        counts=counts,
+        task=lab.task(study.task_id),
+        now=now,
+        flow=flow(people, sessions, now),
+        attrition=attrition(study, people, sessions, now),
+        rows=tuple(ranked(_rows(versions, people, sessions, now))),
+        agents=tuple(lab.agents()),
+    )
 
 
 def flow(people: Sequence[Participant], sessions: Sequence[Session], now: float) -> Flow:
@@ -100,41 +176,86 @@ def flow(people: Sequence[Participant], sessions: Sequence[Session], now: float)
         chose=sum(session.choice is not None for session in begun),
         evaluated=sum(protocol.state_of(session, now) is State.EVALUATED for session in begun),
         withdrew=sum(person.withdrawn_at is not None for person in people),
+        excluded=sum(person.excluded is not None for person in people),
         methods=sum(session.kind == "method" for session in sessions),
         trials=sum(len(session.trials) for session in sessions),
     )
 
 
-def row(session: Session, months: float | None, now: float) -> Row:
-    """A session as the table shows it."""
-    state = protocol.state_of(session, now)
-    seconds_left = protocol.seconds_left(session, now)
-    training = next((trial for trial in session.trials if trial.is_open), None)
+def _rows(versions: Sequence[Study], people: Sequence[Participant], sessions: Sequence[Session], now: float) -> list[Row]:
+    declared = {each.version: each for each in versions}
+    theirs = {each.participant_id: each for each in sessions if each.participant_id is not None}
+    rows = [row(each, None, declared[each.version], now) for each in sessions if each.kind == "method"]
+    return rows + [row(theirs.get(each.id), each, declared[each.version], now) for each in people]
+
+
+def row(session: Session | None, person: Participant | None, study: Study, now: float) -> Row:
+    """A session, a participant, or both, as the table shows it. study: at their version."""
+    state = protocol.state_of(session, now) if session else State.WITHDRAWN if person and person.withdrawn_at else None
+    seconds_left = protocol.seconds_left(session, now) if session else None
+    training = next((trial for trial in session.trials if trial.is_open), None) if session else None
     waits = training is not None and training.claimed_at is None  # then the clock is credited and stands still
+    badge, note = _step(session, state, person, study, now)
     return Row(
+        key=f"p{person.id}" if person else f"s{session.id if session else 0}",
+        kind="participant" if person else "method",
+        tuner=person.pseudonym if person else session.tuner if session else "",
+        address=f"/participants/{person.id}" if person else f"/sessions/{session.id if session else 0}",
         session=session,
+        person=person,
         state=state,
-        badge="no choice" if _no_choice(session) else BADGES[state],
-        experience=_experience(session, months),
-        used=protocol.trials_used(session),
-        left="–" if state in ENDED else left(session, now),
+        badge=badge,
+        note=note,
+        experience=experience(person, study) if person else _seeded(session),
+        used=protocol.trials_used(session) if session else 0,
+        left="–" if session is None or state in ENDED else left(session, now),
         seconds_left=None if state in ENDED else seconds_left,
         ticking=state is State.TUNING and seconds_left is not None and not waits,
-        best=protocol.best_trial(session),
+        best=protocol.best_trial(session) if session else None,
         training=training,
-        evaluation=evaluation_progress(session),
+        evaluation=evaluation_progress(session) if session else "after the choice",
+        last_seen=last_seen(person, session),
     )
 
 
-def _no_choice(session: Session) -> bool:
-    return session.choice is not None and session.choice.configuration is None
+def _step(session: Session | None, state: State | None, person: Participant | None, study: Study, now: float) -> tuple[str, str]:
+    """The badge, and the note beside it: what step somebody is at before and after tuning, else how the session stands."""
+    step = protocol.next_step(study, person, session, now) if person else Step.TUNE
+    before = protocol.next_questionnaire(study, person, "before") if person and step is Step.BACKGROUND else None
+    badge = f"answering: {before.title}" if before else STEPS.get(step, BADGES[state] if state else "joined")
+    if session and session.choice is not None:
+        badge = "no choice" if session.choice.configuration is None else badge
+        automatic = "chosen automatically" if session.choice.automatic else ""
+        return badge, "questions afterwards are open" if step is Step.AFTER else automatic
+    paused = session.pauses[-1].reason if session and state is State.PAUSED else ""
+    return badge, paused
 
 
-def _experience(session: Session, months: float | None) -> str:
-    if session.kind == "method":
-        seed = session.method.get("seed")
-        return "method" if seed is None else f"method, seed {seed}"
-    return "not said" if months is None else plural(int(months), "month")
+def last_seen(person: Participant | None, session: Session | None) -> float | None:
+    """When somebody last did something that is known; None for a method, and for whoever withdrew."""
+    if person is None or person.withdrawn_at is not None:
+        return None
+    steps = (person.created_at, person.consented_at, person.read_details_at, person.practised_at)
+    return max(at for at in (*steps, session.last_seen if session else None) if at is not None)
+
+
+def experience(person: Participant, study: Study) -> str:
+    """The answer by which the study groups its participants, and the group: 12 months, expert."""
+    grouping = study.grouping
+    answer, number, question = person.answers.get(grouping.by), person.number(grouping.by), study.question(grouping.by)
+    if answer is None:
+        return "not said"
+    if number is None:
+        labels = {option.value: str(option.label) for option in question.options} if question else {}
+        return labels.get(str(answer), str(answer))
+    words = plural(int(number), "month") if grouping.by.endswith(".months") else show(number)
+    group = next((each.name for each in grouping.groups if each.holds(number)), "")
+    return f"{words}, {group}" if group else words
+
+
+def _seeded(session: Session | None) -> str:
+    seed = session.method.get("seed") if session else None
+    return "method" if seed is None else f"method, seed {seed}"
 
 
 def left(session: Session, now: float) -> str:
@@ -161,10 +282,11 @@ def evaluation_progress(session: Session) -> str:
 def ranked(rows: Sequence[Row]) -> list[Row]:
     """Best validation first; the earlier session of equals first."""
 
-    def key(each: Row) -> tuple[bool, bool, float, int]:
+    def key(each: Row) -> tuple[bool, bool, float, bool, int]:
         value = each.best.value if each.best else None
-        sign = -1.0 if each.session.maximize else 1.0
-        return each.state is State.WITHDRAWN, value is None, sign * (value or 0.0), each.session.id
+        sign = 1.0 if each.session and not each.session.maximize else -1.0
+        number = each.session.id if each.session else each.person.id if each.person else 0
+        return each.state is State.WITHDRAWN, value is None, sign * (value or 0.0), each.session is None, number
 
     return sorted(rows, key=key)
 
@@ -177,13 +299,15 @@ def curves(shown: Overview) -> dict[str, Any]:
     lines = []
     for each in shown.rows:
         session = each.session
+        if session is None:
+            continue
         steps = scores.best_so_far(session, unit, shown.now)
         if not steps:
             continue
         end = scores.used(session, session.choice.at if session.choice else shown.now, unit)
         lines.append(
             {
-                "id": session.id,
+                "id": each.key,
                 "tuner": session.tuner,
                 "kind": session.kind,
                 "live": each.state not in ENDED,

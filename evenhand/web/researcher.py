@@ -1,9 +1,9 @@
-"""The researcher's pages: the study, a session, its evaluation."""
+"""The researcher's pages: the studies, one of them, a session, its evaluation."""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import resources
@@ -15,13 +15,15 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from evenhand.analysis import scatter, scores
-from evenhand.errors import InvalidSettings
+from evenhand.declaration import MODES, Mode, Study
+from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab import Curve, Lab, View
 from evenhand.records import Session, Stopper, Trial
 from evenhand.tuners import METHODS
 from evenhand.web import live, overview
 from evenhand.web.access import identity, lab_of
 from evenhand.web.entry import go
+from evenhand.web.flash import said
 from evenhand.web.overview import Overview
 from evenhand.web.pages import environment, fragment, render
 from evenhand.web.scores import dots
@@ -43,37 +45,67 @@ environment.globals.update(
 )
 
 
-@router.get("/studies/{study_id}")
-def study_page(request: Request, study_id: int) -> Response:
-    """Who is ahead, and whether everyone is all right."""
+@router.get("/studies")
+def studies_page(request: Request) -> Response:
+    """Every study, with where it stands."""
     lab = lab_of(request)
-    shown = overview.overview(lab, study_id)
+    return render(request, "researcher/studies.html", listed=[_listed(lab, study) for study in lab.studies()])
+
+
+def _listed(lab: Lab, study: Study) -> dict[str, Any]:
+    people = lab.participants(study.id)
+    counts = {mode: sum(person.mode == mode for person in people) for mode in MODES}
+    return {"study": study, "counts": counts, "phase": overview.phase(study, counts["pilot"] > 0)}
+
+
+@router.get("/studies/{study_id}")
+def study_page(request: Request, study_id: int, mode: Mode | None = None) -> Response:
+    """Who is ahead, and whether everyone is all right: in one mode, since modes are never mixed."""
+    lab = lab_of(request)
+    shown = overview.overview(lab, study_id, mode)
     seeds = {name: _next_seed(shown, name) for name in METHODS}
     return render(
         request,
         "researcher/study.html",
         shown=shown,
-        studies=lab.studies(),
         methods=seeds,
         curves=overview.curves(shown),
         problems=request.app.state.players.problems,
+        alerts=alerts(request),
+        looked=lab.has_looked(shown.task.id, identity(request).who),
+        said=said(request),
+        **bar(lab, shown.study, shown.phase),
     )
+
+
+def bar(lab: Lab, study: Study, phase: str = "") -> dict[str, Any]:
+    """What every page of a study shows at its top. phase: where it stands, if that is known."""
+    if not phase:
+        phase = overview.phase(study, any(person.mode == "pilot" for person in lab.participants(study.id)))
+    return {"study": study, "studies": lab.studies(), "phase": phase, "phases": overview.PHASES}
+
+
+def alerts(request: Request) -> Sequence[Any]:
+    """What needs the researcher's attention now, as the watch beside the server found it."""
+    found: Sequence[Any] = getattr(request.app.state, "alerts", ())
+    return found
 
 
 def _next_seed(shown: Overview, name: str) -> int:
     """The smallest seed that no session of this method has."""
-    taken = {row.session.method.get("seed") for row in shown.rows if row.session.method.get("name") == name}
+    methods = [row.session.method for row in shown.rows if row.session]
+    taken = {method.get("seed") for method in methods if method.get("name") == name}
     return next(seed for seed in range(len(taken) + 1) if seed not in taken)
 
 
 @router.get("/studies/{study_id}/events")
-async def study_events(request: Request, study_id: int) -> Response:
+async def study_events(request: Request, study_id: int, mode: Mode | None = None) -> Response:
     """The study page's state whenever it changed, the newest only."""
     await run_in_threadpool(lab_of(request).study, study_id)
-    return EventSourceResponse(_states(request, study_id))
+    return EventSourceResponse(_states(request, study_id, mode))
 
 
-async def _states(request: Request, study_id: int) -> AsyncIterator[bytes]:
+async def _states(request: Request, study_id: int, mode: Mode | None) -> AsyncIterator[bytes]:
     lab, loop, changed = lab_of(request), asyncio.get_running_loop(), asyncio.Event()
 
     def listener(session_id: int) -> None:
@@ -86,7 +118,7 @@ async def _states(request: Request, study_id: int) -> AsyncIterator[bytes]:
         while not request.app.state.ending:
             changed.clear()
             begun = time.monotonic()
-            state = json.dumps(await run_in_threadpool(_study_state, request, study_id))
+            state = json.dumps(await run_in_threadpool(_study_state, request, study_id, mode))
             new = state != sent
             yield format_sse_event(event="state", data_str=state) if new else format_sse_event(event="alive", data_str="{}")
             sent = state
@@ -97,44 +129,43 @@ async def _states(request: Request, study_id: int) -> AsyncIterator[bytes]:
         lab.on_change.remove(listener)
 
 
-def _study_state(request: Request, study_id: int) -> dict[str, Any]:
-    shown = overview.overview(lab_of(request), study_id)
-    names = ("flow", "lead", "agents", "chart_none")
-    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown) for name in names}
+def _study_state(request: Request, study_id: int, mode: Mode | None) -> dict[str, Any]:
+    shown = overview.overview(lab_of(request), study_id, mode)
+    names = ("flow", "lead", "agents", "chart_none", "attrition", "modes", "alerts")
+    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown, alerts=alerts(request)) for name in names}
     problems = request.app.state.players.problems
-    rows = [[row.session.id, fragment(request, "researcher/_row.html", row=row, problems=problems)] for row in shown.rows]
-    clocks = {row.session.id: [row.left, row.seconds_left, row.ticking] for row in shown.rows}
+    rows = [[row.key, fragment(request, "researcher/_row.html", shown=shown, row=row, problems=problems)] for row in shown.rows]
+    clocks = {row.key: [row.left, row.seconds_left, row.ticking] for row in shown.rows}
     return {"parts": parts, "rows": rows, "clocks": clocks, "curves": overview.curves(shown)}
 
 
 @router.post("/studies/{study_id}/methods")
-def start_method(request: Request, study_id: int, method: Annotated[str, Form()], seed: Annotated[int, Form()] = 0) -> Response:
-    """Open a method's session under the study's budget, and play it."""
+def start_method(
+    request: Request,
+    study_id: int,
+    method: Annotated[str, Form()],
+    seed: Annotated[int, Form()] = 0,
+    mode: Annotated[Mode | None, Form()] = None,
+) -> Response:
+    """Open a method's session under the study's budget, beside the records of a mode, and play it."""
     lab = lab_of(request)
+    mode = mode or overview.default_mode(lab.study(study_id))
     if method not in METHODS:
         raise InvalidSettings(f"method {method!r}: there is none; expected one of {', '.join(METHODS)}")
     if not 0 <= seed < 2**31:
         raise InvalidSettings(f"seed {seed}: expected a whole number from 0 to {2**31 - 1}")
-    names = {session.tuner for session in lab.sessions(study_id)}
+    if mode == "live" and lab.study(study_id).published_at is None:
+        raise Refused("the study is not published yet; start the method in its pilot")
+    names = {session.tuner for session in lab.sessions(study_id) if session.mode == mode}
     tuner = next(name for name in _names(method, len(names)) if name not in names)
-    session = lab.open(study_id, tuner=tuner, method={"name": method, "seed": seed})
+    session = lab.open(study_id, tuner=tuner, method={"name": method, "seed": seed}, mode=mode)
     request.app.state.players.play(session.id)
-    return go(f"/studies/{study_id}")
+    return go(f"/studies/{study_id}?mode={mode}")
 
 
 def _names(method: str, taken: int) -> list[str]:
     """What a method's session may be called: tpe, tpe 2, tpe 3, ..."""
     return [method, *(f"{method} {number}" for number in range(2, taken + 3))]
-
-
-@router.post("/studies/{study_id}/invite")
-def invite(request: Request, study_id: int) -> Response:
-    """Make an invitation that any number of people can use; its address is shown this once."""
-    lab = lab_of(request)
-    study = lab.study(study_id)
-    _, tokens = lab.invite(study.id, "open link", mode="live" if study.published_at is not None else "pilot")
-    link = f"{str(request.base_url).rstrip('/')}/join/{tokens[0]}"
-    return render(request, "researcher/invite.html", study=study, link=link)
 
 
 # One session
@@ -152,9 +183,9 @@ def session_page(request: Request, session_id: int) -> Response:
 def _session_context(request: Request, session_id: int) -> dict[str, Any]:
     lab, who = lab_of(request), identity(request).who
     session = lab.session(session_id)
-    study = lab.study(session.study_id)
+    study = lab.study(session.study_id, session.version)
     person = None if session.participant_id is None else lab.participant(session.participant_id)
-    row = overview.row(session, person.months if person else None, lab.clock())
+    row = overview.row(session, person, study, lab.clock())
     looks = lab.looks(session_id)
     seen = lab.evaluation(session_id, who) if any(looker == who for looker, _ in looks) else None
     summary = scores.summarize(seen) if seen else None
@@ -168,21 +199,13 @@ def _session_context(request: Request, session_id: int) -> dict[str, Any]:
         "chosen": chosen.number if chosen else None,
         "chosen_value": chosen.value if chosen else None,
         "looks": looks,
-        "looked": _looked(lab, session, who),
+        "looked": session.choice is None and lab.has_looked(session.task.id, who),
         "evaluation": seen,
         "summary": summary,
         "dots": dots(seen, summary) if seen and summary else None,
         "now": lab.clock(),
         "problem": request.app.state.players.problems.get(session_id),
     }
-
-
-def _looked(lab: Lab, session: Session, who: str) -> bool:
-    """Whether `who` saw a test score of the study's task, and so cannot stop this session's open trials."""
-    if session.choice is not None:
-        return False
-    others = (other.id for other in lab.sessions(session.study_id) if other.choice is not None)
-    return any(looker == who for other in others for looker, _ in lab.looks(other))
 
 
 @router.get("/sessions/{session_id}/events")

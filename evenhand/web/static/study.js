@@ -35,6 +35,11 @@
     });
   }
 
+  for (const button of all("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  }
+
   // Menus close when something else is clicked, and with Esc.
   document.addEventListener("click", (event) => {
     for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
@@ -211,7 +216,7 @@
     }));
   };
 
-  const study = find("main.study");
+  const study = find("main.study[data-events]");
   if (study) {
     const chart = new BestChart(find("#chart-best"));
     const rows = find("#rows");
@@ -222,7 +227,7 @@
     const tick = () => {
       const passed = (performance.now() - at) / 1000;
       for (const cell of all("[data-clock]", rows)) {
-        const [text, left, ticking] = clocks[cell.dataset.clock] ?? [cell.closest("tr").dataset.left, null, false];
+        const [text, left, ticking] = clocks[cell.dataset.clock] ?? [cell.closest("tr").dataset.left ?? "", null, false];
         const shown = ticking && left != null ? [clock(left - passed), ...text.split(", ").slice(1)].join(", ") : text;
         if (cell.textContent !== shown) cell.textContent = shown;
       }
@@ -232,24 +237,39 @@
       const wanted = filter.value.trim().toLowerCase();
       for (const row of rows.rows) row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
     };
+    // Ticked rows are what "only the ticked rows" means; ticking one chooses that.
+    const count = () => {
+      const ticked = all("input[name=session]:checked", rows).length;
+      find("#picked-count").textContent = ticked ? `(${ticked})` : "";
+      return ticked;
+    };
+    rows.addEventListener("change", () => {
+      const picked = find("#picked");
+      if (count() && !picked.disabled) picked.checked = true;
+      else find("#act input[name=whom]").checked = true;
+    });
     // A row is replaced only where it changed, and keeps the focus that was in it.
     const place = (list) => {
       list.forEach(([id, html], index) => {
-        let row = find(`tr[data-session="${id}"]`, rows);
+        let row = find(`tr[data-row="${id}"]`, rows);
         if (!row) {
           row = document.createElement("tr");
-          row.dataset.session = id;
+          row.dataset.row = id;
         }
         if (seen.get(id) !== html) {
-          const focused = row.contains(document.activeElement);
+          const focused = row.contains(document.activeElement) ? document.activeElement.matches("input") : null;
+          const ticked = find("input:checked", row) !== null;
           row.innerHTML = html;
-          if (focused) find("a", row).focus();
+          const box = find("input", row);
+          if (box) box.checked = ticked;
+          if (focused !== null) (focused && box ? box : find(".cell-open a", row) ?? find("a", row)).focus();
           seen.set(id, html);
         }
         if (rows.children[index] !== row) rows.insertBefore(row, rows.children[index] ?? null);
       });
-      const gone = new Set(list.map(([id]) => String(id)));
-      for (const row of all("tr", rows)) if (!gone.has(row.dataset.session)) row.remove();
+      const there = new Set(list.map(([id]) => id));
+      for (const row of all("tr", rows)) if (!there.has(row.dataset.row)) row.remove();
+      count();
       find("#no-rows").hidden = list.length > 0;
       filter.hidden = list.length < 6;
     };
@@ -264,7 +284,7 @@
       clocks = state.clocks;
       for (const [name, html] of Object.entries(state.parts)) {
         const part = document.getElementById(name);
-        if (seen.get(name) !== html) part.innerHTML = html;
+        if (part && seen.get(name) !== html) part.innerHTML = html;
         seen.set(name, html);
       }
       place(state.rows);
