@@ -187,8 +187,9 @@ def sign_in_and_invite(desk: Page, running: Running) -> str:
     desk.goto(running.signin)
     desk.get_by_role("button", name="Sign in").click()
     expect(desk).to_have_url(re.compile(r"/studies/\d+"))
-    desk.get_by_role("button", name="Invite").click()
-    return desk.get_by_label("Invitation").input_value()
+    desk.get_by_role("link", name="Invitations").click()
+    desk.get_by_role("button", name="Make the links").click()
+    return desk.get_by_label("Invitation", exact=True).input_value()
 
 
 def come_in(page: Page, invitation: str) -> None:
@@ -325,7 +326,7 @@ def choose_the_first(page: Page) -> None:
 
 def evaluated(desk: Page, running: Running) -> None:
     desk.goto(running.address)
-    row = desk.locator("tr[data-session]").filter(has_text="P-01")
+    row = desk.locator("tr[data-row]").filter(has_text="P-01")
     expect(row).to_contain_text("all 10 seeds", timeout=4 * PATIENCE)  # live, without a reload
     expect(row).to_contain_text("evaluated")
     look(desk, "20-study")
