@@ -1,0 +1,371 @@
+"""How people search (the paper's section 3.2, made measurable): how far they step, how much they change at a time, where from.
+
+Numbers of one session, of groups, and against simulated random tuners. A trial that the infrastructure failed is no choice of its
+tuner and is left out; trials without a value (diverged, stopped before the first epoch) are choices and count.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from evenhand.analysis import scores, stats
+from evenhand.records import Outcome, Session, Trial
+from evenhand.space import Choice, Space, Value
+
+Origin = Literal["best", "last", "best and last", "earlier", "far"]
+ORIGINS: tuple[Origin, ...] = ("best", "last", "best and last", "earlier", "far")
+FAR = 0.5  # a trial that changes more than this part of its hyperparameters, whatever trial it is compared with, is far from all
+SIMULATIONS = 500
+MEASURES: Mapping[str, str] = {
+    "step": "mean step from trial to trial, 0 to 1 of the unit cube",
+    "changed": "mean number of hyperparameters changed from trial to trial",
+    "exploit": "share of trials that start from the best so far",
+    "explore": "share of trials far from all before",
+    "repeats": "share of trials that repeat an earlier configuration",
+    "optional_only": "share of trials that change optional hyperparameters only",
+}
+
+
+@dataclass(frozen=True)
+class Move:
+    """From one trial to the next (`number`): how far, how many hyperparameters changed, and what it seems to start from.
+
+    step: see `step`. changed: see `scores.changes`. origin: see `origin`. repeat: the configuration was tried before.
+    optional_only: something optional changed and nothing mandatory did.
+    """
+
+    number: int
+    step: float | None
+    changed: int
+    origin: Origin
+    repeat: bool
+    optional_only: bool
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """The search of one session: `n` trials, and over the moves between them means and shares (0 to 1).
+
+    exploit: share that starts from the best so far, whether or not that is the last trial. explore: share far from all before.
+    All but n and moves are None where there are fewer than two trials (`why`).
+    """
+
+    session_id: int
+    tuner: str
+    kind: Literal["participant", "method"]
+    n: int
+    moves: tuple[Move, ...]
+    step: float | None
+    changed: float | None
+    exploit: float | None
+    explore: float | None
+    repeats: float | None
+    optional_only: float | None
+    origins: Mapping[Origin, float]
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A measure of `MEASURES` by group: participants, mean and deviation of each, and Kruskal-Wallis between them."""
+
+    measure: str
+    label: str
+    groups: Mapping[str, scores.Summary]
+    test: stats.Test
+    n: int
+    how: str
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """Simulated random tuners of a space. steps, changed: of every simulation (rows), of every move (columns), in order."""
+
+    steps: np.ndarray
+    changed: np.ndarray
+    seed: int
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Where a session's means lie among random tuners with as many trials: percentiles, 0 (below all) to 100 (above all).
+
+    Near 50, the measure is like random search's. random_step, random_changed: means of the random tuners.
+    """
+
+    session_id: int
+    tuner: str
+    n: int
+    simulations: int
+    step: float | None
+    changed: float | None
+    random_step: float | None
+    random_changed: float | None
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The best value of random tuners after so many tries: median and the middle 95 %; None where that tuner had no value yet."""
+
+    tries: int
+    median: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class AgainstRandom:
+    """A session's best validation value, and its percentile among random tuners after as many tries (100: better than all)."""
+
+    session_id: int
+    tuner: str
+    n: int
+    best: float | None
+    percentile: float | None
+    how: str
+    why: str | None = None
+
+
+def step(space: Space, before: Mapping[str, Value], after: Mapping[str, Value]) -> float | None:
+    """How far two configurations lie apart, from 0 to 1: the root mean square over the hyperparameters active in both.
+
+    A number's difference is taken on its domain's own scale, of length 1; a choice's is 1 where it changed. None: none is shared.
+    """
+    shared = [each for each in space if each.name in before and each.name in after]
+    if not shared:
+        return None
+    return math.sqrt(math.fsum(_apart(space, each.name, before, after) ** 2 for each in shared) / len(shared))
+
+
+def origin(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Origin:
+    """What a trial seems to start from: the earlier trial from which fewest hyperparameters changed, ties by the smaller step.
+
+    "best": the best validation value of the trials that had ended when it was submitted; "last": the trial right before it; "best
+    and last": where that is one trial; "earlier": any other; further ties go to the best, then the last. "far": even that nearest
+    trial differs in more than half of the hyperparameters that are active in this one. Starting from the best is exploiting,
+    being far from all is exploring.
+    """
+    last, best = earlier[-1], _best_before(session, trial, earlier)
+
+    def distance(other: Trial) -> tuple[int, float, bool, bool]:
+        changed = len(scores.changes(session.space, other.configuration, trial.configuration))
+        apart = step(session.space, other.configuration, trial.configuration)
+        return changed, math.inf if apart is None else apart, other is not best, other is not last
+
+    nearest = min(earlier, key=distance)
+    if distance(nearest)[0] > FAR * len(trial.configuration):
+        return "far"
+    if nearest is best:
+        return "best and last" if best is last else "best"
+    same = best is not None and nearest.configuration == best.configuration
+    return "best" if same else "last" if nearest is last else "earlier"
+
+
+def behaviour(session: Session) -> Behaviour:
+    """How a session's tuner moved from trial to trial."""
+    trials = _chosen(session)
+    moves = tuple(_move(session, trial, trials[:index]) for index, trial in enumerate(trials) if index)
+    how = (
+        "successive trials compared on each hyperparameter's own scale; step: root mean square over hyperparameters active in "
+        "both, a changed choice counts 1; trials failed by the infrastructure are left out"
+    )
+    if not moves:
+        why = f"not computable: {len(trials)} trials, at least 2 are needed"
+        return Behaviour(
+            session.id, session.tuner, session.kind, len(trials), (), None, None, None, None, None, None, {}, how, why
+        )
+    origins = {each: _share(move.origin == each for move in moves) for each in ORIGINS}
+    return Behaviour(
+        session.id,
+        session.tuner,
+        session.kind,
+        len(trials),
+        moves,
+        scores.mean([move.step for move in moves if move.step is not None]),
+        scores.mean([float(move.changed) for move in moves]),
+        origins["best"] + origins["best and last"],
+        origins["far"],
+        _share(move.repeat for move in moves),
+        _share(move.optional_only for move in moves),
+        origins,
+        how,
+    )
+
+
+def compare(groups: Mapping[str, Sequence[Behaviour]]) -> tuple[Compared, ...]:
+    """Each measure by group, with one value a participant (the mean over their moves)."""
+    found = []
+    for measure, label in MEASURES.items():
+        values = {name: [getattr(each, measure) for each in members] for name, members in groups.items()}
+        there = {name: [value for value in column if value is not None] for name, column in values.items()}
+        n = sum(len(column) for column in there.values())
+        summaries = {name: scores.summary(column) for name, column in there.items()}
+        how = "one value a participant, the mean over their moves; those with fewer than two trials have none"
+        found.append(Compared(measure, label, summaries, stats.kruskal(there), n, how))
+    return tuple(found)
+
+
+def random_search(space: Space, trials: int, seed: int, simulations: int = SIMULATIONS) -> RandomSearch:
+    """`simulations` random tuners that each draw `trials` configurations by `Space.sample`, and their moves.
+
+    A tuner's first n trials are those of a random tuner with n trials, so one simulation serves sessions of any length up to it.
+    """
+    rng = np.random.default_rng(seed)
+    moves = max(0, trials - 1)
+    steps, changed = np.full((simulations, moves), np.nan), np.zeros((simulations, moves))
+    for row in range(simulations if moves else 0):
+        before = space.sample(rng)
+        for column in range(moves):
+            after = space.sample(rng)
+            apart = step(space, before, after)
+            steps[row, column] = np.nan if apart is None else apart
+            changed[row, column] = len(scores.changes(space, before, after))
+            before = after
+    return RandomSearch(steps, changed, seed)
+
+
+def likeness(found: Behaviour, random: RandomSearch) -> Likeness:
+    """Percentiles of a session's mean step and mean number of changes among random tuners with as many trials.
+
+    A percentile is the share below it and half the share equal to it.
+    """
+    simulations, moves = random.steps.shape
+    how = f"against {simulations} random tuners with as many trials, drawn uniformly on each scale, seed {random.seed}"
+    why = found.why
+    if why is None and len(found.moves) > moves:
+        why = f"not computable: {found.n} trials, but the random tuners have {moves + 1}"
+    if why:
+        return Likeness(found.session_id, found.tuner, found.n, simulations, None, None, None, None, how, why)
+    steps = _row_means(random.steps[:, : len(found.moves)])
+    changed = _row_means(random.changed[:, : len(found.moves)])
+    return Likeness(
+        found.session_id,
+        found.tuner,
+        found.n,
+        simulations,
+        percentile(found.step, steps),
+        percentile(found.changed, changed),
+        scores.mean(steps),
+        scores.mean(changed),
+        how,
+    )
+
+
+def percentile(value: float | None, among: Sequence[float]) -> float | None:
+    """100 times the share of `among` below the value and half the share equal to it; None of nothing."""
+    if value is None or not len(among):
+        return None
+    close = [math.isclose(each, value, rel_tol=1e-12, abs_tol=1e-15) for each in among]
+    below = sum(each < value and not same for each, same in zip(among, close, strict=True))
+    return 100 * (below + sum(close) / 2) / len(among)
+
+
+def random_bests(
+    pool: Sequence[float | None], maximize: bool, tries: int, seed: int, simulations: int = SIMULATIONS
+) -> np.ndarray:
+    """Best value so far of random tuners (rows) after each try (columns), drawn with replacement from a pool of random trials.
+
+    pool: the value of every trial of the study's random session, None for one without: it costs a try and gives nothing. Entries
+    are -inf (maximize) or inf where that tuner has no value yet.
+    """
+    nothing = -math.inf if maximize else math.inf
+    values = np.array([nothing if each is None else each for each in pool], dtype=float)
+    drawn = np.random.default_rng(seed).choice(values, size=(simulations, tries))
+    return (np.maximum if maximize else np.minimum).accumulate(drawn, axis=1)
+
+
+def random_curve(bests: np.ndarray) -> tuple[Draw, ...]:
+    """Median and the middle 95 % of `random_bests` after each try."""
+    found = []
+    for index in range(bests.shape[1]):
+        low, median, high = (_finite(each) for each in np.quantile(bests[:, index], (0.025, 0.5, 0.975), method="inverted_cdf"))
+        found.append(Draw(index + 1, median, low, high))
+    return tuple(found)
+
+
+def against_random(session: Session, bests: np.ndarray, seed: int) -> AgainstRandom:
+    """Where the best validation value of a session lies among `random_bests` after as many tries."""
+    trials = _chosen(session)
+    n, sign = len(trials), 1.0 if session.maximize else -1.0
+    values = [trial.value for trial in trials if trial.value is not None]
+    how = f"among {bests.shape[0]} random tuners drawn from the random session's trials, after as many tries, seed {seed}"
+    why = None
+    if not values:
+        why = "no trial has a value"
+    elif n > bests.shape[1]:
+        why = f"{n} tries, but the random tuners have {bests.shape[1]}"
+    if why:
+        return AgainstRandom(session.id, session.tuner, n, None, None, how, f"not computable: {why}")
+    best = sign * max(sign * value for value in values)
+    return AgainstRandom(session.id, session.tuner, n, best, percentile(sign * best, list(sign * bests[:, n - 1])), how)
+
+
+def random_pool(sessions: Iterable[Session], task_id: int) -> tuple[float | None, ...]:
+    """Validation values of the ended trials of the random sessions on a task; empty where there are none."""
+    return tuple(
+        trial.value
+        for session in sessions
+        if session.kind == "method" and session.method.get("name") == "random" and session.task.id == task_id
+        for trial in _chosen(session)
+        if not trial.is_open
+    )
+
+
+def _chosen(session: Session) -> tuple[Trial, ...]:
+    """The trials in order, without those that the infrastructure failed."""
+    return tuple(sorted((each for each in session.trials if each.outcome is not Outcome.FAILED), key=lambda each: each.number))
+
+
+def _apart(space: Space, name: str, before: Mapping[str, Value], after: Mapping[str, Value]) -> float:
+    domain, old, new = space[name].domain, before[name], after[name]
+    if isinstance(domain, Choice):
+        return float(old != new)
+    return abs(domain.to_unit(float(new)) - domain.to_unit(float(old)))
+
+
+def _best_before(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Trial | None:
+    """The best trial whose value could be known when this one was submitted; the first of equals."""
+    sign = 1.0 if session.maximize else -1.0
+    known = [
+        each
+        for each in earlier
+        if each.value is not None and each.finished_at is not None and each.finished_at <= trial.submitted_at
+    ]
+    return max(known, key=lambda each: sign * (each.value or 0.0), default=None)
+
+
+def _move(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Move:
+    last = earlier[-1]
+    changes = scores.changes(session.space, last.configuration, trial.configuration)
+    mandatory = any(session.space[each.name].mandatory for each in changes)
+    return Move(
+        trial.number,
+        step(session.space, last.configuration, trial.configuration),
+        len(changes),
+        origin(session, trial, earlier),
+        any(each.configuration == trial.configuration for each in earlier),
+        bool(changes) and not mandatory,
+    )
+
+
+def _share(flags: Iterable[bool]) -> float:
+    found = list(flags)
+    return sum(found) / len(found)
+
+
+def _row_means(rows: np.ndarray) -> list[float]:
+    """The mean of each row over the entries that are there; rows without any are left out."""
+    there = ~np.isnan(rows)
+    counts = there.sum(axis=1)
+    sums = np.where(there, rows, 0.0).sum(axis=1)
+    return [float(total / count) for total, count in zip(sums, counts, strict=True) if count]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
