@@ -264,6 +264,14 @@ def _ask(question: Question) -> str:
     }.get(question.kind, "Please write an answer.")
 
 
+def hint(question: Question) -> str:
+    """What a number or a short text may be, in few words; nothing for other questions."""
+    if question.kind == "number":
+        text = f"{'Whole number' if question.whole else 'Number'}{_range(question)}"
+        return "" if text == "Number" else text
+    return f"At most {question.longest} characters" if question.kind == "text" and question.longest <= 500 else ""
+
+
 def _range(question: Question) -> str:
     if question.low is not None and question.high is not None:
         return f" from {show(question.low)} to {show(question.high)}"

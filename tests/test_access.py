@@ -24,6 +24,7 @@ SUBJECTS = {
     "job": "1",
     "job_id": "1",
     "token": "x",
+    "name": "background",
 }
 ROWS = list(PERMISSIONS.items())
 NAMES = [f"{method} {path}" for (method, path), _ in ROWS]

@@ -241,23 +241,3 @@ def test_reasons_are_kept_in_words_and_unknown_ones_are_not() -> None:
         "loss": "other: a colleague said so",
         "optimizer": "other",
     }
-
-
-# Background
-
-
-def test_background_answers_are_numbers_and_levels() -> None:
-    assert forms.background(" 18 ", "master") == (18, {})
-    assert forms.background("0", "none") == (0, {})
-
-
-@pytest.mark.parametrize("months", ["", "-1", "1.5", "two years", "601", "²", "99999999999999"])
-def test_a_wrong_number_of_months_says_what_to_enter(months: str) -> None:
-    number, said = forms.background(months, "master")
-    assert number >= 0
-    assert said.keys() == {"months"}
-    assert "months" in said["months"]
-
-
-def test_both_answers_are_told_at_once() -> None:
-    assert forms.background("", "professor")[1].keys() == {"months", "education"}

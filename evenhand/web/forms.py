@@ -19,16 +19,6 @@ REASONS: Mapping[str, str] = {
     "learnt": "learnt from previous submissions",
     OWN_WORDS: "other",
 }
-MOST_MONTHS = 600
-EDUCATION: Mapping[str, str] = {
-    "none": "No degree",
-    "school": "Secondary school",
-    "vocational": "Vocational training",
-    "bachelor": "Bachelor's degree",
-    "master": "Master's degree",
-    "doctorate": "Doctorate",
-    "other": "Something else",
-}
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
 
 
@@ -229,17 +219,3 @@ def words(space: Space, problem: Problem) -> str:
 def typed_from(values: Configuration) -> Typed:
     """A configuration as the texts of a form: values only, never the reasons."""
     return Typed({name: show(value) for name, value in values.items()})
-
-
-def background(months: str, education: str) -> tuple[int, dict[str, str]]:
-    """The months of experience, and what is wrong with the answers, by field; the months are 0 where they are wrong."""
-    wrong = {}
-    text = months.strip()
-    whole = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1
-    if not text:
-        wrong["months"] = "Please enter the number of months; 0 if you have none."
-    elif not 0 <= whole <= MOST_MONTHS:
-        wrong["months"] = f"Please enter a whole number of months from 0 to {MOST_MONTHS}."
-    if education not in EDUCATION:
-        wrong["education"] = "Please choose one of the list."
-    return max(whole, 0), wrong

@@ -1,4 +1,4 @@
-"""A participant's way: terms, background, details, tune, final choice, thanks. The server says which page is next."""
+"""A participant's way: terms, details, tune, final choice, thanks; `questions` has the rest. The server says which page is next."""
 
 import asyncio
 import json
@@ -12,10 +12,10 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
 from evenhand.analysis.scores import is_share
-from evenhand.declaration import Study
+from evenhand.declaration import Questionnaire, Study
 from evenhand.errors import InvalidConfiguration, Refused
 from evenhand.lab import Lab
-from evenhand.protocol import Step
+from evenhand.protocol import Step, next_questionnaire
 from evenhand.records import Curve, Outcome, Participant, State, TaskRecord, Trial, View
 from evenhand.space import Configuration, show
 from evenhand.web import forms, panel
@@ -30,10 +30,11 @@ router = APIRouter()
 
 STEPS: Mapping[Step, str] = {
     Step.TERMS: "Terms",
-    Step.BACKGROUND: "Background",
+    Step.BACKGROUND: "About you",
     Step.DETAILS: "Details",
     Step.TUNE: "Tune",
     Step.FINAL: "Finish",
+    Step.AFTER: "Questions",
 }
 
 
@@ -48,9 +49,16 @@ class Place:
     step: Step
 
     @property
+    def questionnaire(self) -> Questionnaire | None:
+        """The questionnaire to fill in at this step, if it asks questions."""
+        if self.step is Step.BACKGROUND:
+            return next_questionnaire(self.study, self.participant, "before")
+        return next_questionnaire(self.study, self.participant, "after") if self.step is Step.AFTER else None
+
+    @property
     def address(self) -> str:
         """The page of this step."""
-        return f"/p/{self.step}"
+        return f"/p/questions/{self.questionnaire.name}" if self.questionnaire else f"/p/{self.step}"
 
     @property
     def session_id(self) -> int:
@@ -75,9 +83,16 @@ def place_of(request: Request) -> Place:
 Here = Annotated[Place, Depends(place_of)]
 
 
+def steps_of(study: Study) -> dict[Step, str]:
+    """The steps of a study, with the names that participants read: those without a text or a question are left out."""
+    asked = {Step.TERMS: study.consent.markdown.strip(), Step.BACKGROUND: study.before, Step.AFTER: study.after}
+    return {step: name for step, name in STEPS.items() if asked.get(step, True)}
+
+
 def page(request: Request, here: Place, name: str, *, status: int = 200, **context: Any) -> Response:
     """One of the participant's pages."""
-    common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "steps": STEPS}
+    common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step}
+    common["steps"] = steps_of(here.study)
     return render(request, f"participant/{name}.html", status=status, **{**common, **context})
 
 
@@ -87,7 +102,7 @@ def next_page(here: Here) -> Response:
     return go(here.address)
 
 
-# Terms, background, details
+# Terms, details
 
 
 @router.get("/p/terms")
@@ -104,29 +119,6 @@ def consent(request: Request, here: Here, version: Annotated[str, Form()] = "") 
             here.lab.consent(here.participant.id, version)
         except Refused as error:
             return page(request, here, "terms", problem=str(error), status=409)
-    return go("/p")
-
-
-@router.get("/p/background")
-def background_page(request: Request, here: Here) -> Response:
-    """Two questions."""
-    if here.step is not Step.BACKGROUND:
-        return go(here.address)
-    return page(request, here, "background", months="", education="", problems={}, levels=forms.EDUCATION)
-
-
-@router.post("/p/background")
-def background(
-    request: Request, here: Here, months: Annotated[str, Form()] = "", education: Annotated[str, Form()] = ""
-) -> Response:
-    """Record the answers, or show what is wrong with them beside each."""
-    if here.step is not Step.BACKGROUND:
-        return go(here.address)
-    number, problems = forms.background(months, education)
-    if problems:
-        given = {"months": months, "education": education}
-        return page(request, here, "background", **given, problems=problems, levels=forms.EDUCATION, status=422)
-    here.lab.answer(here.participant.id, "background", {"months": number, "education": education})
     return go("/p")
 
 
