@@ -88,7 +88,8 @@ class Flow:
 class Histogram:
     """Counts of values in bins (edges: one more than counts), with their mean and standard deviation (n - 1).
 
-    without: cases that have no value; mean_at_zero, sd_at_zero: the same numbers with those counted as 0, where that has a meaning.
+    without: cases that have no value; mean_at_zero, sd_at_zero: the same numbers with those counted as 0, where that means
+    anything.
     """
 
     n: int
@@ -285,7 +286,7 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Headline:
-    """One number of the paper's text: ours, the paper's where it states one, and of how many cases. unit: "share", "" for counts."""
+    """One number of the paper's text: ours, the paper's where it states one, of how many cases. unit: "share", "" for counts."""
 
     name: str
     value: float | None
