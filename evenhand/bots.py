@@ -204,7 +204,7 @@ class Bot:
                 await asyncio.sleep(AGAIN)
                 continue
             for each in (*answer.history, answer):
-                kind = f"{each.request.method} {re.sub(r'[0-9]+|(?<=/join/).+', 'N', each.request.url.path)}"
+                kind = f"{each.request.method} {re.sub(r'(?<=/join/).+|[0-9]+', 'N', each.request.url.path)}"
                 self.diary.pages.setdefault(kind, []).append(each.elapsed.total_seconds())
                 self.diary.statuses[each.status_code] += 1
             if answer.status_code >= 500:

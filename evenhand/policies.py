@@ -175,13 +175,16 @@ def _medium(mind: _Mind) -> dict[str, Value]:
 def _expert(mind: _Mind) -> dict[str, Value]:
     """Defaults first; then the learning rate around the best one, then the optimizer's own and the other habits."""
     if mind.best is None:
-        return {each.name: mind.habit(each, len(mind.tried)) for each in mind.space if each.mandatory}
+        turns = mind.rng.integers(0, 3, len(mind.space))  # experts agree on most things, not on all
+        each_turn = zip(mind.space, turns, strict=True)
+        return {each.name: mind.habit(each, int(turn) // 2 + len(mind.tried)) for each, turn in each_turn if each.mandatory}
     wanted, space = dict(mind.best.configuration), mind.space
     seen = {Configuration(dict(each.configuration)).digest for each in mind.tried}
     rate = _rate(space)
     moves: list[dict[str, Value]] = []
     if rate is not None and rate in wanted:
-        moves += [{rate: mind.within(space[rate], float(wanted[rate]) * factor)} for factor in FACTORS]
+        bold = float(mind.rng.uniform(0.7, 1.3))
+        moves += [{rate: mind.within(space[rate], float(wanted[rate]) * factor**bold)} for factor in FACTORS]
     others = [each for each in space if each.name != rate and not each.fidelity and each.name in wanted]
     own = sorted(others, key=lambda each: (each.condition is None, each.mandatory))
     later = [{each.name: mind.habit(each, turn)} for turn in range(3) for each in own]
