@@ -175,9 +175,9 @@ def _medium(mind: _Mind) -> dict[str, Value]:
 def _expert(mind: _Mind) -> dict[str, Value]:
     """Defaults first; then the learning rate around the best one, then the optimizer's own and the other habits."""
     if mind.best is None:
-        turns = mind.rng.integers(0, 3, len(mind.space))  # experts agree on most things, not on all
-        each_turn = zip(mind.space, turns, strict=True)
-        return {each.name: mind.habit(each, int(turn) // 2 + len(mind.tried)) for each, turn in each_turn if each.mandatory}
+        mandatory = [each for each in mind.space if each.mandatory]
+        turns = mind.rng.integers(0, 3, len(mandatory)) // 2 + len(mind.tried)  # experts agree on most things, not on all
+        return {each.name: mind.habit(each, int(turn)) for each, turn in zip(mandatory, turns, strict=True)}
     wanted, space = dict(mind.best.configuration), mind.space
     seen = {Configuration(dict(each.configuration)).digest for each in mind.tried}
     rate = _rate(space)
