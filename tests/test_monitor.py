@@ -1,0 +1,602 @@
+"""Running a study through HTTP: pauses, extensions, people left out, invitations, amendments, its end, the event log."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote
+
+import httpx
+import pytest
+
+from evenhand.declaration import BACKGROUND, Arm, Budget, Option, Plan, Question, Questionnaire, Section, Study, Text
+from evenhand.lab import Lab
+from evenhand.records import Participant, State
+from evenhand.web import versions
+from evenhand.web.access import Role
+from evenhand.web.attrition import Loss, attrition
+from tests.labs import SPACE, make_lab, toy_study
+from tests.web import Caller, Site, evaluated, toy_site, train, tuned_study, tuning_participant
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with toy_site(tmp_path) as made:
+        yield made
+
+
+def done(researcher: Caller, path: str, **form: str) -> str:
+    """The page that a form leads to."""
+    answer = researcher.post(path, form)
+    assert answer.status_code == 303, answer.text
+    return researcher.get(answer.headers["location"]).text
+
+
+def saying(page: str) -> str:
+    """What the page says of the last action."""
+    found = re.search(r'role="status">([^<]+)</p>', page)
+    assert found
+    return found[1]
+
+
+def session_of(person: Participant) -> int:
+    assert person.session_id is not None
+    return person.session_id
+
+
+# Modes are never mixed
+
+
+def test_a_studys_page_shows_one_mode_at_a_time(site: Site) -> None:
+    study, _, agent = tuned_study(site)
+    live = tuning_participant(site, study)
+    train(site, session_of(live), agent, 0.31)
+    pilot, _ = site.lab.join(study.id, "pilot")
+    train(site, site.lab.begin(pilot.id).id, agent, 0.87)
+    bot, _ = site.lab.join(study.id, "simulated")
+    train(site, site.lab.begin(bot.id).id, agent, 0.93)
+    researcher = site.caller(Role.RESEARCHER)
+    seen = {"live": ("31.0", live.pseudonym), "pilot": ("87.0", pilot.pseudonym), "simulated": ("93.0", bot.pseudonym)}
+    for mode, (value, name) in seen.items():
+        page = researcher.get(f"/studies/{study.id}?mode={mode}").text
+        state = json.loads(researcher.first_event(f"/studies/{study.id}/events?mode={mode}"))
+        assert value in page
+        assert f">{name}<" in page
+        others = [each for other, each in seen.items() if other != mode]
+        for other_value, other_name in others:
+            assert other_value not in page
+            assert other_name not in json.dumps(state)
+        assert len(state["rows"]) == (2 if mode == "live" else 1)  # the method is of the live ones
+        assert [line["tuner"] for line in state["curves"]["lines"]].count(name) == 1
+        for label in ("live <b>1</b>", "pilot <b>1</b>", "simulated <b>1</b>"):
+            assert label in page
+    assert researcher.get(f"/studies/{study.id}").text.count("31.0") > 0  # live comes first
+    assert researcher.get(f"/studies/{study.id}?mode=all").status_code == 400
+
+
+def test_a_study_that_is_not_published_shows_its_pilot_first(site: Site) -> None:
+    study = site.lab.declare(replace(toy_study(site.lab), name="draft"))
+    researcher = site.caller(Role.RESEARCHER)
+    assert "not published yet" in researcher.get(f"/studies/{study.id}").text
+    person, _ = site.lab.join(study.id, "pilot")
+    page = researcher.get(f"/studies/{study.id}").text
+    assert person.pseudonym in page
+    assert "being tried out" in page
+
+
+def test_practice_is_shown_nowhere(site: Site) -> None:
+    study = toy_study(site.lab)
+    person = tuning_participant(site, study)
+    practice = site.lab.open_practice(person.id, replace(site.lab.study_task(study.id), version="practice"), Budget(trials=3))
+    agent, _ = site.lab.add_agent("one", 1)
+    site.lab.submit(practice.id, SPACE.configuration({"epochs": 1}))
+    train(site, session_of(person), agent, 0.4)  # the practice's trial is older, so it is the one that is trained
+    state = json.loads(site.caller(Role.RESEARCHER).first_event(f"/studies/{study.id}/events"))
+    assert len(state["rows"]) == 1
+    assert state["curves"]["lines"] == []
+    assert "1 trial" in state["parts"]["flow"]
+
+
+def test_every_study_is_listed_with_its_state(site: Site) -> None:
+    live = toy_study(site.lab)
+    site.lab.declare(replace(live, name="draft", title="A draft"))
+    tried = site.lab.declare(replace(live, name="tried", title="Tried out"))
+    site.lab.join(tried.id, "pilot")
+    closed = site.lab.publish(site.lab.declare(replace(live, name="closed", title="All done")).id, "go")
+    site.lab.close_study(closed.id)
+    page = site.caller(Role.RESEARCHER).get("/studies").text
+    assert re.findall(r'phase-(\w+)">', page) == ["closed", "pilot", "draft", "live"]
+    assert "4 studies" in page
+    assert "No study yet" not in page
+
+
+# Everyone's step
+
+
+def test_everyones_step_is_told_also_before_the_session(site: Site) -> None:
+    study = toy_study(site.lab)
+    people = [site.lab.join(study.id)[0] for _ in range(5)]
+    for person in people[1:]:
+        site.lab.consent(person.id, study.consent.version)
+    for person in people[2:]:
+        site.lab.answer(person.id, "background", {"months": 12, "education": "master"})
+    for person in people[3:]:
+        site.lab.read_details(person.id)
+    site.lab.begin(people[4].id)
+    state = json.loads(site.caller(Role.RESEARCHER).first_event(f"/studies/{study.id}/events"))
+    rows = dict(state["rows"])
+    steps = ["reading the terms", "answering: Background", "reading the details", "reading the details", "tuning"]
+    assert [step in rows[f"p{person.id}"] for person, step in zip(people, steps, strict=True)] == [True] * 5
+    assert "12 months, expert" in rows[f"p{people[4].id}"]
+    assert state["clocks"][f"p{people[4].id}"] == ["1:40", 100.0, True]
+
+
+def test_a_participants_page_tells_steps_answers_and_events(site: Site) -> None:
+    study = toy_study(site.lab)
+    batch, tokens = site.lab.invite(study.id, "the spring list")
+    person, _ = site.lab.accept(tokens[0])
+    site.lab.consent(person.id, study.consent.version)
+    site.clock.now += 3600
+    site.lab.answer(person.id, "background", {"months": 3, "education": "master"})
+    page = site.caller(Role.RESEARCHER).get(f"/participants/{person.id}").text
+    assert f"came by {batch.label}" in page
+    assert re.search(r"agreed to the terms</th><td class=\"num\">1970-01-12 13:46 UTC", page)
+    assert re.search(r"answered: Background</th><td class=\"num\">1970-01-12 14:46 UTC", page)
+    assert re.search(r"began to tune</th><td class=\"num\">not yet", page)
+    assert "Master&#39;s degree" in page
+    assert "3 months, medium" in page
+    assert page.count("<b>consented</b>") == 1
+    site.lab.withdraw(person.id)
+    gone = site.caller(Role.RESEARCHER).get(f"/participants/{person.id}").text
+    assert "Erased." in gone
+    assert "Master" not in gone
+    assert site.caller(Role.RESEARCHER).get("/participants/99").status_code == 404
+
+
+def test_matrix_and_multiple_answers_are_readable(site: Site) -> None:
+    options = (Text("Python"), Text("R"))
+    columns = tuple(Option(str(text).lower(), text) for text in options)
+    asked = Section(
+        (
+            Question("tools", "multiple", Text("Which tools?"), options=columns),
+            Question("each", "matrix", Text("How often?"), options=columns, rows=(Option("work", Text("At work")),), many=True),
+        )
+    )
+    base = toy_study(site.lab)
+    study = site.lab.publish(
+        site.lab.declare(
+            replace(base, name="asked", questionnaires=(BACKGROUND, Questionnaire("more", Text("More"), (asked,))))
+        ).id,
+        "go",
+    )
+    person, _ = site.lab.join(study.id)
+    site.lab.answer(person.id, "more", {"tools": ["python", "r"], "each": {"work": ["r"]}})
+    page = site.caller(Role.RESEARCHER).get(f"/participants/{person.id}").text
+    assert "Python, R" in page
+    assert "At work: R" in page
+
+
+# Pause, go on, extend
+
+
+def test_everyone_is_paused_and_goes_on_and_it_is_said(site: Site) -> None:
+    study, method, _ = tuned_study(site)
+    first, second = tuning_participant(site, study), tuning_participant(site, study)
+    researcher = site.caller(Role.RESEARCHER)
+    form = {"whom": "all", "mode": "live"}
+    page = done(researcher, f"/studies/{study.id}/act", what="pause", reason="fire alarm", **form)
+    assert saying(page) == "Paused: P-01, P-02."
+    assert page.count("fire alarm") >= 2
+    assert [site.lab.view(session_of(each)).state for each in (first, second)] == [State.PAUSED] * 2
+    assert site.lab.view(method.id).state is State.TUNING  # a machine hears no alarm
+    site.clock.now += 50
+    assert site.lab.view(session_of(first)).seconds_left == pytest.approx(100)
+    assert saying(done(researcher, f"/studies/{study.id}/act", what="resume", **form)) == "Went on: P-01, P-02."
+    assert site.lab.view(session_of(first)).state is State.TUNING
+    assert [each.reason for each in site.lab.session(session_of(first)).pauses] == ["fire alarm"]
+    kinds = [event.kind for event in site.lab.events(session_of(first))]
+    assert kinds[-2:] == ["paused", "went on"]
+
+
+def test_picked_rows_are_extended_and_the_others_are_named_with_why_not(site: Site) -> None:
+    study, method, agent = tuned_study(site)
+    first, second = tuning_participant(site, study), tuning_participant(site, study)
+    train(site, session_of(second), agent, 0.5)
+    site.lab.choose(session_of(second), number=1)
+    researcher = site.caller(Role.RESEARCHER)
+    before = site.lab.view(session_of(first)).seconds_left
+    answer = researcher.http.post(
+        f"/studies/{study.id}/act",
+        data={
+            "csrf_token": researcher.identity.csrf_token, "what": "extend", "whom": "picked", "mode": "live", "minutes": "2",
+            "reason": "the agents were away", "session": [str(session_of(first)), str(session_of(second))],
+        },
+    )  # fmt: skip
+    page = researcher.get(answer.headers["location"]).text
+    assert saying(page) == "Given 2 minutes more: P-01. Not possible for P-02 (chosen)."
+    assert before is not None
+    assert site.lab.view(session_of(first)).seconds_left == pytest.approx(before + 120)
+    assert site.lab.session(method.id).extensions == ()
+    assert [(each.seconds, each.reason) for each in site.lab.session(session_of(first)).extensions] == [
+        (120.0, "the agents were away")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "words"),
+    [
+        ({"what": "pause", "whom": "all", "reason": " "}, 409, "reason"),
+        ({"what": "extend", "whom": "all", "reason": "x", "minutes": "0"}, 409, "more than 0"),
+        ({"what": "extend", "whom": "all", "reason": "x", "minutes": "9999"}, 409, "at most a day"),
+        ({"what": "pause", "whom": "picked", "reason": "x"}, 409, "no row is ticked"),
+        ({"what": "stop", "whom": "all"}, 400, "what"),
+    ],
+)
+def test_an_action_that_is_not_meant_so_changes_nothing(form: dict[str, str], status: int, words: str, site: Site) -> None:
+    study = toy_study(site.lab)
+    person = tuning_participant(site, study)
+    answer = site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/act", {"mode": "live", **form})
+    assert answer.status_code == status
+    assert words in answer.text.lower()
+    assert site.lab.session(session_of(person)).pauses == ()
+    assert site.lab.session(session_of(person)).extensions == ()
+
+
+def test_whoever_looked_cannot_pause_or_extend_single_sessions_but_everyone_alike(site: Site) -> None:
+    study, session, agent = tuned_study(site)
+    person = tuning_participant(site, study)
+    evaluated(site, session.id, agent, 0.5, 0.6)
+    researcher = site.caller(Role.RESEARCHER)
+    one = {"whom": "picked", "mode": "live", "session": str(session_of(person)), "reason": "x", "minutes": "5"}
+    assert "disabled" not in re.findall(r"<input[^>]*id=\"picked\"[^>]*>", researcher.get(f"/studies/{study.id}").text)[0]
+    assert done(researcher, f"/studies/{study.id}/act", what="pause", **one)
+    assert done(researcher, f"/studies/{study.id}/act", what="resume", **one)
+    researcher.post(f"/sessions/{session.id}/reveal")
+    for what in ("pause", "extend"):
+        answer = researcher.post(f"/studies/{study.id}/act", {"what": what, **one})
+        assert answer.status_code == 403
+        assert "cannot intervene" in answer.text
+    assert "disabled" in re.findall(r"<input[^>]*id=\"picked\"[^>]*>", researcher.get(f"/studies/{study.id}").text)[0]
+    assert "cannot intervene in this session" in researcher.get(f"/participants/{person.id}").text
+    page = done(researcher, f"/studies/{study.id}/act", what="pause", **{**one, "whom": "all"})
+    assert saying(page) == "Paused: P-01."
+    assert done(researcher, f"/studies/{study.id}/act", what="resume", **one)  # a pause can always end
+
+
+# In and out of the statistics
+
+
+def test_somebody_is_left_out_and_taken_in_again_with_reasons(site: Site) -> None:
+    study = toy_study(site.lab)
+    person = tuning_participant(site, study)
+    researcher = site.caller(Role.RESEARCHER)
+    refused = researcher.post(f"/participants/{person.id}/exclude", {"reason": " "})
+    assert refused.status_code == 409
+    assert site.lab.participant(person.id).excluded is None
+    page = done(researcher, f"/participants/{person.id}/exclude", reason="knew the answers")
+    assert saying(page) == "P-01 is left out of the statistics: knew the answers."
+    assert site.lab.participant(person.id).excluded == "knew the answers"
+    assert "left out" in researcher.get(f"/studies/{study.id}").text
+    assert "part of the statistics again" in done(researcher, f"/participants/{person.id}/include", reason="a mistake of mine")
+    assert site.lab.participant(person.id).excluded is None
+    assert [event.kind for event in site.lab.events(participant_id=person.id)][-2:] == ["excluded", "included"]
+
+
+# Attrition
+
+
+def test_attrition_counts_everyone_once_at_each_stage(tmp_path: Path) -> None:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    study = armed(lab)
+    people = [lab.join(study.id)[0] for _ in range(8)]
+    for person in people[1:]:
+        lab.consent(person.id, study.consent.version)
+    for person in people[2:]:
+        lab.answer(person.id, "background", {"months": 1})
+    for person in people[3:]:
+        lab.begin(person.id)
+    lab.withdraw(people[3].id)
+    lab.withdraw(people[1].id)
+    lab.choose(session_of(lab.participant(people[4].id)))  # without a score: no choice
+    for person in people[5:]:
+        lab.choose(session_of(lab.participant(person.id)), configuration=SPACE.configuration({"epochs": 1}))
+    lab.exclude(people[6].id, "knew the answers")
+    found = attrition(study, lab.participants(study.id), lab.sessions(study.id), clock.now)
+    assert [(stage.name, stage.count) for stage in found.everyone] == [
+        ("joined", 8), ("consented", 7), ("answered the questions", 6), ("began to tune", 5), ("chose", 3), ("evaluated", 0),
+        ("included", 0),
+    ]  # fmt: skip
+    assert [stage.lost for stage in found.everyone[:5]] == [
+        (Loss("under way", 1, True),),
+        (Loss("withdrew", 1),),
+        (Loss("under way", 1, True),),
+        (Loss("no trial had a score", 1), Loss("withdrew", 1)),
+        (Loss("being evaluated", 2, True), Loss("left out: knew the answers", 1)),
+    ]
+    for here, after in zip(found.everyone, found.everyone[1:], strict=False):
+        assert here.count - after.count == sum(loss.count for loss in here.lost)
+    assigned = [stages[0].count for stages in found.arms.values()]
+    assert (list(found.arms), sum(assigned)) == (["a", "b"], 7)
+    closed = attrition(lab.close_study(study.id), lab.participants(study.id), lab.sessions(study.id), clock.now)
+    assert closed.everyone[0].lost == (Loss("did not go on", 1),)
+    lab.close()
+
+
+def armed(lab: Lab) -> Study:
+    return lab.publish(lab.declare(replace(toy_study(lab), name="armed", arms=(Arm("a"), Arm("b")))).id, "go")
+
+
+def test_the_diagram_is_on_the_page_in_words_and_by_condition(site: Site) -> None:
+    study = armed(site.lab)
+    person, _ = site.lab.join(study.id)
+    site.lab.consent(person.id, study.consent.version)
+    site.lab.withdraw(person.id)
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
+    assert re.search(r"<b>1</b> consented</div>\s*<ul[^>]*>\s*<li class=\"gone\"><b>1</b> withdrew</li>", page)
+    assert 'th scope="row">a<' in page
+
+
+# Invitations
+
+
+def links(page: str) -> list[str]:
+    return re.findall(r"http://[^\s\"<]+(/join/[\w-]+)", page)
+
+
+def test_single_use_links_are_shown_once_with_codes_and_a_sheet(site: Site) -> None:
+    study = toy_study(site.lab)
+    researcher = site.caller(Role.RESEARCHER)
+    page = researcher.post(
+        f"/studies/{study.id}/invitations", {"kind": "single", "cap": "3", "label": "the spring list", "mode": "live"}
+    )
+    assert page.status_code == 200
+    paths = list(dict.fromkeys(links(page.text)))
+    assert len(paths) == 3
+    assert page.text.count('<img class="qr"') == 3
+    assert "data:image/svg+xml" in page.text
+    sheet = re.search(r'download="invitations-1.csv" href="data:text/csv;charset=utf-8,([^"]+)"', page.text)
+    assert sheet
+    rows = list(csv.DictReader(io.StringIO(unquote(sheet[1]))))
+    assert [row["link"].removeprefix(site.address) for row in rows] == paths
+    assert "shown only now" in page.text
+    assert not links(researcher.get(f"/studies/{study.id}/invitations").text)
+    site.caller().post(paths[0])
+    listed = researcher.get(f"/studies/{study.id}/invitations").text
+    assert "the spring list" in listed
+    assert "2 of 3" in listed
+    assert site.lab.participants(study.id)[0].mode == "live"
+
+
+def test_a_batch_is_switched_off_and_on(site: Site) -> None:
+    study = toy_study(site.lab)
+    researcher = site.caller(Role.RESEARCHER)
+    path = links(researcher.post(f"/studies/{study.id}/invitations", {"cap": "2"}).text)[0]
+    assert saying(done(researcher, "/batches/1/switch", enabled="no")) == "open link 1 is switched off; who joined by it goes on."
+    assert site.caller().get(path).status_code == 403
+    assert "works again" in done(researcher, "/batches/1/switch", enabled="yes")
+    for _ in range(2):
+        assert site.caller().post(path).status_code == 200
+    assert site.caller().post(path).status_code == 403
+    assert "0 of 2" in researcher.get(f"/studies/{study.id}/invitations").text
+    assert researcher.post("/batches/9/switch", {"enabled": "no"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"kind": "single"}, "no number of single-use links"),
+        ({"cap": "many"}, "expected a whole number"),
+        ({"cap": "0"}, "expected 1 to 10000"),
+        ({"until": "soon"}, "2027-03-31"),
+        ({"until": "1970-01-01"}, "is over"),
+        ({"mode": "simulated"}, "expected one of live, pilot"),
+    ],
+)
+def test_a_mistake_in_the_form_is_told_and_what_was_typed_stays(form: dict[str, str], words: str, site: Site) -> None:
+    study = toy_study(site.lab)
+    answer = site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/invitations", {"label": "my list", **form})
+    assert answer.status_code == 409
+    assert words in answer.text
+    assert 'value="my list"' in answer.text
+    assert site.lab.batches(study.id) == []
+
+
+def test_invitations_expire_at_the_end_of_their_last_day(site: Site) -> None:
+    study = toy_study(site.lab)
+    site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/invitations", {"until": "1970-01-13"})
+    assert site.lab.batches(study.id)[0].expires_at == 13 * 86400
+
+
+def test_pilots_are_invited_before_publishing_and_nobody_after_the_end(site: Site) -> None:
+    study = site.lab.declare(replace(toy_study(site.lab), name="draft"))
+    researcher = site.caller(Role.RESEARCHER)
+    assert researcher.post(f"/studies/{study.id}/invitations", {"mode": "live"}).status_code == 409
+    assert researcher.post(f"/studies/{study.id}/invitations").status_code == 200
+    assert site.lab.batches(study.id)[0].mode == "pilot"
+    site.lab.publish(study.id, "go")
+    site.lab.close_study(study.id)
+    assert "has ended" in researcher.post(f"/studies/{study.id}/invitations").text
+    assert len(site.lab.batches(study.id)) == 1
+
+
+# Versions, the checklist, going live
+
+
+def safe(site: Site, **changes: object) -> Study:
+    """A draft that may go live at once."""
+    agent, _ = site.lab.add_agent("one", 2)
+    site.lab.hello(agent, slots=2, machine="Linux")
+    base = replace(
+        toy_study(site.lab),
+        name="draft",
+        title="A draft",
+        evaluation_seeds=3,
+        contact="Ada",
+        backup=str(site.folder),
+        plan=Plan(participants=2),
+    )
+    return site.lab.declare(replace(base, **changes))  # type: ignore[arg-type]
+
+
+def publishing(researcher: Caller, study: Study, **form: str) -> httpx.Response:
+    return researcher.post(f"/studies/{study.id}/publish", {"version": str(study.version), **form})
+
+
+def test_a_study_goes_live_behind_the_checklist(site: Site) -> None:
+    study = safe(site, contact="")
+    researcher = site.caller(Role.RESEARCHER)
+    page = researcher.get(f"/studies/{study.id}/versions").text
+    assert "1 thing to mend first" in page
+    assert "nobody to ask" in page
+    answer = publishing(researcher, study, read="pilot")
+    assert answer.status_code == 409
+    assert "Not published: contact first" in answer.text
+    study = safe(site)
+    unread = publishing(researcher, study, note="we begin")
+    assert unread.status_code == 409
+    assert "say that you have read what is said of pilot" in unread.text
+    assert "we begin" in unread.text  # what was typed stays
+    assert site.lab.study(study.id).published_at is None
+    stale = researcher.post(f"/studies/{study.id}/publish", {"version": "1", "read": "pilot"})
+    assert stale.status_code == 409
+    assert "look at version 2 first" in stale.text
+    page = done(researcher, f"/studies/{study.id}/publish", version="2", note="we begin", read="pilot")
+    assert saying(page) == "Version 2 is live: everybody who joins from now on gets it."
+    assert site.lab.study(study.id).note == "we begin"
+
+
+def test_an_unused_sign_in_link_blocks_until_it_is_made_invalid(site: Site) -> None:
+    study = safe(site)
+    link = site.lab.issue_token("signin", seconds=60)
+    researcher = site.caller(Role.RESEARCHER)
+    assert "Not published: sign-in first" in publishing(researcher, study, read="pilot").text
+    assert "invalid now" in done(researcher, f"/studies/{study.id}/signins")
+    assert site.caller().post(f"/signin/{link}").status_code == 403
+    assert researcher.get(f"/studies/{study.id}").status_code == 200  # who is signed in stays so
+    assert publishing(researcher, study, read="pilot").status_code == 303
+
+
+def test_an_amendment_shows_what_differs_and_needs_a_note(site: Site) -> None:
+    study = safe(site)
+    site.lab.publish(study.id, "first")
+    person = tuning_participant(site, study)
+    second = safe(site, consent=Text("I agree.\nTo all of it."), evaluation_seeds=7, budget=Budget(seconds=200))
+    researcher = site.caller(Role.RESEARCHER)
+    assert "Version 2 is declared and not published" in researcher.get(f"/studies/{study.id}").text
+    page = researcher.get(f"/studies/{study.id}/versions").text
+    assert second.hash in page
+    assert study.hash in page
+    assert re.search(r"evaluation_seeds</code></dt>\s*<dd><del>3</del> → <ins>7</ins>", page)
+    assert re.search(r'class="line added"><span class="sign">\+</span>To all of it\.', page)
+    refused = publishing(researcher, second, read="pilot")
+    assert "say in the note what was changed" in refused.text
+    assert publishing(researcher, second, read="pilot", note="longer, by the board's wish").status_code == 303
+    assert (site.lab.study(study.id).version, site.lab.participant(person.id).version) == (2, 1)
+    assert site.lab.join(study.id)[0].version == 2
+    assert "by the board" in researcher.get(f"/studies/{study.id}/versions").text
+
+
+def test_differences_go_by_names_not_by_places(site: Site) -> None:
+    study = toy_study(site.lab)
+    more = Question("years", "number", Text("How many years?"))
+    changed = replace(BACKGROUND, sections=(Section((more, *BACKGROUND.questions)),))
+    found = versions.differences(site.lab, study, replace(study, questionnaires=(changed,), presets=False))
+    paths = {each.path for each in found}
+    assert "presets" in paths
+    assert {each.before for each in found if each.path == "presets"} == {"yes"}
+    assert all("years" in path for path in paths - {"presets"})
+    assert versions.differences(site.lab, study, study) == ()
+    assert versions.flat("", {"a": [1, 2], "b": [{"name": "x", "c": None}, {"name": "y", "c": 0.5}]}) == {
+        "a.1": "1",
+        "a.2": "2",
+        "b.x.name": "x",
+        "b.y.name": "y",
+        "b.y.c": "0.5",
+    }
+
+
+# The end of collection
+
+
+def test_collection_is_closed_by_somebody_who_means_it_and_reopened_until_somebody_looked(site: Site) -> None:
+    study, session, agent = tuned_study(site)
+    tuning_participant(site, study)
+    researcher = site.caller(Role.RESEARCHER)
+    assert researcher.post(f"/studies/{study.id}/close").status_code == 409
+    assert site.lab.study(study.id).closed_at is None
+    page = done(researcher, f"/studies/{study.id}/close", sure="yes")
+    assert "nobody can join any more. 2 sessions still go on." in page
+    assert f'href="/studies/{study.id}/report"' in page
+    assert f'href="/studies/{study.id}/export"' in page
+    assert "collects again" in done(researcher, f"/studies/{study.id}/reopen")
+    evaluated(site, session.id, agent, 0.5, 0.6)
+    researcher.post(f"/sessions/{session.id}/reveal")
+    done(researcher, f"/studies/{study.id}/close", sure="yes")
+    refused = researcher.post(f"/studies/{study.id}/reopen")
+    assert refused.status_code == 409
+    assert "looked at" in refused.text
+
+
+# The event log
+
+
+def test_the_log_is_filtered_paged_and_exported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evenhand.web.monitor.LOG_PAGE", 5)
+    monkeypatch.setattr("evenhand.web.monitor.LOG_CHUNK", 3)
+    study, session, _ = tuned_study(site)
+    person = tuning_participant(site, study)
+    other = site.lab.declare(replace(study, name="other"))
+    site.lab.invite(other.id, "elsewhere", mode="pilot")
+    researcher = site.caller(Role.RESEARCHER)
+    exported = list(csv.DictReader(io.StringIO(researcher.get(f"/studies/{study.id}/log.csv").text)))
+    lines = [json.loads(line) for line in researcher.get(f"/studies/{study.id}/log.jsonl").text.splitlines()]
+    assert [int(row["id"]) for row in exported] == [each["id"] for each in lines]
+    assert [each["id"] for each in lines] == sorted(each["id"] for each in lines)
+    assert [each["kind"] for each in lines][:2] == ["declared", "published"]
+    assert all(each["detail"].get("study") != other.id for each in lines)
+    assert exported[0]["at"] == "1970-01-12T13:46:40.000+00:00"
+    newest = researcher.get(f"/studies/{study.id}/log").text
+    shown = [int(found) for found in re.findall(r'<td class="num quiet">(\d+)</td>', newest)]
+    assert shown == [each["id"] for each in lines][::-1][:5]
+    older = re.search(r'href="(/studies/\d+/log\?[^"]+before=\d+)"', newest)
+    assert older
+    then = researcher.get(older[1].replace("&amp;", "&")).text
+    assert [int(found) for found in re.findall(r'<td class="num quiet">(\d+)</td>', then)] == [e["id"] for e in lines][::-1][5:10]
+    theirs = researcher.get(f"/studies/{study.id}/log.jsonl?participant={person.pseudonym}").text.splitlines()
+    kinds = [json.loads(line)["kind"] for line in theirs]
+    assert kinds == ["joined", "consented", "answered", "opened", "read details", "started"]
+    own = [json.loads(line) for line in researcher.get(f"/studies/{study.id}/log.jsonl?session={session.id}").text.splitlines()]
+    assert {each["session"] for each in own} == {session.id}
+    assert researcher.get(f"/studies/{study.id}/log?participant=nobody").status_code == 409
+    assert researcher.get("/studies/99/log.csv").status_code == 404
+
+
+# Alerts
+
+
+@dataclass(frozen=True)
+class Alert:
+    kind: str
+    since: float
+    words: str
+    what_to_do: str
+
+
+def test_alerts_stand_on_top_and_come_with_the_stream(site: Site) -> None:
+    study = toy_study(site.lab)
+    researcher = site.caller(Role.RESEARCHER)
+    assert 'class="alert alert-warning watch"' not in researcher.get(f"/studies/{study.id}").text
+    site.app.state.alerts = (Alert("disk", 1_000_000.0, "the disk is <full>", "run `df`"),)
+    page = researcher.get(f"/studies/{study.id}").text
+    assert "The disk is &lt;full&gt;" in page
+    assert "run <code>df</code>" in page
+    assert "The disk" in json.loads(researcher.first_event(f"/studies/{study.id}/events"))["parts"]["alerts"]
+
+
+def test_what_was_said_cannot_be_put_into_a_link(site: Site) -> None:
+    study = toy_study(site.lab)
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}?said=You+won+a+prize").text
+    assert "prize" not in page
