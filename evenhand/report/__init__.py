@@ -1,0 +1,1 @@
+"""The study's report: numbers from `analysis`, drawn here; one list of sections becomes the page, the PDF and the files."""
