@@ -156,6 +156,7 @@ def participant_page(request: Request, participant_id: int) -> Response:
         row=overview.row(session, person, study, lab.clock()),
         session=session,
         batch=batch,
+        people={person.id: person.pseudonym},
         now=lab.clock(),
         steps=steps(study, person, session, lab.events(participant_id=participant_id)),
         answers=answers(study, person),

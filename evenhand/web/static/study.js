@@ -248,6 +248,9 @@
       if (count() && !picked.disabled) picked.checked = true;
       else find("#act input[name=whom]").checked = true;
     });
+    for (const what of all("#act input[name=what]")) {
+      what.addEventListener("change", () => { find("#reason").required = what.value !== "resume"; });
+    }
     // A row is replaced only where it changed, and keeps the focus that was in it.
     const place = (list) => {
       list.forEach(([id, html], index) => {
