@@ -600,3 +600,29 @@ def test_what_was_said_cannot_be_put_into_a_link(site: Site) -> None:
     study = toy_study(site.lab)
     page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}?said=You+won+a+prize").text
     assert "prize" not in page
+
+
+def test_what_came_after_a_pause_stands_where_the_sessions_clock_stood(site: Site) -> None:
+    study = toy_study(site.lab, Budget(seconds=1000))
+    person = tuning_participant(site, study)
+    agent, _ = site.lab.add_agent("one", 1)
+    train(site, session_of(person), agent, 0.3)
+    site.lab.pause([session_of(person)], "lunch")
+    site.clock.now += 500
+    site.lab.unpause([session_of(person)])
+    train(site, session_of(person), agent, 0.4)
+    state = json.loads(site.caller(Role.RESEARCHER).first_event(f"/studies/{study.id}/events"))
+    (line,) = state["curves"]["lines"]
+    assert [point[0] * 60 for point in line["points"]] == [pytest.approx(5), pytest.approx(10)]
+    assert state["clocks"][f"p{person.id}"][1] == pytest.approx(990)
+
+
+def test_the_stream_sends_each_row_once(site: Site) -> None:
+    study, session, agent = tuned_study(site)
+    tuning_participant(site, study)
+    with site.caller(Role.RESEARCHER).http.stream("GET", f"/studies/{study.id}/events") as answer:
+        states = (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith('data: {"'))
+        assert all(html for _, html in next(states)["rows"])
+        train(site, session.id, agent, 0.8)
+        later = next(state for state in states if "80.0" in json.dumps(state))
+    assert {key: html is None for key, html in later["rows"]} == {f"s{session.id}": False, "p1": True}

@@ -101,11 +101,12 @@ def used(session: Session, at: float, unit: Unit) -> float:
 
 
 def clock(session: Session, at: float) -> float:
-    """Seconds on the session's clock at a moment: since its start, without waiting for agents and without outages."""
+    """Seconds on the session's clock at a moment: since its start, without waiting for agents, outages and pauses."""
     if session.started_at is None or at <= session.started_at:
         return 0.0
     outages = tuple(_clip(each, at) for each in session.extensions if each.start is not None and each.start < at)
-    past = replace(session, trials=_until(session.trials, at), extensions=outages)
+    pauses = tuple(replace(each, end=min(at, each.end or at)) for each in session.pauses if each.start < at)
+    past = replace(session, trials=_until(session.trials, at), extensions=outages, pauses=pauses)
     return max(0.0, at - session.started_at - protocol.credit(past, at))
 
 

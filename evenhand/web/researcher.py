@@ -113,20 +113,26 @@ async def _states(request: Request, study_id: int, mode: Mode | None) -> AsyncIt
             loop.call_soon_threadsafe(changed.set)
 
     lab.on_change.append(listener)
-    sent = ""
+    sent: dict[str, Any] = {}
     try:
         while not request.app.state.ending:
             changed.clear()
             begun = time.monotonic()
-            state = json.dumps(await run_in_threadpool(_study_state, request, study_id, mode))
-            new = state != sent
-            yield format_sse_event(event="state", data_str=state) if new else format_sse_event(event="alive", data_str="{}")
+            state = await run_in_threadpool(_study_state, request, study_id, mode)
+            news = json.dumps(_news(sent, state)) if state != sent else "{}"
+            yield format_sse_event(event="state" if state != sent else "alive", data_str=news)
             sent = state
             await asyncio.sleep(max(SHOWN_EVERY, LOAD * (time.monotonic() - begun)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), REFRESH_EVERY)
     finally:
         lab.on_change.remove(listener)
+
+
+def _news(sent: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state without the rows that were sent as they are: null stands for each of them."""
+    held = dict(sent.get("rows", ()))
+    return {**state, "rows": [[key, None if held.get(key) == html else html] for key, html in state["rows"]]}
 
 
 def _study_state(request: Request, study_id: int, mode: Mode | None) -> dict[str, Any]:

@@ -251,7 +251,7 @@
     for (const what of all("#act input[name=what]")) {
       what.addEventListener("change", () => { find("#reason").required = what.value !== "resume"; });
     }
-    // A row is replaced only where it changed, and keeps the focus that was in it.
+    // A row is replaced only where it changed (null: as it was sent before), and keeps its tick and the focus that was in it.
     const place = (list) => {
       list.forEach(([id, html], index) => {
         let row = find(`tr[data-row="${id}"]`, rows);
@@ -259,7 +259,7 @@
           row = document.createElement("tr");
           row.dataset.row = id;
         }
-        if (seen.get(id) !== html) {
+        if (html !== null && seen.get(id) !== html) {
           const focused = row.contains(document.activeElement) ? document.activeElement.matches("input") : null;
           const ticked = find("input:checked", row) !== null;
           row.innerHTML = html;
