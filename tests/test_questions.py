@@ -277,7 +277,6 @@ def test_optional_radios_can_be_left_without_an_answer_again(site: Site) -> None
     pick = Question("pick", "single", two("Pick"), options=options(a="A", b="B"), required=False)
     person = Person(site, asking(site, one_page(pick)))
     assert person.fields("last")["q.pick"].options == ("a", "b", "")
-    assert person.fields("last")["q.pick"].values == ("",)
     assert person.send("last", {"q.pick": ""}).status_code == 303
     assert person.record.answers == {}
     assert person.record.answered == ("last",)

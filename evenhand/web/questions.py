@@ -23,6 +23,7 @@ from evenhand.web.participant import Here, Place, page
 router = APIRouter()
 
 MOST_RADIOS = 8  # a single choice of more options is a list to pull down
+MOST_NARROW = 5  # columns; a matrix of more needs a wider page
 LONG_TEXT = 150  # characters; a longer answer gets several lines
 LANGUAGES: Mapping[str, str] = {
     "cs": "Čeština",
@@ -88,6 +89,11 @@ class Asked:
     when: str
     hidden: bool
     fresh: bool
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is a table that needs room."""
+        return self.look == "matrix" and len(self.rows[0].choices) > MOST_NARROW
 
     @property
     def problem(self) -> str:
@@ -212,6 +218,7 @@ def _page(request: Request, sheet: Sheet, status: int = 200) -> Response:
         parts=parts,
         seen=" ".join(sheet.visible),
         focus=_focus(parts),
+        wide=any(question.wide for part in parts for question in part.questions),
         wrong=sum(question.wrong for part in parts for question in part.questions),
         fresh=len(sheet.fresh),
         languages=[(code, LANGUAGES.get(code, code)) for code in here.study.languages],
@@ -299,7 +306,4 @@ def _choices(sheet: Sheet, question: Question, id_: str, texts: Sequence[str]) -
     radios = question.kind in ("single", "likert") or (question.kind == "matrix" and not question.many)
     if radios and not question.required and _look(question) != "list":
         pairs.append(("", Markup("No answer")))
-    return tuple(
-        Choice(f"{id_}-{number}", value, label, value in texts or (not value and not texts))
-        for number, (value, label) in enumerate(pairs)
-    )
+    return tuple(Choice(f"{id_}-{number}", value, label, value in texts) for number, (value, label) in enumerate(pairs))
