@@ -1,7 +1,7 @@
 """How people search (the paper's section 3.2, made measurable): how far they step, how much they change at a time, where from.
 
-Numbers of one session, of groups, and against simulated random tuners. A trial that the infrastructure failed is no choice of its
-tuner and is left out; trials without a value (diverged, stopped before the first epoch) are choices and count.
+Numbers of one session, of groups, and against simulated random tuners. Tries are those of `cohort.counted`: a
+trial that the infrastructure failed is no choice of its tuner; one without a value (diverged, stopped early) is, and counts.
 """
 
 import math
@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from evenhand.analysis import scores, stats
-from evenhand.records import Outcome, Session, Trial
+from evenhand.analysis.cohort import counted
+from evenhand.records import Session, Trial
 from evenhand.space import Choice, Space, Value
 
 Origin = Literal["best", "last", "best and last", "earlier", "far"]
@@ -169,7 +170,7 @@ def origin(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Origin:
 
 def behaviour(session: Session) -> Behaviour:
     """How a session's tuner moved from trial to trial."""
-    trials = _chosen(session)
+    trials = counted(session)
     moves = tuple(_move(session, trial, trials[:index]) for index, trial in enumerate(trials) if index)
     how = (
         "successive trials compared on each hyperparameter's own scale; step: root mean square over hyperparameters active in "
@@ -291,7 +292,7 @@ def random_curve(bests: np.ndarray) -> tuple[Draw, ...]:
 
 def against_random(session: Session, bests: np.ndarray, seed: int) -> AgainstRandom:
     """Where the best validation value of a session lies among `random_bests` after as many tries."""
-    trials = _chosen(session)
+    trials = counted(session)
     n, sign = len(trials), 1.0 if session.maximize else -1.0
     values = [trial.value for trial in trials if trial.value is not None]
     how = f"among {bests.shape[0]} random tuners drawn from the random session's trials, after as many tries, seed {seed}"
@@ -312,14 +313,8 @@ def random_pool(sessions: Iterable[Session], task_id: int) -> tuple[float | None
         trial.value
         for session in sessions
         if session.kind == "method" and session.method.get("name") == "random" and session.task.id == task_id
-        for trial in _chosen(session)
-        if not trial.is_open
+        for trial in counted(session)
     )
-
-
-def _chosen(session: Session) -> tuple[Trial, ...]:
-    """The trials in order, without those that the infrastructure failed."""
-    return tuple(sorted((each for each in session.trials if each.outcome is not Outcome.FAILED), key=lambda each: each.number))
 
 
 def _apart(space: Space, name: str, before: Mapping[str, Value], after: Mapping[str, Value]) -> float:

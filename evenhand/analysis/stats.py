@@ -155,11 +155,11 @@ class Mixed:
     why: str | None = None
 
 
-def spearman(x: Sequence[float], y: Sequence[float], seed: int) -> Correlation:
-    """Spearman's rank correlation of pairs, with average ranks for ties. Pairs with a value that is not finite are left out.
+def spearman(x: Sequence[float], y: Sequence[float], seed: int | None) -> Correlation:
+    """Spearman's rank correlation of pairs, average ranks for ties. Pairs with a value that is not finite are left out.
 
-    p is by Student's t with n - 2 degrees of freedom (as R's cor.test with exact=FALSE), but where |rho| is 1, for which that
-    says 0: there it is the chance of such an order among all orders.
+    seed: of the interval's resamples; None: no interval is wanted. p is by Student's t with n - 2 degrees of freedom (as R's
+    cor.test with exact=FALSE), but where |rho| is 1, for which that says 0: there it is the chance of such an order among all.
     """
     pairs = [(float(a), float(b)) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
     how = "Spearman's rho with average ranks; p two-sided, by Student's t with n − 2 degrees of freedom"
@@ -175,7 +175,8 @@ def spearman(x: Sequence[float], y: Sequence[float], seed: int) -> Correlation:
     if abs(rho) > 1 - 1e-12:
         rho, p = math.copysign(1.0, rho), _chance_of_order(a)
         how = "Spearman's rho with average ranks; p two-sided: the chance of a perfect order among all orders"
-    return Correlation(n, rho, p, _interval((a, b), _rho, seed, paired=True), how)
+    interval = _none("not asked for") if seed is None else _interval((a, b), _rho, seed, paired=True)
+    return Correlation(n, rho, p, interval, how)
 
 
 def mean_difference(first: Sequence[float], second: Sequence[float], seed: int) -> Effect:

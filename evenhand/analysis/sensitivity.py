@@ -1,0 +1,335 @@
+"""How much each headline number of a study depends on each choice that the paper leaves open: one table.
+
+Every headline is computed as planned, and once more for each alternative with all else as planned. A row that does not change
+says so by its numbers; one that cannot be computed says why.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from evenhand.analysis import scores, stats
+from evenhand.analysis.cohort import best_so_far, cohort, counted, is_better
+from evenhand.analysis.items import Cohort, Member
+from evenhand.analysis.study import from_defaults
+from evenhand.declaration import Group, Grouping, Mode, Study
+from evenhand.records import Archive, Outcome, SeedScore, Trial
+from evenhand.space import Value, show
+
+BOUNDARY = 9.0  # months: the paper has medium below nine and expert above nine
+TRY = 5  # at which the curves of Fig. 7 are compared
+LAMBDA = "lambd"  # in the space of the black-magic task: 0.75 in the paper's Table 1, 0 in its supplement
+
+Diverged = Literal["as recorded", "no value", "zero", "chance", "dropped"]
+Score = Literal["test", "validation", "best only"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One way to resolve everything that is left open; the defaults are the plan.
+
+    boundary: whether the group below or the one above holds exactly the boundary. best: Fig. 7 by the best so far. centre: of
+    Levene's test. diverged: how trials and evaluation seeds without a finite loss count. reasoned: whether a value at its default
+    counts as one only where its reason does not say otherwise. defaults: other defaults than the space's. score: the test score,
+    the session's best validation value in its place, or the test score of those alone who chose their best trial. automatic:
+    whether choices made at the deadline count.
+    """
+
+    boundary: Literal["planned", "other"] = "planned"
+    best: bool = False
+    centre: stats.Centre = "mean"
+    diverged: Diverged = "as recorded"
+    reasoned: bool = False
+    defaults: Mapping[str, Value] | None = None
+    score: Score = "test"
+    automatic: bool = True
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A headline under one set of choices. is_p: whether it is a p-value, whose side of alpha is a conclusion."""
+
+    value: float | None
+    n: int
+    is_p: bool = False
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A headline as planned and under an alternative. n: cases of each.
+
+    flips: whether significance at alpha changes; None for what is no test, or could not be computed on one side.
+    """
+
+    headline: str
+    choice: str
+    planned_as: str
+    alternative: str
+    planned: float | None
+    under: float | None
+    n: tuple[int, int]
+    flips: bool | None
+    why: str | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the alternative changes the number at all."""
+        if self.planned is None or self.under is None:
+            return self.planned is not self.under
+        return not math.isclose(self.planned, self.under, rel_tol=1e-9, abs_tol=1e-12)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The table. n: participants as planned. skipped: choices that do not arise in this study, and why."""
+
+    n: int
+    alpha: float
+    rows: tuple[Row, ...]
+    skipped: tuple[tuple[str, str], ...]
+    how: str
+
+
+def sensitivity(archive: Archive, mode: Mode) -> Sensitivity:
+    """Every headline under every alternative, one choice changed at a time."""
+    alpha, plan = archive.study.plan.alpha, Choices()
+    planned = headlines(archive, mode, plan)
+    rows, skipped = [], []
+    for name, planned_as, alternative, choices in alternatives(archive, mode):
+        if isinstance(choices, str):
+            skipped.append((f"{name}: {alternative}", choices))
+            continue
+        other = headlines(archive, mode, choices)
+        for headline, figure in planned.items():
+            rows.append(_row(headline, figure, other.get(headline), (name, planned_as, alternative), alpha))
+    how = "each headline computed again with one choice changed and all else as planned; no multiplicity adjustment"
+    return Sensitivity(len(_cohort(archive, mode, plan).members), alpha, tuple(rows), tuple(skipped), how)
+
+
+def alternatives(archive: Archive, mode: Mode) -> list[tuple[str, str, str, Choices | str]]:
+    """Choice, how it is planned, the alternative, and the choices that it makes; or why it does not arise here."""
+    found: list[tuple[str, str, str, Choices | str]] = []
+    study, task = archive.study, next(iter(archive.tasks), None)
+    held = _held(study.grouping)
+    none = f"the groups are not of {BOUNDARY:g} and more or fewer months"
+    below, above = held or ("the group below", "the group above")
+    found.append((f"exactly {BOUNDARY:g} months", below, above, Choices(boundary="other") if held else none))
+    found.append(("Fig. 7 and tries", "the trial itself", "the best so far", Choices(best=True)))
+    found.append(("Levene's centre", "mean", "median", Choices(centre="median")))
+    share = task is not None and task.maximize and scores.is_share(task.metric)
+    classes = task.statistics.get("classes") if task else None
+    for how, words in (("no value", "no value, but a try"), ("zero", "0"), ("chance", "chance"), ("dropped", "no try at all")):
+        why = "" if share or how in ("no value", "dropped") else "the metric is no share that is better the larger it is"
+        if how == "chance" and not why and not isinstance(classes, int):
+            why = "the task does not say how many classes there are"
+        found.append(("diverged trainings", "as recorded", words, why or Choices(diverged=how)))  # type: ignore[arg-type]
+    words = "only where no other reason was given for it"
+    found.append(("a value at its default", "counts, blank or typed", words, Choices(reasoned=True)))
+    has = task is not None and LAMBDA in task.space and task.space[LAMBDA].default != 0
+    shown = show(task.space[LAMBDA].default or 0) if task is not None and LAMBDA in task.space else "none"
+    found.append(("lambda's default", shown, "0", Choices(defaults={LAMBDA: 0.0}) if has else "no lambda with another default"))
+    found.append(("what is judged", "test score of the choice", "best validation value", Choices(score="validation")))
+    found.append(("what is judged", "test score of the choice", "only who chose their best trial", Choices(score="best only")))
+    found.append(("automatic choices", "in", "out", Choices(automatic=False)))
+    return found
+
+
+def headlines(archive: Archive, mode: Mode, choices: Choices) -> dict[str, Figure]:
+    """Every headline number under one set of choices, by its name."""
+    people = _cohort(archive, mode, choices)
+    finals = {each.pseudonym: _final(archive, each, choices) for each in people.members}
+    return {
+        **_tests(people, finals, choices),
+        **_means(people, finals),
+        **_by_try(archive, people, choices),
+        **_defaults(archive, people, choices),
+    }
+
+
+def _cohort(archive: Archive, mode: Mode, choices: Choices) -> Cohort:
+    grouping = archive.study.grouping
+    if choices.boundary == "other":
+        grouping = moved(grouping)
+    return cohort(archive, mode, grouping=grouping, automatic=choices.automatic)
+
+
+def moved(grouping: Grouping) -> Grouping:
+    """The same groups, but exactly nine months belong to the other one of the two that meet there."""
+    groups, index = list(grouping.groups), _meeting(grouping)
+    if index is None:
+        return grouping
+    below, above = groups[index], groups[index + 1]
+    if below.holds(BOUNDARY):
+        groups[index : index + 2] = replace(below, high=math.nextafter(BOUNDARY, 0)), replace(above, low=BOUNDARY)
+    else:
+        groups[index : index + 2] = replace(below, high=BOUNDARY), replace(above, low=math.nextafter(BOUNDARY, math.inf))
+    return replace(grouping, groups=tuple(groups))
+
+
+def _meeting(grouping: Grouping) -> int | None:
+    """Index of the group that ends at nine months: its neighbour begins there."""
+    for index, (below, above) in enumerate(zip(grouping.groups, grouping.groups[1:], strict=False)):
+        if below.high == BOUNDARY or above.low == BOUNDARY:
+            return index
+    return None
+
+
+def _held(grouping: Grouping) -> tuple[str, str] | None:
+    """The group that holds exactly nine months as planned, and the one that might."""
+    index = _meeting(grouping)
+    if index is None:
+        return None
+    pair: tuple[Group, Group] = grouping.groups[index], grouping.groups[index + 1]
+    return (pair[0].name, pair[1].name) if pair[0].holds(BOUNDARY) else (pair[1].name, pair[0].name)
+
+
+def _final(archive: Archive, member: Member, choices: Choices) -> float | None:
+    """A participant's score under these choices: one number, the mean over evaluation seeds."""
+    session = member.session
+    sign = 1.0 if session.maximize else -1.0
+    best = max((sign * each.value for each in counted(session) if each.value is not None), default=None)
+    if choices.score == "validation":
+        return None if best is None else sign * best
+    if choices.score == "best only":
+        chosen = session.choice.configuration if session.choice else None
+        its = [sign * each.value for each in counted(session) if each.value is not None and each.configuration == chosen]
+        if best is None or best not in its:
+            return None
+    evaluation = archive.evaluations.get(session.id)
+    values = [_seed_value(each, member, choices) for each in (evaluation.scores if evaluation else ())]
+    return scores.mean([value for value in values if value is not None and math.isfinite(value)])
+
+
+def _seed_value(score: SeedScore, member: Member, choices: Choices) -> float | None:
+    filled = _filling(member, choices)
+    return filled if score.outcome is Outcome.DIVERGED and filled is not None else score.value
+
+
+def _filling(member: Member, choices: Choices) -> float | None:
+    """What stands for a diverged training: 0, the chance among the task's classes, or nothing."""
+    if choices.diverged == "zero":
+        return 0.0
+    return 1 / int(member.session.task.statistics["classes"]) if choices.diverged == "chance" else None
+
+
+def _values(member: Member, choices: Choices) -> list[float | None]:
+    """The validation value of each try, in order."""
+    found = []
+    for trial in counted(member.session):
+        if trial.outcome is Outcome.DIVERGED and choices.diverged != "as recorded":
+            if choices.diverged == "dropped":
+                continue
+            found.append(_filling(member, choices))
+        else:
+            found.append(trial.value)
+    return best_so_far(found, member.session.maximize) if choices.best else found
+
+
+def _tests(people: Cohort, finals: Mapping[str, float | None], choices: Choices) -> dict[str, Figure]:
+    pairs = [
+        (each.experience, final)
+        for each in people.members
+        if each.experience is not None and (final := finals[each.pseudonym]) is not None
+    ]
+    rank = stats.spearman([pair[0] for pair in pairs], [pair[1] for pair in pairs], None)
+    groups = _grouped(people, finals)
+    kruskal = stats.kruskal(groups)
+    found = {
+        "Spearman's rho of score and experience": Figure(rank.rho, rank.n, why=rank.why),
+        "p of Spearman's rho": Figure(rank.p, rank.n, True, rank.why),
+        "p of Kruskal-Wallis": Figure(kruskal.p, kruskal.n, True, kruskal.why),
+    }
+    if len(groups) > 1:
+        first, last = people.groups[0], people.groups[-1]
+        spread = stats.levene_pairs({first: groups[first], last: groups[last]}, choices.centre)[0]
+        found[f"p of Levene, {first} and {last}"] = Figure(spread.p, sum(spread.n), True, spread.why)
+    return found
+
+
+def _grouped(people: Cohort, finals: Mapping[str, float | None]) -> dict[str, list[float]]:
+    return {
+        group: [final for each in people.of(group) if (final := finals[each.pseudonym]) is not None] for group in people.groups
+    }
+
+
+def _means(people: Cohort, finals: Mapping[str, float | None]) -> dict[str, Figure]:
+    return {
+        f"mean score, {group}": Figure(scores.mean(values), len(values), why=None if values else "no score in this group")
+        for group, values in _grouped(people, finals).items()
+    }
+
+
+def _by_try(archive: Archive, people: Cohort, choices: Choices) -> dict[str, Figure]:
+    """Tries to the highest planned threshold, of those who reached it; log-rank with the others; and Fig. 7 at its fifth try."""
+    threshold = max(archive.study.plan.thresholds, default=None)
+    found: dict[str, Figure] = {}
+    needed: dict[str, tuple[list[float], list[bool]]] = {}
+    for group in people.groups:
+        rows = [_values(each, choices) for each in people.of(group)]
+        fifth = [value for row in rows if len(row) >= TRY and (value := row[TRY - 1]) is not None]
+        why = None if fifth else f"nobody of this group has a value at try {TRY}"
+        found[f"value at try {TRY} (Fig. 7), {group}"] = Figure(scores.mean(fifth), len(fifth), why=why)
+        if threshold is None:
+            continue
+        ends = [_reaches(row, threshold, people.maximize) for row in rows]
+        needed[group] = [float(number) for number, _ in ends], [did for _, did in ends]
+        tries = [number for number, did in ends if did]
+        why = None if tries else "nobody of this group reached it"
+        found[f"tries to {threshold:g}, {group}"] = Figure(scores.mean(tries), len(tries), why=why)
+    if threshold is not None:
+        test = stats.log_rank(needed)
+        found[f"p of log-rank, tries to {threshold:g}"] = Figure(test.p, test.n, True, test.why)
+    return found
+
+
+def _reaches(values: Sequence[float | None], threshold: float, maximize: bool) -> tuple[int, bool]:
+    for number, value in enumerate(values, 1):
+        if value is not None and is_better(value, threshold, maximize):
+            return number, True
+    return len(values), False
+
+
+def _defaults(archive: Archive, people: Cohort, choices: Choices) -> dict[str, Figure]:
+    """Who starts from the defaults, by group; and how often a value whose reason is `default` is at its default."""
+    found = {}
+    for group in people.groups:
+        first = [made[0] for each in people.of(group) if (made := counted(each.session))]
+        began = [_starts_from_defaults(archive.study, people, trial, choices) for trial in first]
+        why = None if began else "nobody of this group made a trial"
+        found[f"starts from defaults, {group}"] = Figure(scores.mean(began), len(began), why=why)
+    fits = [
+        float(trial.configuration[name] == (choices.defaults or {}).get(name, trial_default))
+        for each in people.members
+        for trial in counted(each.session)
+        for name, said in trial.reasons.items()
+        if name in trial.configuration
+        and _is_default(archive.study, said)
+        and (trial_default := each.session.space[name].default) is not None
+    ]
+    why = None if fits else "nobody gave the reason `default` for an optional value"
+    found["values given as a default that are at it"] = Figure(scores.mean(fits), len(fits), why=why)
+    return found
+
+
+def _starts_from_defaults(study: Study, people: Cohort, trial: Trial, choices: Choices) -> float:
+    space = people.members[0].session.space
+    if not from_defaults(trial.configuration, space, choices.defaults):
+        return 0.0
+    optional = [each.name for each in space if not each.mandatory and each.name in trial.configuration]
+    otherwise = any(name in trial.reasons and not _is_default(study, trial.reasons[name]) for name in optional)
+    return 0.0 if choices.reasoned and otherwise else 1.0
+
+
+def _is_default(study: Study, said: str) -> bool:
+    """Whether a stored reason, its value or its words, is that of a suggested default."""
+    return any(said in (each.value, each.label.markdown) for each in study.reasons if each.value == "default")
+
+
+def _row(headline: str, planned: Figure, other: Figure | None, choice: tuple[str, str, str], alpha: float) -> Row:
+    under = other or Figure(None, 0, planned.is_p, "not computed under this alternative")
+    flips = None
+    if planned.is_p and planned.value is not None and under.value is not None:
+        flips = (planned.value < alpha) != (under.value < alpha)
+    return Row(headline, *choice, planned.value, under.value, (planned.n, under.n), flips, under.why or planned.why)
