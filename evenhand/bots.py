@@ -7,6 +7,7 @@ started again, changes nothing but times. Its records are marked `simulated` fro
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -313,9 +314,10 @@ class Bot:
                 return [option for option in known if rng.random() < 0.5] or known[:1]
             return str(rng.choice(np.array(known)))
         if _is_number(asked):
-            low = float(asked.attributes.get("min") or 0)
-            high = float(asked.attributes.get("max") or low + 100)
-            return str(int(rng.integers(int(low), int(min(high, low + 120)) + 1)))
+            low, high = asked.attributes.get("data-low"), asked.attributes.get("data-high")
+            least = math.ceil(float(low)) if low else min(0, math.floor(float(high or 0)))
+            most = math.floor(min(float(high), least + 120)) if high else least + 100
+            return str(int(rng.integers(least, most + 1))) if least <= most else str(low)
         return "Simulated."
 
     # Tuning
@@ -467,7 +469,7 @@ def _typed(configuration: Configuration, reasons: Mapping[str, str]) -> dict[str
 
 
 def _is_question(name: str) -> bool:
-    return name.startswith("q.") or name in ("months", "education")
+    return name.startswith("q.")
 
 
 def _is_number(asked: Field) -> bool:
