@@ -13,7 +13,7 @@ PACKAGE = Path(evenhand.__file__).parent
 # Each row knows the rows below it. What is in braces together is one row, whose names do not know each other.
 ROWS = [
     {"cli", "__main__"},
-    {"botcommands", "classcommands"},  # commands that fill a module of their own
+    {"botcommands", "classcommands", "reportcommands"},  # commands that fill a module of their own
     {"rehearsal"},
     {"web"},
     {"supervisor", "sample", "replay", "tuning", "bots", "golive"},  # programs: they put the rows below together for a command

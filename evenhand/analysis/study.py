@@ -205,7 +205,7 @@ def by_try(cohort: Cohort) -> ByTry:
         current.append(Curve(group, _points(values)))
         best.append(Curve(group, _points([best_so_far(each, cohort.maximize) for each in values])))
     how = (
-        "mean over the participants who made that try and had a value (`n` at each try); standard error of that mean; later "
+        "mean over the participants who made that try and had a value (n at each try); standard error of that mean; later "
         "tries are those of fewer and fewer people"
     )
     return ByTry(len(cohort.members), tuple(current), tuple(best), how)

@@ -254,7 +254,7 @@ def by_try(found: ByTry, y: str, share: bool) -> Spec:
 
 def starts(found: Starts) -> Spec:
     """Fig. 8: stacked bars, those who began from defaults filled."""
-    groups, colours = [each.group for each in found.starts], [PERSON, LINE]
+    groups = [each.group for each in found.starts]
     rows = []
     for each in found.starts:
         for kind, names in (("all defaults", each.defaults), ("other values", each.others)):

@@ -1,0 +1,83 @@
+"""A report as PDF, by typst: the page's sections, with the same drawings."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from evenhand.errors import InvalidSettings
+from evenhand.report.blocks import Item, Report, Table
+from evenhand.report.page import drawing
+
+WIDEST = 6  # columns of a table that fit the page's width at the plain size
+
+
+def pdf(report: Report, date: str) -> bytes:
+    """The document. The same report gives the same bytes but for `date`."""
+    try:
+        import typst
+    except ModuleNotFoundError:
+        raise InvalidSettings("a PDF needs typst, which is not installed; pip install 'evenhand[report]'") from None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = _source(report, date, folder)
+        (folder / "report.typ").write_text(source, encoding="utf-8")
+        return bytes(typst.compile(str(folder / "report.typ"), root=str(folder), format="pdf"))
+
+
+def _source(report: Report, date: str, folder: Path) -> str:
+    parts = [
+        f"#set document(title: {_text(report.title)}, date: none)",
+        '#set page(paper: "a4", margin: (x: 20mm, y: 22mm), numbering: "1 / 1")',
+        '#set text(font: ("Noto Sans", "DejaVu Sans", "Libertinus Serif"), size: 9.5pt)',
+        "#show heading.where(level: 1): set block(above: 2em, below: 0.8em)",
+        "#show figure: set block(breakable: true)",
+        "#set table(stroke: (x, y) => (bottom: 0.4pt + luma(200)), inset: (x: 4pt, y: 3pt))",
+    ]
+    if report.mark:
+        mark = f"#text(fill: rgb(143, 95, 0), {_text(report.mark)})"
+        parts.append(f"#block(stroke: 1pt + rgb(143, 95, 0), inset: 6pt, radius: 3pt)[{mark}]")
+    parts.append(f"#text(size: 20pt, weight: 600, {_text(report.title)})\n")
+    parts += [f"#text(size: 11.5pt, {_text(words)})\n" for words in report.lead]
+    facts = ", ".join(f"[#text(fill: luma(110), {_text(name)})], [#{_text(value)}]" for name, value in report.facts)
+    parts.append(f"#table(columns: (auto, 1fr), {facts})")
+    parts.append(f"#text(fill: luma(110), {_text(f'Report of {date}.')})\n")
+    for section in report.sections:
+        parts.append(f"#heading(level: 1, {_text(section.title)})")
+        if section.intro:
+            parts.append(f"#{_text(section.intro)}\n")
+        for item in section.items:
+            parts += _item(item, folder)
+    return "\n".join(parts)
+
+
+def _item(item: Item, folder: Path) -> list[str]:
+    parts = [f"#heading(level: 2, {_text(item.title)})", f"#text(fill: luma(110), {_text(item.n)})\n"]
+    if item.why:
+        parts.append(f"#text(fill: rgb(143, 95, 0), {_text(item.why)})\n")
+    if item.drawn:
+        (folder / f"{item.key}.svg").write_text(drawing(item), encoding="utf-8")
+        parts.append(f'#image("{item.key}.svg", width: 82%, alt: {_text(item.alt)})')
+    if item.alt:
+        parts.append(f"#{_text(item.alt)}\n")
+    if item.table is not None and item.table.rows:
+        parts.append(_table(item.table))
+    if item.paper:
+        parts.append(f"#text(fill: luma(110))[*The paper:* #{_text(item.paper)}]\n")
+    parts.append(f"#text(fill: luma(110), size: 8.5pt, {_text(item.how)})\n")
+    return parts
+
+
+def _table(found: Table) -> str:
+    aligned = ", ".join("right" if index in found.numbers else "left" for index in range(len(found.columns)))
+    # The longest column takes what the others leave.
+    longest = max(range(len(found.columns)), key=lambda index: max(len(row[index]) for row in (found.columns, *found.rows)))
+    widths = ", ".join("1fr" if index == longest else "auto" for index in range(len(found.columns)))
+    head = ", ".join(f"[#strong({_text(column)})]" for column in found.columns)
+    cells = ", ".join(f"[#{_text(cell)}]" for row in found.rows for cell in row)
+    size = "8.5pt" if len(found.columns) <= WIDEST else "7pt"
+    return f"#[#set text(size: {size})\n#table(columns: ({widths}), align: ({aligned}), table.header({head}), {cells})]"
+
+
+def _text(words: str) -> str:
+    """A string in typst's own notation: nothing that people typed becomes markup."""
+    return json.dumps(words, ensure_ascii=False)
