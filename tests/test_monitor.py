@@ -336,7 +336,8 @@ def test_the_diagram_is_on_the_page_in_words_and_by_condition(site: Site) -> Non
     site.lab.withdraw(person.id)
     page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
     assert re.search(r"<b>1</b> consented</div>\s*<ul[^>]*>\s*<li class=\"gone\"><b>1</b> withdrew</li>", page)
-    assert 'th scope="row">a<' in page
+    assert re.search(r'<th scope="col">a</th><th scope="col">b</th>', page)
+    assert len(re.findall(r"<td><b>1</b><span class=\"consort-note\">1 withdrew</span></td>", page)) == 1
 
 
 # Invitations
