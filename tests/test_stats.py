@@ -1,0 +1,297 @@
+"""The statistics against fixed reference numbers (published, or by R 4), and what they say where nothing can be computed."""
+
+import dataclasses
+import math
+import time
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from evenhand.analysis import power, stats
+from evenhand.declaration import Plan
+
+# Hollander and Wolfe (1973): p. 187 (tuna), p. 116 (mucociliary efficiency), p. 69 (permeability); as R's help gives them.
+TUNA = [44.4, 45.9, 41.9, 53.3, 44.7, 44.1, 50.7, 45.2, 60.1], [2.6, 3.1, 2.5, 5.0, 3.6, 4.0, 5.2, 2.8, 3.8]
+MUCUS = {"normal": [2.9, 3.0, 2.5, 2.6, 3.2], "obstructed": [3.8, 2.7, 4.0, 2.4], "asbestosis": [2.8, 3.4, 3.7, 2.2, 2.0]}
+AT_TERM = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46]
+EARLY = [1.15, 0.88, 0.90, 0.74, 1.21]
+# Acute myelogenous leukaemia, with and without maintenance (Miller 1997; R's `aml`): weeks, and whether it came back.
+WITH = [9, 13, 13, 18, 23, 28, 31, 34, 45, 48, 161], [True, True, False, True, True, False, True, True, False, True, False]
+WITHOUT = [5, 5, 8, 8, 12, 16, 23, 27, 30, 33, 43, 45], [True] * 5 + [False] + [True] * 6
+EDGES: list[tuple[list[float], list[float]]] = [
+    ([], []),
+    ([1.0], []),
+    ([1.0], [2.0]),
+    ([1.0, 1.0], [1.0, 1.0]),
+    ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]),
+    ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]),
+    ([0.1, 0.1, 0.1, 0.5], [0.1, 0.1, 0.5, 0.5]),
+    ([0.3, math.nan, math.inf, 0.4], [0.1, -math.inf, 0.2, 0.7]),
+]
+
+
+def numbers(record: Any) -> list[float]:
+    """Every number in a record, however deep."""
+    if isinstance(record, bool) or record is None or isinstance(record, str):
+        return []
+    if isinstance(record, int | float):
+        return [float(record)]
+    if dataclasses.is_dataclass(record):
+        return [each for field in dataclasses.fields(record) for each in numbers(getattr(record, field.name))]
+    return [each for item in record for each in numbers(item)]
+
+
+def test_the_papers_spearman() -> None:
+    """rho = 0.60 at n = 31 gives p = 0.00036, by the same distribution that is used here."""
+    t = 0.60 * math.sqrt(29 / (1 - 0.36))
+    assert 2 * scipy_stats.t.sf(t, 29) == pytest.approx(0.00036, abs=0.000005)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "sizes", "printed", "digits"),
+    [(8.40, (8, 12), 0.01, 2), (14.338, (8, 11), 0.001, 3), (5.52, (12, 11), 0.029, 3)],
+)
+def test_the_papers_table_2(statistic: float, sizes: tuple[int, int], printed: float, digits: int) -> None:
+    """Its p-values follow from its statistics with groups of 8, 12 and 11, by the degrees of freedom that are used here."""
+    rng = np.random.default_rng(0)
+    df = stats.levene({"a": list(rng.random(sizes[0])), "b": list(rng.random(sizes[1]))}, "mean").df
+    assert df == (1, sum(sizes) - 2)
+    assert round(float(scipy_stats.f.sf(statistic, *df)), digits) == printed
+
+
+def test_spearman_of_published_data() -> None:
+    """Hollander and Wolfe's tuna: rho = 0.6 (R: cor.test(..., exact = FALSE) gives p = 0.0876)."""
+    found = stats.spearman(*TUNA, 1)
+    assert found.n == 9
+    assert found.rho == pytest.approx(0.6)
+    assert found.p == pytest.approx(0.0876228, abs=1e-6)
+    assert found.interval.low is not None
+    assert found.interval.high is not None
+    assert -1 <= found.interval.low < 0.6 < found.interval.high <= 1
+
+
+def test_spearman_leaves_pairs_without_a_value_out() -> None:
+    x, y = TUNA
+    assert stats.spearman([*x, math.nan, 50], [*y, 1.0, math.inf], 1) == stats.spearman(x, y, 1)
+
+
+def test_a_perfect_order_is_as_rare_as_it_is() -> None:
+    """Student's t would give p = 0; among the 5! orders, two are perfect. Ties make it less rare: 2 * 3! / 5!."""
+    assert stats.spearman([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], None).p == pytest.approx(2 / 120)
+    found = stats.spearman([0, 0, 0, 1, 2], [1, 1, 1, 2, 3], 1)
+    assert [found.rho, found.p] == pytest.approx([1.0, 2 * 6 / 120])
+    assert found.interval.low is None
+    assert found.interval.why
+
+
+def test_kruskal_wallis_of_published_data() -> None:
+    found = stats.kruskal(MUCUS)
+    assert [found.statistic, found.p] == pytest.approx([0.7714286, 0.6799648], abs=1e-7)
+    assert (found.n, found.df) == (14, (2.0,))
+
+
+@pytest.mark.parametrize(("centre", "statistic", "p"), [("mean", 4.78146921, 0.03203991), ("median", 4.47685434, 0.03780331)])
+def test_levene_by_r(centre: stats.Centre, statistic: float, p: float) -> None:
+    found = stats.levene(MUCUS, centre)
+    assert [found.statistic, found.p] == pytest.approx([statistic, p], abs=1e-7)
+    assert "spread, not of location" in found.how
+
+
+def test_mann_whitney_of_published_data() -> None:
+    """U = 35; R: exact p = 0.2544 two-sided; with ties, the normal p with continuity correction."""
+    found = stats.mann_whitney(AT_TERM, EARLY)
+    assert [found.statistic, found.p] == pytest.approx([35, 0.2544123], abs=1e-6)
+    tied = stats.mann_whitney([1, 2, 2, 3, 5], [2, 4, 4, 5, 6, 7])
+    assert [tied.statistic, tied.p] == pytest.approx([5.5, 0.0957047512], abs=1e-9)
+    assert "exact" in found.how
+    assert "ties" in tied.how
+
+
+def test_brunner_munzel_of_published_data() -> None:
+    """The example in SciPy's documentation, with many ties."""
+    found = stats.brunner_munzel([1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 2, 4, 1, 1], [3, 3, 4, 3, 1, 2, 3, 1, 1, 5, 4])
+    assert [found.statistic, found.p] == pytest.approx([3.1374675, 0.0057862], abs=1e-6)
+
+
+def test_holm_adjusts_what_there_is() -> None:
+    pairs = [stats.Pair("a", "b", (3, 3), 1.0, p, None, "") for p in (0.01, 0.04, None, 0.03)]
+    assert [each.adjusted for each in stats.holm(pairs)] == [pytest.approx(0.03), pytest.approx(0.06), None, pytest.approx(0.06)]
+
+
+@pytest.mark.parametrize("test", get_args(stats.PairTest))
+def test_every_pair_is_named_in_order(test: stats.PairTest) -> None:
+    found = stats.pairwise(MUCUS, test)
+    assert [(each.first, each.second) for each in found] == [
+        ("normal", "obstructed"),
+        ("normal", "asbestosis"),
+        ("obstructed", "asbestosis"),
+    ]
+    assert [each.n for each in found] == [(5, 4), (5, 5), (4, 5)]
+
+
+def test_effects() -> None:
+    """By hand: of 6 pairs, the first is larger in 4 and smaller in 1."""
+    first, second = [3.0, 5.0, 4.0], [2.0, 4.0]
+    assert stats.mean_difference(first, second, 1).value == pytest.approx(1.0)
+    assert stats.median_difference(first, second, 1).value == pytest.approx(1.0)
+    delta = stats.cliffs_delta(first, second, 1)
+    assert delta.value == pytest.approx(0.5)
+    assert delta.words == "large"
+    assert delta.interval.why == "no interval: fewer than 3 participants in a sample"
+
+
+@pytest.mark.parametrize(
+    ("size", "word"), [(0.14, "negligible"), (0.15, "small"), (-0.32, "small"), (0.46, "medium"), (-0.48, "large")]
+)
+def test_words_of_cliffs_delta(size: float, word: str) -> None:
+    below = round(50 * (1 - size))
+    assert stats.cliffs_delta([0.5], [0.0] * (100 - below) + [1.0] * below, 1).words == word
+
+
+def test_intervals_are_the_seeds() -> None:
+    rng = np.random.default_rng(4)
+    first, second = list(rng.normal(1, 1, 12)), list(rng.normal(0, 1, 11))
+    for effect in (stats.mean_difference, stats.median_difference, stats.cliffs_delta):
+        assert effect(first, second, 3) == effect(first, second, 3)
+        assert effect(first, second, 3).interval != effect(first, second, 4).interval
+
+
+def test_the_interval_of_a_mean_difference_covers() -> None:
+    """Nominally 95 % of intervals hold the true difference; with 20 values a group BCa covers a little less."""
+    rng, held = np.random.default_rng(11), 0
+    for seed in range(100):
+        found = stats.mean_difference(list(rng.normal(1, 1, 20)), list(rng.normal(0, 1, 20)), seed).interval
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 1 <= found.high
+    assert 86 <= held <= 100
+
+
+def test_kaplan_meier_of_published_data() -> None:
+    """R's survfit of these: shares 0.909, 0.818, 0.716, 0.614, 0.491, 0.368, 0.184; medians 31 and 23 weeks."""
+    found = stats.kaplan_meier("with", *WITH)
+    shares = [step.share for step in found.steps if step.reached]
+    assert shares == pytest.approx([0.909, 0.818, 0.716, 0.614, 0.491, 0.368, 0.184], abs=0.001)
+    assert (found.n, found.reached, found.median, found.high) == (11, 7, 31, None)
+    assert stats.kaplan_meier("without", *WITHOUT).median == 23
+    assert [(step.risk, step.reached, step.censored) for step in found.steps[:3]] == [(11, 1, 0), (10, 1, 1), (8, 1, 0)]
+
+
+def test_log_rank_of_published_data() -> None:
+    """R: survdiff(Surv(time, status) ~ x, aml): chi-squared 3.4 on 1 degree of freedom, p = 0.07."""
+    found = stats.log_rank({"with": WITH, "without": WITHOUT})
+    assert [found.statistic, found.p] == pytest.approx([3.396, 0.0653], abs=0.0005)
+
+
+def test_those_who_never_reach_it_count() -> None:
+    found = stats.kaplan_meier("novice", [5, 7, 9, 2], [False, False, False, True])
+    assert found.median is None
+    assert found.steps[-1].share == pytest.approx(0.75)
+    assert found.why == "no median: 1 of 4 reached the threshold, fewer than half by this estimate"
+    assert stats.kaplan_meier("none", [], []).why == "not computable: nobody is in this group"
+
+
+def test_mixed_model_finds_what_was_put_in() -> None:
+    rng = np.random.default_rng(2)
+    own = rng.normal(0, 0.1, 60)
+    rows = [
+        (0.4 + 0.2 * (who >= 30) + own[who] + 0.02 * k + rng.normal(0, 0.05), k, "expert" if who >= 30 else "novice", who)
+        for who in range(60)
+        for k in range(1, 11)
+    ]
+    found = stats.mixed(*zip(*rows, strict=True))
+    assert (found.n, found.participants, found.why) == (600, 60, None)
+    terms = {term.name: term for term in found.terms}
+    assert terms["try"].estimate == pytest.approx(0.02, abs=0.002)
+    group = terms["expert against novice"]
+    assert group.error is not None
+    assert abs(group.estimate - 0.2) < 3 * group.error
+    assert found.between == pytest.approx(0.01, rel=0.5)
+    assert found.within == pytest.approx(0.0025, rel=0.2)
+
+
+def test_a_mixed_model_that_cannot_be_fitted_says_so() -> None:
+    exact = [0.5 + 0.01 * k for _ in range(4) for k in range(5)]
+    found = stats.mixed(exact, list(range(5)) * 4, ["a"] * 10 + ["b"] * 10, [who for who in range(4) for _ in range(5)])
+    assert found.why
+    assert found.terms == ()
+    assert stats.mixed([], [], [], []).why
+    assert stats.mixed([1, 2, 3, 4], [1, 1, 1, 1], ["a"] * 4, [1, 2, 3, 3]).why
+
+
+@pytest.mark.parametrize(("first", "second"), EDGES)
+def test_nothing_raises_and_nothing_is_nan(first: list[float], second: list[float], recwarn: pytest.WarningsRecorder) -> None:
+    groups = {"a": first, "b": second}
+    length = min(len(first), len(second))
+    found = [
+        stats.spearman(first[:length], second[:length], 1),
+        *(effect(first, second, 1) for effect in (stats.mean_difference, stats.median_difference, stats.cliffs_delta)),
+        stats.kruskal(groups),
+        stats.levene(groups, "mean"),
+        stats.levene(groups, "median"),
+        stats.levene_pairs(groups, "mean"),
+        stats.pairwise(groups, "mann-whitney"),
+        stats.pairwise(groups, "brunner-munzel"),
+        stats.kaplan_meier("a", first, [True] * len(first)),
+        stats.log_rank({"a": (first, [True] * len(first)), "b": (second, [False] * len(second))}),
+        stats.mixed(first[:length], second[:length], ["a"] * length, list(range(length))),
+    ]
+    assert all(math.isfinite(each) for each in numbers(found))
+    for each in found:
+        for record in each if isinstance(each, tuple) else (each,):
+            if getattr(record, "p", 0) is None:
+                assert record.why.startswith("not computable: ")
+    assert not [each for each in recwarn if issubclass(each.category, RuntimeWarning)]
+
+
+@pytest.mark.parametrize("test", ["spearman", "kruskal-wallis", "mann-whitney", "brunner-munzel"])
+def test_power_without_an_effect_is_alpha(test: Any) -> None:
+    curve = power.power_curve(Plan(test=test, expected=0.0), [31, 120], seed=3)
+    for point in curve.points:
+        assert abs(point.power - 0.05) < 4 * 0.0035 + 0.006  # Kruskal-Wallis by chi-squared is not exact in small groups
+    assert [each.n for each in curve.reaches] == [None, None]
+    assert curve.reaches[0].words == "more than 120"
+
+
+def test_power_of_spearman_agrees_with_fishers_z() -> None:
+    curve = power.power_curve(Plan(expected=0.4), seed=1)
+    assert [each.n for each in curve.points] == list(power.SIZES)
+    for point in curve.points:
+        assert point.closed is not None
+        assert abs(point.power - point.closed) < 0.03 + 3 * point.error
+    eighty = curve.reaches[0].n
+    assert eighty is not None
+    assert 44 <= eighty <= 50  # by Fisher's z: 3 + 1.06 * ((1.960 + 0.842) / atanh(0.4)) ** 2 = 49.4
+    assert curve == power.power_curve(Plan(expected=0.4), seed=1)
+    assert curve.points[1] == power.power_curve(Plan(expected=0.4), [30], seed=1).points[0]
+
+
+def test_simulated_tests_decide_as_scipy_does() -> None:
+    rng = np.random.default_rng(0)
+    for n, m in ((25, 30), (60, 70)):
+        x, y = rng.normal(size=(100, n)), rng.normal(0.5, 1, size=(100, m))
+        method: Literal["exact", "asymptotic"] = "exact" if m < stats.EXACT_BELOW else "asymptotic"
+        u = scipy_stats.mannwhitneyu(x, y, axis=1, method=method).pvalue <= 0.05
+        assert (power._mann_whitney(x, y, 0.05) == u).all()
+        assert (power._brunner_munzel(x, y, 0.05) == (scipy_stats.brunnermunzel(x, y, axis=1).pvalue <= 0.05)).all()
+        assert (power._kruskal([x, y], 0.05) == (scipy_stats.kruskal(x, y, axis=1).pvalue <= 0.05)).all()
+
+
+def test_a_whole_curve_is_quick() -> None:
+    start = time.process_time()
+    power.power_curve(Plan(expected=0.4), seed=1)
+    assert time.process_time() - start < 5
+
+
+def test_groups_keep_the_papers_proportions() -> None:
+    assert power.split(31) == (8, 12, 11)
+    assert all(sum(power.split(n)) == n for n in range(20, 201))
+
+
+@pytest.mark.parametrize("plan", [Plan(expected=1.0), Plan(alpha=0.0)])
+def test_power_that_makes_no_sense_says_why(plan: Plan) -> None:
+    found = power.power_curve(plan)
+    assert found.points == ()
+    assert found.why
