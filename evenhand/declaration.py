@@ -197,7 +197,12 @@ BACKGROUND = Questionnaire(
         Section(
             questions=(
                 Question(
-                    "months", "number", Text("How many months of experience with deep learning do you have?"), low=0, high=600
+                    "months",
+                    "number",
+                    Text("How many months of experience with deep learning do you have?"),
+                    help=Text("Roughly; 0 if you have none."),
+                    low=0,
+                    high=600,
                 ),
                 Question(
                     "education",

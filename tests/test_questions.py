@@ -82,6 +82,7 @@ KINDS = Questionnaire(
     ),
     intro=two("After **{background.months}** months."),
 )
+KINDS_NEED_MONTHS = (When("background.months", "at least", 1),)
 END = Questionnaire("end", two("At last"), (Section((Question("hard", "likert", two("How hard was it?")),)),), at="after")
 ANSWERS: dict[str, str | list[str]] = {
     "q.tuned": "yes",
@@ -234,6 +235,15 @@ def test_a_section_that_an_earlier_page_rules_out_is_not_in_the_page(site: Site)
     assert "data-when" not in person.get("/p/questions/experience").text
     assert person.send("experience", ANSWERS).status_code == 303
     assert "experience.years" not in person.record.answers
+
+
+def test_a_page_on_which_nothing_is_left_to_ask_says_so(site: Site) -> None:
+    rest = replace(KINDS, sections=KINDS.sections[1:2], intro=None)
+    person = Person(site, asking(site, BACKGROUND, replace(rest, sections=(replace(rest.sections[0], when=KINDS_NEED_MONTHS),))))
+    person.send("background", {"q.months": "0", "q.education": "none"})
+    assert "nothing to ask here" in words(person.get("/p/questions/experience"))
+    assert person.send("experience", {"seen": ""}).status_code == 303
+    assert person.record.answered == ("background", "experience")
 
 
 def test_earlier_answers_stand_in_later_texts_as_plain_text(site: Site) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -134,7 +135,7 @@ class Sheet:
     problems: Mapping[str, str]
     fresh: Collection[str] = ()
 
-    @property
+    @cached_property
     def visible(self) -> tuple[str, ...]:
         """Names of the questions in sight."""
         return _visible(self.questionnaire, self.known)

@@ -4,6 +4,7 @@
 {
   const form = document.getElementById("questions");
   const seen = document.getElementById("seen");
+  const appeared = document.getElementById("appeared");
   const DRAFT = "evenhand questions ";
   const draft = `${DRAFT}${form.dataset.person} ${form.getAttribute("action")}`;
 
@@ -82,6 +83,8 @@
       }
       part.hidden = !any;
     }
+    const more = names.length - seen.value.split(" ").filter(Boolean).length;
+    if (more > 0) appeared.textContent = more === 1 ? "One more question appeared below." : `${more} more questions appeared below.`;
     seen.value = names.join(" ");
     for (const each of form.querySelectorAll("[data-piped]")) {
       const text = answers.get(each.dataset.piped)?.said || "…";
