@@ -9,6 +9,9 @@ from evenhand.report.blocks import Item, Report, Table
 from evenhand.report.page import drawing
 
 WIDEST = 6  # columns of a table that fit the page's width at the plain size
+LINE = 90  # characters of a row that fit the page's width
+SHORT, LONG = 14, 60  # characters of a column that needs no wrapping, and after which a longer one gets no more room
+MOST = 14  # rows of a drawing's numbers; longer tables are in the page and in the files
 
 
 def pdf(report: Report, date: str) -> bytes:
@@ -59,7 +62,7 @@ def _item(item: Item, folder: Path) -> list[str]:
         parts.append(f'#image("{item.key}.svg", width: 82%, alt: {_text(item.alt)})')
     if item.alt:
         parts.append(f"#{_text(item.alt)}\n")
-    if item.table is not None and item.table.rows:
+    if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not item.drawn):
         parts.append(_table(item.table))
     if item.paper:
         parts.append(f"#text(fill: luma(110))[*The paper:* #{_text(item.paper)}]\n")
@@ -69,13 +72,17 @@ def _item(item: Item, folder: Path) -> list[str]:
 
 def _table(found: Table) -> str:
     aligned = ", ".join("right" if index in found.numbers else "left" for index in range(len(found.columns)))
-    # The longest column takes what the others leave.
-    longest = max(range(len(found.columns)), key=lambda index: max(len(row[index]) for row in (found.columns, *found.rows)))
-    widths = ", ".join("1fr" if index == longest else "auto" for index in range(len(found.columns)))
+    widths = ", ".join(_widths(found))
     head = ", ".join(f"[#strong({_text(column)})]" for column in found.columns)
     cells = ", ".join(f"[#{_text(cell)}]" for row in found.rows for cell in row)
     size = "8.5pt" if len(found.columns) <= WIDEST else "7pt"
     return f"#[#set text(size: {size})\n#table(columns: ({widths}), align: ({aligned}), table.header({head}), {cells})]"
+
+
+def _widths(found: Table) -> list[str]:
+    """Columns of short cells get what they need, those of long ones share the rest by their length."""
+    longest = [max(len(row[index]) for row in (found.columns, *found.rows)) for index in range(len(found.columns))]
+    return ["auto" if length <= SHORT or sum(longest) <= LINE else f"{min(length, LONG)}fr" for length in longest]
 
 
 def _text(words: str) -> str:

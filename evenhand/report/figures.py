@@ -47,6 +47,7 @@ def _spec(layers: Sequence[Spec], width: int = WIDTH, height: int = HEIGHT, **re
                 "titleColor": INK,
                 "labelFontSize": 12,
                 "symbolSize": 90,
+                "labelLimit": 0,
                 "orient": "top",
                 "title": None,
             },

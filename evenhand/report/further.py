@@ -118,7 +118,7 @@ def _mixed(frame: Frame) -> Item:
 def _power(frame: Frame) -> Item:
     found = power.power_curve(frame.study.plan, seed=derive_seed(frame.study.seed, "power"))
     rows = [(str(at.n), score(at.power, True), score(at.error, True), score(at.closed, True)) for at in found.points]
-    reach = "; ".join(each.words for each in found.reaches)
+    reach = "; ".join(f"power of {each.power:.0%} with {each.words} participants" for each in found.reaches)
     return Item(
         key="power",
         title=f"Power of the planned test ({found.test}, effect {found.expected:g}, level {found.alpha:g})",
