@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from evenhand.declaration import BACKGROUND, Arm, Budget, Option, Plan, Question, Questionnaire, Section, Study, Text
+from evenhand.declaration import BACKGROUND, Arm, Budget, Option, Plan, Question, Questionnaire, Rule, Section, Study, Text
 from evenhand.lab import Lab
 from evenhand.records import Participant, State
 from evenhand.web import versions
@@ -323,6 +323,23 @@ def test_attrition_counts_everyone_once_at_each_stage(tmp_path: Path) -> None:
     closed = attrition(lab.close_study(study.id), lab.participants(study.id), lab.sessions(study.id), clock.now)
     assert closed.everyone[0].lost == (Loss("did not go on", 1),)
     lab.close()
+
+
+def test_a_planned_rule_leaves_out_who_broke_it_once_evaluated(site: Site) -> None:
+    rule = Rule("trials", at_least=2)
+    base = replace(toy_study(site.lab), name="ruled", plan=Plan(exclusions=(rule,)))
+    study = site.lab.publish(site.lab.declare(base).id, "go")
+    agent, _ = site.lab.add_agent("one", 1)
+    for trials in (1, 2):
+        person = tuning_participant(site, study)
+        for _ in range(trials):
+            train(site, session_of(person), agent, 0.5)
+        evaluated(site, session_of(person), agent, 0.5, 0.6)
+    found = attrition(study, site.lab.participants(study.id), site.lab.sessions(study.id), site.clock.now)
+    assert [(stage.name, stage.count, stage.lost) for stage in found.everyone[-2:]] == [
+        ("evaluated", 2, (Loss("planned rule: fewer than 2 trials", 1),)),
+        ("included", 1, ()),
+    ]
 
 
 def armed(lab: Lab) -> Study:

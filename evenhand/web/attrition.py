@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand import protocol
+from evenhand.analysis.cohort import broken
 from evenhand.declaration import Study
 from evenhand.records import Participant, Session, State
 
@@ -45,7 +46,7 @@ def attrition(study: Study, people: Sequence[Participant], sessions: Sequence[Se
     return Attrition(_stages(study, people, theirs, now), arms)
 
 
-def _stages(study: Study, people: Sequence[Participant], theirs: Mapping[int | None, Session], now: float) -> tuple[Stage, ...]:
+def _stages(study: Study, people: Sequence[Participant], theirs: Mapping[int, Session], now: float) -> tuple[Stage, ...]:
     reached = [_reached(study, each, theirs.get(each.id), now) for each in people]
     names = list(_passed(study, None, None, now))
     found = []
@@ -61,8 +62,7 @@ def _passed(study: Study, person: Participant | None, session: Session | None, n
     """Each stage that this study has, in order, and whether the facts say that it was reached."""
     answered = person.answered if person else ()
     chose = session is not None and session.choice is not None and session.choice.configuration is not None
-    done = session is not None and protocol.state_of(session, now) is State.EVALUATED
-    evaluated = chose and (done or not session.task.has_test) if session else False
+    evaluated = session is not None and chose and _is_evaluated(session, now)
     stages = {"joined": person is not None}
     if study.consent.markdown.strip():
         stages["consented"] = person is not None and person.consented_at is not None
@@ -71,8 +71,21 @@ def _passed(study: Study, person: Participant | None, session: Session | None, n
     stages["began to tune"] = session is not None and session.started_at is not None
     stages["chose"] = chose
     stages["evaluated"] = evaluated
-    stages["included"] = evaluated and person is not None and person.excluded is None
+    stages["included"] = evaluated and person is not None and _why_left(study, person, session) is None
     return stages
+
+
+def _is_evaluated(session: Session, now: float) -> bool:
+    return protocol.state_of(session, now) is State.EVALUATED or not session.task.has_test
+
+
+def _why_left(study: Study, person: Participant, session: Session | None) -> str | None:
+    """Why somebody is not in the statistics: the researcher's word, or a planned rule."""
+    if person.excluded is not None:
+        return f"left out: {person.excluded}"
+    if session is None:
+        return None
+    return next((words for rule in study.plan.exclusions if (words := broken(rule, person, session))), None)
 
 
 def _reached(study: Study, person: Participant, session: Session | None, now: float) -> int:
@@ -81,20 +94,22 @@ def _reached(study: Study, person: Participant, session: Session | None, now: fl
     return max(index for index, yes in enumerate(passed) if yes)
 
 
-def _losses(study: Study, people: Sequence[Participant], theirs: Mapping[int | None, Session], now: float) -> tuple[Loss, ...]:
-    reasons = Counter(_why(study, each, theirs.get(each.id)) for each in people)
+def _losses(study: Study, people: Sequence[Participant], theirs: Mapping[int, Session], now: float) -> tuple[Loss, ...]:
+    reasons = Counter(_why(study, each, theirs.get(each.id), now) for each in people)
     return tuple(Loss(words, count, waits) for (words, waits), count in sorted(reasons.items(), key=lambda each: each[0]))
 
 
-def _why(study: Study, person: Participant, session: Session | None) -> tuple[str, bool]:
+def _why(study: Study, person: Participant, session: Session | None, now: float) -> tuple[str, bool]:
     """Why somebody is no further, and whether they may get further yet."""
     if person.withdrawn_at is not None:
         return "withdrew", False
     if person.excluded is not None:
         return f"left out: {person.excluded}", False
     if session is not None and session.choice is not None:
-        chose = session.choice.configuration is not None
-        return ("being evaluated", True) if chose else ("no trial had a score", False)
+        if session.choice.configuration is None:
+            return "no trial had a score", False
+        left = _why_left(study, person, session) if _is_evaluated(session, now) else None
+        return (left, False) if left else ("being evaluated", True)
     if session is not None and session.started_at is not None:
         return "tuning", True
     return ("did not go on", False) if study.closed_at is not None else ("under way", True)
