@@ -95,6 +95,15 @@ def test_moves_are_counted() -> None:
     assert sum(found.origins.values()) == pytest.approx(1)
 
 
+def test_far_is_more_than_half_of_what_is_active() -> None:
+    """With Adam 3 are active: 2 changes are far. With SGD 4 are: 2 changes are not, 3 are."""
+    adam = session([({}, 0.5), ({"rate": 1, "epochs": 50}, 0.4)])
+    near = session([({"optimizer": "sgd"}, 0.5), ({"optimizer": "sgd", "rate": 1, "epochs": 50}, 0.4)])
+    far = session([({"optimizer": "sgd"}, 0.5), ({"optimizer": "sgd", "rate": 1, "epochs": 50, "momentum": 0.5}, 0.4)])
+    found = [behaviour.behaviour(each).moves[0].origin for each in (adam, near, far)]
+    assert found == ["far", "best and last", "far"]
+
+
 def test_the_best_is_what_could_be_known() -> None:
     """Trial 2 was better, but had not ended when trial 3 was submitted."""
     made = session([({}, 0.5), ({"rate": 0.1}, 0.9), ({"rate": 0.011}, 0.4)])
