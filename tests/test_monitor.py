@@ -15,7 +15,7 @@ import pytest
 from evenhand.declaration import BACKGROUND, Arm, Budget, Option, Plan, Question, Questionnaire, Rule, Section, Study, Text
 from evenhand.lab import Lab
 from evenhand.records import Participant, State
-from evenhand.web import versions
+from evenhand.web import overview, versions
 from evenhand.web.access import Role
 from evenhand.web.attrition import Loss, attrition
 from tests.labs import SPACE, make_lab, toy_study
@@ -547,8 +547,8 @@ def test_collection_is_closed_by_somebody_who_means_it_and_reopened_until_somebo
     assert site.lab.study(study.id).closed_at is None
     page = done(researcher, f"/studies/{study.id}/close", sure="yes")
     assert "nobody can join any more. 2 sessions still go on." in page
-    assert f'href="/studies/{study.id}/report"' in page
-    assert f'href="/studies/{study.id}/export"' in page
+    assert f'href="/studies/{study.id}/report?mode=live"' in page
+    assert f'href="/studies/{study.id}/export?mode=live"' in page
     assert "collects again" in done(researcher, f"/studies/{study.id}/reopen")
     evaluated(site, session.id, agent, 0.5, 0.6)
     researcher.post(f"/sessions/{session.id}/reveal")
@@ -644,3 +644,32 @@ def test_the_stream_sends_each_row_once(site: Site) -> None:
         train(site, session.id, agent, 0.8)
         later = next(state for state in states if "80.0" in json.dumps(state))
     assert {key: html is None for key, html in later["rows"]} == {f"s{session.id}": False, "p1": True}
+
+
+def test_a_method_stands_beside_the_records_of_the_mode_it_was_started_in(site: Site) -> None:
+    study = site.lab.declare(replace(toy_study(site.lab), name="draft"))
+    researcher = site.caller(Role.RESEARCHER)
+    start = f"/studies/{study.id}/methods"
+    refused = researcher.post(start, {"method": "random", "mode": "live"})
+    assert refused.status_code == 409
+    assert "not published" in refused.text
+    assert 'name="mode" value="pilot"' in researcher.get(f"/studies/{study.id}").text
+    assert researcher.post(start, {"method": "random", "mode": "pilot"}).headers["location"].endswith("mode=pilot")
+    assert [session.mode for session in site.lab.sessions(study.id)] == ["pilot"]
+    assert ">random<" not in researcher.get(f"/studies/{study.id}?mode=simulated").text
+
+
+def test_an_archive_shows_the_mode_that_it_holds(site: Site) -> None:
+    archive = replace(toy_study(site.lab), archived=True)
+    assert overview.default_mode(archive, {"live": 0, "pilot": 0, "simulated": 31}) == "simulated"
+    assert overview.default_mode(archive, {"live": 3, "pilot": 1, "simulated": 31}) == "live"
+    assert overview.phase(archive, tried=True) == "archive"
+
+
+def test_a_paused_session_says_why_on_its_page(site: Site) -> None:
+    study = toy_study(site.lab)
+    person = tuning_participant(site, study)
+    site.lab.pause([session_of(person)], "fire alarm")
+    page = site.caller(Role.RESEARCHER).get(f"/sessions/{session_of(person)}").text
+    assert "fire alarm. The clock stands still" in page
+    assert f'href="/participants/{person.id}"' in page

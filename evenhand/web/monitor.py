@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -14,11 +14,11 @@ from fastapi.responses import StreamingResponse
 from evenhand.declaration import Mode, Study
 from evenhand.errors import Refused
 from evenhand.lab import Lab
-from evenhand.records import Event, Participant, Session
+from evenhand.records import Event, Participant, Session, State
 from evenhand.web import overview
 from evenhand.web.access import identity, lab_of
 from evenhand.web.flash import said, say
-from evenhand.web.overview import Row
+from evenhand.web.overview import OPEN, Row
 from evenhand.web.pages import environment, plural, render
 from evenhand.web.researcher import bar
 
@@ -26,6 +26,7 @@ router = APIRouter()
 
 What = Literal["pause", "resume", "extend"]
 DONE: Mapping[What, str] = {"pause": "Paused", "resume": "Went on", "extend": "Given {minutes} more"}
+ABLE: Mapping[What, Collection[State]] = {"pause": OPEN - {State.PAUSED}, "resume": {State.PAUSED}, "extend": OPEN}
 NAMED = 12  # pseudonyms that one sentence lists
 LOG_PAGE = 200  # events that one page shows
 LOG_CHUNK = 1000  # events that one read of an export takes
@@ -61,7 +62,7 @@ def act(
         if not rows:
             raise Refused("no row is ticked; tick those that are meant, or choose everyone")
     else:
-        rows = [row for row in rows if row.is_open and row.kind == "participant"]
+        rows = [row for row in rows if row.state in ABLE[what] and row.kind == "participant"]
     done = _do(lab, what, [row.session.id for row in rows if row.session], reason, minutes, who if whom == "picked" else None)
     return say(request, f"/studies/{study_id}?mode={mode}", _told(what, rows, done, minutes))
 

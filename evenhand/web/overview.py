@@ -128,8 +128,10 @@ class Overview:
         return sum(row.is_open for row in self.rows if row.kind == "participant")
 
 
-def default_mode(study: Study) -> Mode:
-    """What a study's page shows first."""
+def default_mode(study: Study, counts: Mapping[Mode, int]) -> Mode:
+    """What a study's page shows first. counts: participants in each mode; an archive may hold one mode only."""
+    if study.archived:
+        return next((mode for mode in MODES if counts[mode]), "live")
     return "pilot" if study.published_at is None else "live"
 
 
@@ -145,11 +147,11 @@ def phase(study: Study, tried: bool) -> str:
 def overview(lab: Lab, study_id: int, mode: Mode | None = None) -> Overview:
     """The study as it is now, in one mode; NotFound where there is none. Practice sessions are not part of it."""
     study, now, versions = lab.study(study_id), lab.clock(), lab.versions(study_id)
-    mode = mode or default_mode(study)
     everyone = lab.participants(study_id)
+    counts: dict[Mode, int] = {each: sum(person.mode == each for person in everyone) for each in MODES}
+    mode = mode or default_mode(study, counts)
     people = [each for each in everyone if each.mode == mode]
     sessions = [each for each in lab.sessions(study_id) if each.mode == mode and not each.practice]
-    counts: dict[Mode, int] = {each: sum(person.mode == each for person in everyone) for each in MODES}
     return Overview(
         study=study,
         newest=versions[-1],

@@ -151,11 +151,10 @@ def start_method(
     study_id: int,
     method: Annotated[str, Form()],
     seed: Annotated[int, Form()] = 0,
-    mode: Annotated[Mode | None, Form()] = None,
+    mode: Annotated[Mode, Form()] = "live",
 ) -> Response:
     """Open a method's session under the study's budget, beside the records of a mode, and play it."""
     lab = lab_of(request)
-    mode = mode or overview.default_mode(lab.study(study_id))
     if method not in METHODS:
         raise InvalidSettings(f"method {method!r}: there is none; expected one of {', '.join(METHODS)}")
     if not 0 <= seed < 2**31:
