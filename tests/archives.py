@@ -1,0 +1,137 @@
+"""Synthetic archives whose numbers are known beforehand: people with months, trials with values, choices, seeds, reasons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from evenhand.declaration import Budget, Mode, Study, Text
+from evenhand.records import (
+    Archive,
+    Choice,
+    Evaluation,
+    Outcome,
+    Participant,
+    SeedScore,
+    Session,
+    TaskRecord,
+    TaskSpec,
+    Trial,
+)
+from evenhand.space import Choice as Options
+from evenhand.space import Condition, Float, Hyperparameter, Integer, Space, Value
+
+SPACE = Space(
+    [
+        Hyperparameter("epochs", Integer(1, 100), fidelity=True),
+        Hyperparameter("optimizer", Options(("adam", "sgd"))),
+        Hyperparameter("rate", Float(1e-4, 1, log=True), 0.01),
+        Hyperparameter("momentum", Float(0, 1), 0.0, condition=Condition("optimizer", ("sgd",))),
+    ]
+)
+TASK = TaskRecord(TaskSpec("toy"), "1", SPACE, "accuracy", "maximize", 100, id=1)
+STUDY = Study("toy", "Toy", 1, Budget(trials=20), 7, Text("consent"), Text("details"), Text("thanks"), id=1)
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a person did. values: validation metric of each trial, None: diverged. changed: fields of each trial beside the defaults.
+
+    reasons: of each trial, by hyperparameter. tests: one value a seed; empty: not evaluated. rest: further fields of Participant.
+    """
+
+    months: float | None = 0
+    values: Sequence[float | None] = ()
+    tests: Sequence[float | None] = ()
+    changed: Sequence[Mapping[str, Value]] = ()
+    reasons: Sequence[Mapping[str, str]] = ()
+    chose: bool = True
+    automatic: bool = False
+    mode: Mode = "live"
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+
+def archive(
+    people: Sequence[Person], study: Study = STUDY, task: TaskRecord = TASK, random: Sequence[float | None] = ()
+) -> Archive:
+    """The archive of these people, and of a session of the method `random` with these values where there are any."""
+    participants = tuple(_participant(number, each) for number, each in enumerate(people, 1))
+    sessions = [_session(number, each, task) for number, each in enumerate(people, 1)]
+    if random:
+        method = _session(len(people) + 1, Person(values=random, chose=False), task)
+        sessions.append(replace(method, kind="method", tuner="random", method={"name": "random"}, participant_id=None))
+    evaluations = {number: _evaluation(number, each.tests) for number, each in enumerate(people, 1) if each.tests}
+    return Archive(study, (study,), (task,), participants, tuple(sessions), evaluations)
+
+
+def many(n: int, seed: int) -> Archive:
+    """`n` people with 0 to 20 months, 1 to 9 trials and three seeds each; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    people = [
+        Person(int(rng.integers(0, 21)), rng.random(int(rng.integers(1, 10))).tolist(), rng.random(3).tolist()) for _ in range(n)
+    ]
+    return archive(people, random=rng.random(20).tolist())
+
+
+def _participant(number: int, each: Person) -> Participant:
+    answers = {**({} if each.months is None else {"background.months": each.months}), **each.answers}
+    person = Participant(
+        number,
+        1,
+        f"P-{number:02}",
+        0.0,
+        each.mode,
+        consented_at=0.0,
+        session_id=number,
+        answered=("background",),
+        answers=answers,
+    )
+    return replace(person, **each.rest)
+
+
+def _session(number: int, each: Person, task: TaskRecord) -> Session:
+    trials = tuple(_trial(number, index, each, task) for index in range(1, len(each.values) + 1))
+    choice = Choice(1000.0, trials[-1].configuration, trials[-1].id, each.automatic) if each.chose and trials else None
+    return Session(
+        number,
+        1,
+        task,
+        "participant",
+        f"P-{number:02}",
+        Budget(trials=20),
+        7,
+        0.0,
+        started_at=0.0,
+        participant_id=number,
+        mode=each.mode,
+        trials=trials,
+        choice=choice,
+    )
+
+
+def _trial(session: int, index: int, each: Person, task: TaskRecord) -> Trial:
+    changed = each.changed[index - 1] if index <= len(each.changed) else {}
+    value = each.values[index - 1]
+    return Trial(
+        id=100 * session + index,
+        session_id=session,
+        number=index,
+        configuration=task.space.configuration({"epochs": 10, "optimizer": "adam", **changed}),
+        proposer="P",
+        submitted_at=10.0 * index,
+        epochs_planned=10,
+        reasons=each.reasons[index - 1] if index <= len(each.reasons) else {},
+        claimed_at=10.0 * index,
+        finished_at=10.0 * index + 9,
+        outcome=Outcome.DIVERGED if value is None else Outcome.COMPLETED,
+        value=value,
+        epochs_done=10,
+        epochs_begun=10,
+    )
+
+
+def _evaluation(session: int, tests: Sequence[float | None]) -> Evaluation:
+    scores = (SeedScore(i, i, Outcome.DIVERGED if v is None else Outcome.COMPLETED, v) for i, v in enumerate(tests))
+    return Evaluation(session, "accuracy", tuple(scores))
