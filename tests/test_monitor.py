@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,10 +16,10 @@ import pytest
 from evenhand.declaration import BACKGROUND, Arm, Budget, Option, Plan, Question, Questionnaire, Rule, Section, Study, Text
 from evenhand.lab import Lab
 from evenhand.records import Participant, State
-from evenhand.web import overview, versions
+from evenhand.web import monitor, overview, versions
 from evenhand.web.access import Role
 from evenhand.web.attrition import Loss, attrition
-from tests.labs import SPACE, make_lab, toy_study
+from tests.labs import SPACE, database, make_lab, toy_study
 from tests.web import Caller, Site, evaluated, toy_site, train, tuned_study, tuning_participant
 
 
@@ -588,7 +589,9 @@ def test_the_log_is_filtered_paged_and_exported(site: Site, monkeypatch: pytest.
     assert kinds == ["joined", "consented", "answered", "opened", "read details", "started"]
     own = [json.loads(line) for line in researcher.get(f"/studies/{study.id}/log.jsonl?session={session.id}").text.splitlines()]
     assert {each["session"] for each in own} == {session.id}
-    assert researcher.get(f"/studies/{study.id}/log?participant=nobody").status_code == 409
+    for wrong in ("participant=nobody", "session=99999999999", "session=one"):
+        assert researcher.get(f"/studies/{study.id}/log?{wrong}").status_code == 409
+    assert researcher.get(f"/studies/{study.id}/log?before=99999999999").status_code == 400
     assert researcher.get("/studies/99/log.csv").status_code == 404
 
 
@@ -673,3 +676,30 @@ def test_a_paused_session_says_why_on_its_page(site: Site) -> None:
     page = site.caller(Role.RESEARCHER).get(f"/sessions/{session_of(person)}").text
     assert "fire alarm. The clock stands still" in page
     assert f'href="/participants/{person.id}"' in page
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_events_are_found_by_study_and_person_on_both_databases(backend: str, tmp_path: Path) -> None:
+    if backend == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
+        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
+    with database(backend, tmp_path) as url:
+        lab, _ = make_lab(url)
+        study, other = toy_study(lab), toy_study(lab)
+        batch, _ = lab.invite(study.id, "a list")
+        lab.switch_batch(batch.id, False)
+        person, _ = lab.join(study.id)
+        lab.begin(person.id)
+        lab.join(other.id)
+        theirs = [event.kind for event in lab.events(participant_id=person.id)]
+        assert theirs == ["joined", "opened", "read details", "started"]
+        assert [event.kind for event in lab.events(study_id=study.id)] == [
+            "declared", "published", "invited", "switched invitations", *theirs,
+        ]  # fmt: skip
+        assert [event.kind for event in lab.events(study_id=other.id)] == ["declared", "published", "joined"]
+        newest = [event.id for event in lab.events(before=monitor.NEWEST, limit=3)]
+        assert newest == sorted(newest, reverse=True)
+        lab.issue_token("signin", seconds=5)
+        assert lab.count_tokens("signin") == 1
+        lab.revoke_tokens("signin")
+        assert lab.count_tokens("signin") == 0
+        lab.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from evenhand.declaration import Mode, Study
@@ -30,7 +30,7 @@ ABLE: Mapping[What, Collection[State]] = {"pause": OPEN - {State.PAUSED}, "resum
 NAMED = 12  # pseudonyms that one sentence lists
 LOG_PAGE = 200  # events that one page shows
 LOG_CHUNK = 1000  # events that one read of an export takes
-NEWEST = 2**62  # above every event's id
+NEWEST = 2**31 - 1  # the largest integer of every database: above every event's id
 
 
 def exact(at: float) -> str:
@@ -207,7 +207,13 @@ def _answer(question: Any, value: Any) -> str:
 
 
 @router.get("/studies/{study_id}/log")
-def log_page(request: Request, study_id: int, session: str = "", participant: str = "", before: int = NEWEST) -> Response:
+def log_page(
+    request: Request,
+    study_id: int,
+    session: str = "",
+    participant: str = "",
+    before: Annotated[int, Query(ge=0, le=NEWEST)] = NEWEST,
+) -> Response:
     """Every change of state, the newest first; of one session or participant where they are named."""
     lab = lab_of(request)
     study, one = lab.study(study_id), _one(lab, study_id, session, participant)
@@ -229,15 +235,19 @@ def _one(lab: Lab, study_id: int, session: str, participant: str) -> dict[str, i
     """What the filter's fields name: a session's number, a pseudonym or a participant's number."""
     found = {}
     if session.strip():
-        if not session.strip().isdecimal():
+        if not _is_number(session.strip()):
             raise Refused(f"session {session!r}: expected its number, as in its page's address")
         found["session_id"] = int(session)
     if wanted := participant.strip().upper():
         named = {each.pseudonym: each.id for each in lab.participants(study_id)}
-        if wanted not in named and not wanted.isdecimal():
+        if wanted not in named and not _is_number(wanted):
             raise Refused(f"participant {participant!r}: expected a pseudonym, such as P-01")
         found["participant_id"] = named.get(wanted) or int(wanted)
     return found
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) <= NEWEST
 
 
 @router.get("/studies/{study_id}/log.csv")
