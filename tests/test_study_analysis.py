@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, replace
+from itertools import pairwise
 
 import pytest
 from scipy import stats as scipy_stats
@@ -44,7 +45,7 @@ def test_who_counts_and_why_not() -> None:
     assert [each.pseudonym for each in cohort(made, "pilot").members] == ["P-06"]
     stages = flow(made, "live").stages
     assert (stages[0].count, stages[-1].count) == (5, 1)
-    assert all(one.count - two.count == sum(n for _, n in two.lost) for one, two in zip(stages, stages[1:], strict=False))
+    assert all(one.count - two.count == sum(n for _, n in two.lost) for one, two in pairwise(stages))
 
 
 def test_regrouping() -> None:

@@ -229,17 +229,12 @@ def starts(cohort: Cohort) -> Starts:
     """Fig. 8: who began with all optional hyperparameters at their defaults."""
     found = []
     for group in cohort.groups:
-        began = [(each.pseudonym, counted(each.session)) for each in cohort.of(group)]
-        with_defaults = tuple(name for name, made in began if made and from_defaults(made[0].configuration, each_space(cohort)))
-        others = tuple(name for name, made in began if made and name not in with_defaults)
+        began = [(each.pseudonym, each.session.space, first) for each in cohort.of(group) if (first := first_trial(each.session))]
+        with_defaults = tuple(name for name, space, first in began if from_defaults(first.configuration, space))
+        others = tuple(name for name, _, _ in began if name not in with_defaults)
         found.append(Start(group, len(with_defaults) + len(others), with_defaults, others))
     how = "the first counted trial has every active optional hyperparameter at its default, whether typed or left as it was"
     return Starts(sum(each.n for each in found), tuple(found), how)
-
-
-def each_space(cohort: Cohort) -> Space:
-    """The space of the cohort's sessions."""
-    return cohort.members[0].session.space
 
 
 def from_defaults(configuration: Configuration, space: Space, defaults: Mapping[str, object] | None = None) -> bool:
