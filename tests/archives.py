@@ -36,7 +36,7 @@ STUDY = Study("toy", "Toy", 1, Budget(trials=20), 7, Text("consent"), Text("deta
 
 @dataclass(frozen=True)
 class Person:
-    """What a person did. values: validation metric of each trial, None: diverged. changed: each trial's fields beside the defaults.
+    """What a person did. values: of each trial; None: diverged. changed: each trial's fields beside the defaults.
 
     reasons: of each trial, by hyperparameter. tests: one value a seed; empty: not evaluated. rest: further fields of Participant.
     """
