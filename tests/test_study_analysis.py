@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict, replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from scipy import stats as scipy_stats
@@ -11,6 +12,7 @@ from evenhand.analysis import study
 from evenhand.analysis.cohort import cohort, flow
 from evenhand.declaration import REASONS, Group, Grouping, Plan, Rule
 from evenhand.records import Archive
+from evenhand.space import Value
 from tests.archives import SPACE, STUDY, TASK, Person, archive, many
 
 
@@ -89,7 +91,7 @@ def test_boxes() -> None:
 
 
 def test_starts_from_defaults() -> None:
-    sgd = {"optimizer": "sgd", "momentum": 0.9}
+    sgd: dict[str, Value] = {"optimizer": "sgd", "momentum": 0.9}
     people = [Person(0, (0.5,)), Person(0, (0.5,), changed=[sgd]), Person(0, (0.5,), changed=[{"optimizer": "sgd"}])]
     start = study.starts(cohort(archive(people), "live")).starts[0]
     assert (start.defaults, start.others) == (("P-01", "P-03"), ("P-02",))
@@ -132,7 +134,7 @@ def numbers(thing: object) -> list[float]:
 )  # fmt: skip
 def test_nothing_is_nan_and_nothing_fails(made: Archive) -> None:
     found = cohort(made, "live")
-    items = [study.random_configurations(made), study.experience(found), study.scatter(found, 1), study.boxes(found),
+    items: list[Any] = [study.random_configurations(made), study.experience(found), study.scatter(found, 1), study.boxes(found),
              study.levene(found), study.tries(found, 0.5), study.by_try(found), study.starts(found),
              study.reasons(found, REASONS, 1), *study.headlines(found, REASONS), flow(made, "live")]  # fmt: skip
     assert all(math.isfinite(n) for item in items for n in numbers(asdict(item)))
