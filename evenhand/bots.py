@@ -274,10 +274,12 @@ class Bot:
         elif page.step in ("background", "questions"):
             await self._answer(page)
         elif page.step == "details":
-            found = next((each for each in forms(page.html) if each.action.startswith(("/p/practice", "/p/tune/start"))), None)
+            found = next(
+                (each for each in forms(page.html) if each.action.startswith(("/p/practice/start", "/p/tune/start"))), None
+            )
             await self.send(found or self._form(page, "/p/tune/start"))
         elif page.step == "practice":
-            await self.send(self._form(page, "/p/tune/start"))
+            await self._practise(page)
         elif page.step == "tune":
             return await self._tune(page)
         elif page.step == "final":
@@ -285,6 +287,14 @@ class Bot:
         else:
             raise Misled(f"{self.name}: does not know the page {page.path} (status {page.status}); {_words(page.html)}")
         return True
+
+    async def _practise(self, page: Page) -> None:
+        """One practice trial by the odd bots, none by the even ones; then the clock starts."""
+        if self.plan.number % 2 and (begin := form_for(page.html, "/p/practice")) is not None:
+            page = await self.send(begin)
+            if (form := form_for(page.html, "/p/tune/submit")) is not None:
+                page = await self.send(form)
+        await self.send(self._form(page, "/p/tune/start"))
 
     # Questions
 
@@ -360,9 +370,8 @@ class Bot:
             if refused.status != 422:
                 self.trouble(f"{name} = lots was answered with {refused.status}, not 422")
         if self.befalls("two tabs"):
-            other = await self.get("/p/tune")
-            if (elsewhere := form_for(other.html, "/p/continue")) is not None:
-                await self.send(elsewhere)
+            other = self._form(await self.get("/p/tune"), "/p/continue")
+            await self.send(other, {"window": "the other tab"})
         answer = await self.send(form, {**held, **typed})
         if (elsewhere := form_for(answer.html, "/p/continue")) is not None and answer.status == 409:
             await self.send(elsewhere)

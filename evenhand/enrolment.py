@@ -203,9 +203,18 @@ class Enrolment(Core):
             if holder not in (None, window) and not take and at is not None and now - at < WRITER_SILENCE:
                 return False
             people.update_facts(tx, participant_id, writer=window, writer_at=now)
-            if holder not in (None, window):
+            if took := holder not in (None, window):
                 journal.record(tx, now, "took over", participant=participant_id)
-            return True
+            person = people.get(tx, participant_id)
+        for session_id in (person.session_id, person.practice_id):
+            if took and session_id is not None:
+                self._notify(session_id)
+        return True
+
+    def holds(self, participant_id: int, window: str) -> bool:
+        """Whether no other window writes for the participant."""
+        with self._store.read() as tx:
+            return people.writer(tx, participant_id)[0] in (None, window)
 
     # Out of the study, or out of its statistics
 

@@ -112,6 +112,9 @@ class Lab(Leases, Enrolment, Conduct):
         if participant.session_id is None:
             participant = self.read_details(participant_id)
         assert participant.session_id is not None
+        if participant.practice_id is not None:
+            for trial in self.session(participant.practice_id).trials:
+                self.stop(participant.practice_id, trial.number)
         return self.start(participant.session_id)
 
     def step(self, participant_id: int) -> Step:

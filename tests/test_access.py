@@ -11,11 +11,14 @@ from fastapi.routing import APIRoute
 from sqlalchemy import create_engine, inspect, text
 from starlette.routing import Mount
 
+from evenhand import classroom
 from evenhand.web.access import COOKIES, PERMISSIONS, Role, guard
 from tests.web import Caller, Site, evaluated, routes, toy_site, train, tuned_study, tuning_participant
 
 STREAMS = ("/events",)
+PRESENCE = {"last_seen", "writer", "writer_at"}
 SUBJECTS = {
+    "code": "222222",
     "study_id": "1",
     "session_id": "1",
     "participant_id": "1",
@@ -39,6 +42,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         person = tuning_participant(made, study)
         assert person.session_id
         train(made, person.session_id, agent, 0.4)
+        lesson = made.lab.add_study(classroom.study_of(session.task, "class", "Lesson", 30, 7))
+        made.lab.invite(lesson.id, "class", token=SUBJECTS["code"])
         yield made
 
 
@@ -53,12 +58,12 @@ def filled(path: str, **values: str) -> str:
 
 
 def dump(site: Site) -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table, but for `last_seen`: a stream shows by being open that somebody is there."""
+    """Every row of every table, but for presence: a stream shows by being open that somebody is there."""
     engine = create_engine(f"sqlite:///{site.folder / 'lab.sqlite'}")
     with engine.connect() as connection:
         names = inspect(connection).get_table_names()
         tables = {name: connection.execute(text(f"SELECT * FROM {name}")).mappings().all() for name in names}
-    return {name: [{k: v for k, v in row.items() if k != "last_seen"} for row in rows] for name, rows in tables.items()}
+    return {name: [{k: v for k, v in row.items() if k not in PRESENCE} for row in rows] for name, rows in tables.items()}
 
 
 def test_every_route_is_in_the_table_and_the_table_names_nothing_else(site: Site) -> None:

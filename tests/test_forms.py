@@ -2,6 +2,7 @@
 
 import pytest
 
+from evenhand.declaration import REASONS
 from evenhand.errors import InvalidConfiguration
 from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space
 from evenhand.tasks import black_magic
@@ -222,7 +223,7 @@ def test_a_past_trial_fills_the_form_with_values_only_and_makes_the_same_configu
 
 
 def test_the_papers_five_reasons_are_offered() -> None:
-    assert list(forms.REASONS.values()) == [
+    assert [option.label.markdown for option in REASONS] == [
         "just a guess",
         "suggested default value",
         "worked well for me in the past",
@@ -236,7 +237,7 @@ def test_reasons_are_kept_in_words_and_unknown_ones_are_not() -> None:
         reasons={"epochs": "guess", "loss": "other", "optimizer": "other", "batch_size": "", "momentum": "<b>"},
         others={"loss": "a colleague said so", "epochs": "left over from another choice"},
     )
-    assert forms.reasons(typed) == {
+    assert forms.reasons(typed, REASONS) == {
         "epochs": "just a guess",
         "loss": "other: a colleague said so",
         "optimizer": "other",

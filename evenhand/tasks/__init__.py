@@ -21,7 +21,10 @@ from evenhand.tasks.splits import Splits
 
 __all__ = ["BUILT_IN", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "preload", "run_trial", "task"]
 
-BUILT_IN: Mapping[str, str] = {"black-magic": "evenhand.tasks.black_magic"}  # name: module with `load(settings) -> Task`
+BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
+    "black-magic": "evenhand.tasks.black_magic",
+    "practice": "evenhand.tasks.practice",
+}
 
 
 def load(spec: TaskSpec) -> Task:

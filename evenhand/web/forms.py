@@ -3,22 +3,16 @@
 Validity itself is decided in one place, `Space.configuration`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from evenhand.declaration import Option
 from evenhand.errors import InvalidConfiguration, Problem
 from evenhand.space import Choice, Configuration, Hyperparameter, Integer, Space, Value, show
 
 VALUE, REASON, OTHER = "value.", "reason.", "other."  # what the names of a form's fields begin with
 LONGEST = 400  # characters of a value or a reason; what is longer was not typed by a person
 OWN_WORDS = "other"
-REASONS: Mapping[str, str] = {
-    "guess": "just a guess",
-    "default": "suggested default value",
-    "experience": "worked well for me in the past",
-    "learnt": "learnt from previous submissions",
-    OWN_WORDS: "other",
-}
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
 
 
@@ -185,16 +179,27 @@ def _default(each: Hyperparameter) -> str:
     return "" if each.default is None else show(each.default)
 
 
-def reasons(typed: Typed) -> dict[str, str]:
-    """The reasons that were given, in the words that are kept: the paper's five, `other` followed by the own words."""
+def reasons(typed: Typed, offered: Sequence[Option]) -> dict[str, str]:
+    """The reasons that were given, in the words that are kept: those of the study's first language, `other` with own words."""
+    known = {option.value: option.label.markdown for option in offered}
     found = {}
     for name, key in typed.reasons.items():
-        if key == OWN_WORDS:
+        if key == OWN_WORDS and key in known:
             own = typed.others.get(name, "")
             found[name] = f"other: {own}" if own else "other"
-        elif key in REASONS:
-            found[name] = REASONS[key]
+        elif key in known:
+            found[name] = known[key]
     return found
+
+
+def missing_reasons(
+    space: Space, chosen: Configuration, given: Mapping[str, str], before: Mapping[str, Value] | None
+) -> dict[str, str]:
+    """What to say beside each value that needs a reason and has none: those that differ from the trial before, or from the
+    defaults where there is none."""
+    held = before if before is not None else {each.name: each.default for each in space}
+    changed = [name for name, value in chosen.items() if held.get(name) != value]
+    return {name: "Please choose why you set this." for name in changed if name not in given}
 
 
 def problems(space: Space, error: InvalidConfiguration) -> dict[str, str]:

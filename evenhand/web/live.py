@@ -50,18 +50,24 @@ def parse_cursor(text: str) -> Cursor:
 
 
 def session_events(
-    request: Request, lab: Lab, session_id: int, describe: Describe, *, presence: bool = False
+    request: Request,
+    lab: Lab,
+    session_id: int,
+    describe: Describe,
+    *,
+    present: Callable[[], object] | None = None,
+    beside: Callable[[], object] = lambda: None,
 ) -> EventSourceResponse:
     """The session's events, as the response to a request that may carry a cursor (header Last-Event-ID, or query `after`).
 
     describe: the `state` event's content, from the view and the shown trial's newest batch and epoch; it runs in a thread.
-    presence: whether this stream shows that the session's tuner is there.
+    present: called now and then while the stream is open. beside: a fact that is no part of the view; a new one is told at once.
     """
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-    return EventSourceResponse(_stream(request, Feed(lab, session_id, describe, parse_cursor(after)), presence))
+    return EventSourceResponse(_stream(request, Feed(lab, session_id, describe, parse_cursor(after), beside), present))
 
 
-async def _stream(request: Request, feed: "Feed", presence: bool) -> AsyncIterator[bytes]:
+async def _stream(request: Request, feed: "Feed", present: Callable[[], object] | None) -> AsyncIterator[bytes]:
     lab, loop, changed = feed.lab, asyncio.get_running_loop(), asyncio.Event()
 
     def listener(session_id: int) -> None:
@@ -75,9 +81,9 @@ async def _stream(request: Request, feed: "Feed", presence: bool) -> AsyncIterat
         while not request.app.state.ending:
             changed.clear()
             begun = time.monotonic()
-            if presence and begun - seen >= ALIVE:
+            if present is not None and begun - seen >= ALIVE:
                 seen = begun
-                await run_in_threadpool(lab.seen, feed.session_id)
+                await run_in_threadpool(present)
             messages = await run_in_threadpool(feed.look)
             if not messages and begun - spoke >= ALIVE:
                 messages = [format_sse_event(event="alive", data_str="{}")]
@@ -94,11 +100,14 @@ async def _stream(request: Request, feed: "Feed", presence: bool) -> AsyncIterat
 class Feed:
     """What one client has been sent, and what it lacks."""
 
-    def __init__(self, lab: Lab, session_id: int, describe: Describe, cursor: Cursor) -> None:
+    def __init__(
+        self, lab: Lab, session_id: int, describe: Describe, cursor: Cursor, beside: Callable[[], object] = lambda: None
+    ) -> None:
         self.lab = lab
         self.session_id = session_id
         self.cursor = cursor
         self._describe = describe
+        self._beside = beside
         self._latest: Curve | None = None
         self._facts: tuple[Any, ...] = ()
         self._stated_at = float("-inf")
@@ -112,7 +121,7 @@ class Feed:
             if 0 < self.cursor.number < trial.number and (ended := view.session.trial(self.cursor.number)):
                 messages += self._points(view.session, ended)
             messages += self._points(view.session, trial)
-        facts, now = _facts(view), time.monotonic()
+        facts, now = (*_facts(view), self._beside()), time.monotonic()
         if messages or facts != self._facts or now - self._stated_at >= RESTATE:
             self._facts, self._stated_at = facts, now
             messages.append(self._event("state", self._describe(view, self._latest)))

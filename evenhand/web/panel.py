@@ -17,6 +17,7 @@ from evenhand.web.live import shown_trial
 from evenhand.web.pages import clock, loss, plural
 
 SHOWN_TRIALS = 50  # rows of the history until all are asked for
+WARNINGS = (1, 5, 10)  # minutes before the deadline from which on a warning stands
 LAST_LINE = 400  # characters of a reason that fit the panel; the whole stands in the history
 
 
@@ -105,11 +106,27 @@ def clock_of(view: View) -> Clock:
     if left is not None and budget.seconds is not None:
         waits = view.state is State.TUNING and not ticks(view)
         waiting = "paused: waiting for an agent" if waits else "waiting is not counted"
+        if view.state is State.PAUSED:
+            waiting = "paused by the researcher"
         small = " · ".join([f"left of {clock(budget.seconds)}", *counts, waiting])
         return Clock(clock(left), small, left, ticks(view), 1 - min(1.0, left / budget.seconds))
     rest, limit, unit = parts[0]
     share = 1 - rest / limit if limit else 1.0
     return Clock(f"{rest} {unit}", " · ".join([f"left of {limit}", *counts[1:]]), None, False, share)
+
+
+def notice_of(view: View) -> str:
+    """What has to be known now, beside the clock: a pause, time that was given, the last minutes; nothing most of the time."""
+    session, left = view.session, view.seconds_left
+    if view.state is State.PAUSED:
+        return f"Paused by the researcher: {session.pauses[-1].reason}. Your clock stands still; what you typed stays."
+    given = [each for each in session.extensions if each.start is None]
+    more = [f"{plural(round(each.seconds / 60), 'more minute')} given: {each.reason}" for each in given]
+    ending = ""
+    if view.state is State.TUNING and left is not None:
+        minutes = next((minutes for minutes in WARNINGS if left <= 60 * minutes), None)
+        ending = f"Less than {plural(minutes, 'minute')} left. Then you choose among your trials." if minutes else ""
+    return " ".join([*([ending] if ending else []), *(f"{words}." for words in more)])
 
 
 def ticks(view: View) -> bool:
@@ -307,7 +324,7 @@ def _reference(view: View, trial: Trial, since: str) -> tuple[Mapping[str, Value
 # The whole
 
 
-def state_of(view: View, curve: Curve | None, step: protocol.Step) -> dict[str, Any]:
+def state_of(view: View, curve: Curve | None, step: protocol.Step, writes: bool = True) -> dict[str, Any]:
     """What the page's script takes: the step, the clock, the panel, why no trial can start, and the history's version."""
     ended: Sequence[Any] = [(trial.number, trial.value, trial.outcome) for trial in view.session.trials if not trial.is_open]
     return {
@@ -315,5 +332,7 @@ def state_of(view: View, curve: Curve | None, step: protocol.Step) -> dict[str, 
         "clock": asdict(clock_of(view)),
         "run": asdict(panel_of(view, curve)),
         "refusal": view.refusal,
+        "notice": notice_of(view),
+        "writes": writes,
         "history": digest([bool(view.session.trials), *ended])[:12],
     }

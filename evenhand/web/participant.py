@@ -1,4 +1,4 @@
-"""A participant's way: terms, details, tune, final choice, thanks; `questions` has the rest. The server says which page is next."""
+"""A participant's way: terms, details, practice, tune, final choice, thanks. The server says which page is next."""
 
 import asyncio
 import json
@@ -12,12 +12,14 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
 from evenhand.analysis.scores import is_share
-from evenhand.declaration import Questionnaire, Study
+from evenhand.core import hash_token
+from evenhand.declaration import Budget, Questionnaire, Study
 from evenhand.errors import InvalidConfiguration, Refused
 from evenhand.lab import Lab
 from evenhand.protocol import Step, next_questionnaire
 from evenhand.records import Curve, Outcome, Participant, State, TaskRecord, Trial, View
 from evenhand.space import Configuration, show
+from evenhand.tasks import practice
 from evenhand.web import forms, panel
 from evenhand.web.access import identity, lab_of
 from evenhand.web.entry import go
@@ -28,10 +30,13 @@ from evenhand.web.pages import render
 
 router = APIRouter()
 
+PRACTICE = Budget(trials=3)  # enough to see how the pages work
+ELSEWHERE = "this session is open in another window, so nothing was sent; what you typed is kept"
 STEPS: Mapping[Step, str] = {
     Step.TERMS: "Terms",
     Step.BACKGROUND: "About you",
     Step.DETAILS: "Details",
+    Step.PRACTICE: "Practice",
     Step.TUNE: "Tune",
     Step.FINAL: "Finish",
     Step.AFTER: "Questions",
@@ -47,6 +52,7 @@ class Place:
     study: Study
     task: TaskRecord
     step: Step
+    window: str
 
     @property
     def questionnaire(self) -> Questionnaire | None:
@@ -61,11 +67,17 @@ class Place:
         return f"/p/questions/{self.questionnaire.name}" if self.questionnaire else f"/p/{self.step}"
 
     @property
+    def practises(self) -> bool:
+        """Whether the pages show the practice session."""
+        return self.step is Step.PRACTICE
+
+    @property
     def session_id(self) -> int:
-        """The participant's session; Refused before it is opened."""
-        if self.participant.session_id is None:
+        """The session that the pages show, the practice one before the clock starts; Refused before it is opened."""
+        found = self.participant.practice_id if self.practises else self.participant.session_id
+        if found is None:
             raise Refused("the session has not started; read the details and start tuning first")
-        return self.participant.session_id
+        return found
 
     def view(self) -> View:
         """All that the participant may see of the session."""
@@ -77,7 +89,17 @@ def place_of(request: Request) -> Place:
     lab = lab_of(request)
     participant = lab.participant(identity(request).subject)
     study = lab.study(participant.study_id, participant.version)
-    return Place(lab, participant, study, lab.study_task(study.id), lab.step(participant.id))
+    step = lab.step(participant.id)
+    arm = study.arm(participant.condition)
+    task = lab.task(arm.task_id if arm and arm.task_id else study.task_id)
+    if step is Step.PRACTICE and participant.practice_id is not None:
+        task = lab.session(participant.practice_id).task
+    return Place(lab, participant, study, task, step, _own_window(request))
+
+
+def _own_window(request: Request) -> str:
+    """A browser without scripts counts as one window; with scripts, each tab names itself."""
+    return hash_token(f"window {identity(request).token}")[:12]
 
 
 Here = Annotated[Place, Depends(place_of)]
@@ -85,15 +107,21 @@ Here = Annotated[Place, Depends(place_of)]
 
 def steps_of(study: Study) -> dict[Step, str]:
     """The steps of a study, with the names that participants read: those without a text or a question are left out."""
-    asked = {Step.TERMS: study.consent.markdown.strip(), Step.BACKGROUND: study.before, Step.AFTER: study.after}
+    asked = {Step.TERMS: bool(study.consent.markdown.strip()), Step.BACKGROUND: bool(study.before), Step.AFTER: bool(study.after)}
+    asked[Step.PRACTICE] = study.practice
     return {step: name for step, name in STEPS.items() if asked.get(step, True)}
 
 
 def page(request: Request, here: Place, name: str, *, status: int = 200, **context: Any) -> Response:
     """One of the participant's pages."""
     common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step}
-    common["steps"] = steps_of(here.study)
+    common |= {"steps": steps_of(here.study), "window": here.window, "practises": here.practises, "language": language(here)}
     return render(request, f"participant/{name}.html", status=status, **{**common, **context})
+
+
+def language(here: Place) -> str:
+    """The language that the participant reads the study in."""
+    return here.participant.language
 
 
 @router.get("/p")
@@ -127,13 +155,41 @@ def details_page(request: Request, here: Here) -> Response:
     """What happens next, what every hyperparameter means, what the data is, and the button that starts the clock."""
     if here.step is not Step.DETAILS:
         return go(here.address)
-    return page(request, here, "details", fields=forms.fields(here.task.space), budget=budget_words(here.study.budget))
+    arm = here.study.arm(here.participant.condition)
+    budget = arm.budget if arm and arm.budget else here.study.budget
+    return page(request, here, "details", fields=forms.fields(here.task.space), budget=budget_words(budget))
+
+
+@router.post("/p/practice/start")
+def begin_practice(here: Here) -> Response:
+    """On to the practice trials, off the clock."""
+    if here.step is Step.DETAILS and here.study.practice:
+        here.lab.read_details(here.participant.id)
+    return go("/p")
+
+
+@router.get("/p/practice")
+def practice_page(request: Request, here: Here) -> Response:
+    """The tune page on another task, without a clock: to learn how the pages work. It opens the practice session."""
+    if not here.practises:
+        return go(here.address)
+    if here.participant.practice_id is None:
+        return page(request, here, "practice")
+    return _tune_page(request, here)
+
+
+@router.post("/p/practice")
+def open_practice(here: Here) -> Response:
+    """Open the practice session, once."""
+    if here.practises and here.participant.practice_id is None:
+        here.lab.open_practice(here.participant.id, practice.load({}).record, PRACTICE)
+    return go("/p")
 
 
 @router.post("/p/tune/start")
 def begin(here: Here) -> Response:
     """Start the clock; one that runs goes on."""
-    if here.step is Step.DETAILS:
+    if here.step in (Step.DETAILS, Step.PRACTICE):
         here.lab.read_details(here.participant.id)
         here.lab.begin(here.participant.id)
     return go("/p")
@@ -147,6 +203,10 @@ def tune_page(request: Request, here: Here) -> Response:
     """The form, the running trial, the history. The query `from` names the trial whose values the form starts with."""
     if here.step is not Step.TUNE:
         return go(here.address)
+    return _tune_page(request, here)
+
+
+def _tune_page(request: Request, here: Place) -> Response:
     view = here.view()
     wanted = request.query_params.get("from", "")
     source = view.session.trial(int(wanted)) if wanted.isdigit() and len(wanted) < 9 else None
@@ -167,7 +227,7 @@ def _tune(
 ) -> Response:
     if typed is None and source is not None:
         typed = forms.typed_from(source.configuration)
-    shown = forms.fields(here.task.space, typed, problems, here.study.presets)
+    shown = forms.fields(here.task.space, typed, problems, view.session.presets)
     return page(
         request,
         here,
@@ -177,7 +237,7 @@ def _tune(
         fields=shown,
         groups=_groups(here.task, shown),
         rest=forms.hidden_line(here.task.space, shown),
-        reasons=forms.REASONS,
+        reasons={option.value: option.label.said(here.participant.language) for option in here.study.reasons},
         source=source.number if source else None,
         message=message,
         key=_new_key(),
@@ -188,6 +248,8 @@ def _tune(
         share=is_share(here.task.metric),
         values={trial.number: _values(trial) for trial in view.session.trials},
         state=panel.state_of(view, None, here.step)["history"],
+        notice=panel.notice_of(view),
+        writes=here.lab.holds(here.participant.id, here.window) or status == 200,
     )
 
 
@@ -229,14 +291,22 @@ async def submit(request: Request, here: Here) -> Response:
 
 
 def _submit(request: Request, here: Place, form: Mapping[str, Any]) -> Response:
-    if here.step is not Step.TUNE:
+    if here.step not in (Step.TUNE, Step.PRACTICE):
         return _onwards(request, here.address)
     typed = forms.read(here.task.space, form)
+    if not _may_write(here, form):
+        return _again(request, here, typed, {}, ELSEWHERE, 409)
     try:
         configuration = forms.configuration(here.task.space, typed)
-        if form.get("final") == "yes":
+        if form.get("final") == "yes" and here.step is Step.TUNE:
             return _onwards(request, f"/p/final?{urlencode(_named(configuration))}")
-        reasons, key = forms.reasons(typed), str(form.get("key", ""))[:64] or None
+        reasons, key = forms.reasons(typed, here.study.reasons), str(form.get("key", ""))[:64] or None
+        if (
+            here.study.reasons_required
+            and not here.practises
+            and (missing := _missing_reasons(here, configuration, reasons, key))
+        ):
+            return _again(request, here, typed, missing, "", 422)
         trial = here.lab.submit(here.session_id, configuration, reasons=reasons, key=key)
     except InvalidConfiguration as error:
         return _again(request, here, typed, forms.problems(here.task.space, error), "", 422)
@@ -244,7 +314,29 @@ def _submit(request: Request, here: Place, form: Mapping[str, Any]) -> Response:
         return _again(request, here, typed, {}, str(error), 409)
     if _wants_json(request):
         return JSONResponse({"number": trial.number, "key": _new_key()})
-    return go("/p/tune#run")
+    return go(f"{here.address}#run")
+
+
+def _missing_reasons(here: Place, chosen: Configuration, given: Mapping[str, str]) -> dict[str, str]:
+    trials = here.view().session.trials
+    before = trials[-1].configuration if trials else None
+    return forms.missing_reasons(here.task.space, chosen, given, before)
+
+
+def _may_write(here: Place, form: Mapping[str, Any]) -> bool:
+    """Whether the window that sent a form is the one that writes; where it is, it stays so."""
+    return here.lab.hold(here.participant.id, _window(here, form))
+
+
+def _window(here: Place, form: Mapping[str, Any]) -> str:
+    return str(form.get("window", ""))[:64] or here.window
+
+
+@router.post("/p/continue")
+def continue_here(request: Request, here: Here, window: Annotated[str, Form()] = "") -> Response:
+    """Let this window write from now on; the one that did so far is told."""
+    here.lab.hold(here.participant.id, window[:64] or here.window, take=True)
+    return JSONResponse({"writes": True}) if _wants_json(request) else go("/p")
 
 
 def _wants_json(request: Request) -> bool:
@@ -266,11 +358,13 @@ def _named(configuration: Configuration) -> dict[str, str]:
 
 
 @router.post("/p/tune/stop")
-def stop(request: Request, here: Here, number: Annotated[int, Form()]) -> Response:
+def stop(request: Request, here: Here, number: Annotated[int, Form()], window: Annotated[str, Form()] = "") -> Response:
     """Stop a trial early; what it measured stands."""
-    if here.step in (Step.TUNE, Step.FINAL):
+    if here.step in (Step.TUNE, Step.FINAL, Step.PRACTICE):
+        if not _may_write(here, {"window": window}):
+            return _again(request, here, Typed(), {}, ELSEWHERE, 409)
         here.lab.stop(here.session_id, number)
-    return _onwards(request, "/p/tune")
+    return _onwards(request, here.address)
 
 
 @router.get("/p/trials")
@@ -294,10 +388,17 @@ def curve(here: Here, number: int, attempt: int = 0, after: int = -1) -> Respons
 async def events(request: Request, here: Here) -> Response:
     """The running trial and the session's state, live."""
 
-    def describe(view: View, latest: Curve | None) -> dict[str, Any]:
-        return panel.state_of(view, latest, here.lab.step(here.participant.id))
+    lab, person, window = here.lab, here.participant.id, request.query_params.get("window", "")[:64] or here.window
 
-    return session_events(request, here.lab, here.session_id, describe, presence=True)
+    def describe(view: View, latest: Curve | None) -> dict[str, Any]:
+        return panel.state_of(view, latest, lab.step(person), lab.holds(person, window))
+
+    def present() -> None:
+        lab.seen(session_id)
+        lab.hold(person, window)
+
+    session_id = here.session_id
+    return session_events(request, lab, session_id, describe, present=present, beside=lambda: lab.holds(person, window))
 
 
 # The final choice
@@ -344,6 +445,7 @@ def _final(
         now=here.step,
         metric=here.task.metric.replace("_", " "),
         key=_new_key(),
+        elsewhere=problem == ELSEWHERE,
     )
 
 
@@ -364,6 +466,8 @@ def _choose(request: Request, here: Place, form: Mapping[str, Any]) -> Response:
     if here.step not in (Step.TUNE, Step.FINAL):
         return go(here.address)
     typed, number = forms.read(here.task.space, form), str(form.get("trial", ""))
+    if not _may_write(here, form):
+        return _final(request, here, here.view(), None, None, ELSEWHERE, 409)
     key = str(form.get("key", ""))[:64] or None
     try:
         if number.isdigit() and len(number) < 9:

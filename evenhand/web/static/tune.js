@@ -21,6 +21,35 @@
     return { status: answer.status, ...(await answer.json()) };
   };
 
+  // One window writes. This tab names itself, and keeps its name through a refresh.
+  const named = sessionStorage.getItem("evenhand-window") ?? crypto.randomUUID?.() ?? String(Math.random()).slice(2);
+  sessionStorage.setItem("evenhand-window", named);
+  for (const place of all('input[name="window"]')) place.value = named;
+  const EVENTS = `/p/events?window=${encodeURIComponent(named)}`;
+  const elsewhere = find("#elsewhere");
+  const showWriter = (writes) => {
+    if (!elsewhere) return;
+    if (elsewhere.hidden !== writes) elsewhere.hidden = writes;
+    document.body.classList.toggle("reads-only", !writes);
+  };
+  const notice = find("#notice");
+  const showNotice = (text) => {
+    if (!notice) return;
+    notice.hidden = !text;
+    write(notice, text);
+  };
+  if (elsewhere) {
+    find("form", elsewhere).addEventListener("submit", async (event) => {
+      event.preventDefault();
+      try {
+        await post("/p/continue", new URLSearchParams(new FormData(event.target)));
+        showWriter(true);
+      } catch {
+        showNotice(LOST);
+      }
+    });
+  }
+
   // The clock counts down between two words of the server.
   const clock = find("#clock");
   const time = { seconds: null, ticking: false, at: performance.now() };
@@ -45,10 +74,11 @@
 
   if (main.dataset.page === "final") {
     const here = main.dataset.step;
-    Evenhand.follow("/p/events", {
+    Evenhand.follow(EVENTS, {
       state: (told) => {
         showClock(told.clock);
-        if (told.step !== here) location.assign(`/p/${told.step}`);
+        showWriter(told.writes);
+        if (told.step !== here) location.assign("/p");
       },
     });
     return;
@@ -361,10 +391,12 @@
   });
 
   const show = (told) => {
-    if (told.step !== "tune") {
-      location.assign(`/p/${told.step}`);
+    if (told.step !== main.dataset.step) {
+      location.assign("/p");
       return;
     }
+    showWriter(told.writes);
+    showNotice(told.notice);
     showClock(told.clock);
     showRun(told);
     refusal = told.refusal ?? "";
@@ -378,5 +410,5 @@
   restore();
   refresh();
   refuse(refusal);
-  Evenhand.follow("/p/events", { state: show, points: showPoints });
+  Evenhand.follow(EVENTS, { state: show, points: showPoints });
 })();
