@@ -54,6 +54,10 @@ class Client:
         """Say what this agent is."""
         self._repeat("/api/agent/hello", slots=slots, machine=machine, name=name)
 
+    def goodbye(self, agent_id: int = 0) -> None:
+        """Say that this agent ends in order. Not repeated: it is only a courtesy."""
+        self._post("/api/agent/goodbye")
+
     def claim(self, agent_id: int = 0, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
         """The next training for this agent, or None where nothing waits. Not repeated: a lost answer's lease just ends."""
         answer = self._post("/api/agent/claim", refused=list(refused), session_id=session_id)

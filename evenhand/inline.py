@@ -28,6 +28,10 @@ class Trainer:
         self._session_id = session_id
         self._agent_id, _ = lab.add_agent(f"python {os.getpid()}", 1, machine=platform.node())
 
+    def close(self) -> None:
+        """Say that this agent ends in order."""
+        self._lab.goodbye(self._agent_id)
+
     def train_next(self) -> bool:
         """Train what waits, or return False where nothing does."""
         assignment = self._lab.claim(self._agent_id, session_id=self._session_id)

@@ -36,10 +36,10 @@ class Leases(Core, ABC):
             agent_id = jobs.add_agent(tx, name, slots, local, machine, self.clock())
         return agent_id, self.issue_token("agent", agent_id)
 
-    def agents(self) -> list[AgentRecord]:
+    def agents(self, within: float = AGENT_SILENCE) -> list[AgentRecord]:
         """Agents heard of within the last seconds."""
         with self._store.read() as tx:
-            return jobs.agents(tx, self.clock() - AGENT_SILENCE)
+            return jobs.agents(tx, self.clock() - within)
 
     def lacking(self, task_version: str) -> list[AgentRecord]:
         """Agents that lately said that they cannot train this version of a task; one that was not asked yet is not among them."""
@@ -50,6 +50,11 @@ class Leases(Core, ABC):
         facts = {"slots": slots, "machine": machine, "last_seen": self.clock()}
         with self._change() as tx:
             jobs.update_agent(tx, agent_id, {**facts, "name": name} if name else facts)
+
+    def goodbye(self, agent_id: int) -> None:
+        """An agent that is shut down in order says so: it counts as never heard of, so that nobody misses it."""
+        with self._change() as tx:
+            jobs.update_agent(tx, agent_id, {"last_seen": None})
 
     def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
         """The next training for this agent, leased to it as a new attempt; None where nothing waits.

@@ -186,6 +186,8 @@ def _tune(lab: Lab, task: Task, player: Player, show: "Show") -> None:
     except KeyboardInterrupt:
         _end_early(lab, player)
         raise
+    finally:
+        trainer.close()
 
 
 def _end_early(lab: Lab, player: Player) -> None:
@@ -199,10 +201,13 @@ def _end_early(lab: Lab, player: Player) -> None:
 
 def _evaluate(lab: Lab, task: Task, session_id: int, show: "Show") -> Session:
     trainer = Trainer(lab, task, session_id)
-    while (session := lab.session(session_id)).evaluated.done < session.evaluated.planned:
-        if not trainer.train_next():
-            time.sleep(OTHERS)
-        show()
+    try:
+        while (session := lab.session(session_id)).evaluated.done < session.evaluated.planned:
+            if not trainer.train_next():
+                time.sleep(OTHERS)
+            show()
+    finally:
+        trainer.close()
     return session
 
 

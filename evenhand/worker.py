@@ -41,6 +41,9 @@ class Verbs(Protocol):
     def hello(self, agent_id: int, *, slots: int, machine: str, name: str = "") -> None:
         """Say what it is."""
 
+    def goodbye(self, agent_id: int) -> None:
+        """Say that it ends in order."""
+
     def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
         """The next training."""
 
@@ -148,6 +151,8 @@ class _Agent:
             thread.join()
         if self._failed is not None:
             raise self._failed
+        with suppress(Unreachable):
+            self.verbs.goodbye(self.id)
 
     def _greet(self, slots: int, name: str) -> None:
         while not self.ending:

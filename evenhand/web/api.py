@@ -109,6 +109,13 @@ def hello(request: Request, body: Hello) -> JSONResponse:
     return JSONResponse({})
 
 
+@router.post("/api/agent/goodbye")
+def goodbye(request: Request) -> JSONResponse:
+    """An agent ends in order."""
+    lab_of(request).goodbye(identity(request).subject)
+    return JSONResponse({})
+
+
 @router.post("/api/agent/claim")
 def claim(request: Request, body: Claim) -> JSONResponse:
     """The next training for the agent, or null."""
