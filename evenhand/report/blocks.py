@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evenhand.declaration import Mode
+
 NARROW = "\u202f"
 
 
@@ -64,9 +66,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report, without its date. facts: label and value, on top. lead: the headline in words, and what to beware of."""
+    """A whole report, without its date. facts: label and value, on top. lead: the headline in words, and what to beware of.
+
+    mark: what is said on the page and every figure of records that are not a live study's; "" for those that are.
+    """
 
     title: str
+    mode: Mode
     mark: str
     lead: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]

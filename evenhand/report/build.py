@@ -1,12 +1,14 @@
 """A study's archive becomes a report: every number is computed by `analysis`, put into words and tables here."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evenhand.analysis import sensitivity, study
 from evenhand.analysis.cohort import cohort, counted, flow
 from evenhand.analysis.items import Flow, Reasons, Stage
 from evenhand.analysis.scores import is_share
-from evenhand.declaration import Grouping, Mode
+from evenhand.declaration import Grouping, Mode, Study
+from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.records import Archive
 from evenhand.report import figures, further
@@ -19,29 +21,70 @@ PAPER = "Anand et al., Black Magic in Deep Learning, 2020"
 
 def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report:
     """The whole report of a study's records of one mode. regroup: another question to group participants by."""
-    grouping = Grouping(regroup) if regroup else None
+    grouping = _grouping(archive.study, regroup) if regroup else None
     people = cohort(archive, mode, grouping=grouping)
     seed = derive_seed(archive.study.seed, "bootstrap")
     frame = Frame(archive.of_mode(mode), mode, people, is_share(people.metric), seed)
     attrition = flow(archive, mode)
     return Report(
         title=archive.study.title,
+        mode=mode,
         mark=MARKS[mode],
         lead=_lead(frame),
         facts=_facts(frame, attrition),
-        sections=(
-            _people(frame, attrition),
-            _setup(frame),
-            _accuracy(frame),
-            _efficiency(frame),
-            _strategies(frame),
-            further.reviewers(frame),
-            further.search(frame),
-            further.sensitivities(frame),
-            further.disclosure(frame),
-            further.provenance(frame),
+        sections=_marked(
+            mode,
+            (
+                _people(frame, attrition),
+                _setup(frame),
+                _accuracy(frame),
+                _efficiency(frame),
+                _strategies(frame),
+                further.reviewers(frame),
+                further.search(frame),
+                further.sensitivities(frame),
+                further.disclosure(frame),
+                further.provenance(frame),
+            ),
         ),
     )
+
+
+def _short(mode: Mode) -> str:
+    """What a figure says of itself: nothing in a live study."""
+    return MARKS[mode].partition(":")[0]
+
+
+def _marked(mode: Mode, sections: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Sections whose drawings say whose records they are of."""
+    words = _short(mode)
+    return tuple(replace(each, items=tuple(_marked_item(item, words) for item in each.items)) for each in sections)
+
+
+def _marked_item(item: Item, words: str) -> Item:
+    return replace(item, spec=figures.marked(dict(item.spec), words)) if item.spec is not None and words else item
+
+
+def groupings(study: Study) -> tuple[str, ...]:
+    """The questions that participants can be grouped by, as QUESTIONNAIRE.QUESTION: one choice of a few, or a Likert scale."""
+    return tuple(
+        f"{each.name}.{question.name}"
+        for each in study.questionnaires
+        for question in each.questions
+        if question.kind in ("single", "likert")
+    )
+
+
+def _grouping(study: Study, by: str) -> Grouping:
+    """The study's own groups, or each option of another question."""
+    if by == study.grouping.by:
+        return study.grouping
+    known = groupings(study)
+    if by not in known:
+        raise InvalidSettings(
+            f"cannot group by {by!r}: expected a question with options, of {', '.join(known) or 'which there is none'}"
+        )
+    return Grouping(by)
 
 
 def _lead(frame: Frame) -> tuple[str, ...]:
@@ -104,7 +147,7 @@ def _people(frame: Frame, attrition: Flow) -> Section:
         title="Fig. 2: from joining to the statistics",
         n=cases(attrition.n, "participant"),
         how=attrition.how,
-        svg=figures.flow(attrition),
+        svg=figures.flow(attrition, _short(frame.mode)),
         table=_stages(attrition.stages),
         alt="; ".join(f"{stage.count} {stage.name}" for stage in attrition.stages),
         paper="31 participants; the paper's Fig. 2 shows the same way without counts",

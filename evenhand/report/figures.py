@@ -8,21 +8,27 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any
 
-from evenhand.analysis.items import Boxes, ByTry, Experience, Flow, Histogram, Reasons, Scatter, Starts, Tries
+from evenhand.analysis.items import Boxes, ByTry, Experience, Flow, Histogram, Point, Reasons, Scatter, Starts, Tries
 from evenhand.analysis.power import PowerCurve
 from evenhand.analysis.stats import Survival
 from evenhand.errors import InvalidSettings
 
-INK, QUIET, LINE, METHOD, PERSON = "#1d2531", "#5f6b7b", "#e3e6eb", "#1971c3", "#c94a0b"
+INK, QUIET, LINE, METHOD, PERSON, CAUTION = "#1d2531", "#5f6b7b", "#e3e6eb", "#1971c3", "#c94a0b", "#8f5f01"
 SHADES = ("#f2a65b", "#e0701b", "#8f3203", "#5b4b8a", "#2f7d5b", "#7a7a3a")  # groups, from the least experience
+DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [1, 2])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+NONE = "in no group"
 REASONS = ("#c94a0c", "#b9c2cd", "#3b6ea5", "#6aa06e", "#8d6b9f", "#a98b3c")
-VARIABLES = {INK: "--ink", QUIET: "--quiet", LINE: "--line", METHOD: "--method", PERSON: "--person"} | {
-    shade: f"--group-{index}" for index, shade in enumerate(SHADES)
-}
-WIDTH, HEIGHT = 560, 260
+NAMES = {INK: "ink", QUIET: "quiet", LINE: "line", METHOD: "method", PERSON: "person", CAUTION: "caution"}
+NAMES |= {shade: f"group-{index}" for index, shade in enumerate(SHADES)}
+NAMES |= {shade: f"reason-{index}" for index, shade in enumerate(REASONS)}
+WIDTH, HEIGHT = 400, 230  # of the plot; with its axis a drawing stays readable on a phone
+
+FLOW, BOX, TALL = 460, 290, 42  # of the flow diagram: its width, its boxes' width and height
+LOSS = 42  # characters of a line beside an arrow
 
 Spec = dict[str, Any]
 
@@ -47,7 +53,9 @@ def _spec(layers: Sequence[Spec], width: int = WIDTH, height: int = HEIGHT, **re
                 "titleColor": INK,
                 "labelFontSize": 12,
                 "symbolSize": 90,
-                "labelLimit": 0,
+                "symbolOpacity": 1,
+                "columnPadding": 24,
+                "labelLimit": WIDTH,
                 "orient": "top",
                 "title": None,
             },
@@ -113,34 +121,49 @@ def experience(found: Experience, title: str) -> Spec:
 def scatter(found: Scatter, groups: Sequence[str], x: str, y: str, share: bool) -> Spec:
     """Fig. 4: a point a participant."""
     rows = [
-        {"x": point.experience, "y": point.final, "group": point.group or "none", "said": _point(point.pseudonym, point, share)}
+        {"x": point.experience, "y": point.final, "group": point.group or NONE, "said": _point(point, share)}
         for point in found.points
     ]
+    named = (*groups, NONE) if any(point.group is None for point in found.points) else tuple(groups)
     mark = {"type": "point", "filled": True, "size": 80, "opacity": 0.85}
     encoding = {
         "x": {"field": "x", "type": "quantitative", "axis": _axis(x)},
         "y": {"field": "y", "type": "quantitative", "axis": _axis(y, share), "scale": {"zero": False, "nice": True}},
-        "color": _colours(groups),
-        "shape": _shapes(groups),
+        "color": _colours(named),
+        "shape": _shapes(named),
         "description": {"field": "said"},
     }
     return _spec([{"data": _values(rows), "mark": mark, "encoding": encoding}])
 
 
-def _point(name: str, point: Any, share: bool) -> str:
-    value = f"{100 * point.final:.1f} %" if share else f"{point.final:.4g}"
-    return f"{name}: {point.experience:g}, {value}"
+def _point(point: Point, share: bool) -> str:
+    return f"{point.pseudonym}: {point.experience:g}, {_said(point.final, share)}"
+
+
+def _said(value: float | None, share: bool) -> str:
+    if value is None:
+        return "none"
+    return f"{100 * value:.1f} %" if share else f"{value:.4g}"
 
 
 def boxes(found: Boxes, y: str, share: bool) -> Spec:
     """Fig. 5: a box a group, every participant as a point beside it."""
     groups = [each.group for each in found.boxes]
     rows = [
-        {"group": each.group, "low": each.low, "first": each.first, "median": each.median, "third": each.third, "high": each.high}
+        {
+            "group": each.group, "low": each.low, "first": each.first,
+            "median": each.median, "third": each.third, "high": each.high,
+            "said": f"{each.group}: median {_said(each.median, share)}, quartiles {_said(each.first, share)} and "
+            f"{_said(each.third, share)}, n = {each.n}",
+        }
         for each in found.boxes
         if each.n
+    ]  # fmt: skip
+    points = [
+        {"group": each.group, "y": value, "said": f"{each.group}: {_said(value, share)}"}
+        for each in found.boxes
+        for value in each.values
     ]
-    points = [{"group": each.group, "y": value} for each in found.boxes for value in each.values]
     x = {"field": "group", "type": "nominal", "sort": groups, "axis": _axis("", labelAngle=0)}
     colour = {**_colours(groups), "legend": None}
 
@@ -153,7 +176,7 @@ def boxes(found: Boxes, y: str, share: bool) -> Spec:
         {
             "data": data,
             "mark": {"type": "bar", "size": 46, "opacity": 0.55},
-            "encoding": {"x": x, "y": at("first"), "y2": {"field": "third"}, "color": colour},
+            "encoding": {"x": x, "y": at("first"), "y2": {"field": "third"}, "color": colour, "description": {"field": "said"}},
         },
         {
             "data": data,
@@ -163,10 +186,10 @@ def boxes(found: Boxes, y: str, share: bool) -> Spec:
         {
             "data": _values(points),
             "mark": {"type": "point", "filled": True, "size": 34, "color": INK, "opacity": 0.7, "xOffset": 34},
-            "encoding": {"x": x, "y": at("y")},
+            "encoding": {"x": x, "y": at("y"), "description": {"field": "said"}},
         },
     ]
-    return _spec(layers, width=min(WIDTH, 170 * max(len(groups), 1)))
+    return _spec(layers, width=min(WIDTH, 140 * max(len(groups), 1)))
 
 
 def violins(found: Tries) -> Spec:
@@ -178,7 +201,15 @@ def violins(found: Tries) -> Spec:
         for at, value in zip(each.grid, each.density, strict=True):
             wide = 0.42 * value / most
             area.append({"group": each.group, "y": at, "left": index - wide, "right": index + wide})
-        points += [{"group": each.group, "x": index, "y": number} for number in each.tries]
+        points += [
+            {
+                "group": each.group,
+                "x": index,
+                "y": number,
+                "said": f"{each.group}: {each.tries.count(number)} after {number} tries",
+            }
+            for number in sorted(set(each.tries))
+        ]
         if each.mean is not None:
             said = f"{each.group}: mean {each.mean:.3g}"
             means.append({"left": index - 0.3, "right": index + 0.3, "y": each.mean, "said": said})
@@ -200,7 +231,7 @@ def violins(found: Tries) -> Spec:
         {
             "data": _values(points),
             "mark": {"type": "point", "filled": True, "size": 30, "color": INK, "opacity": 0.6},
-            "encoding": {"x": {**x, "field": "x"}, "y": y},
+            "encoding": {"x": {**x, "field": "x"}, "y": y, "description": {"field": "said"}},
         },
         {
             "data": _values(means),
@@ -208,7 +239,7 @@ def violins(found: Tries) -> Spec:
             "encoding": {"x": x, "x2": {"field": "right"}, "y": y, "description": {"field": "said"}},
         },
     ]
-    return _spec(layers, width=min(WIDTH, 170 * max(len(groups), 1)))
+    return _spec(layers, width=min(WIDTH, 140 * max(len(groups), 1)))
 
 
 def by_try(found: ByTry, y: str, share: bool) -> Spec:
@@ -217,12 +248,17 @@ def by_try(found: ByTry, y: str, share: bool) -> Spec:
     bands, lines, points = [], [], []
     for each in found.best:
         for at in each.points:
-            row = {"group": each.group, "x": at.number, "y": at.mean, "said": f"{each.group}, try {at.number}: n = {at.n}"}
+            said = f"{each.group}, try {at.number}: best so far {_said(at.mean, share)} ± {_said(at.error, share)}, n = {at.n}"
+            row = {"group": each.group, "x": at.number, "y": at.mean, "said": said}
             lines.append(row)
             if at.error is not None:
                 bands.append({**row, "low": at.mean - at.error, "high": at.mean + at.error})
     for each in found.current:
-        points += [{"group": each.group, "x": at.number, "y": at.mean} for at in each.points]
+        for at in each.points:
+            said = (
+                f"{each.group}, try {at.number}: the trial itself {_said(at.mean, share)} ± {_said(at.error, share)}, n = {at.n}"
+            )
+            points.append({"group": each.group, "x": at.number, "y": at.mean, "said": said})
     x = {"field": "x", "type": "quantitative", "axis": _axis("try", tickMinStep=1), "scale": {"zero": False, "nice": False}}
     at_y = {"type": "quantitative", "axis": _axis(y, share), "scale": {"zero": False, "nice": True}}
     colour = _colours(groups)
@@ -247,7 +283,9 @@ def by_try(found: ByTry, y: str, share: bool) -> Spec:
         {
             "data": _values(points),
             "mark": {"type": "point", "filled": False, "size": 30, "opacity": 0.7},
-            "encoding": {"x": x, "y": {**at_y, "field": "y"}, "color": colour, "shape": _shapes(groups)},
+            "encoding": {
+                "x": x, "y": {**at_y, "field": "y"}, "color": colour, "shape": _shapes(groups), "description": {"field": "said"},
+            },
         },
     ]  # fmt: skip
     return _spec(layers)
@@ -286,7 +324,7 @@ def reasons(found: Reasons) -> Spec:
             "reason": names[value],
             "share": share,
             "order": order[value],
-            "said": f"{names[value]}: {share:.0%}",
+            "said": f"{each.group}: {names[value]} {share:.0%}",
         }
         for each in found.groups
         for value, share in each.shares
@@ -296,7 +334,7 @@ def reasons(found: Reasons) -> Spec:
     encoding = {
         "y": {"field": "group", "type": "nominal", "sort": groups, "axis": _axis("")},
         "x": {"field": "share", "type": "quantitative", "axis": _axis("share of values with a reason", True), "stack": "zero"},
-        "color": {"field": "reason", "type": "nominal", "scale": {"domain": labels, "range": colours}, "legend": {"columns": 3}},
+        "color": {"field": "reason", "type": "nominal", "scale": {"domain": labels, "range": colours}, "legend": {"columns": 1}},
         "order": {"field": "order", "type": "quantitative"},
         "description": {"field": "said"},
     }
@@ -315,11 +353,13 @@ def survival(curves: Sequence[Survival]) -> Spec:
             {"group": each.name, "x": at.at, "y": at.share, "said": f"{each.name}, try {at.at:g}: {at.share:.0%}"}
             for at in each.steps
         ]
+    dashes = [DASHES[index % len(DASHES)] for index in range(len(groups))]
     encoding = {
         "x": {"field": "x", "type": "quantitative", "axis": _axis("tries", tickMinStep=1)},
         "y": {"field": "y", "type": "quantitative", "axis": _axis("not reached yet", True), "scale": {"domain": [0, 1]}},
         "color": _colours(groups),
-        "strokeDash": {"field": "group", "type": "nominal", "sort": groups, "legend": None},
+        "strokeDash": {"field": "group", "type": "nominal", "scale": {"domain": groups, "range": dashes}, "sort": groups},
+        "description": {"field": "said"},
     }
     return _spec(
         [{"data": _values(rows), "mark": {"type": "line", "interpolate": "step-after", "size": 2}, "encoding": encoding}]
@@ -329,7 +369,7 @@ def survival(curves: Sequence[Survival]) -> Spec:
 def power(found: PowerCurve) -> Spec:
     """Power of the planned test by the number of participants."""
     rows = [{"x": at.n, "y": at.power, "said": f"{at.n} participants: {at.power:.0%}"} for at in found.points]
-    x = {"field": "x", "type": "quantitative", "axis": _axis("participants"), "scale": {"zero": False}}
+    x = {"field": "x", "type": "quantitative", "axis": _axis("participants", tickCount=6), "scale": {"zero": False}}
     y = {"field": "y", "type": "quantitative", "axis": _axis("power", True), "scale": {"domain": [0, 1]}}
     layers: list[Spec] = [
         {"data": _values([{"y": 0.8}]), "mark": {"type": "rule", "color": QUIET, "strokeDash": [4, 3]}, "encoding": {"y": y}},
@@ -343,30 +383,34 @@ def power(found: PowerCurve) -> Spec:
     return _spec(layers, height=200)
 
 
-def flow(found: Flow) -> str:
+def marked(spec: Spec, words: str) -> Spec:
+    """A drawing that says of itself that its records are not a live study's."""
+    return {**spec, "title": {"text": words, "color": CAUTION, "fontSize": 12, "fontWeight": 600, "anchor": "end", "offset": 8}}
+
+
+def flow(found: Flow, mark: str) -> str:
     """Fig. 2 and the attrition as one diagram: a box a step, and beside the arrows who was lost there, and why (SVG)."""
-    wide, tall, gap = 250, 46, 30
-    parts, y = [], 4
+    parts, y = [], 26 if mark else 4
+    if mark:
+        parts.append(_words(mark, FLOW, 13, CAUTION, 12, 'font-weight="600" text-anchor="end"'))
     for index, stage in enumerate(found.stages):
-        if stage.lost or index:
-            arrow = f'<path d="M{wide // 2} {y - gap}V{y - 6}" stroke="{QUIET}" fill="none"/>'
-            head = f'<path d="M{wide // 2 - 4} {y - 9}l4 7l4 -7z" fill="{QUIET}"/>'
-            parts += [arrow, head]
-        for line, (why, count) in enumerate(stage.lost):
-            text = escape(f"{count} {why}")
-            parts.append(
-                f'<text x="{wide // 2 + 16}" y="{y - gap + 13 + 16 * line}" fill="{QUIET}" font-size="12">− {text}</text>'
-            )
-        box = f'<rect x="1" y="{y}" width="{wide}" height="{tall}" rx="6" fill="none" stroke="{PERSON}" stroke-width="1.5"/>'
-        number = f'<text x="16" y="{y + 29}" fill="{INK}" font-size="17" font-weight="600">{stage.count}</text>'
-        name = f'<text x="62" y="{y + 28}" fill="{INK}" font-size="13">{escape(stage.name)}</text>'
-        parts += [box, number, name]
-        more = len(found.stages[index + 1].lost) if index + 1 < len(found.stages) else 0
-        y += tall + max(gap, 16 * more + 14)
-        gap = max(30, 16 * more + 14)
-    height = y - gap + 4
-    size = f'width="560" height="{height}" viewBox="0 0 560 {height}" font-family="system-ui, sans-serif"'
+        if index:
+            lost = [line for why, count in stage.lost for line in wrap(f"− {count} {why}", LOSS)]
+            tall = max(30, 15 * len(lost) + 14)
+            parts.append(f'<path d="M{BOX // 2} {y}v{tall - 6}" stroke="{QUIET}" fill="none"/>')
+            parts.append(f'<path d="M{BOX // 2 - 4} {y + tall - 8}l4 7l4 -7z" fill="{QUIET}"/>')
+            parts += [_words(line, BOX // 2 + 16, y + 19 + 15 * at, QUIET, 12) for at, line in enumerate(lost)]
+            y += tall
+        shape = f'<rect x="1" y="{y}" width="{BOX}" height="{TALL}" rx="6" fill="none" stroke="{PERSON}" stroke-width="1.5"/>'
+        count = _words(str(stage.count), 16, y + 27, INK, 17, 'font-weight="600"')
+        parts += [shape, count, _words(stage.name, 66, y + 26, INK, 13)]
+        y += TALL
+    size = f'width="{FLOW}" height="{y + 4}" viewBox="0 0 {FLOW} {y + 4}" font-family="system-ui, sans-serif"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>'
+
+
+def _words(words: str, x: int, y: int, colour: str, size: int, rest: str = "") -> str:
+    return f'<text x="{x}" y="{y}" fill="{colour}" font-size="{size}" {rest}>{escape(words)}</text>'
 
 
 # From specifications to pictures
@@ -398,8 +442,8 @@ def png(drawn: str, scale: float = 2.0) -> bytes:
 
 def themed(drawn: str, alt: str) -> str:
     """An SVG for a page: colours as custom properties, its size by its surroundings, and a name for those who do not see it."""
-    for colour, variable in VARIABLES.items():
-        drawn = re.sub(re.escape(colour), f"var({variable})", drawn, flags=re.IGNORECASE)
+    for colour, name in NAMES.items():
+        drawn = re.sub(re.escape(colour), f"var(--{name})", drawn, flags=re.IGNORECASE)
     drawn = re.sub(r'(fill|stroke)="(var\([^"]*\))"', r'\1="currentColor" style="\1:\2"', drawn)
     drawn = re.sub(r'style="fill:(var\([^"]*\))"([^>]*?) style="stroke:(var\([^"]*\))"', r'style="fill:\1;stroke:\3"\2', drawn)
     drawn = re.sub(r'style="stroke:(var\([^"]*\))"([^>]*?) style="fill:(var\([^"]*\))"', r'style="stroke:\1;fill:\3"\2', drawn)

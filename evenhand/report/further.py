@@ -240,7 +240,7 @@ def disclosure(frame: Frame) -> Section:
 
 def provenance(frame: Frame) -> Section:
     versions = [
-        (str(each.version), each.hash[:16] or "–", "yes" if each.published_at is not None else "no", each.note or "–")
+        (str(each.version), each.hash or "–", "yes" if each.published_at is not None else "no", each.note or "–")
         for each in frame.archive.versions
     ]
     first = Item(
@@ -248,7 +248,7 @@ def provenance(frame: Frame) -> Section:
         table=table(("version", "hash", "published", "note"), versions),
     )  # fmt: skip
     tasks = [
-        (each.spec.name, each.version[:16], ", ".join(f"{k} {v}" for k, v in each.statistics.items()))
+        (each.spec.name.rpartition("/")[2], each.version, ", ".join(f"{k} {v}" for k, v in each.statistics.items()))
         for each in frame.archive.tasks
     ]
     second = Item(

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -11,14 +13,24 @@ from jinja2 import Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from evenhand.report import figures
-from evenhand.report.blocks import Item, Report
+from evenhand.report.blocks import Item, Report, Table
+
+SHORT, LONG = 14, 44  # characters of a column that is never wrapped, and above which it keeps a width of its own
 
 
-def html(report: Report, date: str) -> str:
-    """The page. The same report gives the same bytes but for `date`, which it shows once."""
+@dataclass(frozen=True)
+class Link:
+    """A way on from the page, where a server gives it."""
+
+    address: str
+    words: str
+
+
+def html(report: Report, date: str, links: Sequence[Link] = ()) -> str:
+    """The page. The same report gives the same bytes but for `date`, which it shows once, and `links`, which a server adds."""
     style, script = _part("report.css"), _part("report.js")
     template = _environment().from_string(_part("report.html"))
-    return template.render(report=report, date=date, style=Markup(style), script=Markup(script))
+    return template.render(report=report, date=date, links=links, style=Markup(style), script=Markup(script))
 
 
 def policy() -> str:
@@ -28,27 +40,47 @@ def policy() -> str:
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script}'; img-src data:; {rest}"
 
 
-def files(report: Report, folder: Path) -> list[Path]:
-    """Write each drawing as SVG and PNG and each table as CSV into a folder; what was written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+def contents(report: Report) -> dict[str, bytes]:
+    """Each drawing as SVG and PNG and each table as CSV, by file name; one that is no live study's says so in its name."""
+    before = f"{report.mode}-" if report.mark else ""
+    found: dict[str, bytes] = {}
     for item in report.items:
-        contents: dict[str, bytes] = {}
         if item.drawn:
             drawn = drawing(item)
-            contents = {"svg": drawn.encode(), "png": figures.png(drawn)}
+            found[f"{before}{item.key}.svg"] = drawn.encode()
+            found[f"{before}{item.key}.png"] = figures.png(drawn)
         if item.table is not None:
-            contents["csv"] = item.table.csv().encode()
-        for kind, content in contents.items():
-            path = folder / f"{item.key}.{kind}"
-            path.write_bytes(content)
-            written.append(path)
-    return written
+            found[f"{before}{item.key}.csv"] = item.table.csv().encode()
+    return found
+
+
+def files(report: Report, folder: Path) -> list[Path]:
+    """Write `contents` into a folder; what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = contents(report)
+    for name, content in found.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in found]
 
 
 def drawing(item: Item) -> str:
     """An item's drawing as SVG, in the colours of a light page."""
     return item.svg or (figures.svg(item.spec) if item.spec is not None else "")
+
+
+def sentence(words: str) -> str:
+    """Words as a sentence: a capital, and one full stop."""
+    plain = words.strip()
+    return plain[:1].upper() + plain[1:] + ("" if plain.endswith((".", "!", "?")) else ".") if plain else ""
+
+
+def layout(table: Table) -> list[str]:
+    """How each column is set: its numbers to the right, short text on one line, long text with room of its own."""
+    longest = [max([len(row[index]) for row in table.rows], default=0) for index in range(len(table.columns))]
+    return [
+        "num" if at in table.numbers else "short" if size <= SHORT else "long" if size > LONG else ""
+        for at, size in enumerate(longest)
+    ]
 
 
 def _inline(item: Item) -> Markup:
@@ -63,7 +95,7 @@ def _environment() -> Environment:
     made = Environment(
         undefined=StrictUndefined, autoescape=select_autoescape(default_for_string=True), trim_blocks=True, lstrip_blocks=True
     )
-    made.filters["drawing"] = _inline
+    made.filters.update(drawing=_inline, sentence=sentence, layout=layout)
     return made
 
 

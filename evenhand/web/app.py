@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evenhand import errors
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
 from evenhand.lab import Lab
-from evenhand.web import access, api, classroom, entry, invitations, monitor, participant, questions, researcher, versions
+from evenhand.web import access, api, classroom, entry, invitations, monitor, participant, questions, reports, researcher, versions
 from evenhand.web.pages import render
 from evenhand.web.players import Players
 
@@ -77,7 +77,7 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
     app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
     app.state.players = Players(lab)
     app.state.ending = False  # event streams end when this is set
-    for module in (entry, classroom, participant, questions, researcher, monitor, invitations, versions, api):
+    for module in (entry, classroom, participant, questions, researcher, monitor, invitations, versions, reports, api):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(EvenhandError, _on_error)
