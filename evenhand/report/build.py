@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from evenhand.analysis import sensitivity, study
 from evenhand.analysis.cohort import cohort, counted, flow
-from evenhand.analysis.items import Flow, Reasons, Stage
+from evenhand.analysis.items import Curve, Flow, Reasons, Stage
 from evenhand.analysis.scores import is_share
 from evenhand.declaration import Grouping, Mode, Study
 from evenhand.errors import InvalidSettings
@@ -347,10 +347,17 @@ def _efficiency(frame: Frame) -> Section:
             spec=figures.by_try(by_try, f"validation {frame.accuracy}", frame.share) if drawn else None,
             table=table(columns, rows, range(2, 6)),
             why="" if drawn else "not drawn: no trial has a value",
-            alt="each group's mean by try; the numbers are in the table",
+            alt="; ".join(_course(frame, curve) for curve in by_try.best if curve.points),
         )
     )
     return Section("efficiency", "Experience and efficiency", items=tuple(items))
+
+
+def _course(frame: Frame, curve: Curve) -> str:
+    """A group's best so far at its first and last try, in words."""
+    first, last = curve.points[0], curve.points[-1]
+    words = f"{curve.group}: best so far {frame.score(first.mean)} at try {first.number} (n = {first.n})"
+    return words if first is last else f"{words}, {frame.score(last.mean)} at try {last.number} (n = {last.n})"
 
 
 # Fig. 8, Table 3, Fig. 9

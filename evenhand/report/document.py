@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evenhand.errors import InvalidSettings
 from evenhand.report.blocks import Item, Report, Table
-from evenhand.report.page import drawing
+from evenhand.report.page import drawing, sentence
 
 WIDEST = 6  # columns of a table that fit the page's width at the plain size
 LINE = 90  # characters of a row that fit the page's width
@@ -28,9 +28,11 @@ def pdf(report: Report, date: str) -> bytes:
 
 
 def _source(report: Report, date: str, folder: Path) -> str:
+    title = f"{report.title} ({report.mark.partition(':')[0].lower()})" if report.mark else report.title
+    over = f"[#h(1fr) #text(fill: rgb(143, 95, 0), size: 8pt, {_text(report.mark)})]" if report.mark else "none"
     parts = [
-        f"#set document(title: {_text(report.title)}, date: none)",
-        '#set page(paper: "a4", margin: (x: 20mm, y: 22mm), numbering: "1 / 1")',
+        f"#set document(title: {_text(title)}, date: none)",
+        f'#set page(paper: "a4", margin: (x: 20mm, y: 22mm), numbering: "1 / 1", header: {over})',
         '#set text(font: ("Noto Sans", "DejaVu Sans", "Libertinus Serif"), size: 9.5pt)',
         "#show heading.where(level: 1): set block(above: 2em, below: 0.8em)",
         "#show figure: set block(breakable: true)",
@@ -54,19 +56,21 @@ def _source(report: Report, date: str, folder: Path) -> str:
 
 
 def _item(item: Item, folder: Path) -> list[str]:
-    parts = [f"#heading(level: 2, {_text(item.title)})", f"#text(fill: luma(110), {_text(item.n)})\n"]
+    head = [f"#heading(level: 2, {_text(item.title)})", f"#text(fill: luma(110), {_text(item.n)})\n"]
     if item.why:
-        parts.append(f"#text(fill: rgb(143, 95, 0), {_text(item.why)})\n")
+        head.append(f"#text(fill: rgb(143, 95, 0), {_text(sentence(item.why))})\n")
     if item.drawn:
         (folder / f"{item.key}.svg").write_text(drawing(item), encoding="utf-8")
-        parts.append(f'#image("{item.key}.svg", width: 82%, alt: {_text(item.alt)})')
+        head.append(f'#image("{item.key}.svg", width: 68%, alt: {_text(item.alt)})')
     if item.alt:
-        parts.append(f"#{_text(item.alt)}\n")
+        head.append(f"#{_text(sentence(item.alt))}\n")
+    parts = ["#block(breakable: false, sticky: true)[", *head, "]"]
     if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not item.drawn):
         parts.append(_table(item.table))
     if item.paper:
-        parts.append(f"#text(fill: luma(110))[*The paper:* #{_text(item.paper)}]\n")
-    parts.append(f"#text(fill: luma(110), size: 8.5pt, {_text(item.how)})\n")
+        parts.append(f"#text(fill: luma(110))[*The paper:* #{_text(sentence(item.paper))}]\n")
+    if item.how:
+        parts.append(f"#text(fill: luma(110), size: 8.5pt, {_text(sentence(item.how))})\n")
     return parts
 
 
@@ -86,5 +90,6 @@ def _widths(found: Table) -> list[str]:
 
 
 def _text(words: str) -> str:
-    """A string in typst's own notation: nothing that people typed becomes markup."""
-    return json.dumps(words, ensure_ascii=False)
+    """A string in typst's own notation: nothing that people typed becomes markup, and what no page can show is left out."""
+    plain = "".join(each for each in words if each.isprintable() or each in "\n\t\u202f\u00a0\u200b")
+    return json.dumps(plain, ensure_ascii=False)

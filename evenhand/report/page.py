@@ -15,7 +15,7 @@ from markupsafe import Markup
 from evenhand.report import figures
 from evenhand.report.blocks import Item, Report, Table
 
-SHORT, LONG = 14, 44  # characters of a column that is never wrapped, and above which it keeps a width of its own
+SHORT, LONG = 18, 44  # characters of a column that is never wrapped, and above which it keeps a width of its own
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evenhand import errors
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
 from evenhand.lab import Lab
-from evenhand.web import access, api, classroom, entry, invitations, monitor, participant, questions, reports, researcher, versions
+from evenhand.web import (
+    access,
+    api,
+    classroom,
+    entry,
+    invitations,
+    monitor,
+    participant,
+    questions,
+    reports,
+    researcher,
+    versions,
+)
 from evenhand.web.pages import render
 from evenhand.web.players import Players
 
