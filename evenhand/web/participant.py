@@ -301,11 +301,7 @@ def _submit(request: Request, here: Place, form: Mapping[str, Any]) -> Response:
         if form.get("final") == "yes" and here.step is Step.TUNE:
             return _onwards(request, f"/p/final?{urlencode(_named(configuration))}")
         reasons, key = forms.reasons(typed, here.study.reasons), str(form.get("key", ""))[:64] or None
-        if (
-            here.study.reasons_required
-            and not here.practises
-            and (missing := _missing_reasons(here, configuration, reasons, key))
-        ):
+        if here.study.reasons_required and not here.practises and (missing := _missing_reasons(here, configuration, reasons)):
             return _again(request, here, typed, missing, "", 422)
         trial = here.lab.submit(here.session_id, configuration, reasons=reasons, key=key)
     except InvalidConfiguration as error:
