@@ -185,6 +185,11 @@ class Lab(Leases, Enrolment, Conduct):
         with self._store.read() as tx:
             return sessions.of_study(tx, study_id)
 
+    def running_sessions(self) -> list[Session]:
+        """Sessions of all studies whose clock was started and that have no choice yet, for the researcher."""
+        with self._store.read() as tx:
+            return sessions.running(tx)
+
     def to_play(self, driver: str = "server") -> list[int]:
         """Ids of the methods' sessions that have no choice yet and that this driver has to play on."""
         with self._store.read() as tx:

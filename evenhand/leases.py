@@ -41,6 +41,11 @@ class Leases(Core, ABC):
         with self._store.read() as tx:
             return jobs.agents(tx, self.clock() - within)
 
+    def last_measured(self) -> dict[int, float]:
+        """By the id of each trial that trains: when its newest measurement was made."""
+        with self._store.read() as tx:
+            return jobs.last_measured(tx)
+
     def lacking(self, task_version: str) -> list[AgentRecord]:
         """Agents that lately said that they cannot train this version of a task; one that was not asked yet is not among them."""
         return [agent for agent in self.agents() if task_version in self._refused.get(agent.id, ())]

@@ -16,7 +16,7 @@ ROWS = [
     {"botcommands", "classcommands", "reportcommands"},  # commands that fill a module of their own
     {"rehearsal"},
     {"web"},
-    {"supervisor", "sample", "replay", "tuning", "bots", "classroom", "golive"},  # programs: they put the rows below together for a command
+    {"supervisor", "watch", "sample", "replay", "tuning", "bots", "classroom", "golive"},  # programs that commands run
     {"report", "play", "worker"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},

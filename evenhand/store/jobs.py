@@ -179,6 +179,17 @@ _MEASUREMENTS = (
 )
 
 
+def last_measured(tx: Connection) -> dict[int, float]:
+    """By the id of each trial that trains: when its newest measurement was made."""
+    newest = tables.measurement.alias("newest")
+    mine = and_(newest.c.job_id == _job.id, newest.c.attempt == _job.attempt)
+    last = select(func.max(newest.c.index)).where(mine).correlate(tables.job).scalar_subquery()
+    is_last = and_(_measurement.job_id == _job.id, _measurement.attempt == _job.attempt, _measurement.index == last)
+    running = and_(_job.finished_at.is_(None), _job.claimed_at.is_not(None), _job.trial_id.is_not(None))
+    query = select(_job.trial_id, _job.claimed_at + _measurement.seconds)
+    return {row[0]: row[1] for row in tx.execute(query.select_from(tables.job.join(tables.measurement, is_last)).where(running))}
+
+
 def count_batches(tx: Connection, job_id: int, attempt: int) -> int:
     """How many batch losses of an attempt are stored."""
     mine = and_(_measurement.job_id == job_id, _measurement.attempt == attempt, _measurement.epoch.is_(None))

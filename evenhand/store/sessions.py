@@ -60,6 +60,12 @@ def past_limit(tx: Connection, now: float) -> list[Session]:
     return _load(tx, table.id.in_(late)) if late else []
 
 
+def running(tx: Connection) -> list[Session]:
+    """Started sessions without a choice, of all studies."""
+    table, chosen = tables.session.c, select(tables.choice.c.session_id)
+    return _load(tx, and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.id.not_in(chosen)))
+
+
 def open_ids(tx: Connection, driver: str) -> list[int]:
     """Ids of started sessions without a choice that this driver serves."""
     table, chosen = tables.session.c, select(tables.choice.c.session_id)

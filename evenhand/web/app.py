@@ -1,4 +1,4 @@
-"""The web app: routers, the error table, security headers, and what runs beside the pages (sweep, heartbeat, methods)."""
+"""The web app: routers, the error table, security headers, and what runs beside the pages (sweep, watch, heartbeat, methods)."""
 
 import asyncio
 import ipaddress
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evenhand import errors
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
 from evenhand.lab import Lab
+from evenhand.watch import Watch
 from evenhand.web import (
     access,
     api,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 SWEEP_SECONDS = 0.5
+WATCH_SECONDS = 15.0
 HEARTBEAT_SECONDS = 2.0
 HEARTBEAT = "heartbeat-{}"  # file in the data directory: when a server on this database was last alive
 
@@ -175,8 +177,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(lab.recover, last_alive(heartbeat))
     beat(heartbeat, lab.clock())
     app.state.players.resume()
+    watch = Watch(lab, app.state.data_dir)
+
+    def look() -> None:
+        app.state.alerts = watch.look()
+
     tasks = [
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
+        asyncio.create_task(_every(WATCH_SECONDS, look)),
         asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: beat(heartbeat, lab.clock()))),
     ]
     try:
