@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,6 +16,7 @@ import pytest
 from evenhand.declaration import BACKGROUND, Arm, Budget, Option, Plan, Question, Questionnaire, Rule, Section, Study, Text
 from evenhand.lab import Lab
 from evenhand.records import Participant, State
+from evenhand.watch import Alert
 from evenhand.web import monitor, overview, versions
 from evenhand.web.access import Role
 from evenhand.web.attrition import Loss, attrition
@@ -598,22 +599,18 @@ def test_the_log_is_filtered_paged_and_exported(site: Site, monkeypatch: pytest.
 # Alerts
 
 
-@dataclass(frozen=True)
-class Alert:
-    kind: str
-    since: float
-    words: str
-    what_to_do: str
-
-
-def test_alerts_stand_on_top_and_come_with_the_stream(site: Site) -> None:
+def test_alerts_stand_on_top_and_come_with_the_stream(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     study = toy_study(site.lab)
     researcher = site.caller(Role.RESEARCHER)
     assert 'class="alert alert-warning watch"' not in researcher.get(f"/studies/{study.id}").text
-    site.app.state.alerts = (Alert("disk", 1_000_000.0, "the disk is <full>", "run `df`"),)
+    other = Alert("idle", 1_000_000.0, "session 9 is idle", "look at it", study_id=study.id + 1)
+    found = [Alert("disk", 1_000_000.0, "the disk is <full>", "run `df`"), other]
+    monkeypatch.setattr("evenhand.watch.Watch.look", lambda _: tuple(found))  # the server's own watch finds nothing here
+    site.app.state.alerts = tuple(found)
     page = researcher.get(f"/studies/{study.id}").text
     assert "The disk is &lt;full&gt;" in page
     assert "run <code>df</code>" in page
+    assert "Session 9" not in page  # of another study
     assert "The disk" in json.loads(researcher.first_event(f"/studies/{study.id}/events"))["parts"]["alerts"]
 
 

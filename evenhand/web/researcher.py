@@ -20,6 +20,7 @@ from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab import Curve, Lab, View
 from evenhand.records import Session, Stopper, Trial
 from evenhand.tuners import METHODS
+from evenhand.watch import Alert
 from evenhand.web import live, overview
 from evenhand.web.access import identity, lab_of
 from evenhand.web.entry import go
@@ -71,7 +72,7 @@ def study_page(request: Request, study_id: int, mode: Mode | None = None) -> Res
         methods=seeds,
         curves=overview.curves(shown),
         problems=request.app.state.players.problems,
-        alerts=alerts(request),
+        alerts=alerts(request, study_id),
         looked=lab.has_looked(shown.task.id, identity(request).who),
         said=said(request),
         **bar(lab, shown.study, shown.phase),
@@ -85,10 +86,10 @@ def bar(lab: Lab, study: Study, phase: str = "") -> dict[str, Any]:
     return {"study": study, "studies": lab.studies(), "phase": phase, "phases": overview.PHASES}
 
 
-def alerts(request: Request) -> Sequence[Any]:
-    """What needs the researcher's attention now, as the watch beside the server found it."""
-    found: Sequence[Any] = getattr(request.app.state, "alerts", ())
-    return found
+def alerts(request: Request, study_id: int) -> list[Alert]:
+    """What needs the researcher's attention now, as the watch beside the server found it: of this study, or of the whole lab."""
+    found: Sequence[Alert] = getattr(request.app.state, "alerts", ())
+    return [each for each in found if each.study_id in (None, study_id)]
 
 
 def _next_seed(shown: Overview, name: str) -> int:
@@ -138,7 +139,8 @@ def _news(sent: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
 def _study_state(request: Request, study_id: int, mode: Mode | None) -> dict[str, Any]:
     shown = overview.overview(lab_of(request), study_id, mode)
     names = ("flow", "lead", "agents", "chart_none", "attrition", "modes", "alerts")
-    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown, alerts=alerts(request)) for name in names}
+    found = alerts(request, study_id)
+    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown, alerts=found) for name in names}
     problems = request.app.state.players.problems
     rows = [[row.key, fragment(request, "researcher/_row.html", shown=shown, row=row, problems=problems)] for row in shown.rows]
     clocks = {row.key: [row.left, row.seconds_left, row.ticking] for row in shown.rows}
