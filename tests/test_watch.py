@@ -50,7 +50,13 @@ def kinds(now: float = NOW, up_since: float = 0.0, **facts: Any) -> list[str]:
 def test_nothing_is_wrong_where_all_goes_well() -> None:
     measuring = session(trial(claimed_at=NOW - 500))
     thinking = session(id=4)
-    facts: dict[str, Any] = {"sessions": (measuring, thinking), "measured": {1: NOW - 119}, "agents": (AGENT,), "free": 3e9, "total": 50e9}
+    facts: dict[str, Any] = {
+        "sessions": (measuring, thinking),
+        "measured": {1: NOW - 119},
+        "agents": (AGENT,),
+        "free": 3e9,
+        "total": 50e9,
+    }
     assert kinds(**facts) == []
 
 
