@@ -609,7 +609,7 @@ def test_alerts_stand_on_top_and_come_with_the_stream(site: Site, monkeypatch: p
     site.app.state.alerts = tuple(found)
     page = researcher.get(f"/studies/{study.id}").text
     assert "The disk is &lt;full&gt;" in page
-    assert "run <code>df</code>" in page
+    assert "Run <code>df</code>" in page
     assert "Session 9" not in page  # of another study
     assert "The disk" in json.loads(researcher.first_event(f"/studies/{study.id}/events"))["parts"]["alerts"]
 
