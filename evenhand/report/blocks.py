@@ -96,6 +96,14 @@ def score(value: float | None, share: bool) -> str:
     return f"{100 * value:.1f}{NARROW}%" if share else number(value)
 
 
+def plain(words: str) -> str:
+    """Text without what no drawing can show: control characters, halves of characters, separators of lines.
+
+    The drawing libraries do not refuse them: they end the whole process.
+    """
+    return "".join(each if each.isprintable() or each in (NARROW, "\u200b") else " " for each in words)
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A number with a few significant digits; a dash for None."""
     if value is None or not math.isfinite(value):

@@ -171,7 +171,8 @@ def _left_out(frame: Frame) -> Item:
     planned = f"{len(rules)} planned rules" if rules else "no rule was planned"
     how = f"everyone who joined but is not in the statistics; {planned}"
     shown = table(("participant", "why"), rows) if rows else None
-    return Item("left-out", "Left out of the statistics", cases(len(rows), "participant"), how, table=shown)
+    why = "" if rows else "nobody was left out"
+    return Item("left-out", "Left out of the statistics", cases(len(rows), "participant"), how, table=shown, why=why)
 
 
 def _setup(frame: Frame) -> Section:

@@ -1,16 +1,18 @@
 """A report as PDF, by typst: the page's sections, with the same drawings."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
 from evenhand.errors import InvalidSettings
-from evenhand.report.blocks import Item, Report, Table
+from evenhand.report.blocks import Item, Report, Table, plain
 from evenhand.report.page import drawing, sentence
 
 WIDEST = 6  # columns of a table that fit the page's width at the plain size
 LINE = 90  # characters of a row that fit the page's width
 SHORT, LONG = 14, 60  # characters of a column that needs no wrapping, and after which a longer one gets no more room
+WORD = 22  # letters without a space after which a cell may be broken
 MOST = 14  # rows of a drawing's numbers; longer tables are in the page and in the files
 
 
@@ -64,7 +66,7 @@ def _item(item: Item, folder: Path) -> list[str]:
         head.append(f'#image("{item.key}.svg", width: 68%, alt: {_text(item.alt)})')
     if item.alt:
         head.append(f"#{_text(sentence(item.alt))}\n")
-    parts = ["#block(breakable: false, sticky: true)[", *head, "]"]
+    parts = ["#block(breakable: false, sticky: true, above: 2em)[", *head, "]"]
     if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not item.drawn):
         parts.append(_table(item.table))
     if item.paper:
@@ -78,7 +80,7 @@ def _table(found: Table) -> str:
     aligned = ", ".join("right" if index in found.numbers else "left" for index in range(len(found.columns)))
     widths = ", ".join(_widths(found))
     head = ", ".join(f"[#strong({_text(column)})]" for column in found.columns)
-    cells = ", ".join(f"[#{_text(cell)}]" for row in found.rows for cell in row)
+    cells = ", ".join(f"[#{_text(_breakable(cell))}]" for row in found.rows for cell in row)
     size = "8.5pt" if len(found.columns) <= WIDEST else "7pt"
     return f"#[#set text(size: {size})\n#table(columns: ({widths}), align: ({aligned}), table.header({head}), {cells})]"
 
@@ -89,7 +91,11 @@ def _widths(found: Table) -> list[str]:
     return ["auto" if length <= SHORT or sum(longest) <= LINE else f"{min(length, LONG)}fr" for length in longest]
 
 
+def _breakable(words: str) -> str:
+    """Text whose longest words may go on in the next line: a hash is wider than its column."""
+    return re.sub(rf"(\w{{{WORD}}})(?=\w)", "\\1\u200b", words)
+
+
 def _text(words: str) -> str:
     """A string in typst's own notation: nothing that people typed becomes markup, and what no page can show is left out."""
-    plain = "".join(each for each in words if each.isprintable() or each in "\n\t\u202f\u00a0\u200b")
-    return json.dumps(plain, ensure_ascii=False)
+    return json.dumps(plain(words), ensure_ascii=False)

@@ -15,6 +15,7 @@ from evenhand.analysis.items import Boxes, ByTry, Experience, Flow, Histogram, P
 from evenhand.analysis.power import PowerCurve
 from evenhand.analysis.stats import Survival
 from evenhand.errors import InvalidSettings
+from evenhand.report.blocks import plain
 
 INK, QUIET, LINE, METHOD, PERSON, CAUTION = "#1d2531", "#5f6b7b", "#e3e6eb", "#1971c3", "#c94a0b", "#8f5f01"
 SHADES = ("#f2a65b", "#e0701b", "#8f3203", "#5b4b8a", "#2f7d5b", "#7a7a3a")  # groups, from the least experience
@@ -410,7 +411,7 @@ def flow(found: Flow, mark: str) -> str:
 
 
 def _words(words: str, x: int, y: int, colour: str, size: int, rest: str = "") -> str:
-    return f'<text x="{x}" y="{y}" fill="{colour}" font-size="{size}" {rest}>{escape(words)}</text>'
+    return f'<text x="{x}" y="{y}" fill="{colour}" font-size="{size}" {rest}>{escape(plain(words))}</text>'
 
 
 # From specifications to pictures
@@ -422,8 +423,17 @@ def svg(spec: Mapping[str, Any]) -> str:
         import vl_convert
     except ModuleNotFoundError:
         raise InvalidSettings("figures need vl-convert-python, which is not installed; pip install 'evenhand[report]'") from None
-    drawn: str = vl_convert.vegalite_to_svg(json.dumps(spec), allowed_base_urls=[])
+    drawn: str = vl_convert.vegalite_to_svg(json.dumps(_plain(spec)), allowed_base_urls=[])
     return re.sub(r'<(path|line|rect|text)\b([^>]*?) aria-label="([^"]*)"([^>]*?)/>', _with_title, drawn)
+
+
+def _plain(part: Any) -> Any:
+    """A specification whose every text can be drawn."""
+    if isinstance(part, str):
+        return plain(part)
+    if isinstance(part, Mapping):
+        return {key: _plain(value) for key, value in part.items()}
+    return [_plain(each) for each in part] if isinstance(part, list | tuple) else part
 
 
 def _with_title(found: "re.Match[str]") -> str:

@@ -217,6 +217,7 @@ def sensitivities(frame: Frame) -> Section:
         cases(found.n, "participant"),
         how,
         table=table(columns, rows, [4, 5, 6]),
+        why="" if rows else "no headline can be computed, or none moves under any other choice",
     )
     return Section("sensitivity", "Sensitivity to what is ambiguous", items=(item,))
 
@@ -233,7 +234,12 @@ def disclosure(frame: Frame) -> Section:
     columns = ("tuner", "group", "trials", "epochs", "minutes", "best validation", "test", "seeds", "final settings")
     how = "as the paper's recommendations ask: final settings and effort of everyone; test: mean ± SD over seeds"
     item = Item(
-        "disclosure", "Final settings and effort", cases(len(rows), "tuner"), how, table=table(columns, rows, range(2, 8))
+        "disclosure",
+        "Final settings and effort",
+        cases(len(rows), "tuner"),
+        how,
+        table=table(columns, rows, range(2, 8)),
+        why="" if rows else "nobody is in the statistics, and no method has chosen",
     )
     return Section("disclosure", "Disclosure", items=(item,))
 
@@ -265,5 +271,6 @@ def provenance(frame: Frame) -> Section:
         cases(len(packages), "package"),
         "when the version was declared",
         table=table(("package", "version"), packages),
+        why="" if packages else "no package was recorded with this version",
     )
     return Section("provenance", "Where the numbers come from", items=(first, second, third))
