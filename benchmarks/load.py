@@ -1,0 +1,531 @@
+"""Many participants at once on one machine, with trainings replaced by the replay of a recorded one.
+
+    python benchmarks/load.py --participants 200 --seconds 120 --seed 1
+
+Run it in the repository. Three processes beside this one, all on the loopback interface: the real server on a new SQLite
+database (`evenhand serve --slots 0`); agents that claim trainings and, instead of training, post a recorded curve once a second
+each; simulated participants (`evenhand.bots`) who arrive over half a minute, tune at a human pace and hold the live stream of
+their page open all the while. It ends by itself.
+
+Measured are every page's answer, from the request to the answer's last byte, and every measurement's way from the moment at
+which its agent makes it to its arrival in the stream of that participant's page. A measurement's `seconds`, which the stream
+carries, count from the start of the test, so that its arrival tells its age. At the end what the agents and the participants
+were told is held against the database.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from evenhand import tasks, wire
+from evenhand.bots import Bot, Crowd, Diary, Memory, Page, browser
+from evenhand.declaration import Budget, Study, Text
+from evenhand.errors import EvenhandError
+from evenhand.lab import Lab
+from evenhand.protocol import derive_seed
+from evenhand.records import Measurement, Outcome, TaskSpec
+from evenhand.rehearsal import free_port, wait_for_server
+
+ROOT = Path(__file__).resolve().parents[1]
+TASK = f"{ROOT / 'examples' / 'digits_mlp.py'}:train"
+RAMP = 30.0  # seconds over which participants arrive
+TRAINING = (20.0, 40.0)  # seconds that a replayed training takes
+EVALUATION = 3.0  # seconds that a replayed seed of an evaluation takes
+THINKING = (2.0, 6.0)  # seconds between two trials
+READING = (1.0, 3.0)  # seconds on any other page
+TICK = 1.0  # seconds between two posts of a training
+SLOTS = 20  # of one agent
+IDLE = 0.5  # seconds between two claims of an agent for which nothing waits
+LAST = 120.0  # seconds that the end may take
+POOL = httpx.Limits(max_connections=None, keepalive_expiry=3)
+GOALS = {"pages": 0.3, "measurements": 0.5}  # seconds, 95 %
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the test is asked for. seconds: of the steady part, after the arrivals."""
+
+    participants: int = 200
+    seconds: float = 120.0
+    seed: int = 1
+    ramp: float = RAMP
+    training: tuple[float, float] = TRAINING
+    profile: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found. Seconds of pages by kind and ages of measurements are of the steady part.
+
+    sent: measurements that an agent was told are stored. lost: of those, the ones that are not in the database, or differ.
+    unseen: measurements that a page's stream left out between two that it gave.
+    """
+
+    pages: Mapping[str, list[float]]
+    ages: list[float]
+    sent: int
+    lost: int
+    trials: int
+    unfinished: int
+    unseen: int
+    participants: int
+    choices: int
+    troubles: list[str]
+    outages: int
+    server_cpu: float
+    lag: float
+    seconds: float
+
+    @property
+    def every_page(self) -> list[float]:
+        """Seconds of all pages."""
+        return [each for found in self.pages.values() for each in found]
+
+
+# The recorded training
+
+
+def record() -> list[Measurement]:
+    """What one real training of the example's network measures, with its defaults."""
+    task, found = tasks.load(TaskSpec(TASK)), []
+    outcome, why = tasks.run_trial(task, task.record.space.defaults(), seed=0, evaluation=False, report=found.append)
+    assert outcome is Outcome.COMPLETED, why
+    return found
+
+
+# Agents
+
+
+@dataclass
+class Replayer:
+    """One agent's process side: `slots` replays at once, and what the server acknowledged."""
+
+    http: httpx.AsyncClient
+    curve: list[Measurement]
+    wishes: Wishes
+    start: float
+    told: list[list[Any]] = field(default_factory=list)
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+    errors: Counter[str] = field(default_factory=Counter)
+
+    async def run(self, stop: threading.Event) -> None:
+        """Claim and replay until `stop` is set and nothing runs any more."""
+        await self.ask("/api/agent/hello", slots=SLOTS, machine="replay")
+        while not stop.is_set() or self.running:
+            found = None
+            if len(self.running) < SLOTS and not stop.is_set():
+                found = (await self.ask("/api/agent/claim", refused=[]) or {}).get("assignment")
+            if found is None:
+                await asyncio.sleep(IDLE)
+                continue
+            task = asyncio.create_task(self.replay(found))
+            self.running.add(task)
+            task.add_done_callback(self.running.discard)
+
+    async def ask(self, path: str, **body: Any) -> dict[str, Any] | None:
+        """A call that is repeated as agents do; None where the lease is over."""
+        for _ in range(100):
+            try:
+                answer = await self.http.post(path, json=body)
+            except httpx.TransportError as error:
+                self.errors[type(error).__name__] += 1
+                await asyncio.sleep(0.25)
+                continue
+            if answer.status_code == 200:
+                found: dict[str, Any] = answer.json()
+                return found
+            self.errors[f"{answer.status_code} {path.rpartition('/')[2]}"] += 1
+            if answer.status_code < 500:
+                return None
+        raise RuntimeError(f"{path} was not answered in 100 tries")
+
+    async def replay(self, job: Mapping[str, Any]) -> None:
+        """Post the recorded curve over the trial's time, and end it."""
+        rng = np.random.default_rng(derive_seed(self.wishes.seed, "training", job["job_id"]))
+        seconds = rng.uniform(*self.wishes.training) if job["kind"] == "trial" else EVALUATION
+        posts = max(1, round(seconds / TICK))
+        path, outcome = f"/api/agent/jobs/{job['job_id']}", Outcome.COMPLETED
+        due = time.monotonic()
+        for part in np.array_split(np.arange(len(self.curve)), posts):
+            due += TICK
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            made = time.time() - self.start
+            rows = [wire.row_of(replace(self.curve[i], seconds=round(made, 3))) for i in part]
+            answer = await self.ask(f"{path}/measure", attempt=job["attempt"], batch=rows)
+            if answer is None:
+                return
+            self.told += [[job["job_id"], job["attempt"], row[0], row[3], row[5]] for row in rows]
+            if not answer["go_on"]:
+                outcome = Outcome.STOPPED
+                break
+        await self.ask(f"{path}/finish", attempt=job["attempt"], outcome=outcome.value)
+
+
+async def _replay_all(plan: Mapping[str, Any], stop: threading.Event) -> list[Replayer]:
+    curve = [wire.measurement_of(row) for row in plan["curve"]]
+    async with AsyncExitStack() as stack:
+        every = []
+        for token in plan["agents"]:
+            headers = {"authorization": f"Bearer {token}"}
+            http = httpx.AsyncClient(base_url=plan["address"], headers=headers, timeout=30, trust_env=False, limits=POOL)
+            every.append(Replayer(await stack.enter_async_context(http), curve, _wishes(plan), plan["start"]))
+        await asyncio.gather(*(each.run(stop) for each in every))
+    return every
+
+
+def agents(folder: Path) -> None:
+    """The agents' process, until its standard input ends: agents.json in the folder gets what was acknowledged."""
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    every = asyncio.run(_replay_all(json.loads((folder / "plan.json").read_text()), stop))
+    errors = sum((each.errors for each in every), Counter[str]())
+    (folder / "agents.json").write_text(json.dumps({"told": [row for each in every for row in each.told], "errors": errors}))
+
+
+# Participants
+
+
+@dataclass
+class Seen:
+    """What all participants' pages got: ages of measurements with the time of their arrival, and indices that were left out."""
+
+    start: float
+    ages: list[tuple[float, float]] = field(default_factory=list)
+    unseen: int = 0
+    lags: list[float] = field(default_factory=list)
+
+
+class Participant(Bot):
+    """A bot at a human pace whose page stays open: it holds its live stream from the first tune page to the choice."""
+
+    seen: Seen
+    over: float  # time.monotonic() from which on it makes its choice
+
+    async def _step(self, page: Page) -> bool:
+        if page.step != "tune":
+            self._leave()
+            await self._wait(READING)
+        elif getattr(self, "_listener", None) is None:
+            self._state: Mapping[str, Any] | None = None
+            self._fresh = asyncio.Event()
+            self._submitted = 0
+            self._listener: asyncio.Task[None] | None = asyncio.create_task(self._listen())
+        return await super()._step(page)
+
+    def _leave(self) -> None:
+        listener = getattr(self, "_listener", None)
+        if listener is not None:
+            listener.cancel()
+        self._listener = None
+
+    async def _wait(self, span: tuple[float, float]) -> None:
+        await asyncio.sleep(float(self._rng().uniform(*span)))
+
+    def _rng(self) -> np.random.Generator:
+        if not hasattr(self, "_stream"):
+            self._stream = np.random.default_rng(derive_seed(self.crowd.seed, "pace", self.plan.number))
+        return self._stream
+
+    async def _until_free(self) -> None:
+        """Wait for the end of the trial that was submitted last, as the open page tells it, and think; at the end, choose."""
+        while True:
+            run = self._state["run"] if self._state else None
+            if run and run["number"] >= self._submitted and not run["open"]:
+                break
+            self._fresh.clear()
+            await asyncio.wait_for(self._fresh.wait(), LAST)
+        if time.monotonic() < self.over:
+            await self._wait(THINKING)
+        if time.monotonic() >= self.over:
+            self.plan = replace(self.plan, trials=0)
+
+    async def _submit(self, page: Page, typed: Mapping[str, str]) -> int:
+        status = await super()._submit(page, typed)
+        self._submitted += status == 200
+        return status
+
+    async def _listen(self) -> None:
+        """Hold the page's stream; come back with the cursor where it breaks, as browsers do."""
+        cursor, indices = "", dict[tuple[int, int], int]()
+        while True:
+            with suppress(httpx.TransportError):
+                headers = {"last-event-id": cursor} if cursor else {}
+                async with self._http.stream("GET", "/p/events", headers=headers, timeout=httpx.Timeout(30)) as stream:
+                    event: dict[str, str] = {}
+                    async for line in stream.aiter_lines():
+                        if line:
+                            name, _, value = line.partition(": ")
+                            event[name] = value
+                            continue
+                        cursor = event.get("id", cursor)
+                        self._take(event, indices)
+                        event = {}
+            self.diary.outages += 1
+            await asyncio.sleep(0.2)
+
+    def _take(self, event: Mapping[str, str], indices: dict[tuple[int, int], int]) -> None:
+        now = time.time()
+        if event.get("event") == "state":
+            self._state = json.loads(event["data"])
+            self._fresh.set()
+        elif event.get("event") == "points":
+            points = json.loads(event["data"])
+            key = points["number"], points["attempt"]
+            for row in points["measurements"]:
+                last = indices.get(key, -1)
+                if row[0] > last:
+                    self.seen.unseen += row[0] - last - 1
+                    self.seen.ages.append((now, now - self.seen.start - row[5]))
+                    indices[key] = row[0]
+
+
+async def _live(bot: Participant, address: str, delay: float) -> None:
+    await asyncio.sleep(delay)
+    try:
+        await bot.arrive(address)
+        await bot.walk()
+    except (EvenhandError, TimeoutError) as error:
+        bot.trouble(f"{error!r}"[:300])
+    finally:
+        bot._leave()
+
+
+async def _lags(seen: Seen) -> None:
+    """How late this process's own loop is: part of what is measured is its own slowness."""
+    while True:
+        begun = time.monotonic()
+        await asyncio.sleep(0.05)
+        seen.lags.append(time.monotonic() - begun - 0.05)
+
+
+async def _crowd(plan: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
+    task = tasks.load(TaskSpec(TASK)).record
+    crowd = Crowd(plan["address"], task.space, task.maximize, trials=10**6, seed=wishes.seed, steady=True, mishaps=False)
+    diary, seen, begun = Diary(), Seen(plan["start"]), time.monotonic()
+    lags, counts = asyncio.create_task(_lags(seen)), list[dict[str, int]]()
+
+    async def mark(after: float) -> None:
+        await asyncio.sleep(after)
+        counts.append({kind: len(found) for kind, found in diary.pages.items()})
+
+    async with AsyncExitStack() as stack:
+        walks = [mark(wishes.ramp), mark(wishes.ramp + wishes.seconds)]
+        for number, address in enumerate(plan["invitations"], 1):
+            http = await stack.enter_async_context(browser(crowd))
+            bot = Participant(crowd, crowd.plan(number), diary, Memory(), http)
+            bot.seen, bot.over = seen, begun + wishes.ramp + wishes.seconds
+            walks.append(_live(bot, address, wishes.ramp * (number - 1) / wishes.participants))
+        await asyncio.gather(*walks)
+    lags.cancel()
+    first, last = counts
+    started = time.time() - (time.monotonic() - begun)
+    window = started + wishes.ramp, started + wishes.ramp + wishes.seconds
+    return {
+        "pages": {kind: found[first.get(kind, 0) : last.get(kind, 0)] for kind, found in diary.pages.items()},
+        "ages": [age for at, age in seen.ages if window[0] <= at < window[1]],
+        "unseen": seen.unseen,
+        "trials": diary.trials,
+        "troubles": diary.troubles,
+        "outages": diary.outages,
+        "statuses": diary.statuses,
+        "lag": float(np.quantile(seen.lags, 0.95)),
+    }
+
+
+def participants(folder: Path) -> None:
+    """The participants' process: participants.json in the folder gets what they met."""
+    plan = json.loads((folder / "plan.json").read_text())
+    (folder / "participants.json").write_text(json.dumps(asyncio.run(_crowd(plan, _wishes(plan)))))
+
+
+# The server
+
+
+def server(folder: Path) -> None:
+    """The server's process where it is profiled: every hundredth second, where each of its threads is."""
+    from evenhand import cli
+
+    plan, found, own = json.loads((folder / "plan.json").read_text()), Counter[str](), Counter[str]()
+
+    def sample() -> None:
+        while True:
+            time.sleep(0.01)
+            for ident, frame in sys._current_frames().items():
+                if ident == threading.get_ident():
+                    continue
+                stack = traceback.extract_stack(frame)
+                if stack[-1].name in ("wait", "select", "_worker", "get", "accept") or "selectors" in stack[-1].filename:
+                    continue
+                own[f"{Path(stack[-1].filename).name}:{stack[-1].name}"] += 1
+                for name in {f"{Path(each.filename).name}:{each.name}" for each in stack}:
+                    found[name] += 1
+
+    def write() -> None:
+        while True:
+            time.sleep(5)
+            lines = [f"{count:7d} {name}" for counts in (found, own) for name, count in [(".", 0), *counts.most_common(90)]]
+            (folder / "profile.txt").write_text("\n".join(lines))
+
+    for each in (sample, write):
+        threading.Thread(target=each, daemon=True).start()
+    sys.argv[1:] = plan["serve"]
+    cli.main()
+
+
+# The whole
+
+
+def _wishes(plan: Mapping[str, Any]) -> Wishes:
+    return Wishes(**{**plan["wishes"], "training": tuple(plan["wishes"]["training"])})
+
+
+@contextmanager
+def _process(command: list[str], folder: Path, name: str) -> Iterator["subprocess.Popen[bytes]"]:
+    environment = {**os.environ, "EVENHAND_DATA": str(folder), "PYTHONPATH": str(ROOT)}
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, cwd=ROOT)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def run(wishes: Wishes, folder: Path) -> Result:
+    """The whole test, in a folder that gets the database and what each process wrote."""
+    database = f"sqlite:///{folder / 'lab.sqlite'}"
+    lab = Lab.connect(database)
+    task = lab.add_task(tasks.load(TaskSpec(TASK)).record)
+    words, budget = Text("A load test."), Budget(seconds=4 * 3600)
+    study = lab.add_study(Study("load", "Load test", task.id, budget, wishes.seed, words, words, words, evaluation_seeds=1))
+    _, tokens = lab.invite(study.id, "load", kind="single", cap=wishes.participants, mode="simulated")
+    port = free_port()
+    options = ["serve", "--slots", "0", "--port", str(port), "--db", database]
+    plan = {
+        "address": f"http://127.0.0.1:{port}",
+        "serve": options,
+        "agents": [lab.add_agent(f"replay {i}", SLOTS)[1] for i in range(-(-wishes.participants // SLOTS))],
+        "invitations": [f"/join/{token}" for token in tokens],
+        "curve": [wire.row_of(each) for each in record()],
+        "start": time.time(),
+        "wishes": asdict(wishes),
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+    mine = [sys.executable, str(Path(__file__).resolve()), "--folder", str(folder), "--process"]
+    serve = [*mine, "server"] if wishes.profile else [sys.executable, "-m", "evenhand.cli", *options]
+    begun = time.monotonic()
+    with _process(serve, folder, "server") as serving:
+        wait_for_server(str(plan["address"]), serving)
+        with _process([*mine, "agents"], folder, "agents") as replaying:
+            with _process([*mine, "participants"], folder, "participants") as walking:
+                status = walking.wait(timeout=wishes.ramp + wishes.seconds + 2 * LAST)
+            assert status == 0, f"the participants ended with {status}: {(folder / 'participants.log').read_text()[-2000:]}"
+            assert replaying.stdin is not None
+            replaying.stdin.close()
+            replaying.wait(timeout=LAST)
+        cpu = _cpu_seconds(serving.pid)
+    found = _checked(lab, study, folder, cpu, time.monotonic() - begun)
+    lab.close()
+    return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _checked(lab: Lab, study: Study, folder: Path, cpu: float, seconds: float) -> Result:
+    """What the processes wrote, held against the database."""
+    met = json.loads((folder / "participants.json").read_text())
+    agents = json.loads((folder / "agents.json").read_text())
+    with sqlite3.connect(folder / "lab.sqlite") as connection:
+        query = 'SELECT job_id, attempt, "index", loss, seconds FROM measurement'
+        stored = {tuple(row[:3]): tuple(row[3:]) for row in connection.execute(query)}
+    lost = sum(stored.get(tuple(row[:3])) != tuple(row[3:]) for row in agents["told"])
+    sessions = lab.sessions(study.id)
+    trials = [trial for session in sessions for trial in session.trials]
+    return Result(
+        pages=met["pages"],
+        ages=met["ages"],
+        sent=len(agents["told"]),
+        lost=lost,
+        trials=met["trials"],
+        unfinished=sum(trial.is_open for trial in trials) + abs(len(trials) - met["trials"]),
+        unseen=met["unseen"],
+        participants=len(sessions),
+        choices=sum(session.choice is not None for session in sessions),
+        troubles=[*met["troubles"], *(f"agents: {count} times {what}" for what, count in agents["errors"].items())],
+        outages=met["outages"],
+        server_cpu=cpu,
+        lag=met["lag"],
+        seconds=seconds,
+    )
+
+
+def table(found: Result, wishes: Wishes) -> str:
+    """The result in lines."""
+
+    def quantiles(values: list[float]) -> str:
+        marks = np.quantile(values, (0.5, 0.95, 0.99, 1.0)) * 1000 if values else [float("nan")] * 4
+        return "  ".join(f"{name} {mark:.0f} ms" for name, mark in zip(("median", "95 %", "99 %", "largest"), marks, strict=True))
+
+    machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+    goals = {name: f"goal: 95 % within {goal * 1000:.0f} ms" for name, goal in GOALS.items()}
+    late = f"the participants' own process was late by {found.lag * 1000:.0f} ms (95 %)"
+    lines = [
+        f"{wishes.participants} participants, {wishes.seconds:.0f} s steady, seed {wishes.seed}; {machine}",
+        f"pages ({len(found.every_page)}): {quantiles(found.every_page)}; {goals['pages']}",
+        *(f"    {kind} ({len(each)}): {quantiles(each)}" for kind, each in sorted(found.pages.items()) if each),
+        f"measurement to page ({len(found.ages)}): {quantiles(found.ages)}; {goals['measurements']}",
+        f"measurements acknowledged {found.sent}, lost {found.lost}, left out by a stream {found.unseen}",
+        f"trials {found.trials}, unfinished or not there {found.unfinished}",
+        f"participants {found.participants}, choices {found.choices}; unanswered requests {found.outages}",
+        f"server: {found.server_cpu:.0f} s of processor in {found.seconds:.0f} s; {late}",
+        *(f"trouble: {each}" for each in found.troubles[:20]),
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--participants", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of the steady part")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--profile", action="store_true", help="also write where the server spends its time")
+    parser.add_argument("--folder", type=Path, help="for the database and logs; the default: a temporary one")
+    parser.add_argument("--process", choices=("server", "agents", "participants"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.process:
+        {"server": server, "agents": agents, "participants": participants}[given.process](given.folder)
+        return
+    wishes = Wishes(given.participants, given.seconds, given.seed, profile=given.profile)
+    with tempfile.TemporaryDirectory(prefix="evenhand-load-") as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        print(table(run(wishes, folder), wishes))
+
+
+if __name__ == "__main__":
+    main()
