@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from evenhand import __version__, botcommands, classcommands, settings
+from evenhand import __version__, botcommands, classcommands, settings, studycommands
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ data_app = typer.Typer(help="The image data sets that the built-in task can use.
 task_app = typer.Typer(help="Tasks: what is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data", invoke_without_command=True)
 app.add_typer(task_app, name="task")
+app.add_typer(studycommands.app, name="study")
 app.command()(botcommands.bots)
 app.command(name="class")(classcommands.open_class)
 

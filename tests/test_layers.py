@@ -13,10 +13,11 @@ PACKAGE = Path(evenhand.__file__).parent
 # Each row knows the rows below it. What is in braces together is one row, whose names do not know each other.
 ROWS = [
     {"cli", "__main__"},
+    {"studycommands"},
     {"botcommands", "classcommands", "reportcommands"},  # commands that fill a module of their own
     {"rehearsal"},
     {"web"},
-    {"supervisor", "watch", "sample", "replay", "tuning", "bots", "classroom", "golive"},  # programs that commands run
+    {"supervisor", "watch", "sample", "replay", "tuning", "bots", "classroom", "golive", "planning", "studyfile"},  # programs that commands run
     {"report", "play", "worker"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
@@ -24,6 +25,8 @@ ROWS = [
     {"core"},
     {"store"},
     {"tasks", "tuners", "analysis", "policies"},
+    {"tomltables"},
+    {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
     {"records"},
     {"declaration"},

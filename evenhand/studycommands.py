@@ -1,0 +1,220 @@
+"""The commands `evenhand study ...`: from the file to the published, closed and reported study."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from evenhand import reportcommands
+from evenhand.errors import InvalidSettings, Refused
+
+if TYPE_CHECKING:
+    from evenhand.records import TaskRecord
+    from evenhand.studyfile import Declared
+
+app = typer.Typer(help="Studies: from the file to the report.", no_args_is_help=True)
+app.command(name="report")(reportcommands.report)
+console = Console(highlight=False, soft_wrap=True)
+
+Folder = Annotated[Path, typer.Argument(help="a folder with study.toml, or the file", metavar="DIR|FILE")]
+Name = Annotated[str, typer.Argument(help="the study's name or number", metavar="STUDY")]
+Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [default: SQLite in the data directory]")]
+
+
+@app.command(name="new")
+def new(folder: Annotated[Path, typer.Argument(help="a folder, made if need be")]) -> None:
+    """Write a commented study.toml with its texts beside it."""
+    from evenhand import studyfile
+
+    for path in studyfile.new(folder):
+        console.print(str(path))
+    console.print(f"Edit them, then: evenhand study check {folder}")
+
+
+@app.command(name="check")
+def check(folder: Folder, load: Annotated[bool, typer.Option(help="load each task and its data, too")] = True) -> None:
+    """Explain every mistake with file, line and fix."""
+    declared = _read(folder)
+    if load and not declared.errors:
+        _tasks(declared)
+    warnings = len(declared.mistakes) - len(declared.errors)
+    console.print(f"{declared.path}: {len(declared.errors)} errors, {warnings} warnings")
+    raise typer.Exit(1 if declared.errors else 0)
+
+
+def _read(folder: Path) -> "Declared":
+    from evenhand import studyfile
+
+    declared = studyfile.read(folder)
+    for mistake in declared.mistakes:
+        colour = "red" if mistake.kind == "error" else "yellow"
+        console.print(f"[{colour}]{mistake.kind}[/] ", end="")
+        console.print(str(mistake), markup=False)
+    return declared
+
+
+def _usable(folder: Path) -> "Declared":
+    declared = _read(folder)
+    if declared.errors:
+        raise InvalidSettings(f"{declared.path} has {len(declared.errors)} errors; mend them first")
+    return declared
+
+
+def _tasks(declared: "Declared") -> dict[str, "TaskRecord"]:
+    from evenhand import tasks
+
+    records = {}
+    for key, spec in declared.tasks.items():
+        with console.status(f"Loading the task {key} ({spec.name}) ..."):
+            records[key] = tasks.load(spec).record
+    return records
+
+
+@app.command(name="plan")
+def plan(
+    folder: Folder,
+    participants: Annotated[int | None, typer.Option(help="how many [default: what the file expects]")] = None,
+) -> None:
+    """Estimate hours, agents, queue and power, from one timed epoch."""
+    from evenhand import planning, tasks
+    from evenhand.analysis.power import power_curve
+    from evenhand.tasks import check as checks
+
+    declared = _usable(folder)
+    task = tasks.load(next(iter(declared.tasks.values())))
+    with console.status("Timing one epoch ..."):
+        timed = checks.check(task, seeds=1, configurations=1, epochs=1).epoch_seconds
+    if timed is None:
+        raise InvalidSettings(
+            f"task {task.name!r}: its example configuration completes no epoch; `evenhand task check` says more"
+        )
+    study = declared.study
+    images = task.statistics.get("training images")
+    steps = int(images) // 64 if isinstance(images, int) else 100
+    wanted = participants or study.plan.participants or 31
+    _print_estimate(planning.estimate(study, timed, steps, wanted))
+    with console.status("Simulating the planned test ..."):
+        power = power_curve(study.plan, seed=study.seed)
+    _print_power(power)
+
+
+def _print_estimate(found: Any) -> None:
+    table = Table(box=None, show_header=False)
+    table.add_row("one epoch, timed here", f"{found.epoch:.2f} s")
+    table.add_row("trials of each participant", f"about {found.trials:.0f}")
+    table.add_row(f"training for {found.participants} participants", f"{found.tuning_hours:.1f} hours on one slot")
+    table.add_row("evaluation of their choices", f"{found.evaluation_hours:.1f} hours on one slot")
+    table.add_row("database", f"about {found.disk / 1e6:.0f} MB")
+    console.print(table)
+    queues = Table("at once", "slots", "waits for each trial", "trials each", "slots busy", box=None)
+    for each in found.queues:
+        queues.add_row(str(each.together), str(each.slots), f"{each.waiting:.0f} s", f"{each.trials:.0f}", f"{each.busy:.0%}")
+    console.print(queues)
+    console.print("Assumed: " + "; ".join(found.assumptions) + ".")
+
+
+def _print_power(found: Any) -> None:
+    if found.why:
+        console.print(f"Power: {found.why}")
+        return
+    table = Table("participants", "power", "± (simulation)", box=None)
+    for each in found.points:
+        table.add_row(str(each.n), f"{each.power:.0%}", f"{each.error:.1%}")
+    console.print(f"Power of the planned test ({found.test}) for an effect of {found.expected:g} at level {found.alpha:g}:")
+    console.print(table)
+    for reach in found.reaches:
+        console.print(f"{reach.power:.0%} power: {reach.words} participants")
+    console.print(f"How: {found.how}.")
+
+
+@app.command(name="add")
+def add(folder: Folder, db: Database = None) -> None:
+    """Bring a study, or its next version, into the laboratory; it is not live until it is published."""
+    from evenhand.lab import Lab
+
+    declared = _usable(folder)
+    records = _tasks(declared)
+    lab = Lab.connect(db)
+    study = lab.declare(declared.with_tasks({key: lab.add_task(record) for key, record in records.items()}))
+    state = "published already" if study.published_at is not None else "not published yet: try it out as a pilot"
+    console.print(f"Study {study.id} {study.name!r}, version {study.version}, {study.hash[:12]}: {state}")
+
+
+@app.command(name="list")
+def listed(db: Database = None) -> None:
+    """List the studies with their state."""
+    from evenhand.lab import Lab
+
+    lab = Lab.connect(db)
+    table = Table("", "name", "version", "state", "participants", box=None)
+    for study in lab.studies():
+        people = [each for each in lab.participants(study.id) if each.mode == "live"]
+        table.add_row(str(study.id), study.name, str(study.version), _state(study), str(len(people)))
+    console.print(table)
+
+
+def _state(study: Any) -> str:
+    if study.archived:
+        return "archive"
+    if study.closed_at is not None:
+        return "closed"
+    return "live" if study.published_at is not None else "draft"
+
+
+@app.command(name="publish")
+def publish(
+    study: Name,
+    note: Annotated[str, typer.Option(help="what was changed, and why; of an amendment")] = "first version",
+    accept: Annotated[bool, typer.Option("--accept-warnings", help="the warnings of the checklist were read")] = False,
+    db: Database = None,
+) -> None:
+    """Go live: run the checklist, then freeze the newest version."""
+    from evenhand import golive
+    from evenhand.lab import Lab
+
+    lab = Lab.connect(db)
+    found = lab.study_named(study)
+    checks = golive.checklist(golive.facts_of(lab, found.id))
+    for each in checks:
+        mark = "[green]ok[/]     " if each.ok else "[yellow]warning[/]" if each.warning else "[red]blocks[/] "
+        console.print(f"{mark} ", end="")
+        console.print(f"{each.name}: {each.why}{'' if each.ok or not each.fix else f'; {each.fix}'}", markup=False)
+    blocking = sum(each.blocks for each in checks)
+    if blocking:
+        raise Refused(f"{blocking} checks block; nothing was published")
+    if any(each.warns for each in checks) and not accept:
+        raise Refused("read the warnings, then say so with --accept-warnings; nothing was published")
+    done = lab.publish(found.id, note)
+    console.print(f"Study {done.name!r} is live at version {done.version}, {done.hash[:12]}.")
+
+
+@app.command(name="close")
+def close(study: Name, db: Database = None) -> None:
+    """End collection: nobody can join any more, and the report may be read."""
+    from evenhand.lab import Lab
+
+    lab = Lab.connect(db)
+    done = lab.close_study(lab.study_named(study).id)
+    console.print(f"Study {done.name!r} is closed.")
+
+
+@app.command(name="invite")
+def invite(
+    study: Name,
+    pilot: Annotated[bool, typer.Option("--pilot", help="for a try-out, kept apart from the study")] = False,
+    single: Annotated[int | None, typer.Option(help="so many links for one person each [default: one open link]")] = None,
+    cap: Annotated[int | None, typer.Option(help="how many may join by the open link")] = None,
+    url: Annotated[str, typer.Option(help="the laboratory's address")] = "http://127.0.0.1:8765",
+    db: Database = None,
+) -> None:
+    """Print invitation links, once."""
+    from evenhand.lab import Lab
+
+    lab = Lab.connect(db)
+    found, mode = lab.study_named(study), "pilot" if pilot else "live"
+    kind: Any = "single" if single else "open"
+    _, tokens = lab.invite(found.id, "by command", kind=kind, cap=single or cap, mode=mode)  # type: ignore[arg-type]
+    for token in tokens:
+        console.print(f"{url.rstrip('/')}/join/{token}")

@@ -1,0 +1,397 @@
+"""TOML with lines: reads a file into tables that are asked for typed values and note every mistake with its line and its fix.
+
+`tomllib` says no lines, so `lines_of` scans the text once more for where each key and each element of an array stands.
+"""
+
+import difflib
+import re
+import tomllib
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Key = tuple[str | int, ...]  # where a value stands: names of tables and keys, and places in arrays from 0
+
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+QUOTED = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL)
+PLAIN = re.compile(r"[^,\]}#\n]*")  # numbers, dates, true and false
+SIMPLE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
+READ_ON = 10  # unreadable lines that are left out so that the rest is read too
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong (an error), or that should be looked at (a warning), with the way to put it right.
+
+    line: from 1; None where the whole file is meant. key: the setting, such as `budget.minutes`.
+    """
+
+    file: Path
+    line: int | None
+    key: str
+    given: str
+    expected: str
+    fix: str
+    kind: Literal["error", "warning"] = "error"
+
+    @property
+    def place(self) -> str:
+        """The file's name and the line, as editors and terminals understand them."""
+        return self.file.name if self.line is None else f"{self.file.name}:{self.line}"
+
+    def __str__(self) -> str:
+        name = f"{self.key}: " if self.key else ""
+        return f"{self.place}: {name}got {self.given}, expected {self.expected}; {self.fix}"
+
+
+@dataclass
+class Source:
+    """A file that was read: its values, where each stands, and the mistakes found so far.
+
+    unread: first keys of the lines that could not be read, which so count as given.
+    """
+
+    path: Path
+    data: dict[str, Any]
+    lines: Mapping[Key, int]
+    mistakes: list[Mistake] = field(default_factory=list)
+    unread: frozenset[str] = frozenset()
+
+    def line(self, key: Key) -> int | None:
+        """The line of a key; where it is missing, of the nearest table around it."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        return self.lines.get(key)
+
+    def note(
+        self,
+        key: Key,
+        given: object,
+        expected: str,
+        fix: str,
+        kind: Literal["error", "warning"] = "error",
+        file: Path | None = None,
+        line: int | None = None,
+    ) -> None:
+        """Add a mistake at a key, or in another file that the key names."""
+        at = line if file is not None else self.line(key)
+        said = given if isinstance(given, _Said) else shown(given)
+        self.mistakes.append(Mistake(file or self.path, at, key_text(key), said, expected, fix, kind))
+
+
+class _Said(str):
+    """Words about what was given, instead of the value itself."""
+
+    __slots__ = ()
+
+
+def said(words: str) -> str:
+    """Words that a mistake tells as what was given, without quotation marks."""
+    return _Said(words)
+
+
+def shown(value: object) -> str:
+    """A value as it would be written in the file, shortened."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = '"' + value.replace("\n", "\\n") + '"'
+    elif isinstance(value, Mapping):
+        text = "{ " + ", ".join(f"{name} = {shown(each)}" for name, each in value.items()) + " }"
+    elif isinstance(value, Sequence):
+        text = "[" + ", ".join(shown(each) for each in value) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def key_text(key: Key) -> str:
+    """A place in words that people count by: `questionnaires[1].title` is the first one's title."""
+    text = ""
+    for part in key:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def did_you_mean(given: str, known: Sequence[str]) -> str:
+    """The known names that are spelt almost like it, as a question; empty where none is."""
+    close = difflib.get_close_matches(given, known, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}? " if close else ""
+
+
+# Reading
+
+
+def read(path: Path) -> Source:
+    """The file's values with their lines. Lines that are no TOML are mistakes; where it can be, the rest is read without them."""
+    text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+    lines, mistakes, unread = text.split("\n"), [], set()
+    while True:
+        try:
+            data = tomllib.loads("\n".join(lines))
+        except tomllib.TOMLDecodeError as error:
+            at, mistake = _syntax(path, lines, str(error))
+            mistakes.append(mistake)
+            simple = SIMPLE.match(lines[at])
+            if simple is None or len(mistakes) >= READ_ON:
+                return Source(path, {}, {}, mistakes)
+            unread.add(simple[1])
+            lines[at] = ""
+            continue
+        return Source(path, data, lines_of("\n".join(lines)), mistakes, frozenset(unread))
+
+
+HINTS = (  # part of tomllib's message, what it means, and the fix
+    ("Invalid value", "a value that TOML knows", 'put text in "quotation marks"; write true and false small, numbers bare'),
+    ("Cannot overwrite", "each key once", "remove one of the two lines"),
+    ("Cannot declare", "each table's header once", "put its keys under one header; a list of tables is written [[...]]"),
+    ("Cannot mutate", "each table in one place", "put its keys under one header"),
+    ("Expected '='", "KEY = VALUE", "write the key, an equals sign, and the value"),
+    ("Expected newline", "one KEY = VALUE on a line", "begin a new line after the value; close its quotation marks"),
+    ("Unterminated string", "text that ends", "close its quotation marks"),
+    ("Illegal character", "text on one line", 'close its quotation marks; text of several lines goes between """ and """'),
+    ("Unclosed array", "a list that ends", "close it with ], and separate its values by commas"),
+    ("Unclosed inline", "a table in braces that ends", "close it with }, and separate its keys by commas"),
+    ("Unescaped '\\'", "text without a lone backslash", "write it twice, or use 'single' quotation marks"),
+    ("Expected ']", "a header that ends", "close it with ] or ]]"),
+    ("Invalid initial", "a key of letters, digits, - and _", "begin a comment with #; put other keys in quotation marks"),
+)
+
+
+def _syntax(path: Path, lines: Sequence[str], message: str) -> tuple[int, Mistake]:
+    """Which line (from 0) could not be read, and why."""
+    found = PLACE.search(message)
+    said_last = max((i for i, line in enumerate(lines) if line.strip()), default=0)
+    at = min(int(found[1]) - 1, len(lines) - 1) if found and found[1] else said_last
+    words = PLACE.sub("", message)
+    _, expected, fix = next((hint for hint in HINTS if hint[0] in words), ("", "TOML", "see https://toml.io"))
+    given = lines[at].strip() or "an empty line"
+    return at, Mistake(path, at + 1, "", f"{given[:80]} ({words[:1].lower()}{words[1:]})", expected, fix)
+
+
+def lines_of(text: str) -> dict[Key, int]:
+    """The line (from 1) of every table, key and array element of a TOML text that `tomllib` can read."""
+    return _Scan(text).run()
+
+
+class _Scan:
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+        self.ends = [match.start() for match in re.finditer("\n", text)]
+        self.found: dict[Key, int] = {(): 1}
+        self.counts: dict[Key, int] = {}  # elements of each array of tables so far
+
+    def run(self) -> dict[Key, int]:
+        table: Key = ()
+        self.skip()
+        while self.at < len(self.text):
+            if self.text[self.at] == "[":
+                table = self.header()
+            else:
+                self.pair(table)
+            self.skip()
+        return self.found
+
+    def skip(self) -> None:
+        match = BLANK.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+
+    def here(self) -> int:
+        return bisect_right(self.ends, self.at - 1) + 1
+
+    def header(self) -> Key:
+        line, several = self.here(), self.text.startswith("[[", self.at)
+        self.at += 2 if several else 1
+        names = self.name()
+        self.at += 2 if several else 1
+        table: Key = ()
+        for place, name in enumerate(names):
+            table = (*table, name)
+            self.found.setdefault(table, line)
+            if several and place == len(names) - 1:
+                self.counts[table] = self.counts.get(table, 0) + 1
+            if table in self.counts:
+                table = (*table, self.counts[table] - 1)
+        self.found[table] = line
+        return table
+
+    def name(self) -> list[str]:
+        """A key of one or more parts; the scan stands after it."""
+        parts: list[str] = []
+        while True:
+            self.skip()
+            match = QUOTED.match(self.text, self.at) or BARE.match(self.text, self.at)
+            if match is None:
+                self.at = len(self.text)  # no TOML: the scan ends
+                return parts
+            quoted = match[0][0] in "\"'"
+            parts.append(str(tomllib.loads(f"key = {match[0]}")["key"]) if quoted else match[0])
+            self.at = match.end()
+            self.skip()
+            if not self.text.startswith(".", self.at):
+                return parts
+            self.at += 1
+
+    def pair(self, table: Key) -> None:
+        line, key = self.here(), table
+        for name in self.name():
+            key = (*key, name)
+            self.found.setdefault(key, line)
+        self.at += 1  # the equals sign
+        self.skip()
+        self.value(key)
+
+    def value(self, key: Key) -> None:
+        first = self.text[self.at : self.at + 1]
+        if first == "[":
+            self.inside(key, "]")
+        elif first == "{":
+            self.inside(key, "}")
+        else:
+            match = (QUOTED if first in ('"', "'") else PLAIN).match(self.text, self.at)
+            self.at = match.end() if match else len(self.text)
+
+    def inside(self, key: Key, end: str) -> None:
+        """The elements of an array, or the pairs of an inline table."""
+        self.at += 1
+        count = 0
+        self.skip()
+        while self.at < len(self.text) and self.text[self.at] != end:
+            if end == "}":
+                self.pair(key)
+            else:
+                self.found[(*key, count)] = self.here()
+                self.value((*key, count))
+            count += 1
+            self.skip()
+            if self.text.startswith(",", self.at):
+                self.at += 1
+                self.skip()
+        self.at += 1
+
+
+# Typed values
+
+
+class Table:
+    """One table of a file. Each value that is asked for is checked; a wrong one is noted, and counts as missing.
+
+    known: the keys that may be in it; others are noted. elsewhere: where keys of other tables belong, for a hint.
+    """
+
+    def __init__(
+        self, source: Source, key: Key, data: object, known: Sequence[str], elsewhere: Mapping[str, str] | None = None
+    ) -> None:
+        self.source, self.key, self.known = source, key, known
+        self.data: Mapping[str, Any] = data if isinstance(data, Mapping) else {}
+        if not isinstance(data, Mapping):
+            source.note(key, data, "a table", f"write [{key_text(key)}] with its keys below, or {{ KEY = VALUE }}")
+        for name in self.data:
+            if name not in known:
+                belongs = (elsewhere or {}).get(name)
+                hint = f"it belongs {belongs}" if belongs else f"{did_you_mean(name, known)}The keys here are {', '.join(known)}"
+                source.note((*key, name), said(f"an unknown key {name!r}"), "one of this table's keys", hint)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.data
+
+    def note(self, name: str, given: object, expected: str, fix: str, kind: Literal["error", "warning"] = "error") -> None:
+        """Add a mistake at one of its keys."""
+        self.source.note((*self.key, name), given, expected, fix, kind)
+
+    def get(self, name: str) -> Any:
+        """The raw value of a known key; None where it is not given."""
+        assert name in self.known, f"{name} is not among the known keys of {key_text(self.key)}"
+        return self.data.get(name)
+
+    def needed(self, name: str, example: str) -> bool:
+        """Whether a mandatory key is given; notes it where it is not."""
+        if self.get(name) is not None:
+            return True
+        if self.key or name not in self.source.unread:
+            self.source.note((*self.key, name), said("nothing"), f"the key {name}", f"add {name} = {example}")
+        return False
+
+    def text(self, name: str, default: str = "") -> str:
+        """A text."""
+        value = self.get(name)
+        if value is None or isinstance(value, str):
+            return default if value is None else value
+        self.note(name, value, "a text", f'put it in quotation marks: {name} = "{str(value)[:40]}"')
+        return default
+
+    def one_of(self, name: str, choices: Sequence[str], default: str) -> str:
+        """One of several words."""
+        value = self.get(name)
+        if value is None or value in choices:
+            return default if value is None else str(value)
+        hint = did_you_mean(str(value), choices)
+        self.note(
+            name, value, f"one of {', '.join(choices)}", f'{hint}Write {name} = "{default or choices[0]}" or another of them'
+        )
+        return default
+
+    def flag(self, name: str, default: bool | None = None) -> bool | None:
+        """True or false."""
+        value = self.get(name)
+        if value is None or isinstance(value, bool):
+            return default if value is None else value
+        self.note(name, value, "true or false", f"write {name} = true or {name} = false, small and without quotation marks")
+        return default
+
+    def number(
+        self,
+        name: str,
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        example: float | str = "",
+    ) -> float | None:
+        """A number within limits (`low` and `high` included, `above` and `below` not); None where there is none."""
+        value = self.get(name)
+        if value is None:
+            return None
+        limits = _limits(low, high, above, below)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            self.note(
+                name, value, f"a number{limits}", f"write {name} = {example or low or 1}, without quotation marks or a unit"
+            )
+            return None
+        outside = (low is not None and value < low) or (high is not None and value > high)
+        if outside or (above is not None and value <= above) or (below is not None and value >= below):
+            self.note(name, value, f"a number{limits}", f"such as {name} = {example or low or 1}")
+            return None
+        return float(value)
+
+    def whole(self, name: str, low: int, high: int, example: int | None = None) -> int | None:
+        """A whole number from `low` to `high`; None where there is none."""
+        value = self.get(name)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
+            return value
+        shows = example if example is not None else low
+        self.note(name, value, f"a whole number from {low} to {high}", f"write {name} = {shows} or another one in this range")
+        return None
+
+    def items(self, name: str) -> list[tuple[Key, Any]]:
+        """The elements of a list with their places; none where it is not given."""
+        value = self.get(name)
+        if value is None or isinstance(value, list):
+            return [((*self.key, name, place), each) for place, each in enumerate(value or [])]
+        self.note(name, value, "a list", f"write {name} = [...], or [[{name}]] above each table of it")
+        return []
+
+
+def _limits(low: float | None, high: float | None, above: float | None, below: float | None) -> str:
+    parts = [
+        f"from {low:g}" if low is not None else "",
+        f"above {above:g}" if above is not None else "",
+        f"to {high:g}" if high is not None else "",
+        f"below {below:g}" if below is not None else "",
+    ]
+    return "".join(f" {part}" for part in parts if part)
