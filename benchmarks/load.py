@@ -105,7 +105,7 @@ class Result:
 
 def record() -> list[Measurement]:
     """What one real training of the example's network measures, with its defaults."""
-    task, found = tasks.load(TaskSpec(TASK)), []
+    task, found = tasks.load(TaskSpec(TASK)), list[Measurement]()
     outcome, why = tasks.run_trial(task, task.record.space.defaults(), seed=0, evaluation=False, report=found.append)
     assert outcome is Outcome.COMPLETED, why
     return found
@@ -194,7 +194,12 @@ async def _replay_all(plan: Mapping[str, Any], stop: threading.Event) -> list[Re
 def agents(folder: Path) -> None:
     """The agents' process, until its standard input ends: agents.json in the folder gets what was acknowledged."""
     stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+
+    def until_told() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=until_told, daemon=True).start()
     every = asyncio.run(_replay_all(json.loads((folder / "plan.json").read_text()), stop))
     errors = sum((each.errors for each in every), Counter[str]())
     (folder / "agents.json").write_text(json.dumps({"told": [row for each in every for row in each.told], "errors": errors}))
@@ -255,7 +260,7 @@ class Participant(Bot):
         if time.monotonic() < self.over:
             await self._wait(THINKING)
         if time.monotonic() >= self.over:
-            self.plan = replace(self.plan, trials=0)
+            self.plan = replace(self.plan, trials=1)
 
     async def _submit(self, page: Page, typed: Mapping[str, str]) -> int:
         status = await super()._submit(page, typed)
