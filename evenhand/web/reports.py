@@ -6,7 +6,7 @@ import threading
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response
@@ -45,9 +45,10 @@ class Shelf:
 def report_page(request: Request, study_id: int, mode: Mode = "live", by: str = "") -> Response:
     """The report; refused while live participants' scores are still hidden. Each call is a look, which is logged."""
     study, made, today = _made(request, study_id, mode, by)
-    return HTMLResponse(
-        page.html(made.report, today, _links(study, mode, by)), headers={"content-security-policy": page.policy()}
-    )
+    lab = lab_of(request)
+    modes = {person.mode for person in lab.participants(study_id)} - ({"live"} if study.closed_at is None else set())
+    links = _links(study, mode, by, [each for each in MODES if each in modes and each != mode])
+    return HTMLResponse(page.html(made.report, today, links), headers={"content-security-policy": page.policy()})
 
 
 @router.get("/studies/{study_id}/report.pdf")
@@ -87,11 +88,11 @@ def _shelf(request: Request) -> Shelf:
     return shelf
 
 
-def _links(study: Study, mode: Mode, by: str) -> tuple[page.Link, ...]:
+def _links(study: Study, mode: Mode, by: str, modes: Sequence[Mode]) -> tuple[page.Link, ...]:
     """Ways on from the page: back, other files, other modes, other groups."""
     here = f"/studies/{study.id}/report"
     query = f"?mode={mode}" + (f"&by={by}" if by else "")
-    others = [page.Link(f"{here}?mode={each}", f"{each} records") for each in MODES if each != mode]
+    others = [page.Link(f"{here}?mode={each}", f"{each} records") for each in modes]
     groups = [page.Link(f"{here}?mode={mode}", "group as planned")] if by else []
     groups += [
         page.Link(f"{here}?mode={mode}&by={name}", f"group by {name}")
