@@ -1,7 +1,8 @@
 """All the SQL: tables, migrations, and one module of functions a noun. Only `lab` uses it.
 
-Every function takes the connection of the transaction it is part of. A write transaction is alone: SQLite's BEGIN IMMEDIATE, or
-one advisory lock on PostgreSQL, so that what a transaction read still holds when it writes.
+Every function takes the connection of the transaction it is part of. A write is alone: SQLite's BEGIN IMMEDIATE, or one advisory
+lock on PostgreSQL, so that what it read still holds when it writes. Writes that wait for each other within this process are
+committed together, since most of a write's time is that of bringing it to the disk.
 """
 
 import threading
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from evenhand.errors import InvalidSettings
 
 BUSY_SECONDS = 30.0  # how long a write waits for another process's
+MOST_TOGETHER = 50  # writes in one commit, so that the first of them need not wait long
 WRITER_LOCK = 7_264_813  # PostgreSQL's advisory lock of the one writer; any fixed number
 
 
@@ -32,7 +34,10 @@ class Store:
             raise InvalidSettings(f"database {url!r}: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME")
         self._sqlite = backend == "sqlite"
         self._engine = create_engine(url, connect_args=self._connect_args(), pool_size=20, max_overflow=40)
-        self._writer = threading.RLock()
+        self._writer = threading.Lock()
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._group: _Group | None = None
         if self._sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -70,13 +75,42 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that no other write overlaps; committed at the end, rolled back on an error."""
-        with self._writer, self._engine.connect() as connection:
-            connection = connection.execution_options(evenhand_write=True)
-            with connection.begin():
-                if not self._sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITER_LOCK})
-                yield connection
+        """A transaction that no other write overlaps; committed when this ends, undone on an error."""
+        with self._turn() as group, group.member():
+            yield group.connection
+        group.wait()
+
+    @contextmanager
+    def _turn(self) -> Iterator["_Group"]:
+        """The turn of one writer in the group that is open, or in a new one; the last of a group commits it."""
+        with self._counting:
+            self._waiting += 1
+        try:
+            self._writer.acquire()
+        finally:
+            with self._counting:
+                self._waiting -= 1
+        try:
+            group = self._group = self._group or _Group(self._begin())
+            try:
+                yield group
+            finally:
+                if not self._waiting or group.count >= MOST_TOGETHER or not group.count or group.is_undone:
+                    self._group = None
+                    group.end()
+        finally:
+            self._writer.release()
+
+    def _begin(self) -> Connection:
+        connection = self._engine.connect().execution_options(evenhand_write=True)
+        try:
+            connection.begin()
+            if not self._sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITER_LOCK})
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -89,6 +123,50 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+class _Group:
+    """Writes of several threads, one after the other, in one transaction. None returns before it is committed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.count = 0
+        self._committed = threading.Event()
+        self._error: BaseException | None = None
+
+    @contextmanager
+    def member(self) -> Iterator[None]:
+        """One write: what it did is undone on an error, and what the others did stands."""
+        if not self.count:  # the first one needs no savepoint: without it there is no group
+            yield
+        else:
+            with self.connection.begin_nested():
+                yield
+        self.count += 1
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether SQLite has undone the whole transaction by itself, as it does where a disk is full."""
+        return getattr(self.connection.connection.driver_connection, "in_transaction", True) is False
+
+    def end(self) -> None:
+        """Commit, or undo where there is nothing to commit, and let every member go on."""
+        try:
+            with self.connection as connection:
+                if self.count and self.is_undone:
+                    raise OSError("the database has undone a write that others were committed with; is its disk full?")
+                if self.count:
+                    connection.commit()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._committed.set()
+
+    def wait(self) -> None:
+        """Return when the group is committed; raise what went wrong with it."""
+        self._committed.wait()
+        if self._error is not None:
+            raise self._error
 
 
 def _backend(url: str) -> str | None:
