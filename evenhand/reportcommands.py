@@ -17,7 +17,9 @@ console = Console(highlight=False, soft_wrap=True)
 def report(
     study: Annotated[str, typer.Argument(help="the study's name or number, or an exported archive", metavar="STUDY|ARCHIVE")],
     out: Annotated[Path, typer.Option(help="report.html, or report.pdf")] = Path("report.html"),
-    mode: Annotated[str, typer.Option(help="whose records: live, pilot or simulated")] = "live",
+    mode: Annotated[
+        str | None, typer.Option(help="whose records: live, pilot or simulated [default: live, or the only ones in an archive]")
+    ] = None,
     regroup: Annotated[str | None, typer.Option(help="group by another question, as QUESTIONNAIRE.QUESTION")] = None,
     figures: Annotated[Path | None, typer.Option(help="also write each figure and table by itself into this folder")] = None,
     db: Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [default: SQLite in the data directory]")] = None,
@@ -25,13 +27,13 @@ def report(
     """Write the study's tables and figures as one page, or as PDF; each look at test scores is logged."""
     from evenhand.report import build, document, page
 
-    if mode not in MODES:
+    if mode is not None and mode not in MODES:
         raise InvalidSettings(f"--mode {mode!r}: expected one of {', '.join(MODES)}")
     if out.suffix not in (".html", ".pdf"):
         raise InvalidSettings(f"--out {str(out)!r}: expected a name that ends in .html or .pdf")
     with console.status("Computing ..."):
-        chosen: Mode = mode
-        found = build.build(_archive(study, chosen, db), chosen, regroup=regroup)
+        archive, chosen = _records(study, mode, db)
+        found = build.build(archive, chosen, regroup=regroup)
     today = time.strftime("%Y-%m-%d", time.gmtime())
     with console.status("Drawing ..."):
         if out.suffix == ".pdf":
@@ -44,8 +46,16 @@ def report(
         console.print(f"{figures}: {len(written)} files")
 
 
-def _archive(study: str, mode: Mode, db: str | None) -> Archive:
+def _records(study: str, mode: Mode | None, db: str | None) -> tuple[Archive, Mode]:
+    """An archive's records, or those of a study in the database, and whose they are."""
+    if Path(study).suffix == ".zip" or Path(study).is_file():
+        from evenhand import archive
+
+        found = archive.read(Path(study))
+        modes = {each.mode for each in found.participants}
+        return found, mode or (modes.pop() if len(modes) == 1 else "live")
+
     from evenhand.lab import Lab
 
     lab = Lab.connect(db)
-    return lab.archive(lab.study_named(study).id, mode)
+    return lab.archive(lab.study_named(study).id, mode or "live"), mode or "live"

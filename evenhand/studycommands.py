@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evenhand import reportcommands
+from evenhand import datacommands, reportcommands
 from evenhand.errors import InvalidSettings, Refused
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Studies: from the file to the report.", no_args_is_help=True)
 app.command(name="report")(reportcommands.report)
+app.command(name="export")(datacommands.export)
 console = Console(highlight=False, soft_wrap=True)
 
 Folder = Annotated[Path, typer.Argument(help="a folder with study.toml, or the file", metavar="DIR|FILE")]

@@ -14,7 +14,7 @@ PACKAGE = Path(evenhand.__file__).parent
 ROWS = [
     {"cli", "__main__"},
     {"studycommands"},
-    {"botcommands", "classcommands", "reportcommands"},  # commands that fill a module of their own
+    {"botcommands", "classcommands", "reportcommands", "datacommands"},  # commands that fill a module of their own
     {"rehearsal"},
     {"web"},
     {"supervisor", "watch", "sample", "replay", "tuning", "bots", "classroom", "golive", "planning", "studyfile"},  # programs that commands run
@@ -24,7 +24,7 @@ ROWS = [
     {"leases", "enrolment", "conduct"},  # lab in three parts: the agents, the participants, the researcher
     {"core"},
     {"store"},
-    {"tasks", "tuners", "analysis", "policies"},
+    {"tasks", "tuners", "analysis", "policies", "archive"},
     {"tomltables"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
