@@ -1,17 +1,20 @@
 """An archive holds all that a report needs: it reads back equal, has the same bytes again, and tells where it was damaged."""
 
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from evenhand import archive
+from evenhand.cli import app
 from evenhand.errors import InvalidSettings
 from evenhand.records import Archive, Participant
 from evenhand.report import build, page
-from tests import archives
+from tests import archives, labs
 
 
 def shifted(found: Archive) -> Archive:
@@ -87,3 +90,21 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
         target.writestr(archive.MANIFEST, json.dumps({"format": 1, "sha256": {}}))
     with pytest.raises(InvalidSettings, match=r"studies\.jsonl is missing"):
         archive.read(tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_a_study_in_the_database_is_exported_by_command(backend: str, tmp_path: Path) -> None:
+    if backend == "postgresql" and "EVENHAND_TEST_DB" not in os.environ:
+        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
+    with labs.database(backend, tmp_path) as url:
+        lab, _ = labs.make_lab(url)
+        study = labs.toy_study(lab)
+        session = lab.start(lab.open(study.id, tuner="random", mode="pilot").id)
+        lab.submit(session.id, labs.SPACE.configuration({"epochs": 2, "learning_rate": 0.1 + 0.2}))
+        command = ["study", "export", study.name, "--db", url, "--out", str(tmp_path / "a.zip")]
+        assert CliRunner().invoke(app, command).exit_code == 1, "test scores stay hidden while a study collects"
+        assert CliRunner().invoke(app, [*command, "--mode", "pilot"]).exit_code == 0
+        back = archive.read(tmp_path / "a.zip")
+        assert back == archive.renumbered(lab.archive(study.id, "pilot"))
+        assert back.sessions[0].trials[0].configuration["learning_rate"] == 0.1 + 0.2
+        lab.close()
