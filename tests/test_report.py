@@ -10,9 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import evenhand.archive
 from evenhand.analysis import study
 from evenhand.analysis.cohort import cohort
+from evenhand.cli import app
 from evenhand.declaration import Option, Text
 from evenhand.errors import InvalidSettings
 from evenhand.report import build, document, figures, page
@@ -86,6 +89,11 @@ def test_the_same_archive_gives_the_same_bytes_but_for_the_date(found: Report, s
     assert page.contents(found) == page.contents(again)
 
 
+def test_an_archive_gives_the_same_report(found: Report, tmp_path: Path) -> None:
+    evenhand.archive.write(many(31, 1), tmp_path / "toy.zip", "0.1.0")
+    assert build.build(evenhand.archive.read(tmp_path / "toy.zip"), "live") == found
+
+
 def test_another_process_gives_the_same_bytes() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     made = {
@@ -152,7 +160,7 @@ def test_a_live_report_carries_no_mark(found: Report, shown: str) -> None:
 def test_too_little_data_is_said_in_words(people: list[Person]) -> None:
     report = build.build(archive(people), "live")
     for each in report.items:
-        assert each.drawn or (each.table and each.table.rows) or each.why, each.key
+        assert each.drawn or (each.table and each.table.rows) or each.why or each.alt, each.key
     assert "not computable" in report.lead[0]
     shown = page.html(report, DATE)
     assert not re.search(r"\b(?:nan|None|inf)\b", re.sub("<[^>]*>", " ", shown.partition("<body>")[2].partition("<script>")[0]))
@@ -199,6 +207,20 @@ def test_each_figure_and_table_is_a_file(found: Report, tmp_path: Path) -> None:
         assert not each.drawn or {f"{each.key}.svg", f"{each.key}.png"} <= names
         assert each.table is None or f"{each.key}.csv" in names
     assert (tmp_path / "figures" / "fig4-experience.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_writes_page_document_and_files(tmp_path: Path) -> None:
+    people = [Person(months, (0.2, 0.6), (0.6, 0.61), mode="simulated") for months in (0, 4, 20)]
+    evenhand.archive.write(archive(people), tmp_path / "toy.zip", "0.1.0")
+    given = ["study", "report", str(tmp_path / "toy.zip"), "--out"]
+    done = CliRunner().invoke(app, [*given, str(tmp_path / "r.html"), "--figures", str(tmp_path / "figures")])
+    assert done.exit_code == 0, done.output
+    assert "Simulated participants" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert (tmp_path / "figures" / "simulated-fig4-experience.svg").exists()
+    assert CliRunner().invoke(app, [*given, str(tmp_path / "r.pdf")]).exit_code == 0
+    assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
+    refused = CliRunner().invoke(app, [*given, str(tmp_path / "r.txt")])
+    assert isinstance(refused.exception, InvalidSettings)
 
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

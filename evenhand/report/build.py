@@ -132,7 +132,8 @@ def _task_name(frame: Frame) -> str:
 
 def _budget(frame: Frame) -> str:
     budget = frame.study.budget
-    parts = [f"{budget.seconds / 60:g} minutes"] if budget.seconds is not None else []
+    seconds = budget.seconds
+    parts = [f"{seconds / 60:g} minutes" if seconds % 60 == 0 else f"{seconds:g} seconds"] if seconds is not None else []
     parts += [f"{budget.trials} trials"] if budget.trials is not None else []
     parts += [f"{budget.epochs} epochs"] if budget.epochs is not None else []
     return " and ".join(parts)
@@ -171,8 +172,8 @@ def _left_out(frame: Frame) -> Item:
     planned = f"{len(rules)} planned rules" if rules else "no rule was planned"
     how = f"everyone who joined but is not in the statistics; {planned}"
     shown = table(("participant", "why"), rows) if rows else None
-    why = "" if rows else "nobody was left out"
-    return Item("left-out", "Left out of the statistics", cases(len(rows), "participant"), how, table=shown, why=why)
+    none = "" if rows else "nobody was left out"
+    return Item("left-out", "Left out of the statistics", cases(len(rows), "participant"), how, table=shown, alt=none)
 
 
 def _setup(frame: Frame) -> Section:
@@ -190,7 +191,7 @@ def _setup(frame: Frame) -> Section:
         table=_bins(frame, found.edges, found.counts) if not found.why else None,
         paper="41.8 ± 24.3 % over 320 configurations",
         why=found.why or "",
-        alt=f"mean {frame.score(found.mean)}, SD {frame.score(found.sd)}",
+        alt="" if found.why else f"mean {frame.score(found.mean)}, SD {frame.score(found.sd)}",
     )
     words = f" mean {frame.score(found.mean)}, SD {frame.score(found.sd)}." if found.mean is not None else ""
     space = frame.archive.tasks[0].space
@@ -400,7 +401,7 @@ def _reasons(frame: Frame, offered: Reasons) -> Item:
     rows = []
     for each in offered.groups:
         shares = dict(each.shares)
-        for value, count in each.pooled:
+        for value, count in each.pooled if each.shares else ():
             rows.append((each.group, dict(offered.offered)[value], str(count), score(shares.get(value), True)))
         rows.append((each.group, "no reason given", str(each.without), "–"))
     rho = offered.guessing

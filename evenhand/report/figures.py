@@ -71,6 +71,13 @@ def _axis(title: str, share: bool = False, **rest: Any) -> Spec:
     return {"title": title, **({"format": ".0%"} if share else {}), **rest}
 
 
+def _whole(values: Sequence[Any]) -> Spec:
+    """Ticks of an axis that counts: whole numbers from 0, about eight of them, in steps of 1, 2 or 5 times a power of ten."""
+    most = max(values, default=0)
+    step = next(power * each for power in (10**digits for digits in range(9)) for each in (1, 2, 5) if power * each * 8 >= most)
+    return {"values": list(range(0, int(most) + 1, step)), "format": "d"}
+
+
 def _colours(groups: Sequence[str], field: str = "group") -> Spec:
     return {
         "field": field,
@@ -101,7 +108,7 @@ def histogram(found: Histogram, title: str, share: bool, colour: str, unit: str)
         "encoding": {
             "x": {"field": "low", "type": "quantitative", "bin": {"binned": True}, "axis": _axis(title, share)},
             "x2": {"field": "high"},
-            "y": {"field": "count", "type": "quantitative", "axis": _axis(unit, tickMinStep=1)},
+            "y": {"field": "count", "type": "quantitative", "axis": _axis(unit, **_whole(found.counts))},
             "description": {"field": "said"},
         },
     }
@@ -221,7 +228,12 @@ def violins(found: Tries) -> Spec:
         "scale": {"domain": [-0.6, len(groups) - 0.4]},
         "axis": _axis("", values=list(range(len(groups))), labelExpr=labels, grid=False, ticks=False),
     }
-    y = {"field": "y", "type": "quantitative", "axis": _axis("tries to the threshold", tickMinStep=1), "scale": {"zero": True}}
+    y = {
+        "field": "y",
+        "type": "quantitative",
+        "axis": _axis("tries to the threshold", **_whole([row["y"] for row in area + points])),
+        "scale": {"zero": True},
+    }
     colour = {**_colours(groups), "legend": None}
     layers: list[Spec] = [
         {
@@ -260,7 +272,12 @@ def by_try(found: ByTry, y: str, share: bool) -> Spec:
                 f"{each.group}, try {at.number}: the trial itself {_said(at.mean, share)} ± {_said(at.error, share)}, n = {at.n}"
             )
             points.append({"group": each.group, "x": at.number, "y": at.mean, "said": said})
-    x = {"field": "x", "type": "quantitative", "axis": _axis("try", tickMinStep=1), "scale": {"zero": False, "nice": False}}
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "axis": _axis("try", **_whole([row["x"] for row in lines + points])),
+        "scale": {"zero": False, "nice": False},
+    }
     at_y = {"type": "quantitative", "axis": _axis(y, share), "scale": {"zero": False, "nice": True}}
     colour = _colours(groups)
     layers: list[Spec] = [
@@ -301,7 +318,11 @@ def starts(found: Starts) -> Spec:
             rows.append({"group": each.group, "kind": kind, "count": len(names), "said": f"{each.group}, {kind}: {len(names)}"})
     encoding = {
         "y": {"field": "group", "type": "nominal", "sort": groups, "axis": _axis("")},
-        "x": {"field": "count", "type": "quantitative", "axis": _axis("participants", tickMinStep=1)},
+        "x": {
+            "field": "count",
+            "type": "quantitative",
+            "axis": _axis("participants", **_whole([each.n for each in found.starts])),
+        },
         "color": {
             "field": "kind",
             "type": "nominal",
@@ -356,7 +377,7 @@ def survival(curves: Sequence[Survival]) -> Spec:
         ]
     dashes = [DASHES[index % len(DASHES)] for index in range(len(groups))]
     encoding = {
-        "x": {"field": "x", "type": "quantitative", "axis": _axis("tries", tickMinStep=1)},
+        "x": {"field": "x", "type": "quantitative", "axis": _axis("tries", **_whole([row["x"] for row in rows]))},
         "y": {"field": "y", "type": "quantitative", "axis": _axis("not reached yet", True), "scale": {"domain": [0, 1]}},
         "color": _colours(groups),
         "strokeDash": {"field": "group", "type": "nominal", "scale": {"domain": groups, "range": dashes}, "sort": groups},

@@ -110,9 +110,13 @@ def _mixed(frame: Frame) -> Item:
     columns = ("term", "estimate", "standard error", "95 % interval", "p")
     words = "; ".join(found.warnings)
     return Item(
-        "mixed", "All trials, with participants as random effects", f"{cases(found.n, 'trial')} of {found.participants} people",
-        found.how + (f". The fit warned: {words}" if words else ""), table=table(columns, told, range(1, 5)), why=found.why or "",
-    )  # fmt: skip
+        "mixed",
+        "All trials, with participants as random effects",
+        f"{cases(found.n, 'trial')} of {found.participants} people",
+        found.how + (f". The fit warned: {words}" if words and not found.why else ""),
+        table=table(columns, told, range(1, 5)),
+        why=found.why or "",
+    )
 
 
 def _power(frame: Frame) -> Item:

@@ -78,7 +78,13 @@ def layout(table: Table) -> list[str]:
     """How each column is set: its numbers to the right, short text on one line, long text with room of its own."""
     longest = [max([len(row[index]) for row in table.rows], default=0) for index in range(len(table.columns))]
     return [
-        "num" if at in table.numbers else "short" if size <= SHORT else "long" if size > LONG else ""
+        ("num wrap" if size > LONG else "num")
+        if at in table.numbers
+        else "short"
+        if size <= SHORT
+        else "long"
+        if size > LONG
+        else ""
         for at, size in enumerate(longest)
     ]
 
