@@ -11,12 +11,13 @@ from evenhand import datacommands, reportcommands
 from evenhand.errors import InvalidSettings, Refused
 
 if TYPE_CHECKING:
-    from evenhand.records import TaskRecord
     from evenhand.studyfile import Declared
+    from evenhand.tasks.base import Task
 
 app = typer.Typer(help="Studies: from the file to the report.", no_args_is_help=True)
 app.command(name="report")(reportcommands.report)
 app.command(name="export")(datacommands.export)
+TIMED = 2  # epochs that `plan` trains; the quicker one counts, since the first one loads what trainings need
 console = Console(highlight=False, soft_wrap=True)
 
 Folder = Annotated[Path, typer.Argument(help="a folder with study.toml, or the file", metavar="DIR|FILE")]
@@ -25,11 +26,26 @@ Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [defa
 
 
 @app.command(name="new")
-def new(folder: Annotated[Path, typer.Argument(help="a folder, made if need be")]) -> None:
+def new(
+    folder: Annotated[Path, typer.Argument(help="a folder, made if need be")],
+    task: Annotated[str, typer.Option(help="black-magic, FILE.py:NAME or MODULE:NAME")] = "black-magic",
+    data: Annotated[str | None, typer.Option(help="data set by name, or a folder or tar [default: the best at hand]")] = None,
+    size: Annotated[int | None, typer.Option(help="image size in pixels [default: 32]")] = None,
+) -> None:
     """Write a commented study.toml with its texts beside it."""
     from evenhand import studyfile
+    from evenhand.records import TaskSpec
+    from evenhand.tasks import BUILT_IN, images
 
-    for path in studyfile.new(folder):
+    if task in BUILT_IN:
+        chosen = data or images.best_at_hand()
+        given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
+        spec = TaskSpec(task, {"data": given, "size": size or 32})
+    elif data is None and size is None:
+        spec = TaskSpec(task)
+    else:
+        raise InvalidSettings(f"--data and --size are settings of {', '.join(BUILT_IN)}; the task {task!r} brings its own data")
+    for path in studyfile.new(folder, spec):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")
 
@@ -37,40 +53,40 @@ def new(folder: Annotated[Path, typer.Argument(help="a folder, made if need be")
 @app.command(name="check")
 def check(folder: Folder, load: Annotated[bool, typer.Option(help="load each task and its data, too")] = True) -> None:
     """Explain every mistake with file, line and fix."""
-    declared = _read(folder)
-    if load and not declared.errors:
-        _tasks(declared)
-    warnings = len(declared.mistakes) - len(declared.errors)
-    console.print(f"{declared.path}: {len(declared.errors)} errors, {warnings} warnings")
+    declared, _ = _read(folder, load)
+    if not load:
+        console.print("The tasks were not loaded (--no-load), so they and what hangs on their metric were not checked.")
     raise typer.Exit(1 if declared.errors else 0)
 
 
-def _read(folder: Path) -> "Declared":
+def _read(folder: Path, load: bool = True) -> "tuple[Declared, dict[str, Task]]":
+    """What a file declares and its tasks by key; prints everything that is wrong with either, or should be looked at."""
     from evenhand import studyfile
 
     declared = studyfile.read(folder)
-    for mistake in declared.mistakes:
-        colour = "red" if mistake.kind == "error" else "yellow"
-        console.print(f"[{colour}]{mistake.kind}[/] ", end="")
-        console.print(str(mistake), markup=False)
-    return declared
+    loaded: dict[str, Task] = {}
+    if load:
+        with console.status(f"Loading {', '.join(sorted({each.name for each in declared.tasks.values()}))} ..."):
+            loaded = studyfile.load(declared)
+    for each in declared.mistakes:
+        console.print("[red]error[/]   " if each.kind == "error" else "[yellow]warning[/] ", end="")
+        console.print(f"{each.place} {each.key}", markup=False)
+        for label, words in (("given", each.given), ("expected", each.expected), ("fix", each.fix)):
+            console.print(f"          {label:<9} {words}", markup=False)
+    errors, warnings = len(declared.errors), len(declared.mistakes) - len(declared.errors)
+    console.print(f"{declared.path}: {_count(errors, 'error')}, {_count(warnings, 'warning')}", markup=False)
+    return declared, loaded
 
 
-def _usable(folder: Path) -> "Declared":
-    declared = _read(folder)
+def _count(number: int, one: str) -> str:
+    return f"{number} {one}{'' if number == 1 else 's'}"
+
+
+def _usable(folder: Path) -> "tuple[Declared, dict[str, Task]]":
+    declared, loaded = _read(folder)
     if declared.errors:
-        raise InvalidSettings(f"{declared.path} has {len(declared.errors)} errors; mend them first")
-    return declared
-
-
-def _tasks(declared: "Declared") -> dict[str, "TaskRecord"]:
-    from evenhand import tasks
-
-    records = {}
-    for key, spec in declared.tasks.items():
-        with console.status(f"Loading the task {key} ({spec.name}) ..."):
-            records[key] = tasks.load(spec).record
-    return records
+        raise InvalidSettings(f"{declared.path} has {_count(len(declared.errors), 'error')}; mend them first")
+    return declared, loaded
 
 
 @app.command(name="plan")
@@ -79,14 +95,14 @@ def plan(
     participants: Annotated[int | None, typer.Option(help="how many [default: what the file expects]")] = None,
 ) -> None:
     """Estimate hours, agents, queue and power, from one timed epoch."""
-    from evenhand import planning, tasks
+    from evenhand import planning
     from evenhand.analysis.power import power_curve
     from evenhand.tasks import check as checks
 
-    declared = _usable(folder)
-    task = tasks.load(next(iter(declared.tasks.values())))
+    declared, loaded = _usable(folder)
+    task = next(iter(loaded.values()))
     with console.status("Timing one epoch ..."):
-        timed = checks.check(task, seeds=1, configurations=1, epochs=1).epoch_seconds
+        timed = checks.train_once(task, checks.shortened(task, checks.example_of(task), TIMED), declared.study.seed).epoch_seconds
     if timed is None:
         raise InvalidSettings(
             f"task {task.name!r}: its example configuration completes no epoch; `evenhand task check` says more"
@@ -135,10 +151,9 @@ def add(folder: Folder, db: Database = None) -> None:
     """Bring a study, or its next version, into the laboratory; it is not live until it is published."""
     from evenhand.lab import Lab
 
-    declared = _usable(folder)
-    records = _tasks(declared)
+    declared, loaded = _usable(folder)
     lab = Lab.connect(db)
-    study = lab.declare(declared.with_tasks({key: lab.add_task(record) for key, record in records.items()}))
+    study = lab.declare(declared.with_tasks({key: lab.add_task(task.record) for key, task in loaded.items()}))
     state = "published already" if study.published_at is not None else "not published yet: try it out as a pilot"
     console.print(f"Study {study.id} {study.name!r}, version {study.version}, {study.hash[:12]}: {state}")
 

@@ -3,15 +3,20 @@
 Paths in the file are relative to it. docs/studies.md lists every key.
 """
 
+import json
+import os
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from evenhand import questionnaires as rules
-from evenhand import tomlfile
+from evenhand import studychecks, tasks, tomlfile
+from evenhand.analysis.scores import is_share
 from evenhand.declaration import (
     BACKGROUND,
     MONTHS,
@@ -30,8 +35,10 @@ from evenhand.declaration import (
     Text,
     When,
 )
-from evenhand.errors import InvalidSettings
+from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.records import TaskRecord, TaskSpec
+from evenhand.tasks import images
+from evenhand.tasks.base import Task
 from evenhand.tomlfile import Mistake, Source
 from evenhand.tomltables import Table
 
@@ -41,21 +48,31 @@ KINDS = ("single", "multiple", "number", "text", "likert", "matrix")
 TESTS = ("spearman", "kruskal-wallis", "mann-whitney", "brunner-munzel")
 OPS = ("is", "is not", "at least", "at most")
 FACTS = ("trials", "minutes", "choice", "answer")
-TEMPLATE_MARK = "REPLACE"  # in a text: it is still the template's
+ROOT_SEEDS = 10**6  # a fresh file's root seed is drawn below this: short enough to be told
 
 
 @dataclass(frozen=True)
 class Declared:
     """What a file declares. study: everything but its tasks' ids, which are 0; tasks: by key, the first is the study's own.
 
-    arms: the task's key of each condition, by the condition's name. mistakes: what is wrong (errors) or worth a look (warnings).
+    arms: the task's key of each condition, by the condition's name.
     """
 
-    path: Path
+    source: Source
     study: Study
     tasks: Mapping[str, TaskSpec]
     arms: Mapping[str, str] = field(default_factory=dict)
-    mistakes: tuple[Mistake, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.source.path
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """What is wrong (errors) or worth a look (warnings), as it stands in the file."""
+        order = sorted(self.source.mistakes, key=lambda each: (each.file != self.path, each.file, each.line or 0, each.key))
+        return tuple(dict.fromkeys(order))
 
     @property
     def errors(self) -> tuple[Mistake, ...]:
@@ -68,18 +85,73 @@ class Declared:
         return replace(self.study, task_id=records[next(iter(self.tasks))].id, arms=arms)
 
 
-def new(folder: Path) -> list[Path]:
-    """Write the commented template and its texts into a folder; InvalidSettings where one of them is there already."""
-    source = resources.files("evenhand") / "texts"
+def load(declared: Declared) -> dict[str, Task]:
+    """The file's tasks by key. One that cannot be loaded, or cannot do what the study asks, is a further mistake of the file."""
+    found, source = {}, declared.source
+    for key, spec in declared.tasks.items():
+        try:
+            found[key] = tasks.load(spec)
+        except EvenhandError as error:
+            known = "black-magic, FILE.py:NAME or MODULE:NAME, with data that is here"
+            source.note(("tasks", key, "task"), tomlfile.said(f"{spec.name}: {error}"), known, "correct the task or its settings")
+            continue
+        _suits(source, key, declared.study, found[key])
+    return found
+
+
+def _suits(source: Source, key: str, study: Study, task: Task) -> None:
+    if study.evaluation_seeds and not task.has_test:
+        fix = "give the task data with a test split (docs/tasks.md), or set evaluation_seeds = 0 under [study]"
+        source.note(("tasks", key), tomlfile.said(f"{task.name}, which has no test data"), "test data to evaluate on", fix)
+    for place, each in enumerate(study.plan.thresholds if is_share(task.metric) else ()):
+        if not 0 < each < 1:
+            fix = "write 0.25 for 25 %"
+            source.note(("plan", "thresholds", place), each, f"a share between 0 and 1, as the {task.metric} is one", fix)
+
+
+def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None) -> list[Path]:
+    """Write the commented template and its texts into a folder; InvalidSettings where one of them is there already.
+
+    task: the study's (default: the black-magic task on the best data at hand). seed: its root seed (default: a random one).
+    """
     names = [FILE, *(f"{name}.md" for name in TEXTS)]
     if taken := [name for name in names if (folder / name).exists()]:
         raise InvalidSettings(
             f"{folder / taken[0]} exists already, and nothing was written; choose another folder or move it away"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).write_text((source / name).read_text(encoding="utf-8"), encoding="utf-8")
-    return [folder / name for name in names]
+    spec = task or TaskSpec("black-magic", {"data": images.best_at_hand(), "size": 32})
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "study"
+    filled = {
+        '"black-magic-study"': _toml(name),
+        "seed = 2020": f"seed = {secrets.randbelow(ROOT_SEEDS) if seed is None else seed}",
+        'task = "black-magic"': f"task = {_toml(_beside(spec.name, folder))}",
+        'settings = { data = "digits", size = 32 }': f"settings = {_toml(spec.settings)}",
+    }
+    text = _template(FILE)
+    for given, put in filled.items():
+        text = text.replace(given, put, 1)
+    (folder / FILE).write_text(text, encoding="utf-8")
+    for each in names[1:]:
+        (folder / each).write_text(_template(each), encoding="utf-8")
+    return [folder / each for each in names]
+
+
+def _beside(name: str, folder: Path) -> str:
+    """A task of one's own, FILE.py:NAME, as it is called from within the folder."""
+    place, _, attribute = name.rpartition(":")
+    return f"{os.path.relpath(place, folder)}:{attribute}" if place.endswith(".py") else name
+
+
+def _toml(value: Any) -> str:
+    """A value of a task's settings, all of which are JSON, as TOML; null is left out, as TOML has none."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items() if each is not None) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _template(name: str) -> str:
+    return (resources.files("evenhand") / "texts" / name).read_text(encoding="utf-8")
 
 
 def read(path: Path) -> Declared:
@@ -92,22 +164,27 @@ def read(path: Path) -> Declared:
     except UnicodeDecodeError as error:
         raise InvalidSettings(f"{found} is not UTF-8 text ({error}); save it as UTF-8") from None
     root = Table(source, (), source.data)
+    if not source.data and source.mistakes:
+        raise InvalidSettings("\n".join(str(each) for each in source.mistakes))
     study, tasks, arms = _study(source, root)
     root.done()
-    return Declared(found, study, tasks, arms, tuple(sorted(source.mistakes, key=lambda each: (each.line or 0, each.key))))
+    source.settle()
+    studychecks.check(source, study)
+    return Declared(source, study, tasks, arms)
 
 
 def _study(source: Source, root: Table) -> tuple[Study, dict[str, TaskSpec], dict[str, str]]:
     about = root.table("study", required=True)
     languages = about.texts("languages", ("en",)) or ("en",)
     texts = _texts(source, root.table("texts"), languages)
-    tasks = _tasks(source, root.table("tasks", required=True))
-    arms, arm_tasks = _arms(root, tasks)
+    specs = _tasks(source, root.table("tasks", required=True))
+    budget = _budget(root.table("budget", required=True), required=True)
+    arms, arm_tasks = _arms(root, specs, budget)
     study = Study(
-        name=about.text("name"),
-        title=about.text("title"),
+        name=about.filled("name"),
+        title=about.filled("title"),
         task_id=0,
-        budget=_budget(root.table("budget", required=True), required=True),
+        budget=budget,
         seed=about.whole("seed", 0, low=0, high=2**31 - 1),
         evaluation_seeds=about.whole("evaluation_seeds", 10, low=0, high=1000),
         live_validation=about.choice("validation", ("after", "live"), "after") == "live",
@@ -129,9 +206,8 @@ def _study(source: Source, root: Table) -> tuple[Study, dict[str, TaskSpec], dic
         thanks=texts["thanks"],
     )
     about.done()
-    grouping = _grouping(root.table("groups"), study)
-    _cross_checks(source, study, grouping)
-    return replace(study, grouping=grouping), tasks, arm_tasks
+    study = replace(study, grouping=_grouping(root.table("groups"), study))
+    return study, specs, arm_tasks
 
 
 # Texts, tasks, budget, conditions
@@ -165,29 +241,32 @@ def _read_text(source: Source, table: Table, name: str, path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if not text.strip() and name != "thanks":
         table.note(name, tomlfile.said(f"{path.name}, which is empty"), f"the {name} text", "write what participants shall read")
-    for number, line in enumerate(text.split("\n"), 1):
-        if TEMPLATE_MARK in line:
-            given = tomlfile.said(line.strip())
-            source.note((*table.key, name), given, "your own words", "replace this line", "warning", path, number)
+    if name == "consent" and text.strip() and text == _template(f"{name}.md"):
+        given = tomlfile.said("the template's own words")
+        fix = "say who runs the study, who approved it, what is kept for how long, and whom to ask"
+        source.note((*table.key, name), given, "your own consent text", fix, "warning", path, 1)
     return text
 
 
 def _tasks(source: Source, table: Table) -> dict[str, TaskSpec]:
-    tasks = {}
+    found = {}
     for key, each in table.named():
         name = each.text("task")
         if ".py:" in name and not Path(name).is_absolute():
             name = str((source.path.parent / name).resolve())
-        settings = dict(each.raw("settings") or {}) if isinstance(each.raw("settings") or {}, Mapping) else {}
+        given = each.raw("settings") or {}
+        settings = dict(given) if isinstance(given, Mapping) else {}
+        if not isinstance(given, Mapping):
+            each.note("settings", given, "a table", 'write settings = { data = "digits" }')
         if isinstance(data := settings.get("data"), str) and (source.path.parent / data).exists():
             settings["data"] = str((source.path.parent / data).resolve())
-        tasks[key] = TaskSpec(name, settings)
+        found[key] = TaskSpec(name, settings)
         each.done()
-    if not tasks:
+    if not found:
         fix = 'add [tasks.main] with task = "black-magic"'
         source.note((*table.key,), tomlfile.said("no task"), "at least one, such as [tasks.main]", fix)
-        tasks["main"] = TaskSpec("black-magic")
-    return tasks
+        found["main"] = TaskSpec("black-magic")
+    return found
 
 
 def _budget(table: Table, required: bool = False) -> Budget:
@@ -203,19 +282,21 @@ def _budget(table: Table, required: bool = False) -> Budget:
     return Budget(seconds, None if trials is None else int(trials), None if epochs is None else int(epochs), parallel)
 
 
-def _arms(root: Table, tasks: Mapping[str, TaskSpec]) -> tuple[tuple[Arm, ...], dict[str, str]]:
+def _arms(root: Table, specs: Mapping[str, TaskSpec], usual: Budget) -> tuple[tuple[Arm, ...], dict[str, str]]:
     arms, keys = [], {}
     for each in root.tables("conditions"):
-        name = each.text("name")
-        own = any(cap in each for cap in ("minutes", "trials", "epochs", "parallel"))
-        budget = _budget(each)
+        name = each.filled("name")
+        own = any(cap in each for cap in ("minutes", "trials", "epochs"))
+        budget: Budget | None = _budget(each)
+        if budget is not None and not own:
+            budget = replace(usual, parallel=budget.parallel) if "parallel" in each else None
         validation = each.choice("validation", ("after", "live"), "") if "validation" in each else ""
-        keys[name] = each.choice("task", tuple(tasks), next(iter(tasks)))
+        keys[name] = each.choice("task", tuple(specs), next(iter(specs)))
         arms.append(
             Arm(
                 name=name,
                 share=each.whole("share", 1, low=1, high=1000),
-                budget=budget if own else None,
+                budget=budget,
                 presets=each.flag("presets", True) if "presets" in each else None,
                 live_validation=validation == "live" if validation else None,
             )
@@ -223,10 +304,10 @@ def _arms(root: Table, tasks: Mapping[str, TaskSpec]) -> tuple[tuple[Arm, ...], 
         each.raw("presets")
         each.raw("validation")
         each.done()
-        if sum(arm.name == name for arm in arms) > 1:
-            each.note("name", name, "a name that no other condition has", "rename one of them")
-    used = set(keys.values()) | {next(iter(tasks))}
-    for key in tasks:
+    if len(arms) == 1:
+        root.source.note(("conditions",), tomlfile.said("one"), "two or more to compare", "add another, or remove it", "warning")
+    used = set(keys.values()) | {next(iter(specs))}
+    for key in specs:
         if key not in used:
             fix = f'add task = "{key}" to a condition'
             root.source.note(("tasks", key), key, "a task that the study or a condition uses", fix)
@@ -234,14 +315,23 @@ def _arms(root: Table, tasks: Mapping[str, TaskSpec]) -> tuple[tuple[Arm, ...], 
 
 
 def _backup(source: Source, about: Table) -> str:
+    """The folder for backups, which may have yet to be made."""
     given = about.text("backup", "")
-    return str((source.path.parent / given).resolve()) if given else ""
+    if not given:
+        return ""
+    path = (source.path.parent / Path(given).expanduser()).resolve()
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "is no folder" if not there.is_dir() else "cannot be written to"
+        about.note("backup", tomlfile.said(f"{given}, but {there} {why}"), "a folder that can be written to", "name another one")
+    return str(path)
 
 
 def _webhook(about: Table) -> str:
     given = about.text("webhook", "")
-    if given and not given.startswith(("https://", "http://")):
-        about.note("webhook", given, "an address that begins with https:// or http://", "correct it, or leave the line out")
+    if given and (urlsplit(given).scheme not in ("http", "https") or not urlsplit(given).hostname):
+        fix = 'such as webhook = "https://chat.example.org/hooks/study", or leave it empty'
+        about.note("webhook", given, "an address that begins with https:// or http://", fix)
     return given
 
 
@@ -257,6 +347,8 @@ def _questionnaires(root: Table, languages: tuple[str, ...]) -> tuple[Questionna
     for mistake in rules.check(found, languages):
         kind = "warning" if mistake.warning else "error"
         key = _key_of(mistake.path)
+        if tomlfile.key_text(key) in {each.key for each in root.source.mistakes}:
+            continue  # noted already as missing, or of a wrong type
         root.source.note(key, tomlfile.said(str(mistake.given)), mistake.expected, mistake.fix, kind)  # type: ignore[arg-type]
     return found
 
@@ -375,51 +467,3 @@ def _plan(table: Table, about: Table) -> Plan:
     )
     table.done()
     return plan
-
-
-def _cross_checks(source: Source, study: Study, grouping: Grouping) -> None:
-    """What no single line shows: questions that groups and rules name, gaps and overlaps between groups."""
-    if not study.contact:
-        source.note(("study", "contact"), tomlfile.said("nothing"), "whom participants can ask", 'add contact = "..."', "warning")
-    if grouping.by:
-        question = study.question(grouping.by)
-        if question is None:
-            known = [f"{each.name}.{q.name}" for each in study.questionnaires for q in each.questions]
-            fix = (
-                tomlfile.did_you_mean(grouping.by, known)
-                + f"name one of {', '.join(known) or 'the questions, once there are any'}"
-            )
-            source.note(("groups", "by"), grouping.by, "a question as QUESTIONNAIRE.QUESTION", fix)
-        elif grouping.groups and question.kind not in ("number", "likert"):
-            fix = "leave the groups out: its options are the groups"
-            source.note(("groups", "by"), grouping.by, "a question whose answer is a number", fix)
-    for number in gaps(grouping):
-        given = tomlfile.said(f"{number:g} in no group")
-        source.note(("groups", "group"), given, "every answer in a group", "move a boundary", "warning")
-    for first, second in overlaps(grouping):
-        given = tomlfile.said(f"{first} and {second} overlap")
-        source.note(("groups", "group"), given, "each answer in one group", "move a boundary")
-    for place, rule in enumerate(study.plan.exclusions):
-        if rule.fact == "answer" and study.question(rule.question) is None:
-            key = ("plan", "exclude", place, "question")
-            source.note(key, rule.question, "a question of this file", "name it as QUESTIONNAIRE.QUESTION")
-
-
-def gaps(grouping: Grouping) -> list[float]:
-    """The first whole number after each group that no group holds, where there are groups above it."""
-    ordered = sorted((each for each in grouping.groups), key=lambda each: each.low if each.low is not None else float("-inf"))
-    return [
-        one.high + 1 for one, two in pairwise(ordered) if one.high is not None and two.low is not None and two.low > one.high + 1
-    ]
-
-
-def overlaps(grouping: Grouping) -> list[tuple[str, str]]:
-    """Pairs of groups that hold the same number."""
-    found = []
-    for index, one in enumerate(grouping.groups):
-        for two in grouping.groups[index + 1 :]:
-            low = max(each.low if each.low is not None else float("-inf") for each in (one, two))
-            high = min(each.high if each.high is not None else float("inf") for each in (one, two))
-            if low <= high:
-                found.append((one.name, two.name))
-    return found

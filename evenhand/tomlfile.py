@@ -52,7 +52,8 @@ class Mistake:
 class Source:
     """A file that was read: its values, where each stands, and the mistakes found so far.
 
-    unread: first keys of the lines that could not be read, which so count as given.
+    unread: first keys of the lines that could not be read, which so count as given. known: the keys of each table that was read,
+    by its name without places (`questionnaires.sections`). unknown: keys that their tables do not have (see `settle`).
     """
 
     path: Path
@@ -60,6 +61,8 @@ class Source:
     lines: Mapping[Key, int]
     mistakes: list[Mistake] = field(default_factory=list)
     unread: frozenset[str] = frozenset()
+    known: dict[str, set[str]] = field(default_factory=dict)
+    unknown: list[tuple[Key, str]] = field(default_factory=list)
 
     def line(self, key: Key) -> int | None:
         """The line of a key; where it is missing, of the nearest table around it."""
@@ -81,6 +84,16 @@ class Source:
         at = line if file is not None else self.line(key)
         said = given if isinstance(given, _Said) else shown(given)
         self.mistakes.append(Mistake(file or self.path, at, key_text(key), said, expected, fix, kind))
+
+    def settle(self) -> None:
+        """Note each unknown key, once all tables were read: one that another table has is said to belong there."""
+        for key, table in self.unknown:
+            name, here = str(key[-1]), sorted(self.known[table])
+            others = [other for other, keys in self.known.items() if name in keys]
+            fix = did_you_mean(name, here) + f"the keys here are {', '.join(here)}"
+            if others and name not in self.unread:
+                fix = f"move it to {' or '.join(f'[{other}]' if other else 'the top of the file' for other in others)}"
+            self.note(key, said(f"the unknown key {name}"), f"a key of {f'[{table}]' if table else 'the file'}", fix)
 
 
 class _Said(str):

@@ -15,6 +15,7 @@ class Table:
 
     def __init__(self, source: Source, key: Key, data: Mapping[str, Any]) -> None:
         self.source, self.key, self._data = source, key, data
+        self.name = ".".join(each for each in key if isinstance(each, str))
         self._asked: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
@@ -23,6 +24,11 @@ class Table:
     def note(self, name: str, given: object, expected: str, fix: str, warning: bool = False) -> None:
         """Note a mistake at one of this table's keys."""
         self.source.note((*self.key, name), given, expected, fix, "warning" if warning else "error")
+
+    def missing(self, name: str, expected: str, fix: str) -> None:
+        """Note that a key is missing, unless it stands in a line that could not be read, which is noted already."""
+        if name not in self.source.unread:
+            self.note(name, said("nothing"), expected, fix)
 
     def raw(self, name: str) -> Any:
         """The value as it stands; None where there is none."""
@@ -33,6 +39,13 @@ class Table:
         """A string; with no default, it has to be there."""
         return self._typed(name, str, default, "", 'text in "quotation marks"')
 
+    def filled(self, name: str) -> str:
+        """A string that has to be there and says something."""
+        value = self.text(name)
+        if not value.strip() and isinstance(self.raw(name), str):
+            self.note(name, value, "a text", "write it between the quotation marks")
+        return value
+
     def flag(self, name: str, default: bool) -> bool:
         """true or false."""
         return self._typed(name, bool, default, default, "true or false")
@@ -41,7 +54,7 @@ class Table:
         value = self.raw(name)
         if value is None:
             if default is None:
-                self.note(name, said("nothing"), expected, f"add {name} = ...")
+                self.missing(name, expected, f"add {name} = ...")
             return nothing if default is None else default
         if not isinstance(value, kind):
             self.note(name, value, expected, "write it so")
@@ -74,11 +87,12 @@ class Table:
         listed = ", ".join(options)
         if value is None and default is not None:
             return default
-        if value not in options:
-            given = said("nothing") if value is None else value
-            self.note(name, given, f"one of {listed}", did_you_mean(str(value), list(options)) + "choose one of them")
+        if value is None:
+            self.missing(name, f"one of {listed}", f"add {name} = ...")
+        elif value not in options:
+            self.note(name, value, f"one of {listed}", did_you_mean(str(value), list(options)) + "choose one of them")
             return default if default is not None else next(iter(options))
-        return str(value)
+        return str(value) if value is not None else next(iter(options))
 
     def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """A list of strings."""
@@ -105,7 +119,7 @@ class Table:
         value = self.raw(name)
         if value is None:
             if required:
-                self.note(name, said("nothing"), "a text", f'add {name} = "..."')
+                self.missing(name, "a text", f'add {name} = "..."')
             return Text("") if required else None
         if isinstance(value, str):
             return Text(value)
@@ -121,7 +135,7 @@ class Table:
         """A table within this one; an empty one where it is missing."""
         value = self.raw(name)
         if value is None and required:
-            self.note(name, said("nothing"), "a table", f"add [{'.'.join(map(str, (*self.key, name)))}]")
+            self.missing(name, "a table", f"add [{'.'.join(map(str, (*self.key, name)))}]")
         if value is not None and not isinstance(value, Mapping):
             self.note(name, value, "a table", f"write [{name}] on a line of its own, and its keys below")
         return Table(self.source, (*self.key, name), value if isinstance(value, Mapping) else {})
@@ -138,22 +152,16 @@ class Table:
         return [Table(self.source, (*self.key, name, place), each) for place, each in enumerate(value)]
 
     def named(self) -> Iterator[tuple[str, "Table"]]:
-        """The tables within this one, by their names."""
+        """The tables within this one, by their names, which the file chooses."""
         for name in self._data:
-            yield name, self.table(name)
+            found = self.table(name)
+            found.name = f"{self.name}.NAME"
+            yield name, found
 
     def done(self) -> None:
-        """Note every key that nobody asked for."""
-        for name in self._data:
-            if name not in self._asked:
-                known = sorted(self._asked)
-                guess = did_you_mean(name, known)
-                self.note(name, said(f"the key {name}"), f"one of {', '.join(known)}", f"{guess}remove it or correct its name")
-
-    @property
-    def known(self) -> frozenset[str]:
-        """The keys that were asked for."""
-        return frozenset(self._asked)
+        """Say that all keys were asked for: the others are unknown."""
+        self.source.known.setdefault(self.name, set()).update(self._asked)
+        self.source.unknown += [((*self.key, name), self.name) for name in self._data if name not in self._asked]
 
 
 def _between(low: float | None, high: float | None) -> str:

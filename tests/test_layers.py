@@ -25,7 +25,7 @@ ROWS = [
     {"core"},
     {"store"},
     {"tasks", "tuners", "analysis", "policies", "archive"},
-    {"tomltables"},
+    {"tomltables", "studychecks"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
     {"records"},
