@@ -224,6 +224,7 @@ def test_the_command_writes_page_document_and_files(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures._drawn.cache_clear()
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     monkeypatch.setitem(sys.modules, "typst", None)
     report = build.build(archive([Person(1, (0.5,), (0.5,))]), "live")

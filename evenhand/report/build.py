@@ -24,7 +24,7 @@ def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report
     grouping = _grouping(archive.study, regroup) if regroup else None
     people = cohort(archive, mode, grouping=grouping)
     seed = derive_seed(archive.study.seed, "bootstrap")
-    frame = Frame(archive.of_mode(mode), mode, people, is_share(people.metric), seed)
+    frame = Frame(archive.of_mode(mode), mode, people, is_share(people.metric), seed, sensitivity.sensitivity(archive, mode))
     attrition = flow(archive, mode)
     return Report(
         title=archive.study.title,
@@ -99,8 +99,7 @@ def _lead(frame: Frame) -> tuple[str, ...]:
     )
     below = found.p is not None and found.p < frame.study.plan.alpha
     second = f"At the planned level of {frame.study.plan.alpha:g} this is {'' if below else 'not '}significant."
-    rows = sensitivity.sensitivity(frame.archive, frame.mode).rows if found.n > 3 else ()
-    flips = sorted({row.choice for row in rows if row.flips})
+    flips = sorted({row.choice for row in frame.moved.rows if row.flips})
     third = f"A conclusion changes with: {', '.join(flips)} (see the sensitivity table)." if flips else ""
     return tuple(words for words in (first, second, third) if words)
 

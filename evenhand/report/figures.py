@@ -7,6 +7,7 @@ drawing follows its light or dark surroundings; in a file of its own they stay a
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -440,11 +441,17 @@ def _words(words: str, x: int, y: int, colour: str, size: int, rest: str = "") -
 
 def svg(spec: Mapping[str, Any]) -> str:
     """The drawing as SVG; the same specification gives the same text."""
+    return _drawn(json.dumps(_plain(spec)))
+
+
+@lru_cache(maxsize=128)
+def _drawn(spec: str) -> str:
+    """Kept, since a report's page, document and files share their drawings."""
     try:
         import vl_convert
     except ModuleNotFoundError:
         raise InvalidSettings("figures need vl-convert-python, which is not installed; pip install 'evenhand[report]'") from None
-    drawn: str = vl_convert.vegalite_to_svg(json.dumps(_plain(spec)), allowed_base_urls=[])
+    drawn: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
     return re.sub(r'<(path|line|rect|text)\b([^>]*?) aria-label="([^"]*)"([^>]*?)/>', _with_title, drawn)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from evenhand.analysis.cohort import EXPERIENCE
 from evenhand.analysis.items import Cohort
+from evenhand.analysis.sensitivity import Sensitivity
 from evenhand.declaration import Mode, Study
 from evenhand.records import Archive
 from evenhand.report.blocks import NARROW, number, p_value, score
@@ -11,13 +12,16 @@ from evenhand.report.blocks import NARROW, number, p_value, score
 
 @dataclass(frozen=True)
 class Frame:
-    """What all items share. seed: of every bootstrap and simulation, derived from the study's."""
+    """What all items share. seed: of every bootstrap and simulation, derived from the study's. moved: the headlines under each
+    other choice, which the summary tells of, too.
+    """
 
     archive: Archive
     mode: Mode
     people: Cohort
     share: bool
     seed: int
+    moved: Sensitivity
 
     @property
     def study(self) -> Study:

@@ -1,6 +1,6 @@
 """The parts of a report beyond the paper's: what reviewers ask, search behaviour, sensitivity, disclosure, provenance."""
 
-from evenhand.analysis import behaviour, power, sensitivity, stats, study
+from evenhand.analysis import behaviour, power, stats, study
 from evenhand.analysis.cohort import counted
 from evenhand.protocol import derive_seed
 from evenhand.report import figures
@@ -201,7 +201,7 @@ def _likeness(frame: Frame) -> list[Item]:
 
 
 def sensitivities(frame: Frame) -> Section:
-    found = sensitivity.sensitivity(frame.archive, frame.mode)
+    found = frame.moved
     rows = []
     for row in found.rows:
         if not row.moves and not row.flips:
