@@ -1,0 +1,193 @@
+"""Many rows at a time: what an export reads by primary key, and what an import brings in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from evenhand.declaration import Mode, Study
+from evenhand.records import Batch, Event, Measurement, Outcome, Participant, Session, Trial
+from evenhand.store import jobs, sessions, studies, tables
+from evenhand.store.studies import inserted
+
+DRIVER = "archive"  # of sessions that were brought in: no process plays them
+
+_job, _measurement, _person, _session = tables.job.c, tables.measurement.c, tables.participant.c, tables.session.c
+
+
+# Out
+
+
+def participant_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
+    """Ids of a study's participants of one mode, in order of joining."""
+    query = select(_person.id).where(_person.study_id == study_id, _person.mode == mode)
+    return list(tx.execute(query.order_by(_person.id)).scalars())
+
+
+def method_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
+    """Ids of a study's sessions of methods of one mode, in order of opening."""
+    of_methods = (_session.study_id == study_id, _session.mode == mode, _session.participant_id.is_(None))
+    query = select(_session.id).where(*of_methods, _session.practice.is_(False))
+    return list(tx.execute(query.order_by(_session.id)).scalars())
+
+
+def evaluated_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
+    """Ids of a study's sessions of one mode that have an evaluation, under way or done."""
+    joined = tables.job.join(tables.session, _job.session_id == _session.id)
+    query = select(_job.session_id).select_from(joined).where(_session.study_id == study_id, _session.mode == mode)
+    return list(tx.execute(query.where(_job.seed_index.is_not(None)).distinct().order_by(_job.session_id)).scalars())
+
+
+def last_event(tx: Connection) -> int:
+    """The id of the newest event; 0 where there is none."""
+    return tx.execute(select(func.max(tables.event.c.id))).scalar() or 0
+
+
+def measurements(tx: Connection, trial_id: int, attempt: int, after: int, limit: int) -> list[Measurement]:
+    """At most `limit` measurements of a trial's attempt with an index above `after`; none where the trial was erased."""
+    columns = (_measurement[key] for key in ("index", "step", "epoch", "loss", "value", "seconds", "extra"))
+    joined = tables.measurement.join(tables.job, _measurement.job_id == _job.id)
+    found = (_job.trial_id == trial_id, _measurement.attempt == attempt, _measurement.index > after)
+    rows = tx.execute(select(*columns).select_from(joined).where(*found).order_by(_measurement.index).limit(limit))
+    return [Measurement(row[0], row[1], row[2], row[3], row[4], row[5], row[6] or {}) for row in rows]
+
+
+# In
+
+
+def rename(tx: Connection, study_id: int, name: str) -> None:
+    """Give a study another name."""
+    tx.execute(update(tables.study).where(tables.study.c.id == study_id).values(name=name))
+
+
+def add_version(tx: Connection, study: Study) -> None:
+    """Store one version of a study as it is, its number and times included."""
+    row = {
+        "study_id": study.id,
+        "version": study.version,
+        "task_id": study.task_id,
+        "hash": study.hash,
+        "declared": studies.declared(study),
+        "created_at": study.created_at,
+        "published_at": study.published_at,
+        "note": study.note,
+    }
+    tx.execute(insert(tables.study_version).values(row))
+
+
+def add_batch(tx: Connection, batch: Batch) -> int:
+    """Store a batch of invitations, switched off and without links; its id."""
+    plain = ("study_id", "label", "mode", "kind", "cap", "created_at", "expires_at")
+    return inserted(tx, tables.batch, {"enabled": False, **{key: getattr(batch, key) for key in plain}})
+
+
+def add_participant(tx: Connection, person: Participant, number: int, resume_hash: str, now: float) -> int:
+    """Store a participant with what they answered; the row's id."""
+    plain = (
+        "study_id", "created_at", "mode", "batch_id", "version", "condition", "language", "consent_version", "consented_at",
+        "read_details_at", "practised_at", "withdrawn_at",
+    )  # fmt: skip
+    row = {"number": number, "resume_hash": resume_hash, **{key: getattr(person, key) for key in plain}}
+    participant_id = inserted(tx, tables.participant, row)
+    # Only the order of what was sent in is known; each a second later, it stays.
+    sent = [
+        {"participant_id": participant_id, "questionnaire": name, "at": person.created_at + index}
+        for index, name in enumerate(person.answered)
+    ]
+    given = [{"participant_id": participant_id, "question": name, "value": value} for name, value in person.answers.items()]
+    _insert(tx, tables.answered, sent)
+    _insert(tx, tables.answer, given)
+    if person.excluded is not None:
+        row = {"participant_id": participant_id, "at": now, "excluded": True, "reason": person.excluded}
+        _insert(tx, tables.exclusion, [row])
+    return participant_id
+
+
+def add_session(tx: Connection, session: Session) -> tuple[int, dict[int, int]]:
+    """Store a session with its trials and its choice; its id, and those of its trials by the ids they had."""
+    session_id = sessions.add(tx, session, DRIVER)
+    facts = {key: getattr(session, key) for key in ("started_at", "withdrawn_at", "last_seen")}
+    sessions.update_facts(tx, session_id, **facts)
+    for extension in session.extensions:
+        sessions.extend(tx, session_id, extension)
+    pauses = [{"session_id": session_id, "start": each.start, "end": each.end, "reason": each.reason} for each in session.pauses]
+    _insert(tx, tables.pause, pauses)
+    trials = {each.id: _add_trial(tx, session, session_id, each) for each in session.trials}
+    return session_id, trials
+
+
+def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) -> int:
+    columns = ("number", "explanation", "proposer", "submitted_at", "epochs_planned")
+    row = {key: getattr(trial, key) for key in columns}
+    json = {"configuration": dict(trial.configuration), "reasons": dict(trial.reasons)}
+    trial_id = inserted(tx, tables.trial, {**row, **json, "session_id": session_id, "key": None})
+    job = {
+        "session_id": session_id,
+        "trial_id": trial_id,
+        "seed": session.tuning_seed,
+        "queued_at": trial.submitted_at,
+        **{key: getattr(trial, key) for key in ("attempt", "claimed_at", "finished_at", "stop_by", "outcome", "why")},
+    }
+    _insert(tx, tables.job, [job])
+    return trial_id
+
+
+def add_score(tx: Connection, session_id: int, at: float, score: Any) -> None:
+    """Store one seed of an evaluation: its training, and the one measurement that its value is."""
+    ended = at if score.outcome is not None else None
+    row = {
+        "session_id": session_id,
+        "seed_index": score.index,
+        "seed": score.seed,
+        "queued_at": at,
+        "attempt": 1,
+        "claimed_at": ended,
+        "finished_at": ended,
+        "outcome": score.outcome,
+        "why": score.why,
+    }
+    job_id = inserted(tx, tables.job, row)
+    if score.value is not None and score.outcome is Outcome.COMPLETED:
+        jobs.append(tx, job_id, 1, [Measurement(0, 0, None, None, score.value, 0.0)])
+
+
+def job_ids(tx: Connection, trial_ids: Sequence[int]) -> Mapping[int, int]:
+    """The job of each trial."""
+    rows = tx.execute(select(_job.trial_id, _job.id).where(_job.trial_id.in_(trial_ids)))
+    return {row[0]: row[1] for row in rows}
+
+
+def add_measurements(tx: Connection, found: Iterable[tuple[int, int, Measurement]]) -> None:
+    """Store measurements, each with its job and attempt."""
+    plain = ("index", "step", "epoch", "loss", "value", "seconds")
+    rows = [
+        {"job_id": job, "attempt": attempt, "extra": dict(each.extra) or None, **{key: getattr(each, key) for key in plain}}
+        for job, attempt, each in found
+    ]
+    _insert(tx, tables.measurement, rows)
+
+
+def add_events(tx: Connection, events: Iterable[Event]) -> None:
+    """Append events as they are, but for their ids."""
+    plain = ("at", "kind", "session_id", "trial_id")
+    rows = [{**{key: getattr(each, key) for key in plain}, "detail": dict(each.detail)} for each in events]
+    _insert(tx, tables.event, rows)
+
+
+def drop_study(tx: Connection, study_id: int) -> None:
+    """Delete a study that was not brought in to its end, with all that is of it."""
+    of_sessions = select(_session.id).where(_session.study_id == study_id)
+    of_people = select(_person.id).where(_person.study_id == study_id)
+    tx.execute(delete(tables.event).where(tables.event.c.session_id.in_(of_sessions)))
+    for session_id in list(tx.execute(of_sessions).scalars()):
+        sessions.erase(tx, session_id)
+    for table in (tables.answer, tables.answered, tables.exclusion):
+        tx.execute(delete(table).where(table.c.participant_id.in_(of_people)))
+    for table in (tables.session, tables.participant, tables.batch, tables.study_version):
+        tx.execute(delete(table).where(table.c.study_id == study_id))
+    tx.execute(delete(tables.study).where(tables.study.c.id == study_id))
+
+
+def _insert(tx: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        tx.execute(insert(table), list(rows))
