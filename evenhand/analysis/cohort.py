@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from evenhand import protocol
 from evenhand.analysis import scores
 from evenhand.analysis.items import Cohort, Flow, Left, Member, Stage
-from evenhand.declaration import Grouping, Mode, Rule, Study
+from evenhand.declaration import Group, Grouping, Mode, Rule, Study
 from evenhand.records import Archive, Evaluation, Outcome, Participant, Session, Trial
 
 EXPERIENCE = "background.months"
@@ -86,9 +86,18 @@ def broken(rule: Rule, person: Participant, session: Session) -> str | None:
         return f"planned rule: fewer than {least:g} minutes"
     if rule.fact == "choice" and session.choice is not None and session.choice.automatic:
         return "planned rule: made no choice"
-    if rule.fact == "answer" and str(person.answers.get(rule.question)) != rule.value:
+    if rule.fact == "answer" and not _says(person.answers.get(rule.question), rule.value):
         return f"planned rule: {rule.question} is not {rule.value}"
     return None
+
+
+def _says(answer: object, value: str) -> bool:
+    """Whether an answer is `value`: as a number where it is one, among those chosen where there are several."""
+    if isinstance(answer, list):
+        return value in answer
+    if isinstance(answer, int | float):
+        return value in (str(answer), f"{answer:g}")
+    return answer == value
 
 
 def _ended(session: Session) -> float:
@@ -124,13 +133,16 @@ def group_of(study: Study, by: Grouping, person: Participant) -> str | None:
 
 
 def boundaries(by: Grouping) -> str:
-    """The groups' boundaries in words: novice 0 to 0, medium 1 to 9, expert from 10."""
-    words = []
-    for group in by.groups:
-        low = "" if group.low is None else f"{group.low:g}"
-        high = "" if group.high is None else f"{group.high:g}"
-        words.append(f"{group.name} {f'{low} to {high}' if low and high else f'from {low}' if low else f'up to {high}'}")
-    return ", ".join(words)
+    """The groups' boundaries in words: novice 0, medium 1 to 9, expert from 10."""
+    return ", ".join(f"{group.name} {_limits(group)}" for group in by.groups)
+
+
+def _limits(group: Group) -> str:
+    low = "" if group.low is None else f"{group.low:g}"
+    high = "" if group.high is None else f"{group.high:g}"
+    if low and high:
+        return low if low == high else f"{low} to {high}"
+    return f"from {low}" if low else f"up to {high}" if high else "any number"
 
 
 # Trials
@@ -172,9 +184,10 @@ def flow(archive: Archive, mode: Mode) -> Flow:
 
 
 def _stages(archive: Archive, mode: Mode, people: Sequence[Participant]) -> tuple[Stage, ...]:
-    study = archive.study
     theirs = {each.participant_id: each for each in archive.of_mode(mode).sessions if not each.practice}
     left = {each.pseudonym: each.why for each in cohort(archive, mode).left}
+    joined = {each.version: each for each in (*archive.versions, archive.study)}
+    met = {each.id: joined.get(each.version, archive.study) for each in people}  # an amendment asks nothing of those before it
     stages = [Stage("joined", len(people))]
     remaining = list(people)
 
@@ -185,12 +198,16 @@ def _stages(archive: Archive, mode: Mode, people: Sequence[Participant]) -> tupl
         stages.append(Stage(name, len(passed), tuple(sorted(reasons.items()))))
         remaining = passed
 
-    if study.consent.markdown.strip():
-        step("agreed to the terms", [each for each in remaining if each.consented_at is not None], "did not agree")
-    if study.before:
-        asked = {each.name for each in study.before}
+    versions = [*met.values(), archive.study]
+    if any(each.consent.markdown.strip() for each in versions):
+        agreed = [each for each in remaining if each.consented_at is not None or not met[each.id].consent.markdown.strip()]
+        step("agreed to the terms", agreed, "did not agree")
+    if any(each.before for each in versions):
         known = [
-            each for each in remaining if asked <= set(each.answered) or (each.withdrawn_at is not None and each.id in theirs)
+            each
+            for each in remaining
+            if {asked.name for asked in met[each.id].before} <= set(each.answered)
+            or (each.withdrawn_at is not None and each.id in theirs)
         ]
         step("answered the questions", known, "did not answer")
     begun = {person_id for person_id, each in theirs.items() if each.started_at is not None}

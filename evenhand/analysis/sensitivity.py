@@ -15,7 +15,7 @@ from evenhand.analysis.items import Cohort, Member
 from evenhand.analysis.study import from_defaults
 from evenhand.declaration import Group, Grouping, Mode, Study
 from evenhand.records import Archive, Outcome, SeedScore, Trial
-from evenhand.space import Value, show
+from evenhand.space import Space, Value, show
 
 BOUNDARY = 9.0  # months: the paper has medium below nine and expert above nine
 TRY = 5  # at which the curves of Fig. 7 are compared
@@ -295,8 +295,8 @@ def _defaults(archive: Archive, people: Cohort, choices: Choices) -> dict[str, F
     """Who starts from the defaults, by group; and how often a value whose reason is `default` is at its default."""
     found = {}
     for group in people.groups:
-        first = [made[0] for each in people.of(group) if (made := counted(each.session))]
-        began = [_starts_from_defaults(archive.study, people, trial, choices) for trial in first]
+        first = [(each.session.space, made[0]) for each in people.of(group) if (made := counted(each.session))]
+        began = [_starts_from_defaults(archive.study, space, trial, choices) for space, trial in first]
         why = None if began else "nobody of this group made a trial"
         found[f"starts from defaults, {group}"] = Figure(scores.mean(began), len(began), why=why)
     fits = [
@@ -313,8 +313,7 @@ def _defaults(archive: Archive, people: Cohort, choices: Choices) -> dict[str, F
     return found
 
 
-def _starts_from_defaults(study: Study, people: Cohort, trial: Trial, choices: Choices) -> float:
-    space = people.members[0].session.space
+def _starts_from_defaults(study: Study, space: Space, trial: Trial, choices: Choices) -> float:
     if not from_defaults(trial.configuration, space, choices.defaults):
         return 0.0
     optional = [each.name for each in space if not each.mandatory and each.name in trial.configuration]

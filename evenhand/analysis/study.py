@@ -298,10 +298,11 @@ def headlines(cohort: Cohort, offered: Sequence[Option]) -> tuple[Headline, ...]
     finals = [each.final for each in cohort.members if each.final is not None]
     made = [len(counted(each.session)) for each in cohort.members]
     nothing = None if finals else "not computable: no participant has a final test score"
+    metric = cohort.metric.replace("_", " ")
     found = [
         Headline("configurations tried", float(sum(made)), "", len(made), "counted trials of all participants", "463"),
         Headline(
-            "final accuracy",
+            f"final {metric}",
             scores.mean(finals),
             "share",
             len(finals),
@@ -320,7 +321,7 @@ def headlines(cohort: Cohort, offered: Sequence[Option]) -> tuple[Headline, ...]
         why = None if spread is not None else f"not computable: fewer than two {experts} participants with a score"
         how = "largest less smallest mean test score"
         found.append(
-            Headline(f"spread of the final accuracy, {experts}", spread, "share", len(values), how, "about 5 %", why=why)
+            Headline(f"spread of the final {metric}, {experts}", spread, "share", len(values), how, "about 5 %", why=why)
         )
     return tuple(found)
 
@@ -336,8 +337,13 @@ def _past_experience(cohort: Cohort, offered: Sequence[Option], group: str) -> H
 
 
 def _worst_from_defaults(cohort: Cohort) -> Headline:
-    began = [name for each in starts(cohort).starts for name in each.defaults] if cohort.members else []
-    values = [each.final for each in cohort.members if each.pseudonym in began and each.final is not None]
+    values = [
+        each.final
+        for each in cohort.members
+        if each.final is not None
+        and (first := first_trial(each.session)) is not None
+        and from_defaults(first.configuration, each.session.space)
+    ]
     worst = (min(values) if cohort.maximize else max(values)) if values else None
     why = None if values else "not computable: nobody with a final score began from all defaults"
     how = "the worst final score among those who began from all defaults"
