@@ -138,3 +138,107 @@ def test_nothing_is_nan_and_nothing_fails(made: Archive) -> None:
              study.levene(found), study.tries(found, 0.5), study.by_try(found), study.starts(found),
              study.reasons(found, REASONS, 1), *study.headlines(found, REASONS), flow(made, "live")]  # fmt: skip
     assert all(math.isfinite(n) for item in items for n in numbers(asdict(item)))
+
+
+def test_experience_is_counted_in_whole_bins() -> None:
+    found = study.experience(cohort(archive([Person(months, (0.5,)) for months in (0, 0, 3, 12, 9.5, None)]), "live"))
+    assert (found.n, found.others, found.sizes) == (5, 2, (("novice", 2), ("medium", 1), ("expert", 1)))
+    assert (sum(found.histogram.counts), found.histogram.mean) == (5, 4.9)
+    assert "novice 0, medium 1 to 9, expert from 10" in found.how
+
+
+def test_scatter_is_of_those_with_both_and_ranks_them() -> None:
+    people = [Person(0, (0.5,), (0.1,)), Person(5, (0.5,), (0.3,)), Person(9, (0.5,), (0.2,)), Person(20, (0.5,), (0.4,))]
+    found = study.scatter(cohort(archive([*people, Person(3, (0.5,)), Person(None, (0.5,), (0.9,))]), "live"), 1)
+    assert [(each.pseudonym, each.experience, each.final) for each in found.points] == [
+        ("P-01", 0, 0.1), ("P-02", 5, 0.3), ("P-03", 9, 0.2), ("P-04", 20, 0.4),
+    ]  # fmt: skip
+    assert (found.n, found.correlation.rho) == (4, pytest.approx(1 - 6 * 2 / (4 * 15)))
+
+
+def test_levene_table_by_hand() -> None:
+    """Mean and median are one: deviations 0.1, 0, 0.1 and 0.4, 0, 0.4, between 0.06, within 0.34 / 3; W = 36 / 17."""
+    finals = {0: (0.1, 0.2, 0.3), 12: (0.1, 0.5, 0.9)}
+    made = archive([Person(months, (0.5,), (value,)) for months, values in finals.items() for value in values])
+    found = study.levene(cohort(made, "live", grouping=Grouping("background.months", (Group("few", 0, 9), Group("many", 10)))))
+    assert found.n == 6
+    for pair in (found.mean[0], found.median[0]):
+        assert (pair.first, pair.second, pair.n) == ("few", "many", (3, 3))
+        assert pair.statistic == pytest.approx(36 / 17)
+        assert pair.p == pytest.approx(scipy_stats.f.sf(36 / 17, 1, 4))
+
+
+def test_guessing_goes_down_with_experience() -> None:
+    guess, learnt = {"epochs": "just a guess"}, {"epochs": "learnt from previous submissions"}
+    said = {0: [guess, guess, guess], 4: [guess, guess, learnt], 9: [guess, learnt, learnt], 20: [learnt, learnt, learnt]}
+    people = [Person(months, (0.5, 0.5, 0.5), reasons=each) for months, each in said.items()]
+    found = study.reasons(cohort(archive([*people, Person(50, (0.5,))]), "live"), REASONS, 1)
+    assert (found.guessing.n, found.guessing.rho) == (4, pytest.approx(-1.0))
+    assert [(each.group, each.n, each.members) for each in found.groups] == [("novice", 1, 1), ("medium", 2, 2), ("expert", 2, 1)]
+    assert dict(found.groups[1].shares)["guess"] == pytest.approx(0.5)
+    assert [value for value, _ in found.offered] == ["guess", "default", "experience", "learnt", "other"]
+
+
+def test_the_texts_numbers() -> None:
+    known, guess = {"epochs": "worked well for me in the past"}, {"epochs": "just a guess"}
+    changed: list[dict[str, Value]] = [{"rate": 0.5}]
+    people = [
+        Person(0, (0.1, 0.2, None), (0.3, 0.5), reasons=[known, guess, guess]),
+        Person(0, (0.1,), (0.2,), changed, reasons=[guess]),
+        Person(12, (0.1,), (0.7,)),
+        Person(20, (0.1,), (0.6, 0.7)),
+        Person(None, (0.1,), (0.35,)),
+    ]
+    found = {each.name: each for each in study.headlines(cohort(archive(people), "live"), REASONS)}
+    told = {name: (each.value, each.n) for name, each in found.items()}
+    assert told == {
+        "configurations tried": (7, 5),
+        "final accuracy": (pytest.approx((0.4 + 0.2 + 0.7 + 0.65 + 0.35) / 5), 5),
+        "past experience as a reason, novice": (0.25, 4),
+        "worst of those who began from defaults": (0.35, 4),
+        "spread of the final accuracy, expert": (pytest.approx(0.05), 2),
+    }
+    assert found["final accuracy"].sd == pytest.approx(math.sqrt(sum((x - 0.46) ** 2 for x in (0.4, 0.2, 0.7, 0.65, 0.35)) / 4))
+
+
+def test_numbers_of_the_text_name_the_metric() -> None:
+    task = replace(TASK, metric="squared_error", direction="minimize")
+    found = study.headlines(cohort(archive([Person(0, (3.0,), (2.0,))], task=task), "live"), REASONS)
+    assert [each.name for each in found if each.name.startswith("final")] == ["final squared error"]
+
+
+def test_methods_are_disclosed_after_the_participants() -> None:
+    made = archive([Person(0, (0.5,), (0.4,))], random=(0.2, 0.6))
+    method = made.sessions[-1]
+    assert [each.tuner for each in study.disclosure(made, cohort(made, "live"))] == ["P-01"]
+    chose = replace(method, choice=made.sessions[0].choice)
+    made = replace(made, sessions=(made.sessions[0], chose))
+    person, random = study.disclosure(made, cohort(made, "live"))
+    assert (person.kind, person.group, random.tuner, random.kind, random.group) == (
+        "participant",
+        "novice",
+        "random",
+        "method",
+        None,
+    )
+    assert (random.trials, random.best, random.final, random.seeds) == (2, 0.6, None, 0)
+    assert dict(person.settings) == {"epochs": "10", "optimizer": "adam", "rate": "0.01"}
+
+
+def test_ties_and_single_values_have_no_density() -> None:
+    found = study.tries(cohort(archive([Person(0, (0.6,)), Person(0, (0.7,)), Person(5, (0.1, 0.6))]), "live"), 0.5)
+    assert [(each.tries, each.grid, each.mean) for each in found.violins] == [((1, 1), (), 1), ((2,), (), 2), ((), (), None)]
+    curves = study.by_try(cohort(archive([Person(0, (0.6,))]), "live"))
+    assert (curves.current[0].points[0].error, curves.current[1].points) == (None, ())
+
+
+def test_pooled_trials_name_their_participant_and_try() -> None:
+    made = archive([Person(0, (0.1, None, 0.3)), Person(None, (0.5,))])
+    assert list(study.pooled_values(cohort(made, "live"))) == [(0.1, 1, "novice", "P-01"), (0.3, 3, "novice", "P-01")]
+
+
+def test_random_values_that_are_no_shares_have_bins_of_their_own() -> None:
+    found = study.random_configurations(archive([], random=(-3.0, 2.0, 2.0)))
+    assert (found.edges[0], found.edges[-1], sum(found.counts)) == (-3.0, 2.0, 3)
+    same = study.random_configurations(archive([], random=(5.0, 5.0)))
+    assert (sum(same.counts), same.sd, same.edges[0] < 5 < same.edges[-1]) == (2, 0, True)
