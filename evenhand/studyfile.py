@@ -199,7 +199,7 @@ def _study(source: Source, root: Table) -> tuple[Study, dict[str, TaskSpec], dic
         source=str(source.path),
         arms=arms,
         questionnaires=_questionnaires(root, languages),
-        reasons=_options(root.tables("reasons"), languages) or REASONS,
+        reasons=_options(root, "reasons", languages) or REASONS,
         plan=_plan(root.table("plan"), about),
         consent=texts["consent"],
         details=texts["details"],
@@ -273,7 +273,7 @@ def _budget(table: Table, required: bool = False) -> Budget:
     minutes = table.number("minutes", low=0.1, high=60 * 24 * 30)
     trials = table.number("trials", low=1, high=100_000, whole=True)
     epochs = table.number("epochs", low=1, high=10_000_000, whole=True)
-    if required and minutes is None and trials is None and epochs is None:
+    if required and not any(cap in table for cap in ("minutes", "trials", "epochs")):
         table.note("minutes", tomlfile.said("no cap"), "minutes, trials or epochs", "add minutes = 120")
     parallel = table.whole("parallel", 1, low=1, high=1000)
     if required:
@@ -391,8 +391,8 @@ def _question(table: Table, languages: tuple[str, ...]) -> Question:
         text=table.words("text", languages) or Text(""),
         help=table.words("help", languages, required=False),
         required=table.flag("required", True),
-        options=_options(table.tables("options"), languages),
-        rows=_options(table.tables("rows"), languages),
+        options=_options(table, "options", languages),
+        rows=_options(table, "rows", languages),
         many=table.flag("many", False),
         low=table.number("low"),
         high=table.number("high"),
@@ -406,10 +406,14 @@ def _question(table: Table, languages: tuple[str, ...]) -> Question:
     return found
 
 
-def _options(tables: list[Table], languages: tuple[str, ...]) -> tuple[Option, ...]:
+def _options(table: Table, name: str, languages: tuple[str, ...]) -> tuple[Option, ...]:
+    """Options as tables of value and label, or, where both are the same, as plain strings."""
+    plain = table.raw(name)
+    if isinstance(plain, list) and plain and all(isinstance(each, str) for each in plain):
+        return tuple(Option(each, Text(each)) for each in plain)
     found = []
-    for each in tables:
-        found.append(Option(each.text("value"), each.words("label", languages) or Text("")))
+    for each in table.tables(name):
+        found.append(Option(each.filled("value"), each.words("label", languages) or Text("")))
         each.done()
     return tuple(found)
 

@@ -131,9 +131,9 @@ def key_text(key: Key) -> str:
 
 
 def did_you_mean(given: str, known: Sequence[str]) -> str:
-    """The known names that are spelt almost like it, as a question; empty where none is."""
-    close = difflib.get_close_matches(given, known, n=2, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}? " if close else ""
+    """The known name that is spelt almost like it, as a question; empty where none is."""
+    close = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 # Reading

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenhand import studyfile, tomlfile
+from evenhand import studyfile
 from evenhand.declaration import BACKGROUND, MONTHS, REASONS, Budget, Group, Grouping, Question, Text
 from evenhand.errors import InvalidSettings
 from evenhand.records import TaskSpec
@@ -81,9 +81,21 @@ def test_each_key_has_its_line() -> None:
 
 KEYS = st.sampled_from(["a", "b-c", "D_1", '"q.r"', "'s t'", '"\\""'])
 SCALARS = st.sampled_from(
-    ["1", "-2.5e3", "true", '"x"', '"# [no] = {}"', "''", '""', "'''\nx = 1\n[t]\n'''", '"""a\n\\""" # ""b"""', "2020-01-01", "inf"]
+    [
+        "1",
+        "-2.5e3",
+        "true",
+        '"x"',
+        '"# [no] = {}"',
+        "''",
+        '""',
+        "'''\nx = 1\n[t]\n'''",
+        '"""a\n\\""" # ""b"""',
+        "2020-01-01",
+        "inf",
+    ]
 )
-SPACE = st.sampled_from(["", " ", "\n", " # comment ] } \"\n", "\n\n"])
+SPACE = st.sampled_from(["", " ", "\n", ' # comment ] } "\n', "\n\n"])
 
 
 def values(text: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -114,9 +126,347 @@ def test_every_value_of_any_toml_has_the_line_on_which_its_key_stands(lines: lis
     data, found = tomllib.loads(text), lines_of(text)
     assert set(found) == set(places(data))
     written = text.split("\n")
-    for key, line in found.items():
-        if not key or isinstance(key[-1], int):
-            continue
-        assert any(part in written[line - 1] for part in (str(key[-1]), str(key[-1]).replace('"', '\\"'))), (key, line, text)
-    order = [found[key] for key in found]
-    assert all(1 <= each <= len(written) for each in order)
+    for key, stands in found.items():
+        assert 1 <= stands <= len(written)
+        if key and isinstance(key[-1], str):
+            assert key[-1].replace('"', '\\"') in written[stands - 1], (key, stands, text)
+
+
+# A fresh file
+
+
+def fresh(folder: Path) -> Path:
+    """A new study on the example task, in `folder`."""
+    studyfile.new(folder, EXAMPLE, seed=7)
+    return folder / studyfile.FILE
+
+
+def changed(path: Path, old: str, new: str) -> Path:
+    """The file with one text replaced, which has to be there."""
+    text = path.read_text()
+    assert old in text, old
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def warnings(found: tuple[Mistake, ...]) -> list[str]:
+    return [each.key for each in found if each.kind == "warning"]
+
+
+def test_a_fresh_file_is_the_paper_and_lacks_only_what_nobody_else_can_write(tmp_path: Path) -> None:
+    path = fresh(tmp_path / "My Study")
+    declared = studyfile.read(path.parent)
+    study = declared.study
+    assert (declared.errors, warnings(declared.mistakes)) == ((), ["study.contact", "texts.consent"])
+    assert (study.name, study.seed, study.languages, study.source) == ("my-study", 7, ("en",), str(path))
+    assert (study.budget, study.evaluation_seeds, study.live_validation) == (Budget(seconds=7200), 10, False)
+    assert (study.reasons, study.grouping) == (REASONS, MONTHS)
+    assert (study.plan.test, study.plan.expected, study.plan.participants, study.plan.thresholds) == (
+        "spearman",
+        0.6,
+        31,
+        (0.25, 0.5),
+    )
+    months, education, *wishes = study.questionnaires[0].questions
+    paper = BACKGROUND.questions
+    assert (months.text, months.low, months.high, education) == (paper[0].text, 0, 600, paper[1])
+    assert [each.name for each in wishes] == ["programming", "machine_learning", "level"]
+    assert not any(each.required for each in wishes)
+    assert study.backup == str(path.parent / "backups")
+    assert declared.tasks == {"main": EXAMPLE}
+    assert studyfile.load(declared).keys() == {"main"}
+    assert declared.errors == ()
+
+
+def test_every_setting_of_the_template_is_explained_on_its_line(tmp_path: Path) -> None:
+    lines = fresh(tmp_path).read_text().split("\n")
+    start, end = lines.index("[study]"), lines.index("[texts]")
+    bare = [line for line in lines[start + 1 : end] if "=" in line and not re.search(r"= .+ # \S", line)]
+    assert [line.split(" = ")[0] for line in bare] == ["title"]
+
+
+def test_a_new_study_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / "thanks.md").write_text("mine")
+    with pytest.raises(InvalidSettings, match=r"thanks\.md exists already, and nothing was written"):
+        studyfile.new(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["thanks.md"]
+
+
+def test_each_fresh_study_has_a_root_seed_of_its_own(tmp_path: Path) -> None:
+    seeds = set()
+    for name in ("one", "two", "three"):
+        studyfile.new(tmp_path / name, EXAMPLE)
+        seeds.add(studyfile.read(tmp_path / name).study.seed)
+    assert len(seeds) > 1
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples" / "digits_mlp.py", tmp_path / "mine.py")
+    studyfile.new(tmp_path / "study", TaskSpec(f"{tmp_path / 'mine.py'}:train"))
+    assert 'task = "../mine.py:train"' in (tmp_path / "study" / "study.toml").read_text()
+    moved = shutil.move(tmp_path / "study", tmp_path / "other")
+    assert studyfile.read(Path(moved)).tasks == {"main": TaskSpec(f"{tmp_path / 'mine.py'}:train")}
+
+
+def test_settings_of_a_task_are_written_as_toml(tmp_path: Path) -> None:
+    given = {"data": '/a "b"\\c/ö', "size": 24, "augment": None, "last_relu": False}
+    studyfile.new(tmp_path, TaskSpec("black-magic", given))
+    assert studyfile.read(tmp_path).tasks["main"] == TaskSpec(
+        "black-magic", {name: each for name, each in given.items() if each is not None}
+    )
+
+
+# Mistakes
+
+CONDITIONS = """
+[[conditions]]
+name = "a"
+[[conditions]]
+@@name = "b"
+"""
+QUESTION = '[[questionnaires.sections.questions]]\nname = "level"\n'
+EXPERT = '[[groups.group]]\nname = "expert"\nlow = 10'
+RULE = "[[plan.exclude]] "
+MISTAKES = [  # what is replaced in a fresh file, by what (@@: the line at fault, else the first), words that must be said
+    ("minutes = 120", 'minutes = "two hours"', ("budget.minutes", '"two hours"', "a number from 0.1")),
+    ("minutes = 120", "minutes = -5", ("-5", "a number from 0.1")),
+    ("[budget]", "[budget]\n@@trials = 2.5 #", ("budget.trials", "a whole number from 1")),
+    ("minutes = 120", "minuets = 120", ("did you mean minutes?",)),
+    ("minutes = 120", "minutes = 120\n@@seed = 4", ("move it to [study]",)),
+    ("[texts]", "[txets]", ("did you mean texts?",)),
+    ("evaluation_seeds = 10", "evaluation_seeds = 2.5", ("a whole number",)),
+    ("seed = 7", "seed = true", ("true", "a whole number")),
+    ('validation = "after"', 'validation = "afterwards"', ("one of after, live", "did you mean after?")),
+    ("presets = true", 'presets = "yes"', ("true or false",)),
+    ('name = "my-study"', 'name = ""', ("study.name", "a text")),
+    ('languages = ["en"]', 'languages = "en"', ('["en", "de"]',)),
+    ('languages = ["en"]', 'languages = ["en",\n@@"Deutsch"]', ("study.languages[2]", "a language's code")),
+    ('webhook = ""', 'webhook = "chat.example.org"', ("https://",)),
+    ('webhook = ""', 'webhook = "https://"', ("https://",)),
+    ('backup = "backups"', 'backup = "study.toml/x"', ("is no folder",)),
+    ('consent = "consent.md"', 'consent = "consnet.md"', ("consnet.md, which is not there",)),
+    ('test = "spearman"', 'test = "pearson"', ("did you mean spearman?",)),
+    ("effect = 0.6", "effect = 1.5", ("from -1 to 1",)),
+    ("effect = 0.6", "effect = 0", ("not 0",)),
+    ("alpha = 0.05", "alpha = 5", ("to 0.5",)),
+    ("thresholds = [0.25, 0.5]", "thresholds = [0.5,\n@@0.25]", ("plan.thresholds[2]", "put them in order")),
+    ('fact = "trials"', 'fact = "trails"', ("did you mean trials?",)),
+    (RULE, f'@@{RULE}\nfact = "minutes"\n{RULE}', ("at_least = 1",)),
+    (RULE, f'{RULE}\nfact = "choice"\n@@value = "x"\n{RULE}', ("no value beside fact = 'choice'",)),
+    (RULE, f'{RULE}\nfact = "minutes"\n@@at_least = 500\n{RULE}', ("at most the budget, 120",)),
+    (RULE, f'{RULE}\nfact = "answer"\n@@question = "background.levle"\nvalue = "x"\n{RULE}', ("did you mean background.level?",)),
+    (RULE, f'{RULE}\nfact = "answer"\nquestion = "background.level"\n@@value = "x"\n{RULE}', ("novice, medium, expert",)),
+    ('by = "background.months"', 'by = "background.month"', ("did you mean background.months?",)),
+    ('by = "background.months"', 'by = "background.level"', ("a question whose answer is a number",)),
+    (
+        '[[groups.group]]\nname = "expert"\nlow = 10',
+        '[[groups.group]]\nname = "expert"\nlow = 8',
+        ("groups.group[3]: got 8 to 9 in 'medium' and in 'expert'",),
+    ),
+    ("high = 9", 'high = "9"', ("a number",)),
+    ('value = "default"', 'value = "guess"', ("reasons[2].value", "one that reasons[1] does not have")),
+    ("options = [", "options = [1, 2]\nrows = [", ("a list of tables",)),
+    ('{ value = "master", label', '{ value = "master", lable', ("options[5].lable", "did you mean label?")),
+    ('kind = "single"', 'kind = "singel"', ("did you mean single?",)),
+    (QUESTION, QUESTION.replace("name", "@@name").replace("level", "months"), ("a second time",)),
+    (QUESTION, f'{QUESTION}@@when = [{{ question = "background.x", value = 1 }}]\n', ("background.x",)),
+    ('text = "How would', 'text = "{background.z} How would', ("{background.z}",)),
+    ("[budget]", f'{CONDITIONS.replace("@@", "")}@@task = "other"\n[budget]', ("conditions[2].task", "one of main")),
+    ("[budget]", f"{CONDITIONS.replace('@@', '')}@@share = 0\n[budget]", ("a whole number from 1",)),
+    ("[budget]", f"{CONDITIONS.replace('b', 'a')}[budget]", ("conditions[2].name", "rename one of the two")),
+    ("[budget]", '@@[tasks.spare]\ntask = "x.py:y"\n[budget]', ('add task = "spare"',)),
+    ("settings = {  }", "settings = 3", ("a table",)),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), MISTAKES)
+def test_each_mistake_is_told_with_its_line_what_was_given_and_what_to_do(
+    tmp_path: Path, old: str, new: str, words: tuple[str, ...]
+) -> None:
+    path = fresh(tmp_path / "my-study")
+    text = changed(path, old, new if "@@" in new else f"@@{new}").read_text()
+    line = text[: text.index("@@")].count("\n") + 1
+    path.write_text(text.replace("@@", ""))
+    errors = studyfile.read(path).errors
+    told = [str(each) for each in errors if all(word in str(each) for word in words)]
+    assert told, "\n".join(map(str, errors))
+    assert told[0].startswith(f"study.toml:{line}: "), (line, told)
+    assert all(each.expected and each.fix for each in errors)
+    assert len(errors) <= 2, "\n".join(map(str, errors))
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    path = fresh(tmp_path)
+    for old, new in (("presets = true", "presets = 1"), ("minutes = 120", "minutes = 0"), ("alpha = 0.05", 'alpha = "5 %"')):
+        changed(path, old, new)
+    errors = studyfile.read(path).errors
+    assert [each.key for each in errors] == ["study.presets", "budget.minutes", "plan.alpha"]
+    lines = [each.line for each in errors if each.line is not None]
+    assert lines == sorted(lines)
+
+
+SYNTAX = [  # a line, and words of what is expected and of the fix
+    ("title = Black magic", ("title = Black magic", "quotation marks")),
+    ('title = "Black magic', ("text on one line", "close its quotation marks")),
+    ("practice = True", ("a value that TOML knows", "write true and false small")),
+    ("seed = 7\nseed = 8 # again", ("each key once", "remove one")),
+    ('contact = "a" "b"', ("one KEY = VALUE on a line",)),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), SYNTAX)
+def test_a_line_that_is_no_toml_is_told_with_the_mistakes_of_the_rest(tmp_path: Path, line: str, words: tuple[str, ...]) -> None:
+    path = changed(fresh(tmp_path), "minutes = 120", "minutes = 0")
+    name = line.partition(" ")[0]
+    path.write_text(re.sub(rf"(?m)^{name} = .*$", line, path.read_text(), count=1))
+    errors = studyfile.read(path).errors
+    at = next(number for number, each in enumerate(path.read_text().split("\n"), 1) if each == line.split("\n")[-1])
+    assert [each.line for each in errors if each.key == ""] == [at], "\n".join(map(str, errors))
+    assert all(word in str(errors[0]) for word in words), str(errors[0])
+    assert [each.key for each in errors] == ["", "budget.minutes"], "\n".join(map(str, errors))
+
+
+@pytest.mark.parametrize("line", ["[plan", "options [", '"""', "[plan]\n[plan]"])
+def test_a_file_whose_rest_cannot_be_read_says_where_it_ends(tmp_path: Path, line: str) -> None:
+    path = fresh(tmp_path)
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    with pytest.raises(InvalidSettings, match=r"study\.toml:\d+: got "):
+        studyfile.read(path)
+
+
+def test_what_is_no_file_or_no_text_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="evenhand study new"):
+        studyfile.read(tmp_path)
+    (tmp_path / "study.toml").write_bytes(b'[study]\nname = "\xff"\n')
+    with pytest.raises(InvalidSettings, match="UTF-8"):
+        studyfile.read(tmp_path)
+
+
+def test_any_text_in_the_place_of_a_value_is_explained_and_never_raises(tmp_path: Path) -> None:
+    path = fresh(tmp_path)
+    text = path.read_text()
+    values = ["-1", "1e9", '""', "[]", "{}", "[{}]", "true", '"x"', "[[1]]", "2020-01-01", "nan", '{ en = "x" }', '["a", 1]']
+    for number, found in enumerate(re.finditer(r"(?m)^(\w+) = (?!\[$)[^#\n]*", text)):
+        for value in values[number % 4 :: 4]:
+            path.write_text(f"{text[: found.start()]}{found[1]} = {value} {text[found.end() :]}")
+            for each in studyfile.read(path).mistakes:
+                assert each.expected
+                assert each.fix
+                assert each.line is not None
+
+
+# Languages
+
+
+def test_further_languages_are_read_and_what_is_missing_is_told(tmp_path: Path) -> None:
+    path = changed(fresh(tmp_path), 'languages = ["en"]', 'languages = ["en", "de"]')
+    changed(path, 'label = "just a guess"', 'label = { en = "just a guess", de = "nur geraten" }')
+    (tmp_path / "consent.de.md").write_text("Einwilligung")
+    declared = studyfile.read(path)
+    assert declared.errors == ()
+    assert declared.study.consent.said("de") == "Einwilligung"
+    assert declared.study.reasons[0].label == Text("just a guess", {"de": "nur geraten"})
+    told = [str(each) for each in declared.mistakes]
+    assert any("write details.de.md" in each for each in told)
+    assert any("reasons[2].label" in each and "'de'" in each for each in told)
+    assert any("questionnaires[1].title" in each for each in told)
+    assert not any("consent.de.md" in each or "reasons[1]" in each for each in told)
+
+
+# Groups
+
+
+def question(**limits: Any) -> Question:
+    return Question("months", "number", Text("?"), **limits)
+
+
+@pytest.mark.parametrize(
+    ("groups", "asked", "expected"),
+    [
+        ([(0, 0), (1, 9), (10, None)], question(low=0), []),
+        ([(0, 0), (1, 8), (10, None)], question(low=0), [(9, 9)]),
+        ([(0, 0), (12, None)], question(low=0), [(1, 11)]),
+        ([(10, None), (1, 9)], question(low=0), [(0, 0)]),
+        ([(0, 9)], question(low=0, high=12), [(10, 12)]),
+        ([(0, 9)], question(low=0), [(10, float("inf"))]),
+        ([(None, 0), (1, None)], question(), []),
+        ([(0, 1), (2, None)], question(low=0, whole=False), [(1, 2)]),
+        ([(1, 2), (4, 5)], Question("level", "likert", Text("?"), points=5), [(3, 3)]),
+        ([(0, 20), (5, 6), (21, None)], question(low=0), []),
+    ],
+)
+def test_answers_in_no_group_are_named(groups: list[tuple[Any, Any]], asked: Question, expected: list[Any]) -> None:
+    grouping = Grouping("background.months", tuple(Group(str(index), *each) for index, each in enumerate(groups)))
+    assert gaps(grouping, asked) == expected
+
+
+def test_answers_in_two_groups_are_named() -> None:
+    grouping = Grouping("a.b", (Group("one", None, 3), Group("two", 3, 9), Group("three", 4, None)))
+    assert overlaps(grouping) == [("one", "two", 3, 3), ("two", "three", 4, 9)]
+
+
+# Tasks and conditions
+
+
+def test_a_task_that_cannot_be_loaded_is_a_mistake_of_its_line(tmp_path: Path) -> None:
+    path = fresh(tmp_path)
+    path.write_text(re.sub(r"(?m)^task = .*$", 'task = "nowhere.py:train"', path.read_text()))
+    declared = studyfile.read(path)
+    assert not declared.errors
+    assert studyfile.load(declared) == {}
+    error = declared.errors[0]
+    assert error.line == path.read_text()[: path.read_text().index("nowhere.py")].count("\n") + 1
+    assert "there is no file" in error.given
+
+
+def test_what_the_task_cannot_do_is_a_mistake_of_the_line_that_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "bare.py").write_text(BARE)
+    studyfile.new(tmp_path, TaskSpec(f"{tmp_path / 'bare.py'}:train"))
+    path = changed(tmp_path / "study.toml", "thresholds = [0.25, 0.5]", "thresholds = [0.25, 50]")
+    declared = studyfile.read(path)
+    studyfile.load(declared)
+    assert [each.key for each in declared.errors] == ["tasks.main", "plan.thresholds[2]"]
+    assert "evaluation_seeds = 0" in declared.errors[0].fix
+    assert "0.25 for 25 %" in declared.errors[1].fix
+
+
+BARE = """
+from evenhand.space import Float, Hyperparameter, Space
+from evenhand.tasks import task
+
+@task(space=Space([Hyperparameter("x", Float(0, 1), 0.5)]), metric="accuracy", max_epochs=1)
+def train(configuration, run):
+    run.report(epoch=1, accuracy=configuration["x"])
+"""
+
+
+def test_conditions_differ_from_the_study_in_what_they_say(tmp_path: Path) -> None:
+    path = changed(fresh(tmp_path), "[budget] ", f"{ARMS}[budget] ")
+    declared = studyfile.read(path)
+    assert declared.errors == (), "\n".join(map(str, declared.errors))
+    plain, short, other = declared.study.arms
+    assert (plain.budget, plain.presets, plain.live_validation, plain.share) == (None, None, None, 2)
+    assert (short.budget, short.live_validation) == (Budget(trials=5), True)
+    assert (other.budget, other.presets) == (Budget(seconds=7200, parallel=2), False)
+    records = {key: replace(task.record, id=number) for number, (key, task) in enumerate(studyfile.load(declared).items(), 3)}
+    study = declared.with_tasks(records)
+    assert study.task_id == 3
+    assert [arm.task_id for arm in study.arms] == [3, 3, 4]
+
+
+ARMS = f"""
+[tasks.second]
+task = "{EXAMPLE.name}"
+[[conditions]]
+name = "plain"
+share = 2
+[[conditions]]
+name = "short"
+trials = 5
+validation = "live"
+[[conditions]]
+name = "other"
+task = "second"
+parallel = 2
+presets = false
+"""
