@@ -102,7 +102,8 @@ class Leases(Core, ABC):
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
         """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over."""
-        with self._store.write() as tx:
+
+        def write(tx: Connection) -> jobs.Job:
             job = self._held(tx, job_id, attempt)
             now = self.clock()
             jobs.renew(tx, job_id, attempt, now + self.rules.lease)
@@ -112,6 +113,9 @@ class Leases(Core, ABC):
             cap = self.rules.curve_points
             if batch and batch[0].index // cap != batch[-1].index // cap:
                 self._thin(tx, job)
+            return job
+
+        job = self._store.together(write)
         if batch:
             self._notify(job.session_id)
         return job.stop_by is None

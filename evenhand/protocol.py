@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Literal
 
-from evenhand.declaration import Arm, Budget, Questionnaire, Study
+from evenhand.declaration import Arm, Budget, Mode, Questionnaire, Study
 from evenhand.errors import InvalidSettings
 from evenhand.records import COUNTED, Outcome, Participant, Session, State, Trial
 from evenhand.settings import Rules
@@ -174,15 +174,33 @@ def next_step(study: Study, participant: Participant, session: Session | None, n
         return Step.BACKGROUND
     if session is None or session.started_at is None:
         return Step.PRACTICE if study.practice and participant.read_details_at is not None else Step.DETAILS
-    steps = {State.TUNING: Step.TUNE, State.PAUSED: Step.TUNE, State.CHOOSING: Step.FINAL, State.WITHDRAWN: Step.WITHDRAWN}
     last = Step.AFTER if next_questionnaire(study, participant, "after") else Step.THANKS
-    return steps.get(state_of(session, now), last)
+    return WHERE.get(state_of(session, now), last)
+
+
+# The page of somebody whose clock has started, where the session alone tells it.
+WHERE: Mapping[State, Step] = {
+    State.TUNING: Step.TUNE,
+    State.PAUSED: Step.TUNE,
+    State.CHOOSING: Step.FINAL,
+    State.WITHDRAWN: Step.WITHDRAWN,
+}
 
 
 def next_questionnaire(study: Study, participant: Participant, at: Literal["before", "after"]) -> Questionnaire | None:
     """The first questionnaire before or after tuning that the participant has not sent in."""
     asked = study.before if at == "before" else study.after
     return next((each for each in asked if each.name not in participant.answered), None)
+
+
+def why_scores_hidden(study: Study, mode: Mode) -> str | None:
+    """Why the test scores of a study's records of a mode are hidden now: live ones are, until it is closed. None: they are not."""
+    if mode != "live" or study.closed_at is not None or study.archived:
+        return None
+    return (
+        f"study {study.name!r} is still collecting, and test scores stay hidden until it is closed; close it first, "
+        "or ask for the records of the pilot"
+    )
 
 
 def assign(arms: Sequence[Arm], counts: Mapping[str, int], seed: int, number: int) -> str | None:

@@ -139,3 +139,52 @@ def test_where_sqlite_undoes_a_transaction_by_itself_everyone_in_it_is_told(stor
     with store.write() as tx:
         add(tx, 2)
     assert numbers(store) == [2]
+
+
+def test_one_thread_does_the_writes_of_all_that_wait(store: Store) -> None:
+    commits, threads = count_commits(store), set[int]()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def first(tx: Connection) -> int:
+        add(tx, 0)
+        begun.set()
+        go_on.wait(10)
+        return 0
+
+    def other(number: int) -> int:
+        def work(tx: Connection) -> int:
+            threads.add(threading.get_ident())
+            add(tx, number)
+            if number in (1, 5):
+                raise ValueError("on purpose")
+            return number
+
+        return store.together(work)
+
+    with ThreadPoolExecutor(12) as pool:
+        leader = pool.submit(store.together, first)
+        begun.wait(10)
+        others = [pool.submit(other, number) for number in range(1, 11)]
+        until = time.monotonic() + 10
+        while len(store._works) < 10 and time.monotonic() < until:
+            time.sleep(0.001)
+        go_on.set()
+        assert leader.result(10) == 0
+        errors = [each.exception(10) for each in others]
+    assert [number for number, error in enumerate(errors, 1) if error is not None] == [1, 5]
+    assert [each.result() for each in others if each.exception() is None] == [2, 3, 4, 6, 7, 8, 9, 10]
+    assert (len(threads), len(commits)) == (1, 1)
+    assert numbers(store) == [0, 2, 3, 4, 6, 7, 8, 9, 10]
+
+
+def test_all_that_wait_are_told_where_the_turn_itself_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Connection:
+        raise OSError("no more files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_begin", fail)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no more files"):
+                store.together(lambda tx: add(tx, 1))
+    store.together(lambda tx: add(tx, 2))
+    assert numbers(store) == [2]

@@ -7,10 +7,9 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from evenhand.declaration import Mode, Study
 from evenhand.records import Batch, Event, Measurement, Outcome, Participant, Session, Trial
-from evenhand.store import jobs, sessions, studies, tables
+from evenhand.store import jobs, journal, sessions, studies, tables
+from evenhand.store.sessions import ARCHIVE
 from evenhand.store.studies import inserted
-
-DRIVER = "archive"  # of sessions that were brought in: no process plays them
 
 _job, _measurement, _person, _session = tables.job.c, tables.measurement.c, tables.participant.c, tables.session.c
 
@@ -105,7 +104,7 @@ def add_participant(tx: Connection, person: Participant, number: int, resume_has
 
 def add_session(tx: Connection, session: Session) -> tuple[int, dict[int, int]]:
     """Store a session with its trials and its choice; its id, and those of its trials by the ids they had."""
-    session_id = sessions.add(tx, session, DRIVER)
+    session_id = sessions.add(tx, session, ARCHIVE)
     facts = {key: getattr(session, key) for key in ("started_at", "withdrawn_at", "last_seen")}
     sessions.update_facts(tx, session_id, **facts)
     for extension in session.extensions:
@@ -178,7 +177,7 @@ def drop_study(tx: Connection, study_id: int) -> None:
     """Delete a study that was not brought in to its end, with all that is of it."""
     of_sessions = select(_session.id).where(_session.study_id == study_id)
     of_people = select(_person.id).where(_person.study_id == study_id)
-    tx.execute(delete(tables.event).where(tables.event.c.session_id.in_(of_sessions)))
+    tx.execute(delete(tables.event).where(journal.of_study(study_id)))
     for session_id in list(tx.execute(of_sessions).scalars()):
         sessions.erase(tx, session_id)
     for table in (tables.answer, tables.answered, tables.exclusion):

@@ -9,9 +9,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from evenhand.records import AgentRecord, Measurement, Outcome, SeedScore, Stopper
 from evenhand.store import tables
+from evenhand.store.sessions import ARCHIVE
 from evenhand.store.studies import inserted
 
 _job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
+_ARCHIVED = select(tables.session.c.id).where(tables.session.c.driver == ARCHIVE)  # nothing is trained for these any more
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,14 @@ def of_trial(tx: Connection, trial_id: int) -> Job:
 
 def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
     """Jobs without an outcome, of one session or of all: first those of trials, each in the order of the queue."""
-    condition = _job.finished_at.is_(None)
+    condition = and_(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED))
     return _select(tx, condition if session_id is None else and_(condition, _job.session_id == session_id))
 
 
 def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: int | None) -> list[Job]:
     """Jobs that no live lease holds, in the order of the queue, without those of the refused task versions."""
     free = or_(_job.leased_until.is_(None), _job.leased_until < now)
-    conditions = [_job.finished_at.is_(None), free]
+    conditions = [_job.finished_at.is_(None), free, _job.session_id.not_in(_ARCHIVED)]
     if session_id is not None:
         conditions.append(_job.session_id == session_id)
     if refused:
@@ -106,8 +108,15 @@ def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float) -> 
 
 def renew(tx: Connection, job_id: int, attempt: int, until: float) -> bool:
     """Prolong a lease; False where the job is another attempt's, or finished."""
-    mine = and_(_job.id == job_id, _job.attempt == attempt, _job.leased_until.is_not(None), _job.finished_at.is_(None))
-    return tx.execute(update(tables.job).where(mine).values(leased_until=until)).rowcount == 1
+    return tx.execute(_RENEW, {"of": job_id, "by": attempt, "until": until}).rowcount == 1
+
+
+_RENEW = (
+    update(tables.job)
+    .where(_job.id == bindparam("of"), _job.attempt == bindparam("by"))
+    .where(_job.leased_until.is_not(None), _job.finished_at.is_(None))
+    .values(leased_until=bindparam("until"))
+)
 
 
 def renew_all(tx: Connection, until: float) -> None:
@@ -155,10 +164,13 @@ def append(tx: Connection, job_id: int, attempt: int, batch: Iterable[Measuremen
         for each in batch
     ]
     if rows:
-        insert_new: Any = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-        tx.execute(insert_new(tables.measurement).on_conflict_do_nothing(), rows)
+        tx.execute(_INSERT_NEW[tx.dialect.name], rows)
 
 
+_INSERT_NEW: dict[str, Any] = {
+    "sqlite": sqlite.insert(tables.measurement).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(tables.measurement).on_conflict_do_nothing(),
+}
 _MEASURED = ("index", "step", "epoch", "loss", "value", "seconds")
 
 
@@ -231,7 +243,10 @@ def add_agent(tx: Connection, name: str, slots: int, local: bool, machine: str, 
 
 def agent_seen(tx: Connection, agent_id: int, now: float) -> None:
     """Note that an agent was heard of."""
-    tx.execute(update(tables.agent).where(tables.agent.c.id == agent_id).values(last_seen=now))
+    tx.execute(_SEEN, {"of": agent_id, "at": now})
+
+
+_SEEN = update(tables.agent).where(tables.agent.c.id == bindparam("of")).values(last_seen=bindparam("at"))
 
 
 def update_agent(tx: Connection, agent_id: int, facts: Mapping[str, Any]) -> None:

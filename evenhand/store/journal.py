@@ -39,11 +39,12 @@ def events(
         theirs = select(tables.session.c.id).where(tables.session.c.participant_id == participant_id)
         query = query.where(or_(row.session_id.in_(theirs), row.detail["participant"].as_integer() == participant_id))
     if study_id is not None:
-        query = query.where(_of_study(study_id))
+        query = query.where(of_study(study_id))
     return [Event(**found) for found in tx.execute(query).mappings()]
 
 
-def _of_study(study_id: int) -> Any:
+def of_study(study_id: int) -> Any:
+    """The condition that an event is of a study, of one of its sessions, participants or batches."""
     row = tables.event.c
     parts = {"participant": tables.participant, "batch": tables.batch}
     named = [row.detail[name].as_integer().in_(select(t.c.id).where(t.c.study_id == study_id)) for name, t in parts.items()]

@@ -61,8 +61,11 @@ def exclude(tx: Connection, participant_id: int, excluded: bool, reason: str, no
 
 def writer(tx: Connection, participant_id: int) -> tuple[str | None, float | None]:
     """The window that may write for a participant, and when it was last heard of."""
-    row = tx.execute(select(_person.writer, _person.writer_at).where(_person.id == participant_id)).one()
+    row = tx.execute(_WRITER, {"id": participant_id}).one()
     return row.writer, row.writer_at
+
+
+_WRITER = select(_person.writer, _person.writer_at).where(_person.id == bindparam("id"))
 
 
 def assigned(tx: Connection, study_id: int, mode: Mode) -> Mapping[str, int]:
@@ -91,6 +94,11 @@ def by_resume_hash(tx: Connection, resume_hash: str) -> Participant | None:
 def of_study(tx: Connection, study_id: int) -> list[Participant]:
     """All participants of a study, in order of joining."""
     return _select(tx, _person.study_id == study_id)
+
+
+def some(tx: Connection, ids: Sequence[int]) -> list[Participant]:
+    """The participants with these ids, in order of joining."""
+    return _select(tx, _person.id.in_(ids))
 
 
 def _select(tx: Connection, condition: Any) -> list[Participant]:

@@ -14,6 +14,7 @@ from evenhand.store import studies, tables
 from evenhand.store.queries import Of
 from evenhand.store.studies import budget_to_json, inserted
 
+ARCHIVE = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
 _job, _trial = tables.job.c, tables.trial.c
 
 
@@ -50,11 +51,16 @@ def of_study(tx: Connection, study_id: int) -> list[Session]:
     return _load(tx, tables.session.c.study_id == study_id)
 
 
+def some(tx: Connection, ids: Sequence[int]) -> list[Session]:
+    """The sessions with these ids, in order of opening."""
+    return _load(tx, tables.session.c.id.in_(ids))
+
+
 def past_limit(tx: Connection, now: float) -> list[Session]:
     """Started sessions without a choice whose time limit, without credits, has passed: their deadline may have, too."""
     chosen = select(tables.choice.c.session_id)
     table = tables.session.c
-    open_sessions = and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.id.not_in(chosen))
+    open_sessions = and_(_moves(), table.id.not_in(chosen))
     rows = tx.execute(select(table.id, table.started_at, table.budget).where(open_sessions))
     late = [row.id for row in rows if (seconds := row.budget["seconds"]) is not None and row.started_at + seconds <= now]
     return _load(tx, table.id.in_(late)) if late else []
@@ -63,7 +69,13 @@ def past_limit(tx: Connection, now: float) -> list[Session]:
 def running(tx: Connection) -> list[Session]:
     """Started sessions without a choice, of all studies."""
     table, chosen = tables.session.c, select(tables.choice.c.session_id)
-    return _load(tx, and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.id.not_in(chosen)))
+    return _load(tx, and_(_moves(), table.id.not_in(chosen)))
+
+
+def _moves() -> Any:
+    """The condition that a session was started, was not withdrawn from and is not an archive's."""
+    table = tables.session.c
+    return and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver != ARCHIVE)
 
 
 def open_ids(tx: Connection, driver: str) -> list[int]:

@@ -16,9 +16,11 @@ from evenhand.store import tables
 
 def add_task(tx: Connection, record: TaskRecord) -> int:
     """The row's id; a version that is there already keeps its row."""
-    known = tx.execute(select(tables.task.c.id).where(tables.task.c.version == record.version)).scalar()
+    known = tx.execute(select(tables.task.c.id, tables.task.c.name).where(tables.task.c.version == record.version)).first()
     if known is not None:
-        return int(known)
+        if known.name != record.spec.name and known.name == record.spec.plain_name:  # read from an archive, which knows no folder
+            tx.execute(update(tables.task).where(tables.task.c.id == known.id).values(name=record.spec.name))
+        return int(known.id)
     row = {
         "name": record.spec.name,
         "settings": dict(record.spec.settings),

@@ -16,7 +16,7 @@ from evenhand.core import hash_token
 from evenhand.declaration import Budget, Questionnaire, Study
 from evenhand.errors import InvalidConfiguration, Refused
 from evenhand.lab import Lab
-from evenhand.protocol import Step, next_questionnaire
+from evenhand.protocol import WHERE, Step, next_questionnaire
 from evenhand.records import Curve, Outcome, Participant, State, TaskRecord, Trial, View
 from evenhand.space import Configuration, show
 from evenhand.tasks import practice
@@ -386,15 +386,23 @@ async def events(request: Request, here: Here) -> Response:
 
     lab, person, window = here.lab, here.participant.id, request.query_params.get("window", "")[:64] or here.window
 
+    writes, tunes = here.lab.holds(person, window), here.step in (Step.TUNE, Step.FINAL)
+
+    def beside() -> bool:
+        nonlocal writes
+        writes = lab.holds(person, window)
+        return writes
+
     def describe(view: View, latest: Curve | None) -> dict[str, Any]:
-        return panel.state_of(view, latest, lab.step(person), lab.holds(person, window))
+        step = WHERE.get(view.state) if tunes else None  # else it takes another read of everything
+        return panel.state_of(view, latest, step or lab.step(person), writes)
 
     def present() -> None:
         lab.seen(session_id)
         lab.hold(person, window)
 
     session_id = here.session_id
-    return session_events(request, lab, session_id, describe, present=present, beside=lambda: lab.holds(person, window))
+    return session_events(request, lab, session_id, describe, present=present, beside=beside)
 
 
 # The final choice
