@@ -450,7 +450,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     testing = arguments[:1] == ["test"]
     try:
-        set_up({"torch", "test"} if testing else {"torch"})
+        set_up({"torch", "report", "test"} if testing else {"torch", "report"})
         if testing:
             set_up_chromium()
             return run_checks(arguments[1:])
