@@ -7,7 +7,7 @@ from importlib import metadata
 from sqlalchemy import Connection
 
 from evenhand import protocol, wire
-from evenhand.core import Core
+from evenhand.core import Core, refuse_archive
 from evenhand.declaration import Mode, Study, hash_of
 from evenhand.errors import InvalidSettings, NotAllowed, Refused
 from evenhand.records import Archive, Evaluation, Extension, Session, State, TaskRecord
@@ -75,6 +75,7 @@ class Conduct(Core):
             if not newest:
                 return studies.study(tx, study_id)  # which says that there is none
             if newest[0].published_at is None:
+                refuse_archive(newest[0])
                 studies.publish(tx, study_id, newest[0].version, note, self.clock())
                 version, hashed = newest[0].version, newest[0].hash
                 journal.record(tx, self.clock(), "published", study=study_id, version=version, hash=hashed)
@@ -83,7 +84,8 @@ class Conduct(Core):
     def close_study(self, study_id: int) -> Study:
         """End collection: nobody can join any more, and the report may be read. Who is tuning goes on."""
         with self._change() as tx:
-            if studies.study(tx, study_id).closed_at is None:
+            study = studies.study(tx, study_id)
+            if study.closed_at is None and not study.archived:
                 studies.close(tx, study_id, self.clock())
                 journal.record(tx, self.clock(), "closed", study=study_id)
             return studies.study(tx, study_id)
@@ -92,6 +94,7 @@ class Conduct(Core):
         """Go on collecting; refused where somebody has looked at the live participants' test scores."""
         with self._change() as tx:
             study = studies.study(tx, study_id)
+            refuse_archive(study)
             looked = any(journal.looks(tx, each.id) for each in sessions.of_study(tx, study_id) if each.mode == "live")
             if looked:
                 raise Refused("test scores of this study were looked at, so collection cannot go on; declare a new study")
@@ -207,11 +210,8 @@ class Conduct(Core):
         with self._change() as tx:
             versions = studies.versions(tx, study_id)
             study = studies.study(tx, study_id)
-            if mode == "live" and study.closed_at is None:
-                raise Refused(
-                    f"study {study.name!r} is still collecting, and test scores stay hidden until it is closed; close it first, "
-                    "or ask for the records of the pilot"
-                )
+            if why := protocol.why_scores_hidden(study, mode):
+                raise Refused(why)
             found = [each for each in sessions.of_study(tx, study_id) if each.mode == mode and not each.practice]
             found.sort(key=lambda each: (each.participant_id is None, each.participant_id or 0, each.id))
             evaluations = {}

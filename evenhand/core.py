@@ -13,6 +13,8 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
+from evenhand.declaration import Study
+from evenhand.errors import Refused
 from evenhand.settings import Rules, rules_from_environment
 from evenhand.store import Store, journal
 
@@ -73,6 +75,12 @@ class Core:
         """Make every token of a kind for one subject invalid."""
         with self._change() as tx:
             journal.revoke_tokens(tx, kind, subject)
+
+
+def refuse_archive(study: Study) -> None:
+    """Refuse what would change a study that was read from an export."""
+    if study.archived:
+        raise Refused(f"study {study.name!r} is an archive: nobody can take part, and nothing in it changes any more")
 
 
 def hash_token(token: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from evenhand import protocol
-from evenhand.core import Core, hash_token
+from evenhand.core import Core, hash_token, refuse_archive
 from evenhand.declaration import Mode, Study
 from evenhand.errors import InvalidSettings, NotAllowed, NotFound, Refused
 from evenhand.records import Batch, Participant
@@ -49,7 +49,8 @@ class Enrolment(Core):
         if kind == "single":
             tokens = [secrets.token_urlsafe(16) for _ in range(cap or 0)]
         with self._change() as tx:
-            if mode == "live" and studies.study(tx, study_id).published_at is None:
+            refuse_archive(study := studies.study(tx, study_id))
+            if mode == "live" and study.published_at is None:
                 raise Refused("the study is not published yet; publish it, or invite for a pilot")
             batch_id = people.add_batch(tx, {**row, "created_at": now, "expires_at": expires_at})
             for token in tokens:
@@ -103,6 +104,7 @@ class Enrolment(Core):
     ) -> tuple[Participant, str]:
         # A try-out is of the newest version, published or not; everyone else gets what was published.
         study = studies.versions(tx, study_id)[-1] if mode == "pilot" else studies.study(tx, study_id)
+        refuse_archive(study)
         code = b32encode(secrets.token_bytes(16)).decode().rstrip("=")
         row = {
             "study_id": study_id,

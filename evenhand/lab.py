@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 
 from evenhand import protocol
 from evenhand.conduct import Conduct
-from evenhand.core import Token, hash_token
+from evenhand.core import Token, hash_token, refuse_archive
 from evenhand.declaration import Arm, Budget, Mode, Study
 from evenhand.enrolment import Enrolment
 from evenhand.errors import NotAllowed, NotFound, Refused
 from evenhand.leases import Leases
+from evenhand.ledger import Ledger
 from evenhand.protocol import Step
 from evenhand.records import (
     Choice,
@@ -40,7 +41,7 @@ from evenhand.store import Store, jobs, journal, people, sessions, studies
 __all__ = ["Curve", "Lab", "Token", "View", "Waiting"]
 
 
-class Lab(Leases, Enrolment, Conduct):
+class Lab(Leases, Enrolment, Conduct, Ledger):
     """The laboratory on one database. Threads may share it."""
 
     @classmethod
@@ -160,8 +161,7 @@ class Lab(Leases, Enrolment, Conduct):
             return self._open(tx, study, session, driver)
 
     def _open(self, tx: Connection, study: Study, session: Session, driver: str) -> Session:
-        if study.archived:
-            raise Refused(f"study {study.name!r} is an archive; nothing can be tuned in it any more")
+        refuse_archive(study)
         session_id = sessions.add(tx, session, driver)
         journal.record(tx, session.opened_at, "opened", session_id, mode=session.mode, practice=session.practice)
         return sessions.get(tx, session_id)

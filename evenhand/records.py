@@ -54,6 +54,11 @@ class TaskSpec:
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def plain_name(self) -> str:
+        """The name without the folders that a file lies in on one machine."""
+        return self.name.replace("\\", "/").rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class TaskRecord:

@@ -18,13 +18,13 @@ ROWS = [
     {"rehearsal"},
     {"web"},
     {"supervisor", "watch", "sample", "replay", "tuning", "bots", "classroom", "golive", "planning", "studyfile"},  # programs that commands run
-    {"report", "play", "worker"},
+    {"report", "play", "worker", "export", "archive"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
-    {"leases", "enrolment", "conduct"},  # lab in three parts: the agents, the participants, the researcher
+    {"leases", "enrolment", "conduct", "ledger"},  # lab in four parts: agents, participants, researcher, data out and in
     {"core"},
     {"store"},
-    {"tasks", "tuners", "analysis", "policies", "archive"},
+    {"tasks", "tuners", "analysis", "policies", "codebook"},
     {"tomltables", "studychecks"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
@@ -87,7 +87,7 @@ def test_imports_point_down(name: str) -> None:
 
 def test_the_store_is_known_to_the_lab_alone() -> None:
     users = {layer(name) for name, others in INSIDE.items() if any(layer(other) == "store" for other in others)}
-    assert users <= {"store", "core", "lab", "leases", "enrolment", "conduct"}
+    assert users <= {"store", "core", "lab", "leases", "enrolment", "conduct", "ledger"}
 
 
 def test_there_are_no_cycles() -> None:
