@@ -194,7 +194,7 @@ def next_questionnaire(study: Study, participant: Participant, at: Literal["befo
 
 
 def why_scores_hidden(study: Study, mode: Mode) -> str | None:
-    """Why the test scores of a study's records of a mode are hidden now: live ones are, until it is closed. None: they are not."""
+    """Why test scores of a study's records of a mode are hidden now: live ones are, until it is closed. None: they are not."""
     if mode != "live" or study.closed_at is not None or study.archived:
         return None
     return (

@@ -24,8 +24,8 @@ ROWS = [
     {"leases", "enrolment", "conduct", "ledger"},  # lab in four parts: agents, participants, researcher, data out and in
     {"core"},
     {"store"},
-    {"tasks", "tuners", "analysis", "policies", "codebook"},
-    {"tomltables", "studychecks"},
+    {"tasks", "tuners", "analysis", "policies", "tablefiles"},
+    {"tomltables", "studychecks", "codebook"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
     {"records"},
