@@ -7,22 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.declaration import Study
+from evenhand.settings import Rules
 
 THINKING = 90.0  # seconds that a participant thinks between two trials, on average; an assumption, not a measurement
 EPOCHS = 5  # of a trial, on average, where the space leaves them open; an assumption
 WAIT = 60.0  # seconds that a participant should wait for an agent at the most, on average
 STORED = 400.0  # bytes of one stored measurement, indices included; measured on SQLite
+TOGETHER = (1, 2, 5, 10, 20, 30, 50, 100, 200)  # participants at once for whom the queue is simulated
+EVERYBODY = 31  # participants where none are expected: as many as in the paper
 
 
 @dataclass(frozen=True)
 class Queue:
-    """What `together` participants at once get of `slots`: mean seconds of waiting for a trial, trials each, share trained."""
+    """What `together` participants at once get of `slots`: mean seconds that a trial waits for one, trials of each, the share of
+    the time in which a slot trains, and the seconds that a session takes with its waiting, which is off its clock."""
 
     together: int
     slots: int
     waiting: float
     trials: float
     busy: float
+    lasts: float
 
 
 @dataclass(frozen=True)
@@ -41,19 +46,27 @@ class Estimate:
     assumptions: tuple[str, ...]
 
 
-def estimate(study: Study, epoch: float, steps: int, participants: int, seed: int = 0) -> Estimate:
-    """What a study with this many participants takes if an epoch takes `epoch` seconds and has `steps` optimizer steps."""
-    budget = study.budget
-    epochs = EPOCHS
-    trial = max(epoch * epochs, 0.01)
-    trials = min(
-        budget.seconds / (trial + THINKING) if budget.seconds is not None else math.inf,
-        float(budget.trials) if budget.trials is not None else math.inf,
-        budget.epochs / epochs if budget.epochs is not None else math.inf,
+def estimate(
+    study: Study, epoch: float, steps: int, participants: int, *, epochs: int = EPOCHS, slots: int | None = None, seed: int = 0
+) -> Estimate:
+    """What a study with this many participants takes if an epoch takes `epoch` seconds and has `steps` optimizer steps.
+
+    epochs: of a trial, on average. slots: trainings at once; None: for each number of participants the fewest with which a trial
+    waits WAIT seconds at most on average.
+    """
+    budget, trial = study.budget, max(epoch * epochs, 0.01)
+    caps = (
+        math.inf if budget.seconds is None else budget.seconds / (trial + THINKING),
+        math.inf if budget.trials is None else budget.trials,
+        math.inf if budget.epochs is None else budget.epochs / epochs,
     )
-    minutes = budget.seconds / 60 if budget.seconds is not None else trials * (trial + THINKING) / 60
-    together = sorted({1, *(count for count in (2, 5, 10, 20, 30) if count <= participants), min(participants, 40)})
-    queues = tuple(queue(count, slots_for(count, trial), trial, 60 * minutes, seed) for count in together)
+    trials = max(1.0, float(min(caps)))
+    together = sorted({count for count in TOGETHER if count < participants} | {participants})
+    queues = tuple(queue(count, slots or slots_for(count, trial, trials), trial, trials, seed) for count in together)
+    kept = min(epochs * steps, Rules.curve_points) + epochs
+    chosen = (
+        f"{slots} trainings run at once" if slots else f"slots are chosen such that a trial waits {WAIT:.0f} s at most on average"
+    )
     return Estimate(
         participants=participants,
         epoch=epoch,
@@ -62,34 +75,37 @@ def estimate(study: Study, epoch: float, steps: int, participants: int, seed: in
         tuning_hours=participants * trials * trial / 3600,
         evaluation_hours=participants * study.evaluation_seeds * trial / 3600,
         queues=queues,
-        disk=participants * trials * (epochs * steps) * STORED,
+        disk=participants * trials * kept * STORED,
         assumptions=(
-            f"a trial has {epochs} epochs on average, and people think {THINKING:.0f} s between two trials",
+            f"a trial has {epochs} epochs on average, and people think {THINKING:.0f} s between two (exponentially distributed)",
             "an epoch of any configuration takes as long as the timed one; small batches and slow optimizers take longer",
-            f"slots are chosen such that a trial waits {WAIT:.0f} s at most on average",
+            f"whoever takes part at once begins at once; waiting for a slot is off the clock; {chosen}",
         ),
     )
 
 
-def slots_for(together: int, trial: float) -> int:
+def slots_for(together: int, trial: float, trials: float) -> int:
     """The fewest slots with which this many participants at once wait no longer than WAIT on average."""
-    for slots in range(1, together + 1):
-        if queue(together, slots, trial, 3600.0 * 2, 0).waiting <= WAIT:
-            return slots
-    return together
+    low, high = 1, together
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if queue(together, middle, trial, trials, 0).waiting <= WAIT else (middle + 1, high)
+    return low
 
 
-def queue(together: int, slots: int, trial: float, seconds: float, seed: int) -> Queue:
-    """Simulate participants who think (exponentially distributed), wait in one queue, train, and think again."""
+def queue(together: int, slots: int, trial: float, trials: float, seed: int) -> Queue:
+    """Simulate participants who think (exponentially distributed), wait in one queue, train, and think again, `trials` times."""
     rng = np.random.default_rng(seed)
-    free = [0.0] * slots
+    each, free = max(1, round(trials)), [0.0] * slots
     arrivals = [(float(rng.exponential(THINKING)), person) for person in range(together)]
     heapq.heapify(arrivals)
-    waited, done, trained = 0.0, 0, 0.0
-    while arrivals and arrivals[0][0] < seconds:
+    left, waited, ends = [each] * together, 0.0, [0.0] * together
+    while arrivals:
         at, person = heapq.heappop(arrivals)
         begin = max(at, heapq.heappop(free))
-        waited, done, trained = waited + begin - at, done + 1, trained + trial
+        ends[person], left[person], waited = begin + trial, left[person] - 1, waited + begin - at
         heapq.heappush(free, begin + trial)
-        heapq.heappush(arrivals, (begin + trial + float(rng.exponential(THINKING)), person))
-    return Queue(together, slots, waited / max(done, 1), done / together, min(1.0, trained / (slots * seconds)))
+        if left[person]:
+            heapq.heappush(arrivals, (begin + trial + float(rng.exponential(THINKING)), person))
+    busy = together * each * trial / (slots * max(ends))
+    return Queue(together, slots, waited / (together * each), float(each), busy, sum(ends) / together)

@@ -238,7 +238,11 @@ def _read_text(source: Source, table: Table, name: str, path: Path) -> str:
         given = tomlfile.said(f"{path.name}, which is not there")
         table.note(name, given, "a Markdown file beside the study file", "write it, or correct its name")
         return ""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        table.note(name, tomlfile.said(f"{path.name}, which is not UTF-8"), "UTF-8 text", "save it as UTF-8")
+        return ""
     if not text.strip() and name != "thanks":
         table.note(name, tomlfile.said(f"{path.name}, which is empty"), f"the {name} text", "write what participants shall read")
     if name == "consent" and text.strip() and text == _template(f"{name}.md"):

@@ -37,9 +37,9 @@ def test_the_documented_path_from_the_file_to_the_report(tmp_path: Path, monkeyp
     ):
         text = text.replace(old, new)
     (study / "study.toml").write_text(text)
-    assert "0 errors, 0 warnings" in evenhand("study", "check", str(study))
+    assert "0 errors, 1 warning" in evenhand("study", "check", str(study))
     assert "version 1" in evenhand("study", "add", str(study))
-    assert "blocks" in evenhand("study", "publish", "black-magic", expect=1), "published without an agent"
+    assert "blocks" in evenhand("study", "publish", "study", expect=1), "published without an agent"
     port = rehearsal.free_port()
     command = [sys.executable, "-m", "evenhand.cli", "serve", "--port", str(port), "--slots", "2"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -49,18 +49,18 @@ def test_the_documented_path_from_the_file_to_the_report(tmp_path: Path, monkeyp
         link = next(found[0] for line in server.stdout if (found := re.search(r"/signin/\S+", line)))
         assert httpx.post(f"{address}{link}", trust_env=False).status_code == 303
         wait_for_agent()
-        assert "--accept-warnings" in evenhand("study", "publish", "black-magic", expect=1)
-        assert "is live at version 1" in evenhand("study", "publish", "black-magic", "--accept-warnings")
+        assert "--accept-warnings" in evenhand("study", "publish", "study", expect=1)
+        assert "is live at version 1" in evenhand("study", "publish", "study", "--accept-warnings")
         many = ("--participants", "31", "--trials", "3", "--random", "20", "--limit", "epochs=1:2")
-        evenhand("bots", "black-magic", *many, "--url", address)
+        evenhand("bots", "study", *many, "--url", address)
     finally:
         server.terminate()
         server.wait(timeout=30)
-    evenhand("study", "report", "black-magic", "--mode", "simulated", "--out", str(report))
+    evenhand("study", "report", "study", "--mode", "simulated", "--out", str(report))
     page = report.read_text()
     assert "Simulated participants: no human data" in page
     assert page.count("<figure") > 25
-    assert "still collecting" in evenhand("study", "report", "black-magic", expect=1)
+    assert "still collecting" in evenhand("study", "report", "study", expect=1)
     assert str(tmp_path) not in page
 
 
