@@ -474,6 +474,43 @@ presets = false
 """
 
 
+# The reference
+
+
+def test_the_documented_keys_are_those_that_are_read(tmp_path: Path) -> None:
+    path = changed(fresh(tmp_path), "[budget] ", f"{ARMS}[budget] ")
+    path.write_text(path.read_text() + WHEN)
+    declared = studyfile.read(path)
+    assert declared.errors == (), "\n".join(map(str, declared.errors))
+    alike = ("questionnaires.sections.questions.rows", "questionnaires.sections.when")  # documented with options, questions.when
+    read = {table: keys for table, keys in declared.source.known.items() if table and table not in alike}
+    read["groups"].remove("group")
+    read["plan"].remove("exclude")
+    documented: dict[str, set[str]] = {}
+    for section in re.split(r"(?m)^### ", (ROOT / "docs" / "studies.md").read_text())[1:]:
+        table = re.sub(r"[\[\]]", "", section.split("\n")[0])
+        first = re.findall(r"(?m)^\| (`[^|]*`) \|", section)
+        documented[table] = {key for cell in first for key in re.findall(r"`(\w+)`", cell)}
+    assert documented == read
+
+
+WHEN = """
+[[questionnaires.sections.questions]]
+name = "tools"
+kind = "matrix"
+text = "How often did you use these?"
+options = ["never", "often"]
+rows = [{ value = "grid", label = "Grid search" }]
+when = [{ question = "background.months", op = "at least", value = 1 }]
+[[questionnaires.sections]]
+when = [{ question = "background.level", value = "expert" }]
+[[questionnaires.sections.questions]]
+name = "years"
+kind = "number"
+text = "For how many years, after {background.months} months?"
+"""
+
+
 # Planning
 
 
