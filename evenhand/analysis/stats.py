@@ -318,7 +318,7 @@ def kaplan_meier(name: str, tries: Sequence[float], reached: Sequence[bool]) -> 
 
 def log_rank(groups: Mapping[str, tuple[Sequence[float], Sequence[bool]]]) -> Test:
     """The log-rank test over groups of (tries, reached): do they reach a threshold equally fast? p by chi-squared."""
-    name, how = "log-rank", "chi-squared with (groups − 1) degrees of freedom; those who never reached it are censored"
+    name, how = "log-rank", "log-rank test, chi-squared with (groups − 1) degrees of freedom"
     rows = [
         (float(at), bool(did), key)
         for key, (tries, reached) in groups.items()

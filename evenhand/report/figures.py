@@ -23,7 +23,7 @@ SHADES = ("#f2a65b", "#e0701b", "#8f3203", "#5b4b8a", "#2f7d5b", "#7a7a3a")  # g
 DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [1, 2])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 NONE = "in no group"
-REASONS = ("#c94a0c", "#b9c2cd", "#3b6ea5", "#6aa06e", "#8d6b9f", "#a98b3c")
+REASONS = ("#c94a0c", "#8794a6", "#3b6ea5", "#6aa06e", "#8d6b9f", "#a98b3c")
 NAMES = {INK: "ink", QUIET: "quiet", LINE: "line", METHOD: "method", PERSON: "person", CAUTION: "caution"}
 NAMES |= {shade: f"group-{index}" for index, shade in enumerate(SHADES)}
 NAMES |= {shade: f"reason-{index}" for index, shade in enumerate(REASONS)}
@@ -327,7 +327,7 @@ def starts(found: Starts) -> Spec:
         "color": {
             "field": "kind",
             "type": "nominal",
-            "scale": {"domain": ["all defaults", "other values"], "range": [PERSON, LINE]},
+            "scale": {"domain": ["all defaults", "other values"], "range": [PERSON, REASONS[1]]},
         },
         "order": {"field": "kind"},
         "description": {"field": "said"},

@@ -4,7 +4,7 @@ from evenhand.analysis import behaviour, power, stats, study
 from evenhand.analysis.cohort import counted
 from evenhand.protocol import derive_seed
 from evenhand.report import figures
-from evenhand.report.blocks import Item, Section, cases, interval, number, p_value, score, table
+from evenhand.report.blocks import NARROW, Item, Section, cases, interval, number, p_value, score, table
 from evenhand.report.frame import Frame, p_words, threshold_words
 
 # What reviewers ask
@@ -23,7 +23,7 @@ def _location(frame: Frame, finals: dict[str, list[float]]) -> Item:
         for each in stats.pairwise(finals, test):
             name = f"{each.first} and {each.second}"
             rows.append(
-                (name, f"{each.n[0]}, {each.n[1]}", test, number(each.statistic), p_value(each.p), p_value(each.adjusted))
+                (name, f"{each.n[0]}, {each.n[1]}", test.title(), number(each.statistic), p_value(each.p), p_value(each.adjusted))
             )
     columns = ("groups", "n", "test", "statistic", "p", "p (Holm)")
     how = "tests of location; pairs adjusted by Holm within each test"
@@ -125,7 +125,7 @@ def _power(frame: Frame) -> Item:
     reach = "; ".join(f"power of {each.power:.0%} with {each.words} participants" for each in found.reaches)
     return Item(
         key="power",
-        title=f"Power of the planned test ({found.test}, effect {found.expected:g}, level {found.alpha:g})",
+        title=f"Power of the planned test ({found.test.title()}, effect {found.expected:g}, level {found.alpha:g})",
         n=f"{found.simulations} simulations a size; {reach}",
         how=found.how,
         spec=figures.power(found) if found.points else None,
@@ -143,7 +143,7 @@ def search(frame: Frame) -> Section:
     rows = []
     for found in behaviour.compare(groups):
         told = [
-            "–" if each.mean is None else f"{number(each.mean)} ± {number(each.deviation)} (n = {each.count})"
+            "–" if each.mean is None else f"{number(each.mean)} ± {number(each.deviation)} (n{NARROW}={NARROW}{each.count})"
             for each in found.groups.values()
         ]
         rows.append((found.label, *told, p_value(found.test.p)))
@@ -153,8 +153,8 @@ def search(frame: Frame) -> Section:
         "search",
         "How they searched",
         cases(len(sessions), "participant"),
-        "mean ± SD over participants, " + _how(groups),
-        table=table(columns, rows),
+        "mean ± SD over participants; p is not adjusted for the number of measures; " + _how(groups),
+        table=table(columns, rows, [len(columns) - 1]),
     )
     return Section("search", "Search behaviour", "The paper's section 3.2, made measurable.", (first, *_likeness(frame)))
 
@@ -209,7 +209,7 @@ def sensitivities(frame: Frame) -> Section:
         flips = "–" if row.flips is None else "yes" if row.flips else "no"
         n = str(row.n[0]) if row.n[0] == row.n[1] else f"{row.n[0]}, {row.n[1]}"
         rows.append((row.headline, row.choice, row.planned_as, row.alternative, number(row.planned), number(row.under), n, flips))
-    columns = ("headline", "choice", "planned", "instead", "as planned", "instead", "n", "conclusion changes")
+    columns = ("headline", "choice", "as planned", "instead", "number as planned", "number instead", "n", "conclusion changes")
     skipped = "; ".join(f"{choice} ({why})" for choice, why in found.skipped)
     same = len(found.rows) - len(rows)
     how = f"{found.how}. {same} further rows, whose number stays the same, are not shown" + (
@@ -230,7 +230,7 @@ def disclosure(frame: Frame) -> Section:
     rows = []
     for each in study.disclosure(frame.archive, frame.people):
         settings = ", ".join(f"{name} {value}" for name, value in each.settings) or "no choice"
-        minutes = "–" if each.seconds is None else f"{each.seconds / 60:.0f}"
+        minutes = "–" if each.seconds is None else number(round(each.seconds / 60, 1))
         final = frame.score(each.final) + (f" ± {frame.score(each.sd)}" if each.sd is not None else "")
         chosen = settings + (" (chosen automatically)" if each.automatic else "")
         effort = (str(each.trials), str(each.epochs), minutes)
