@@ -207,22 +207,25 @@ class Conduct(Core):
 
         Refused for live records while the study still collects: rankings by test stay hidden until it is closed.
         """
-        with self._change() as tx:
-            versions = studies.versions(tx, study_id)
-            study = studies.study(tx, study_id)
-            if why := protocol.why_scores_hidden(study, mode):
+        with self._change() as tx:  # a short write: what it logs may be read afterwards, however long that takes
+            if why := protocol.why_scores_hidden(studies.study(tx, study_id), mode):
                 raise Refused(why)
+            scored = jobs.scored(tx, study_id, mode)
+            for session_id in scored:
+                journal.look(tx, session_id, who, self.clock())
+        with self._store.read() as tx:
+            study = studies.study(tx, study_id)
             found = [each for each in sessions.of_study(tx, study_id) if each.mode == mode and not each.practice]
             found.sort(key=lambda each: (each.participant_id is None, each.participant_id or 0, each.id))
-            evaluations = {}
-            for each in found:
-                scores = jobs.evaluation_scores(tx, each.id)
-                if scores:
-                    evaluations[each.id] = Evaluation(each.id, each.task.metric, scores)
-                    journal.look(tx, each.id, who, self.clock())
+            evaluations = {
+                each.id: Evaluation(each.id, each.task.metric, jobs.evaluation_scores(tx, each.id))
+                for each in found
+                if each.id in scored
+            }
             tasks = {each.task.id: each.task for each in found} | {study.task_id: studies.task(tx, study.task_id)}
             participants = tuple(each for each in people.of_study(tx, study_id) if each.mode == mode)
-            return Archive(study, tuple(versions), tuple(tasks.values()), participants, tuple(found), evaluations)
+            versions = tuple(studies.versions(tx, study_id))
+            return Archive(study, versions, tuple(tasks.values()), participants, tuple(found), evaluations)
 
 
 def _task_ids(study: Study) -> set[int]:

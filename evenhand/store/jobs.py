@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Result, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from evenhand.declaration import Mode
 from evenhand.records import AgentRecord, Measurement, Outcome, SeedScore, Stopper
 from evenhand.store import tables
 from evenhand.store.sessions import ARCHIVE
@@ -214,6 +215,14 @@ def delete_points(tx: Connection, job_id: int, attempt: int, indices: Sequence[i
         chosen = _measurement.index.in_(indices[start : start + 500])
         mine = and_(_measurement.job_id == job_id, _measurement.attempt == attempt)
         tx.execute(delete(tables.measurement).where(mine, chosen))
+
+
+def scored(tx: Connection, study_id: int, mode: Mode) -> frozenset[int]:
+    """The sessions of a study and a mode that have an evaluation, ended or not."""
+    session = tables.session.c
+    query = select(_job.session_id).join(tables.session, session.id == _job.session_id).distinct()
+    mine = and_(session.study_id == study_id, session.mode == mode, session.practice.is_(False), _job.seed_index.is_not(None))
+    return frozenset(tx.execute(query.where(mine)).scalars())
 
 
 def evaluation_scores(tx: Connection, session_id: int) -> tuple[SeedScore, ...]:
