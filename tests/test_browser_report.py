@@ -164,3 +164,34 @@ def test_tables_sort_by_keyboard_numbers_as_numbers(written: Path, browser: Brow
             expect(table.locator("th", has_text="trials")).to_have_attribute("aria-sort", turn)
             column = [int(each) for each in table.locator("tbody td:nth-child(3)").all_text_contents()]
             assert column == sorted(column, reverse=turn == "descending")
+
+
+INTRUDERS = """async () => {
+  const said = [];
+  addEventListener("securitypolicyviolation", event => said.push(event.effectiveDirective));
+  const script = document.createElement("script"); script.textContent = "window.intruder = true"; document.body.append(script);
+  const outer = document.createElement("script"); outer.src = "/static/live.js"; document.body.append(outer);
+  const image = document.createElement("img"); image.src = "/favicon.ico"; document.body.append(image);
+  const frame = document.createElement("iframe"); frame.src = "/"; document.body.append(frame);
+  document.body.insertAdjacentHTML("beforeend", "<form action='/' method='post'></form>"); document.forms[0].submit();
+  await fetch("/studies").catch(() => {});
+  for (let turn = 0; turn < 100 && said.length < 6; turn++) await new Promise(done => setTimeout(done, 20));
+  return [said.sort(), window.intruder === undefined];
+}"""
+
+
+def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(site: Site, study: Study, browser: Browser) -> None:
+    site.lab.close_study(study.id)
+    researcher = site.caller(Role.RESEARCHER)
+    with watched(browser, "Content Security Policy", "Refused to", "ERR_BLOCKED_BY_CSP") as looking:
+        looking.context.add_cookies([{"name": COOKIES[Role.RESEARCHER], "value": researcher.identity.token, "url": site.address}])
+        shown = looking.page()
+        shown.goto(f"{site.address}/studies/{study.id}/report")
+        assert shown.locator("h1").evaluate("each => getComputedStyle(each).fontSize") == "32px"
+        bar = shown.locator("#fig3-experience .drawing [aria-roledescription=bar]").first
+        assert bar.evaluate("each => getComputedStyle(each).fill") == "rgb(201, 74, 10)"
+        shown.locator("#disclosure").get_by_role("button", name="trials", exact=True).click()
+        expect(shown.locator("#disclosure th", has_text="trials")).to_have_attribute("aria-sort", "ascending")
+        refused, kept_out = shown.evaluate(INTRUDERS)
+        assert kept_out
+        assert refused == ["connect-src", "form-action", "frame-src", "img-src", "script-src-elem", "script-src-elem"]

@@ -21,7 +21,8 @@ pytest.importorskip("typst", reason="the PDF needs evenhand[report]")
 DATE = "2026-11-21"
 HOSTILE = '"><img src=x onerror=alert(1)>]]>&amp;\';--,"\n=1+1 #let $x$ `raw` \\ é'
 SVG = "{http://www.w3.org/2000/svg}"
-TAGS = set("svg g path rect line text tspan title style defs clipPath circle polygon polyline marker".split())
+SHAPES = {"path", "rect", "line", "circle", "polygon", "polyline", "marker", "clipPath"}
+TAGS = {"svg", "g", "defs", "style", "title", "text", "tspan"} | SHAPES
 
 
 @pytest.fixture(scope="module")
