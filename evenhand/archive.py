@@ -1,160 +1,337 @@
-"""A study's records as one zip that opens anywhere: `write` and `read` are each other's inverse but for database ids.
+"""An archive of a study read back: a folder or a zip that `evenhand study export` wrote, without any database.
 
-Ids become numbers from 1 within the archive, so that the same records give the same bytes from any database. It holds pseudonyms
-only: nicknames, and where the study's file, backups and webhook lie, are left out. Floats keep every digit.
+Every file is checked against the manifest, and every row against the codebook, before anything is made of it. Ids are the
+archive's own numbers, from 1.
 """
 
 import hashlib
 import json
+import shutil
+import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-from evenhand import wire
-from evenhand.declaration import Study
-from evenhand.errors import InvalidSettings
-from evenhand.records import Archive, Evaluation, Participant, Session, TaskRecord
+from evenhand import tablefiles, wire
+from evenhand.codebook import CODEBOOK, FORMAT, FORMATS, MANIFEST, STUDY, TABLES, Row
+from evenhand.declaration import MODES, Budget, Mode, Study
+from evenhand.errors import EvenhandError, InvalidSettings
+from evenhand.records import (
+    Archive,
+    Batch,
+    Choice,
+    Evaluated,
+    Evaluation,
+    Event,
+    Extension,
+    Measurement,
+    Outcome,
+    Participant,
+    Pause,
+    SeedScore,
+    Session,
+    Stopper,
+    TaskRecord,
+    Trial,
+)
+from evenhand.space import Configuration, Value
 
 T = TypeVar("T")
-FORMAT = 1
-MANIFEST = "manifest.json"
-FILES = ("studies.jsonl", "tasks.jsonl", "participants.jsonl", "sessions.jsonl", "evaluations.jsonl")
-LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of every file in the zip, so that the same records give the same bytes
-
-
-def write(archive: Archive, path: Path, version: str) -> None:
-    """Write an archive to the zip at `path`; `version` is Evenhand's. A file that is there is replaced when all is written."""
-    files = {name: _lines(rows) for name, rows in zip(FILES, _tables(renumbered(archive)), strict=True)}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = {"format": FORMAT, "evenhand": version, "sha256": hashes}
-    files[MANIFEST] = json.dumps(manifest, indent=1).encode()
-    draft = path.with_name(f"{path.name}.part")
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as target:
-        for name, content in files.items():
-            info = zipfile.ZipInfo(name, LONG_AGO)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            target.writestr(info, content)
-    draft.replace(path)
+_Key = tuple[int, int]  # a session's number and a trial's within it
+BLOCK = 1 << 20
+IN_MEMORY = 1 << 26  # bytes of a file of Parquet that are kept in memory while it is read from a zip
 
 
 def read(path: Path) -> Archive:
-    """The archive in the zip at `path`; InvalidSettings, with the file and the reason, where it is damaged or was edited."""
-    files = _checked(path)
-    versions = _records(Study, files, "studies.jsonl")
-    if not versions:
-        raise InvalidSettings(f"{path}: studies.jsonl is empty; expected the study's versions")
-    return Archive(
-        study=versions[0],
-        versions=versions[1:],
-        tasks=_records(TaskRecord, files, "tasks.jsonl"),
-        participants=_records(Participant, files, "participants.jsonl"),
-        sessions=_records(Session, files, "sessions.jsonl"),
-        evaluations={each.session_id: each for each in _records(Evaluation, files, "evaluations.jsonl")},
-    )
+    """The records of the archive at `path`; InvalidSettings, with the file and the reason, where it is damaged or was edited."""
+    return Package(path).archive
 
 
-def renumbered(archive: Archive) -> Archive:
-    """The archive with numbers from 1 for ids, in the order of its records, and without what an archive leaves out."""
-    versions = (archive.study, *archive.versions)
-    named = [each.id for each in archive.tasks] + [each for study in versions for each in _tasks_of(study)]
-    tasks = _numbers([*named, *(each.task.id for each in archive.sessions)])
-    people = _numbers(each.id for each in archive.participants)
-    sessions = _numbers(each.id for each in archive.sessions)
-    trials = _numbers(trial.id for each in archive.sessions for trial in each.trials)
-    batches = _numbers(each.batch_id for each in archive.participants if each.batch_id is not None)
-    return Archive(
-        study=_study(archive.study, tasks),
-        versions=tuple(_study(each, tasks) for each in archive.versions),
-        tasks=tuple(replace(each, id=tasks[each.id]) for each in archive.tasks),
-        participants=tuple(_participant(each, people, sessions, batches) for each in archive.participants),
-        sessions=tuple(_session(each, people, sessions, trials, tasks) for each in archive.sessions),
-        evaluations={
-            sessions[key]: replace(each, session_id=sessions[key]) for key, each in archive.evaluations.items() if key in sessions
-        },
-    )
+class Package:
+    """An archive on disk. `archive` is read at once; measurements and events are read as they are taken."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        manifest = self._manifest()
+        self._form: str = manifest["tables"]
+        self.mode: Mode = manifest["mode"]
+        self._tasks: dict[int, TaskRecord] = {}
+        self._numbers: dict[_Key, int] = {}  # the trial's id, by its session's number and its own
+        self.versions, self.batches = self._declared()
+        self.archive = self._archive()
+
+    @property
+    def tasks(self) -> tuple[TaskRecord, ...]:
+        """Every task that some version of the study names, or a session was on."""
+        return tuple(self._tasks.values())
+
+    # Files
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[IO[bytes]]:
+        try:
+            if self._path.is_dir():
+                with (self._path / name).open("rb") as source:
+                    yield source
+            else:
+                with zipfile.ZipFile(self._path) as folder, folder.open(name) as source:
+                    yield source
+        except (FileNotFoundError, KeyError) as error:
+            raise self._wrong(f"{name} is missing") from error
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._wrong(f"{name} cannot be read ({error})") from error
+
+    def _manifest(self) -> Row:
+        if not self._path.is_dir() and not zipfile.is_zipfile(self._path):
+            raise InvalidSettings(f"{self._path}: not an archive of a study; expected a folder or .zip that `study export` wrote")
+        manifest = self._json(MANIFEST)
+        wrong = f"{self._path}: {MANIFEST}"
+        if manifest.get("format") != FORMAT:
+            by = manifest.get("evenhand", "another program")
+            raise InvalidSettings(f"{wrong}: format {manifest.get('format')!r}, expected {FORMAT}; read it with Evenhand {by}")
+        if manifest.get("tables") not in FORMATS or manifest.get("mode") not in MODES:
+            raise InvalidSettings(f"{wrong}: names no known format of tables, or no mode; export the study again")
+        hashes = manifest.get("sha256")
+        names = [STUDY, CODEBOOK, *(f"{table}{FORMATS[manifest['tables']]}" for table in TABLES)]
+        for name in names:
+            if not isinstance(hashes, dict) or name not in hashes:
+                raise InvalidSettings(f"{wrong}: has no hash of {name}; export the study again")
+            if self._hash(name) != hashes[name]:
+                raise InvalidSettings(
+                    f"{self._path}: {name} is not what the manifest says, so it was edited or damaged; export the study again"
+                )
+        return manifest
+
+    def _hash(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self._open(name) as source:
+            while block := source.read(BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def _json(self, name: str) -> Row:
+        with self._open(name) as source:
+            try:
+                found = json.load(source)
+            except ValueError as error:
+                raise self._wrong(f"{name}: not JSON ({error})") from error
+        if not isinstance(found, dict):
+            raise self._wrong(f"{name}: expected an object")
+        return found
+
+    def _rows(self, table: str) -> Iterator[Row]:
+        name = table + FORMATS[self._form]
+        with self._open(name) as source:
+            if self._form != "parquet":
+                yield from tablefiles.read(table, self._form, source, f"{self._path}: {name}")
+                return
+            with tempfile.SpooledTemporaryFile(IN_MEMORY) as copy:  # Parquet is read from its end
+                shutil.copyfileobj(source, copy)
+                yield from tablefiles.read(table, self._form, copy, f"{self._path}: {name}")
+
+    def _each(self, table: str, make: Callable[[Row], T]) -> Iterator[T]:
+        """What each row of a table is; InvalidSettings with the file and the row where it is none."""
+        for number, row in enumerate(self._rows(table), 1):
+            try:
+                yield make(row)
+            except (KeyError, TypeError, ValueError, AttributeError, EvenhandError) as error:
+                name = f"{self._path}: {table}{FORMATS[self._form]}, row {number}"
+                raise InvalidSettings(f"{name}: cannot be understood ({error!s}); export the study again") from error
+
+    def _wrong(self, why: str) -> InvalidSettings:
+        return InvalidSettings(f"{self._path}: {why}; export the study again")
+
+    # The study
+
+    def _declared(self) -> tuple[tuple[Study, ...], tuple[Batch, ...]]:
+        found = self._json(STUDY)
+        try:
+            self._tasks = {each["id"]: wire.from_json(TaskRecord, each) for each in found["tasks"]}
+            versions = tuple(wire.from_json(Study, {**each, "id": 1, "archived": True}) for each in found["versions"])
+            named = {arm.task_id for each in versions for arm in each.arms} | {each.task_id for each in versions}
+            if not versions or named - self._tasks.keys() - {None}:
+                raise InvalidSettings("expected at least one version of the study, and every task that it names")
+            fixed = {"study_id": 1, "mode": self.mode, "enabled": False}
+            batches = tuple(wire.from_json(Batch, {**each, "id": each["number"], **fixed}) for each in found["invitations"])
+        except (KeyError, TypeError, EvenhandError) as error:
+            raise self._wrong(f"{STUDY}: cannot be understood ({error})") from error
+        return versions, batches
+
+    # The records
+
+    def _archive(self) -> Archive:
+        values, reasons = self._values()
+        trials: dict[int, list[Trial]] = defaultdict(list)
+        for trial in self._each("trials", lambda row: self._trial(row, values, reasons)):
+            trials[trial.session_id].append(trial)
+        scores: dict[int, list[SeedScore]] = defaultdict(list)
+        for session, score in self._each("evaluations", _score):
+            scores[session].append(score)
+        sessions = tuple(self._each("sessions", lambda row: self._session(row, trials, scores)))
+        answers = self._answers()
+        theirs = {each.participant_id: each.id for each in sessions if each.participant_id is not None}
+        people = tuple(self._each("participants", lambda row: _participant(row, theirs, answers)))
+        self._check_references(sessions, people, {"trials": trials, "evaluations": scores})
+        study = next((each for each in reversed(self.versions) if each.published_at is not None), self.versions[-1])
+        used = {each.task.id: each.task for each in sessions} | {study.task_id: self._tasks[study.task_id]}
+        evaluations = {
+            each.id: Evaluation(each.id, each.task.metric, tuple(scores[each.id])) for each in sessions if each.id in scores
+        }
+        return Archive(study, self.versions, tuple(used.values()), people, sessions, evaluations)
+
+    def _check_references(
+        self, sessions: Sequence[Session], people: Sequence[Participant], of_sessions: Mapping[str, Mapping[int, object]]
+    ) -> None:
+        known, persons = {each.id for each in sessions}, {each.id for each in people}
+        for table, found in of_sessions.items():
+            if missing := found.keys() - known:
+                raise self._wrong(f"{table}: session {min(missing)} is none of the sessions")
+        if missing := {each.participant_id for each in sessions if each.participant_id is not None} - persons:
+            raise self._wrong(f"sessions: participant {min(missing)} is none of the participants")
+
+    def _values(self) -> tuple[Mapping[_Key, dict[str, Value]], Mapping[_Key, dict[str, str]]]:
+        values: dict[_Key, dict[str, Value]] = defaultdict(dict)
+        reasons: dict[_Key, dict[str, str]] = defaultdict(dict)
+        for key, name, value, reason in self._each("values", _value):
+            values[key][name] = value
+            if reason is not None:
+                reasons[key][name] = reason
+        return values, reasons
+
+    def _trial(self, row: Row, values: Mapping[_Key, Any], reasons: Mapping[_Key, Any]) -> Trial:
+        key = (row["session"], row["trial"])
+        if key in self._numbers:
+            raise ValueError(f"trial {key[1]} of session {key[0]} a second time")
+        self._numbers[key] = len(self._numbers) + 1
+        plain = (
+            "proposer", "submitted_at", "claimed_at", "finished_at", "epochs_planned", "epochs_done", "epochs_begun", "attempt",
+            "value", "why", "explanation",
+        )  # fmt: skip
+        return Trial(
+            id=self._numbers[key],
+            session_id=row["session"],
+            number=row["trial"],
+            configuration=Configuration(values.get(key, {})),
+            reasons=reasons.get(key, {}),
+            outcome=_outcome(row),
+            stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
+            **{name: row[name] for name in plain},
+        )
+
+    def _session(self, row: Row, trials: Mapping[int, list[Trial]], scores: Mapping[int, list[SeedScore]]) -> Session:
+        number, mine = row["session"], scores.get(row["session"], [])
+        plain = (
+            "tuner", "condition", "tuning_seed", "presets", "live_validation", "opened_at", "started_at", "withdrawn_at",
+            "last_seen", "method", "mode",
+        )  # fmt: skip
+        return Session(
+            id=number,
+            study_id=1,
+            task=self._tasks[row["task"]],
+            kind="method" if row["participant"] is None else "participant",
+            budget=Budget(row["budget_seconds"], row["budget_trials"], row["budget_epochs"], row["budget_parallel"]),
+            participant_id=row["participant"],
+            version=row["study_version"],
+            pauses=tuple(wire.from_json(Pause, each) for each in row["pauses"]),
+            extensions=tuple(wire.from_json(Extension, each) for each in row["extensions"]),
+            trials=tuple(trials.get(number, ())),
+            choice=self._choice(row),
+            evaluated=Evaluated(len(mine), sum(each.outcome is not None for each in mine)),
+            **{name: row[name] for name in plain},
+        )
+
+    def _choice(self, row: Row) -> Choice | None:
+        if row["chose_at"] is None:
+            return None
+        final = row["final_configuration"]
+        trial_id = None if row["final_trial"] is None else self._numbers[row["session"], row["final_trial"]]
+        return Choice(row["chose_at"], None if final is None else Configuration(final), trial_id, bool(row["automatic"]))
+
+    def _answers(self) -> Mapping[int, dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = defaultdict(dict)
+
+        def gather(row: Row) -> None:
+            mine, path = found[row["participant"]], f"{row['questionnaire']}.{row['question']}"
+            mine[path] = _gathered(row, mine.get(path))
+
+        for _ in self._each("answers", gather):
+            pass
+        return found
+
+    # What is read as it is taken
+
+    def measurements(self) -> Iterator[tuple[int, Measurement]]:
+        """Every measurement with its trial's id."""
+        yield from self._each("measurements", self._measurement)
+
+    def _measurement(self, row: Row) -> tuple[int, Measurement]:
+        plain = ("index", "step", "epoch", "loss", "value", "seconds", "extra")
+        return self._numbers[row["session"], row["trial"]], Measurement(**{name: row[name] for name in plain})
+
+    def events(self) -> Iterator[Event]:
+        """Every event, in order."""
+        yield from self._each("events", self._event)
+
+    def _event(self, row: Row) -> Event:
+        detail, session = dict(row["detail"]), row["session"]
+        if session is None and row["participant"] is not None:
+            detail["participant"] = row["participant"]
+        trial_id = None if row["trial"] is None else self._numbers[session, row["trial"]]
+        return Event(row["event"], row["at"], row["kind"], session, trial_id, detail)
 
 
-def _tasks_of(study: Study) -> list[int]:
-    return [study.task_id, *(arm.task_id for arm in study.arms if arm.task_id is not None)]
+def _outcome(row: Row) -> Outcome | None:
+    return Outcome(row["outcome"]) if row["outcome"] else None
 
 
-def _numbers(ids: Iterable[int]) -> Mapping[int, int]:
-    return {each: number for number, each in enumerate(dict.fromkeys(ids), 1)}
+def _value(row: Row) -> tuple[_Key, str, Value, str | None]:
+    return (row["session"], row["trial"]), row["hyperparameter"], _number_or_text(row["value"], row["number"]), row["reason"]
 
 
-def _study(study: Study, tasks: Mapping[int, int]) -> Study:
-    arms = tuple(replace(arm, task_id=None if arm.task_id is None else tasks[arm.task_id]) for arm in study.arms)
-    return replace(study, id=1, task_id=tasks[study.task_id], arms=arms, source="", backup="", webhook="")
+def _number_or_text(text: str, number: float | None) -> Value:
+    """What was recorded: the column `number` says whether it is a number; a whole one is written without a point."""
+    if number is None:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
-def _participant(
-    each: Participant, people: Mapping[int, int], sessions: Mapping[int, int], batches: Mapping[int, int]
-) -> Participant:
-    return replace(
-        each,
-        id=people[each.id],
-        study_id=1,
-        nickname=None,
-        batch_id=None if each.batch_id is None else batches[each.batch_id],
-        session_id=None if each.session_id is None else sessions.get(each.session_id),
-        practice_id=None if each.practice_id is None else sessions.get(each.practice_id),
-    )
+def _score(row: Row) -> tuple[int, SeedScore]:
+    return row["session"], SeedScore(row["seed_index"], row["seed"], _outcome(row), row["value"], row["why"])
 
 
-def _session(
-    each: Session, people: Mapping[int, int], sessions: Mapping[int, int], trials: Mapping[int, int], tasks: Mapping[int, int]
-) -> Session:
-    number = sessions[each.id]
-    choice = each.choice
-    if choice is not None and choice.trial_id is not None:
-        choice = replace(choice, trial_id=trials[choice.trial_id])
-    return replace(
-        each,
+def _participant(row: Row, theirs: Mapping[int, int], answers: Mapping[int, dict[str, Any]]) -> Participant:
+    number = row["participant"]
+    plain = (
+        "pseudonym", "mode", "condition", "language", "consent_version", "consented_at", "read_details_at", "practised_at",
+        "withdrawn_at", "excluded",
+    )  # fmt: skip
+    return Participant(
         id=number,
         study_id=1,
-        task=replace(each.task, id=tasks[each.task.id]),
-        participant_id=None if each.participant_id is None else people.get(each.participant_id),
-        trials=tuple(replace(trial, id=trials[trial.id], session_id=number) for trial in each.trials),
-        choice=choice,
+        created_at=row["joined_at"],
+        batch_id=row["invitations"],
+        version=row["study_version"],
+        session_id=theirs.get(number),
+        answered=tuple(row["answered"]),
+        answers=answers.get(number, {}),
+        **{name: row[name] for name in plain},
     )
 
 
-def _tables(archive: Archive) -> tuple[Sequence[Any], ...]:
-    studies = (archive.study, *archive.versions)
-    return studies, archive.tasks, archive.participants, archive.sessions, tuple(archive.evaluations.values())
-
-
-def _lines(rows: Sequence[Any]) -> bytes:
-    return "".join(f"{json.dumps(wire.to_json(each), allow_nan=False)}\n" for each in rows).encode()
-
-
-def _records(kind: type[T], files: Mapping[str, bytes], name: str) -> tuple[T, ...]:
-    found = []
-    for number, line in enumerate(files[name].decode().splitlines(), 1):
-        try:
-            found.append(wire.from_json(kind, json.loads(line)))
-        except (ValueError, InvalidSettings) as error:
-            raise InvalidSettings(f"{name}, line {number}: {error}") from error
-    return tuple(found)
-
-
-def _checked(path: Path) -> dict[str, bytes]:
-    """Every file of the zip, where each is what the manifest says."""
-    try:
-        with zipfile.ZipFile(path) as source:
-            files = {name: source.read(name) for name in source.namelist()}
-        manifest = json.loads(files[MANIFEST])
-        hashes, found = dict(manifest["sha256"]), manifest["format"]
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-        raise InvalidSettings(f"{path}: not an archive of a study, or damaged ({error}); export the study again") from error
-    if found != FORMAT:
-        raise InvalidSettings(f"{path}: its format is {found!r}, expected {FORMAT}; read it with the Evenhand that wrote it")
-    for name in FILES:
-        if name not in files or name not in hashes:
-            raise InvalidSettings(f"{path}: {name} is missing; export the study again")
-    for name, expected in hashes.items():
-        if hashlib.sha256(files.get(name, b"")).hexdigest() != expected:
-            raise InvalidSettings(f"{path}: {name} is not what the manifest says, so it was edited or damaged; export it again")
-    return files
+def _gathered(row: Row, known: Any) -> Any:
+    """An answer with one more of its rows."""
+    value: Any = _number_or_text(row["answer"], row["number"])
+    several, of_matrix = row["item"] is not None, row["row"] is not None
+    if row["form"] == "json":
+        value = json.loads(row["answer"])
+    before = (known or {}).get(row["row"]) if of_matrix else known
+    if several:
+        value = [*(before or []), *([value] if row["item"] > 0 else [])]
+    return {**(known or {}), row["row"]: value} if of_matrix else value

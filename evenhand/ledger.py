@@ -62,7 +62,7 @@ class Ledger(Core):
             if evaluations:
                 if why := protocol.why_scores_hidden(study, mode):
                     raise Refused(why)
-                evaluated = frozenset(bulk.evaluated_ids(tx, study_id, mode))
+                evaluated = frozenset(jobs.scored(tx, study_id, mode))
                 for session_id in sorted(evaluated):
                     journal.look(tx, session_id, who, self.clock())
             return Outline(
@@ -125,6 +125,7 @@ class Ledger(Core):
         self,
         archive: Archive,
         *,
+        tasks: Sequence[TaskRecord] = (),
         batches: Sequence[Batch] = (),
         measurements: Iterable[tuple[int, Measurement]] = (),
         events: Iterable[Event] = (),
@@ -132,12 +133,13 @@ class Ledger(Core):
     ) -> Study:
         """Store an archive as a study that nobody can take part in. Refused where its name is taken; all of it comes in, or none.
 
-        Ids are those within the archive; those in events' details, too. measurements: each with its trial's id, in any order.
+        Ids are those within the archive, also in events' details. tasks: all that a version names, where they are not all in the
+        archive. measurements: each with its trial's id.
         """
         wanted = name or archive.study.name
         with self._change() as tx:
             self._check_free(tx, wanted)
-            made = _Made(tx, self.clock(), archive, batches, wanted)
+            made = _Made(tx, self.clock(), archive, tasks or archive.tasks, batches, wanted)
         try:
             self._bring_measurements(made, measurements)
             self._bring_events(made, events)
@@ -173,10 +175,12 @@ class Ledger(Core):
 class _Made:
     """The rows that an archive became: for each of its ids the one in the database."""
 
-    def __init__(self, tx: Connection, now: float, archive: Archive, batches: Sequence[Batch], name: str) -> None:
+    def __init__(
+        self, tx: Connection, now: float, archive: Archive, tasks: Sequence[TaskRecord], batches: Sequence[Batch], name: str
+    ) -> None:
         self.study_id = studies.add_study(tx, name + UNFINISHED, archive.study.created_at, archived=True)
         studies.close(tx, self.study_id, archive.study.closed_at)
-        self.tasks = {each.id: _add_task(tx, each) for each in archive.tasks}
+        self.tasks = {each.id: _add_task(tx, each) for each in tasks}
         for version in archive.versions:
             bulk.add_version(tx, self._version(version))
         self.batches = {each.id: bulk.add_batch(tx, replace(each, study_id=self.study_id)) for each in batches}

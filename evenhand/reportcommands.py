@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from evenhand.codebook import MANIFEST
 from evenhand.declaration import MODES, Mode
 from evenhand.errors import InvalidSettings
 from evenhand.records import Archive
@@ -48,12 +49,14 @@ def report(
 
 def _records(study: str, mode: Mode | None, db: str | None) -> tuple[Archive, Mode]:
     """An archive's records, or those of a study in the database, and whose they are."""
-    if Path(study).suffix == ".zip" or Path(study).is_file():
-        from evenhand import archive
+    path = Path(study)
+    if path.suffix == ".zip" or path.is_file() or (path / MANIFEST).is_file():
+        from evenhand.archive import Package
 
-        found = archive.read(Path(study))
-        modes = {each.mode for each in found.participants}
-        return found, mode or (modes.pop() if len(modes) == 1 else "live")
+        found = Package(path)
+        if mode not in (None, found.mode):
+            raise InvalidSettings(f"--mode {mode!r}: {study} holds {found.mode} records; leave --mode out")
+        return found.archive, found.mode
 
     from evenhand.lab import Lab
 

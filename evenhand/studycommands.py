@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Studies: from the file to the report.", no_args_is_help=True)
 app.command(name="report")(reportcommands.report)
 app.command(name="export")(datacommands.export)
+app.command(name="import")(datacommands.import_)
 SURE = 0.999  # power from which on larger studies are not listed
 TIMED = 2  # epochs that `plan` trains; the quicker one counts, since the first one loads what trainings need
 console = Console(highlight=False, soft_wrap=True)

@@ -30,13 +30,6 @@ def method_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
     return list(tx.execute(query.order_by(_session.id)).scalars())
 
 
-def evaluated_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
-    """Ids of a study's sessions of one mode that have an evaluation, under way or done."""
-    joined = tables.job.join(tables.session, _job.session_id == _session.id)
-    query = select(_job.session_id).select_from(joined).where(_session.study_id == study_id, _session.mode == mode)
-    return list(tx.execute(query.where(_job.seed_index.is_not(None)).distinct().order_by(_job.session_id)).scalars())
-
-
 def last_event(tx: Connection) -> int:
     """The id of the newest event; 0 where there is none."""
     return tx.execute(select(func.max(tables.event.c.id))).scalar() or 0
