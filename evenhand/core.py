@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 
 from evenhand.declaration import Study
 from evenhand.errors import Refused
+from evenhand.records import Participant
 from evenhand.settings import Rules, rules_from_environment
-from evenhand.store import Store, journal
+from evenhand.store import Store, journal, people, sessions
 
 Token = Literal["signin", "researcher", "participant", "agent", "invite", "method", "class"]
 
@@ -28,6 +29,7 @@ class Core:
         self.rules = rules or rules_from_environment()
         self.clock = clock
         self.on_change: list[Callable[[int], None]] = []
+        self.on_withdrawal: list[Callable[[], None]] = []
         self._store = store
 
     @contextmanager
@@ -40,6 +42,16 @@ class Core:
     def _notify(self, session_id: int) -> None:
         for listener in list(self.on_change):
             listener(session_id)
+
+    def _erase(self, tx: Connection, participant: Participant, now: float) -> None:
+        """Delete all that a participant did and said; the rows that keep the count stay."""
+        for session_id in (participant.session_id, participant.practice_id):
+            if session_id is not None:
+                sessions.erase(tx, session_id)
+                sessions.update_facts(tx, session_id, withdrawn_at=now)
+        people.erase(tx, participant.id)
+        people.update_facts(tx, participant.id, withdrawn_at=now)
+        journal.record(tx, now, "withdrawn", participant.session_id, participant=participant.id)
 
     # Tokens
 

@@ -12,7 +12,7 @@ from evenhand.core import Core, hash_token, refuse_archive
 from evenhand.declaration import Mode, Study
 from evenhand.errors import InvalidSettings, NotAllowed, NotFound, Refused
 from evenhand.records import Batch, Participant
-from evenhand.store import journal, people, sessions, studies
+from evenhand.store import journal, people, studies
 
 WRITER_SILENCE = 15.0  # seconds after which a window that has not been heard of gives way to another
 NOT_VALID = "this invitation is not valid (any more); ask whoever sent it for a new one"
@@ -244,14 +244,11 @@ class Enrolment(Core):
             participant, now = people.get(tx, participant_id), self.clock()
             if participant.withdrawn_at is not None:
                 return participant
-            theirs = [each for each in (participant.session_id, participant.practice_id) if each is not None]
-            for session_id in theirs:
-                sessions.erase(tx, session_id)
-                sessions.update_facts(tx, session_id, withdrawn_at=now)
-            people.erase(tx, participant_id)
-            people.update_facts(tx, participant_id, withdrawn_at=now)
-            journal.record(tx, now, "withdrawn", participant.session_id, participant=participant_id)
+            self._erase(tx, participant, now)
             gone = people.get(tx, participant_id)
-        for session_id in theirs:
-            self._notify(session_id)
+        for listener in list(self.on_withdrawal):
+            listener()
+        for session_id in (participant.session_id, participant.practice_id):
+            if session_id is not None:
+                self._notify(session_id)
         return gone

@@ -15,6 +15,7 @@ from evenhand.core import Token, hash_token, refuse_archive
 from evenhand.declaration import Arm, Budget, Mode, Study
 from evenhand.enrolment import Enrolment
 from evenhand.errors import NotAllowed, NotFound, Refused
+from evenhand.keeping import Keeping
 from evenhand.leases import Leases
 from evenhand.ledger import Ledger
 from evenhand.protocol import Step
@@ -41,7 +42,7 @@ from evenhand.store import Store, jobs, journal, people, sessions, studies
 __all__ = ["Curve", "Lab", "Token", "View", "Waiting"]
 
 
-class Lab(Leases, Enrolment, Conduct, Ledger):
+class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
     """The laboratory on one database. Threads may share it."""
 
     @classmethod

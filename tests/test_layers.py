@@ -14,14 +14,14 @@ PACKAGE = Path(evenhand.__file__).parent
 ROWS = [
     {"cli", "__main__"},
     {"studycommands"},
-    {"botcommands", "classcommands", "reportcommands", "datacommands"},  # commands that fill a module of their own
+    {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands"},  # commands
     {"rehearsal"},
     {"web"},
     {"supervisor", "watch", "sample", "replay", "tuning", "bots", "classroom", "golive", "planning", "studyfile"},  # programs that commands run
-    {"report", "play", "worker", "export", "archive"},
+    {"report", "play", "worker", "export", "archive", "backup"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
-    {"leases", "enrolment", "conduct", "ledger"},  # lab in four parts: agents, participants, researcher, data out and in
+    {"leases", "enrolment", "conduct", "ledger", "keeping"},  # the lab's parts
     {"core"},
     {"store"},
     {"tasks", "tuners", "analysis", "policies", "tablefiles"},
@@ -87,7 +87,7 @@ def test_imports_point_down(name: str) -> None:
 
 def test_the_store_is_known_to_the_lab_alone() -> None:
     users = {layer(name) for name, others in INSIDE.items() if any(layer(other) == "store" for other in others)}
-    assert users <= {"store", "core", "lab", "leases", "enrolment", "conduct", "ledger"}
+    assert users <= {"store", "core", "lab", "leases", "enrolment", "conduct", "ledger", "keeping"}
 
 
 def test_there_are_no_cycles() -> None:

@@ -1,0 +1,80 @@
+"""What backups ask of the laboratory: all of one moment out, all of another moment in, and who withdrew."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from evenhand.core import Core
+from evenhand.records import Extension
+from evenhand.store import Store, dump, jobs, journal, people, sessions
+from evenhand.store.dump import COLUMNS, NAMES, Row, Rows, revisions
+
+__all__ = ["COLUMNS", "NAMES", "Erasure", "Keeping", "Row", "Rows", "revisions", "upgraded"]
+
+
+@dataclass(frozen=True, order=True)
+class Erasure:
+    """That a participant withdrew: the study's name, their number there, when they joined and when they withdrew.
+
+    The time of joining tells them from somebody who was given the same number after a restore.
+    """
+
+    study: str
+    number: int
+    joined: float
+    at: float
+
+
+class Keeping(Core):
+    """The verbs of backup and restore."""
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Rows]:
+        """The rows of every table by its name, all of one moment; what is written meanwhile is not among them."""
+        with self._store.read() as tx:
+            yield lambda name: dump.rows(tx, name)
+
+    def activity(self) -> int:
+        """A number that grows with everything that is done, except for what trainings measure."""
+        with self._store.read() as tx:
+            return dump.activity(tx)
+
+    def withdrawals(self) -> list[Erasure]:
+        """Everybody who withdrew."""
+        with self._store.read() as tx:
+            return [Erasure(**row) for row in dump.withdrawals(tx)]
+
+    def restore(self, found: Rows, made_at: float, erasures: Iterable[Erasure]) -> int:
+        """Put a backup's rows in the place of all that there are, in one write; how many people were erased again.
+
+        found: rows of the newest tables. made_at: when the backup was made; sessions that were open then are credited the time
+        since. erasures: who withdrew since; to these come those of the database as it is now.
+        """
+        with self._change() as tx:
+            known = {*erasures, *(Erasure(**row) for row in dump.withdrawals(tx))}
+            dump.replace(tx, found)
+            now, erased = self.clock(), 0
+            for each in sorted(known):
+                person = dump.still_there(tx, each.study, each.number, each.joined)
+                if person is not None:
+                    self._erase(tx, people.get(tx, person), each.at)
+                    erased += 1
+            for session_id in sessions.open_ids(tx, "server") if now > made_at else ():
+                sessions.extend(tx, session_id, Extension(now - made_at, "a backup was restored", made_at))
+            for job in jobs.unfinished(tx):
+                if job.leased_until is not None:
+                    jobs.end_attempt(tx, job, now, "a backup was restored", counts=False)
+            journal.record(tx, now, "restored", made_at=made_at, erased=erased)
+        return erased
+
+
+@contextmanager
+def upgraded(path: Path, revision: str, names: Iterable[str], found: Rows) -> Iterator[Rows]:
+    """The rows of an older revision's tables as the newest tables hold them; a database at `path` is made for it."""
+    store: Store = dump.build(path, revision, names, found)
+    try:
+        with store.read() as tx:
+            yield lambda name: dump.rows(tx, name)
+    finally:
+        store.close()
