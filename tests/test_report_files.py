@@ -9,10 +9,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evenhand.declaration import Grouping, Option, Question, Questionnaire, Text
+from evenhand.declaration import Arm, Grouping, Option, Question, Questionnaire, Text
 from evenhand.declaration import Section as Asked
+from evenhand.records import TaskSpec
 from evenhand.report import build, document, page
 from evenhand.report.blocks import NARROW, Report
+from evenhand.space import Hyperparameter, Integer, Space
 from tests.archives import STUDY, TASK, Person, archive, many
 
 pytest.importorskip("vl_convert", reason="figures need evenhand[report]")
@@ -127,3 +129,34 @@ def test_metrics_that_are_no_share_are_told_as_they_are(metric: str, direction: 
         assert f"Fig. 1: {metric} of random configurations" in shown
     assert f"final {metric}" in shown
     assert not re.search(r"\bnan\b", re.sub("<[^>]*>", " ", shown.partition("<body>")[2].partition("<script>")[0]), re.IGNORECASE)
+
+
+def test_conditions_with_a_task_of_their_own_are_told_apart() -> None:
+    space = Space([Hyperparameter("epochs", Integer(1, 100), fidelity=True), Hyperparameter("depth", Integer(1, 9), 3)])
+    other = replace(TASK, id=2, version="2", space=space, spec=TaskSpec("deep"))
+    study = replace(STUDY, arms=(Arm("shallow"), Arm("deep", task_id=2)))
+    conditions = ("shallow", "deep")
+    people = [Person(m, (0.3, 0.5), (0.5 + m / 100,), rest={"condition": conditions[m % 2]}) for m in range(6)]
+    made = archive(people, study, random=(0.1, 0.4))
+    deep = space.configuration({"epochs": 10})
+    moved = tuple(
+        replace(
+            each,
+            task=other,
+            trials=tuple(replace(trial, configuration=deep) for trial in each.trials),
+            choice=replace(each.choice, configuration=deep),
+        )
+        if each.choice is not None and each.id % 2 == 0
+        else each
+        for each in made.sessions
+    )
+    report = build.build(replace(made, tasks=(TASK, other), sessions=moved), "live")
+    items = {each.key: each.table for each in report.items}
+    table, likeness = items["table1-hyperparameters"], items["likeness"]
+    assert table is not None
+    assert likeness is not None
+    assert table.columns[0] == "task"
+    assert [row[:2] for row in table.rows if row[0] == "deep"] == [("deep", "epochs"), ("deep", "depth")]
+    assert len(table.rows) == 6
+    assert dict(report.facts)["task"].startswith("toy and deep, accuracy")
+    assert [row[5] == "–" for row in likeness.rows] == [False, True] * 3, "random trials of one task say nothing of another"

@@ -10,7 +10,7 @@ from evenhand.analysis.scores import is_share
 from evenhand.declaration import Grouping, Mode, Study
 from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
-from evenhand.records import Archive
+from evenhand.records import Archive, TaskRecord
 from evenhand.report import figures, further
 from evenhand.report.blocks import Item, Report, Section, Table, cases, interval, number, p_value, score, table
 from evenhand.report.frame import Frame, p_words, threshold_words
@@ -107,12 +107,13 @@ def _lead(frame: Frame) -> tuple[str, ...]:
 def _facts(frame: Frame, attrition: Flow) -> tuple[tuple[str, str], ...]:
     trials = sum(len(counted(each.session)) for each in frame.people.members)
     arms = ", ".join(arm.name for arm in frame.study.arms)
+    names = " and ".join(map(_task_name, frame.archive.tasks))
     return (
         ("participants", f"{len(frame.people.members)} in the statistics of {attrition.n} who joined"),
         ("configurations tried", str(trials)),
         (
             "task",
-            f"{_task_name(frame)}, {frame.accuracy}, {'larger' if frame.people.maximize else 'smaller'} is better",
+            f"{names}, {frame.accuracy}, {'larger' if frame.people.maximize else 'smaller'} is better",
         ),
         ("budget", _budget(frame)),
         (
@@ -124,9 +125,9 @@ def _facts(frame: Frame, attrition: Flow) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _task_name(frame: Frame) -> str:
+def _task_name(task: TaskRecord) -> str:
     """The task's name; of a file, without the folders that it lies in on somebody's machine."""
-    return frame.archive.tasks[0].spec.name.rpartition("/")[2]
+    return task.spec.name.rpartition("/")[2]
 
 
 def _budget(frame: Frame) -> str:
@@ -193,13 +194,7 @@ def _setup(frame: Frame) -> Section:
         alt="" if found.why else f"mean {frame.score(found.mean)}, SD {frame.score(found.sd)}",
     )
     words = f" mean {frame.score(found.mean)}, SD {frame.score(found.sd)}." if found.mean is not None else ""
-    space = frame.archive.tasks[0].space
-    rows = [(each.label, each.kind, each.default, each.values, each.scale, each.when) for each in study.space_table(space)]
-    columns = ("hyperparameter", "kind", "default", "values", "scale", "active for")
-    second = Item(
-        "table1-hyperparameters", "Table 1: the hyperparameters", cases(len(rows), "hyperparameter"), "the study's space",
-        table=table(columns, rows),
-    )  # fmt: skip
+    second = _spaces(frame)
     known = study.experience(frame.people)
     sizes = "; ".join(f"{group} {count}" for group, count in known.sizes) + (f"; in none {known.others}" if known.others else "")
     third = Item(
@@ -214,6 +209,24 @@ def _setup(frame: Frame) -> Section:
         alt=sizes,
     )
     return Section("setup", "The set-up", f"Random configurations: {words.strip()}" if words else "", (first, second, third))
+
+
+def _spaces(frame: Frame) -> Item:
+    """Table 1; of each task where conditions have tasks of their own."""
+    rows = [
+        (_task_name(task), each.label, each.kind, each.default, each.values, each.scale, each.when)
+        for task in frame.archive.tasks
+        for each in study.space_table(task.space)
+    ]
+    columns = ("task", "hyperparameter", "kind", "default", "values", "scale", "active for")
+    several = len(frame.archive.tasks) > 1
+    return Item(
+        "table1-hyperparameters",
+        "Table 1: the hyperparameters",
+        cases(len(rows), "hyperparameter"),
+        f"the {'spaces' if several else 'space'} of the study's {'tasks' if several else 'task'}",
+        table=table(columns, rows) if several else table(columns[1:], [row[1:] for row in rows]),
+    )
 
 
 def _bins(frame: Frame, edges: Sequence[float], counts: Sequence[int]) -> Table:

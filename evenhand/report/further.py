@@ -168,20 +168,20 @@ def _likeness(frame: Frame) -> list[Item]:
     if not members:
         return []
     most = max(len(counted(each.session)) for each in members)
-    random = behaviour.random_search(members[0].session.space, most, derive_seed(frame.study.seed, "random search"))
-    pool = [
-        trial.value
-        for each in frame.archive.sessions
-        if each.kind == "method" and each.method.get("name") == "random"
-        for trial in counted(each)
-    ]
-    seed = derive_seed(frame.study.seed, "random tuners")
-    bests = behaviour.random_bests(pool, frame.people.maximize, most, seed) if pool and most else None
+    maximize, seed = frame.people.maximize, derive_seed(frame.study.seed, "random tuners")
+    tasks = {each.session.task.id: each.session.task for each in members}
+    random = {
+        key: behaviour.random_search(task.space, most, derive_seed(frame.study.seed, "random search"))
+        for key, task in tasks.items()
+    }
+    pools = {key: behaviour.random_pool(frame.archive.sessions, key) for key in tasks}
+    bests = {key: behaviour.random_bests(pool, maximize, most, seed) for key, pool in pools.items() if pool and most}
     rows, how = [], ""
     for each in members:
-        found = behaviour.likeness(behaviour.behaviour(each.session), random)
-        against = behaviour.against_random(each.session, bests, seed) if bests is not None else None
-        how = found.how + (f"; {against.how}" if against else "")
+        key = each.session.task.id
+        found = behaviour.likeness(behaviour.behaviour(each.session), random[key])
+        against = behaviour.against_random(each.session, bests[key], seed) if key in bests else None
+        how = max(how, found.how + (f"; {against.how}" if against else ""), key=len)
         best = number(against.percentile) if against else "–"
         rows.append((each.pseudonym, each.group or "–", str(found.n), number(found.step), number(found.changed), best))
     columns = ("participant", "group", "trials", "step, percentile", "changes, percentile", "best value, percentile")
