@@ -76,7 +76,7 @@ class Result:
     """What was found. Seconds of pages by kind and ages of measurements are of the steady part.
 
     sent: measurements that an agent was told are stored. lost: of those, the ones that are not in the database, or differ.
-    unseen: measurements that a page's stream left out between two that it gave.
+    shown, unseen: measurements that streams gave in all, and those that one left out between two that it gave.
     """
 
     pages: Mapping[str, list[float]]
@@ -85,6 +85,7 @@ class Result:
     lost: int
     trials: int
     unfinished: int
+    shown: int
     unseen: int
     participants: int
     choices: int
@@ -346,6 +347,7 @@ async def _crowd(plan: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
     return {
         "pages": {kind: found[first.get(kind, 0) : last.get(kind, 0)] for kind, found in diary.pages.items()},
         "ages": [age for at, age in seen.ages if window[0] <= at < window[1]],
+        "shown": len(seen.ages),
         "unseen": seen.unseen,
         "trials": diary.trials,
         "troubles": diary.troubles,
@@ -477,6 +479,7 @@ def _checked(lab: Lab, study: Study, folder: Path, cpu: float, seconds: float) -
         lost=lost,
         trials=met["trials"],
         unfinished=sum(trial.is_open for trial in trials) + abs(len(trials) - met["trials"]),
+        shown=met["shown"],
         unseen=met["unseen"],
         participants=len(sessions),
         choices=sum(session.choice is not None for session in sessions),

@@ -17,6 +17,7 @@ from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Sess
 from evenhand.settings import Rules
 from evenhand.store import Store, jobs, journal, sessions
 
+NOT_THEIRS = "job {} is not this agent's; stop this training and claim another"
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
 
 
@@ -98,13 +99,18 @@ class Leases(Core, ABC):
         with self._store.read() as tx:
             job = jobs.get(tx, job_id)
         if job is None or job.agent_id != agent_id:
-            raise StaleAttempt(f"job {job_id} is not this agent's; stop this training and claim another")
+            raise StaleAttempt(NOT_THEIRS.format(job_id))
 
-    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
-        """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over."""
+    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
+        """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over.
+
+        agent_id: also where it is another agent's (see `check_holder`).
+        """
 
         def write(tx: Connection) -> jobs.Job:
             job = self._held(tx, job_id, attempt)
+            if agent_id is not None and job.agent_id != agent_id:
+                raise StaleAttempt(NOT_THEIRS.format(job_id))
             now = self.clock()
             jobs.renew(tx, job_id, attempt, now + self.rules.lease)
             if job.agent_id is not None:

@@ -127,7 +127,7 @@ def claim(request: Request, body: Claim) -> JSONResponse:
 def measure(request: Request, job_id: int, body: Batch) -> JSONResponse:
     """Store measurements, renew the lease, and say whether to go on."""
     batch = [wire.measurement_of(row) for row in body.batch]
-    return JSONResponse({"go_on": _lab_for(request, job_id).measure(job_id, body.attempt, batch)})
+    return JSONResponse({"go_on": lab_of(request).measure(job_id, body.attempt, batch, identity(request).subject)})
 
 
 @router.post("/api/agent/jobs/{job_id}/finish")

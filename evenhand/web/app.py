@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -26,6 +27,7 @@ from evenhand.web import (
     api,
     classroom,
     entry,
+    exports,
     invitations,
     monitor,
     participant,
@@ -40,6 +42,7 @@ from evenhand.web.players import Players
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
+THREADS = 12  # that answer at once: more of them would only take turns at the interpreter's lock, and hold up the event loop
 SWEEP_SECONDS = 0.5
 WATCH_SECONDS = 15.0
 HEARTBEAT_SECONDS = 2.0
@@ -173,6 +176,7 @@ def _to_json(problem: Problem) -> dict[str, str]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lab: Lab = app.state.lab
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
     heartbeat = app.state.data_dir / HEARTBEAT.format(lab.key)
     await run_in_threadpool(lab.recover, last_alive(heartbeat))
     beat(heartbeat, lab.clock())

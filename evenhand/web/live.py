@@ -87,9 +87,9 @@ async def _stream(request: Request, feed: "Feed", present: Callable[[], object] 
             messages = await run_in_threadpool(feed.look)
             if not messages and begun - spoke >= ALIVE:
                 messages = [format_sse_event(event="alive", data_str="{}")]
-            for message in messages:
+            if messages:
                 spoke = begun
-                yield message
+                yield b"".join(messages)
             await asyncio.sleep(max(REST, LOAD * (time.monotonic() - begun)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), POLL)
