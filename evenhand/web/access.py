@@ -66,6 +66,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/studies/{study_id}/report"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/report.pdf"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/report.zip"): Role.RESEARCHER,
+    ("GET", "/studies/{study_id}/export"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log.csv"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log.jsonl"): Role.RESEARCHER,

@@ -94,7 +94,7 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
     app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
     app.state.players = Players(lab)
     app.state.ending = False  # event streams end when this is set
-    for module in (entry, classroom, participant, questions, researcher, monitor, invitations, versions, reports, api):
+    for module in (entry, classroom, participant, questions, researcher, monitor, invitations, versions, reports, exports, api):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(EvenhandError, _on_error)
