@@ -14,7 +14,7 @@ from evenhand.declaration import Budget, Option, Study, Text
 from evenhand.errors import Refused, StaleAttempt
 from evenhand.htmlforms import form_for
 from evenhand.protocol import Step
-from evenhand.records import Participant, State
+from evenhand.records import Outcome, Participant, State
 from evenhand.tasks import practice
 from evenhand.web.access import Role
 from tests.labs import batch, claim, epoch, make_lab, toy_study
@@ -75,6 +75,19 @@ def test_a_stale_window_is_told_so_and_loses_nothing(site: Site, person: Partici
     assert caller.post("/p/tune/stop", {"number": "1", "window": "two"}).status_code == 303
     caller.post("/p/continue", {"window": "one"})
     assert caller.post("/p/tune/submit", {**VALUES, "key": "2", "window": "one"}).status_code == 303
+
+
+def test_a_stale_window_keeps_its_final_choice(site: Site, person: Participant, caller: Caller) -> None:
+    caller.post("/p/continue", {"window": "two"})
+    answer = caller.post("/p/final", {**VALUES, "window": "one"})
+    assert answer.status_code == 409
+    form = form_for(answer.text, "/p/final")
+    assert form is not None
+    assert form.values()["value.learning_rate"] == "0.1"
+    assert form_for(answer.text, "/p/continue") is not None
+    assert caller.post("/p/final", {**VALUES, "window": "two"}).status_code == 303
+    assert person.session_id is not None
+    assert site.lab.session(person.session_id).choice is not None
 
 
 def test_a_window_that_is_gone_gives_way_after_some_seconds(site: Site, caller: Caller) -> None:
@@ -198,6 +211,18 @@ def test_an_open_link_has_a_cap_can_be_switched_off_and_expires(site: Site, stud
     assert len(site.lab.participants(study.id)) == 1
 
 
+def test_the_language_is_chosen_on_joining_and_a_pilot_is_marked(site: Site) -> None:
+    study = fresh(site, languages=("de", "en"), contact="Ada, ada@lab.example")
+    _, (token,) = site.lab.invite(study.id, "try-out", mode="pilot")
+    page = httpx.get(f"{site.address}/join/{token}").text
+    assert "Pilot" in page
+    assert "Ada, ada@lab.example" in page
+    assert "Deutsch" in page
+    httpx.post(f"{site.address}/join/{token}", data={"language": "en"})
+    httpx.post(f"{site.address}/join/{token}", data={"language": "xx"})
+    assert [(each.language, each.mode) for each in site.lab.participants(study.id)] == [("en", "pilot"), ("de", "pilot")]
+
+
 # Practice
 
 
@@ -225,7 +250,11 @@ def test_practice_is_off_the_clock_and_counts_nowhere(site: Site, learner: Calle
     assert (tried.practice, tried.task.spec.name, len(tried.trials)) == (True, practice.NAME, 1)
     site.clock.now += 900
     assert learner.get("/p/practice").status_code == 200
+    agent, _ = site.lab.add_agent("one", 1)
+    job = claim(site.lab, agent)
     assert learner.post("/p/tune/start").status_code == 303
+    assert not site.lab.measure(job.job_id, job.attempt, [batch(0)]), "the practice trial goes on"
+    site.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
     assert site.lab.step(person.id) is Step.TUNE
     assert site.lab.view(person.session_id).seconds_left == 3600
     assert not site.lab.session(person.practice_id).trials[0].is_open

@@ -1,14 +1,15 @@
 """The ways in: the start page, the researcher's sign-in link, a participant's invitation and resume code."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from evenhand.declaration import Study
-from evenhand.errors import NotFound
+from evenhand.errors import NotAllowed, NotFound
+from evenhand.records import Batch, Participant
 from evenhand.web.access import Role, lab_of, sign_in, sign_out, signed_in
-from evenhand.web.pages import render
+from evenhand.web.pages import LANGUAGES, render
 
 router = APIRouter()
 
@@ -56,29 +57,47 @@ def sign_out_researcher(request: Request) -> Response:
     return response
 
 
-def _invited_to(request: Request, token: str) -> Study:
-    return lab_of(request).study(lab_of(request).invited(token).study_id)
+def _invited_to(request: Request, token: str) -> tuple[Study, Batch]:
+    lab = lab_of(request)
+    batch = lab.invited(token)
+    return lab.versions(batch.study_id)[-1] if batch.mode == "pilot" else lab.study(batch.study_id), batch
+
+
+def _join(request: Request, token: str, study: Study, batch: Batch, participant: Participant | None, code: str = "") -> Response:
+    languages = [(each, LANGUAGES.get(each, each)) for each in study.languages]
+    common: dict[str, Any] = {"study": study, "batch": batch, "token": token, "languages": languages}
+    return render(request, "join.html", **common, participant=participant, code=code)
+
+
+def _closed(request: Request, why: str) -> Response:
+    """An invitation by which nobody can join now: in words, for whoever opened it."""
+    return render(request, "closed.html", why=why, status=403)
 
 
 @router.get("/join/{token}")
 def join_page(request: Request, token: str) -> Response:
-    """What the study is, and a button to take part."""
-    study = _invited_to(request, token)
+    """What the study is, and a button to take part. Opening it spends nothing."""
+    try:
+        study, batch = _invited_to(request, token)
+    except NotAllowed as error:
+        return _closed(request, str(error))
     known = signed_in(request, Role.PARTICIPANT)
-    participant = lab_of(request).participant(known.subject) if known else None
-    return render(request, "join.html", study=study, participant=participant, token=token, code="")
+    return _join(request, token, study, batch, lab_of(request).participant(known.subject) if known else None)
 
 
 @router.post("/join/{token}")
-def join(request: Request, token: str, anew: Annotated[str, Form()] = "") -> Response:
+def join(request: Request, token: str, anew: Annotated[str, Form()] = "", language: Annotated[str, Form()] = "") -> Response:
     """Make a participant, and show the resume code, once. Whoever takes part already goes on, unless it is somebody else."""
-    study = _invited_to(request, token)
     lab = lab_of(request)
     known = signed_in(request, Role.PARTICIPANT)
-    if known and not anew and lab.participant(known.subject).study_id == study.id:
-        return go("/p")
-    participant, code = lab.accept(token)
-    response = render(request, "join.html", study=study, participant=participant, token=token, code=code)
+    try:
+        study, batch = _invited_to(request, token)
+        if known and not anew and lab.participant(known.subject).study_id == study.id:
+            return go("/p")
+        participant, code = lab.accept(token, language=language)
+    except NotAllowed as error:
+        return _closed(request, str(error))
+    response = _join(request, token, study, batch, participant, code)
     sign_in(request, response, Role.PARTICIPANT, participant.id)
     return response
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -358,7 +359,9 @@ def stop(request: Request, here: Here, number: Annotated[int, Form()], window: A
     """Stop a trial early; what it measured stands."""
     if here.step in (Step.TUNE, Step.FINAL, Step.PRACTICE):
         if not _may_write(here, {"window": window}):
-            return _again(request, here, Typed(), {}, ELSEWHERE, 409)
+            trials = here.view().session.trials
+            typed = forms.typed_from(trials[-1].configuration) if trials else Typed()
+            return _again(request, here, typed, {}, ELSEWHERE, 409)
         here.lab.stop(here.session_id, number)
     return _onwards(request, here.address)
 
@@ -453,6 +456,17 @@ def _final(
     )
 
 
+def _final_elsewhere(request: Request, here: Place, typed: Typed, number: str) -> Response:
+    """The same question again, with what was chosen, for a window that may not write."""
+    view = here.view()
+    trial = view.session.trial(int(number)) if number.isdigit() and len(number) < 9 else None
+    chosen = trial.configuration if trial else None
+    if trial is None and typed.values:
+        with suppress(InvalidConfiguration):
+            chosen = forms.configuration(here.task.space, typed)
+    return _final(request, here, view, trial, chosen, ELSEWHERE, 409)
+
+
 def _choices(view: View) -> tuple[panel.Row, ...]:
     """Every trial that can be the final choice, the best first."""
     rows = panel.history_of(view, "best", "before", True).rows
@@ -471,7 +485,7 @@ def _choose(request: Request, here: Place, form: Mapping[str, Any]) -> Response:
         return go(here.address)
     typed, number = forms.read(here.task.space, form), str(form.get("trial", ""))
     if not _may_write(here, form):
-        return _final(request, here, here.view(), None, None, ELSEWHERE, 409)
+        return _final_elsewhere(request, here, typed, number)
     key = str(form.get("key", ""))[:64] or None
     try:
         if number.isdigit() and len(number) < 9:

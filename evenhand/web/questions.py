@@ -18,7 +18,7 @@ from evenhand.declaration import Option, Question, Questionnaire, Section, Text,
 from evenhand.questionnaires import field, hint, holds, piped, pipes, read, shown, typed
 from evenhand.space import show
 from evenhand.web.entry import go
-from evenhand.web.pages import inline, markdown
+from evenhand.web.pages import LANGUAGES, inline, markdown
 from evenhand.web.participant import Here, Place, page
 
 router = APIRouter()
@@ -26,28 +26,6 @@ router = APIRouter()
 MOST_RADIOS = 8  # a single choice of more options is a list to pull down
 MOST_NARROW = 5  # columns; a matrix of more needs a wider page
 LONG_TEXT = 150  # characters; a longer answer gets several lines
-LANGUAGES: Mapping[str, str] = {
-    "cs": "Čeština",
-    "da": "Dansk",
-    "de": "Deutsch",
-    "el": "Ελληνικά",
-    "en": "English",
-    "es": "Español",
-    "fi": "Suomi",
-    "fr": "Français",
-    "it": "Italiano",
-    "ja": "日本語",
-    "ko": "한국어",
-    "nl": "Nederlands",
-    "no": "Norsk",
-    "pl": "Polski",
-    "pt": "Português",
-    "ru": "Русский",
-    "sv": "Svenska",
-    "tr": "Türkçe",
-    "uk": "Українська",
-    "zh": "中文",
-}
 _OPEN, _MIDDLE, _CLOSE = "\ue000", "\ue001", "\ue002"  # around an answer of this page, until its text is HTML
 _MARKED = re.compile(f"{_OPEN}([a-z0-9_.]+){_MIDDLE}(.*?){_CLOSE}", re.DOTALL)
 
