@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from evenhand import __version__, botcommands, classcommands, settings, studycommands
+from evenhand import __version__, backupcommands, botcommands, classcommands, settings, studycommands
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ app.add_typer(data_app, name="data", invoke_without_command=True)
 app.add_typer(task_app, name="task")
 app.add_typer(studycommands.app, name="study")
 app.command()(botcommands.bots)
+app.command()(backupcommands.backup)
+app.command()(backupcommands.restore)
 app.command(name="class")(classcommands.open_class)
 
 console = Console(highlight=False, soft_wrap=True)

@@ -1,0 +1,247 @@
+"""Backups: a zip of every table at one moment, made and brought back while the laboratory goes on, and the list of erasures.
+
+A backup holds `manifest.json` and one file of JSON lines a table. Whoever withdrew after it was made stays erased when it is
+restored: every withdrawal is in the database, in the data directory's `erasures-KEY.jsonl`, and in a copy beside each backup.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from evenhand import __version__
+from evenhand.errors import DataError, InvalidSettings, Refused
+from evenhand.keeping import COLUMNS, NAMES, Erasure, Row, revisions, upgraded
+from evenhand.lab import Lab
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+NAME = re.compile(r"evenhand-(\d{8}T\d{6}Z)\.zip")
+STAMP = "%Y%m%dT%H%M%SZ"
+LEAST_FREE = 1_000_000_000  # bytes that the disk shall have free
+HOURLY, DAILY = 24, 14  # how many hours and days keep a backup
+EVERY = 3600.0  # seconds between two backups of a live study
+AFTER_CLOSE = 86_400.0  # seconds for which a closed study counts as live: whoever was tuning goes on, and choices are evaluated
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself. tables: rows and SHA-256 of each table's file; made_at: seconds since the epoch."""
+
+    format: int
+    version: str
+    revision: str
+    made_at: float
+    tables: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore did: how many rows, how many people who withdrew since were erased again, and where the backup before is."""
+
+    rows: int
+    erased: int
+    safety: Path
+
+
+# Out
+
+
+def make(lab: Lab, folder: Path, data_dir: Path) -> Path:
+    """A backup in a folder, named after its time; the list of erasures is brought up to date there. Its path."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    at = lab.clock()
+    while (path := folder / f"evenhand-{_stamp(at)}.zip").exists():
+        at += 1
+    return write(lab, path, data_dir)
+
+
+def write(lab: Lab, path: Path, data_dir: Path) -> Path:
+    """A backup at a path, which must be free. It is there when it is whole, and only its owner can read it."""
+    if path.exists():
+        raise Refused(f"{path} is there already; name another file, or a folder")
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+            _write(lab, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    _sync(path.parent)
+    note_erasures(lab, [data_dir, path.parent], also=read_erasures([data_dir]))
+    return path
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime(STAMP)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(lab: Lab, file: IO[bytes]) -> None:
+    made_at, found = lab.clock(), {}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive, lab.snapshot() as rows:
+        for name in NAMES:
+            with archive.open(f"{name}.jsonl", "w", force_zip64=True) as out:
+                digest, count = hashlib.sha256(), 0
+                for row in rows(name):
+                    line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+                    digest.update(line)
+                    out.write(line)
+                    count += 1
+            found[name] = {"rows": count, "sha256": digest.hexdigest()}
+        manifest = Manifest(FORMAT, __version__, revisions()[0], made_at, found)
+        archive.writestr(MANIFEST, json.dumps(asdict(manifest), indent=1))
+
+
+# In
+
+
+class Backup:
+    """A backup that was found whole: its words are right, and every table has the rows and the sum that it says.
+
+    DataError where it is damaged or none at all, Refused where a newer Evenhand made it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except OSError as error:
+            raise InvalidSettings(f"{path} cannot be read: {error.strerror}; expected a backup's .zip") from None
+        except zipfile.BadZipFile:
+            raise self._damaged("it is no zip, or its end is missing") from None
+        self.manifest = self._read_manifest()
+        if self.manifest.revision not in revisions() or self.manifest.format > FORMAT:
+            raise Refused(
+                f"{path} was made by Evenhand {self.manifest.version} with tables of revision {self.manifest.revision!r}; this "
+                f"version, {__version__}, knows them up to {revisions()[0]!r}. Restore it with a version as new as that"
+            )
+        self.is_newest = self.manifest.revision == revisions()[0]
+        if self.is_newest and self.manifest.tables.keys() != COLUMNS.keys():
+            raise self._damaged(f"its tables are {sorted(self.manifest.tables)}, expected {sorted(COLUMNS)}")
+        for name in self.manifest.tables:
+            self._check(name)
+
+    @property
+    def count(self) -> int:
+        """How many rows it holds."""
+        return sum(each["rows"] for each in self.manifest.tables.values())
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """A table's rows, a line at a time."""
+        with self._archive.open(f"{name}.jsonl") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._archive.close()
+
+    def _damaged(self, why: str) -> DataError:
+        return DataError(f"{self.path} is no whole backup: {why}. Nothing was changed; restore another one")
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            return Manifest(**json.loads(self._archive.read(MANIFEST)))
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged(f"its {MANIFEST} is missing or cannot be read ({error})") from None
+
+    def _check(self, name: str) -> None:
+        digest, count = hashlib.sha256(), 0
+        try:
+            with self._archive.open(f"{name}.jsonl") as lines:
+                for line in lines:
+                    digest.update(line)
+                    count += 1
+                    row = json.loads(line)
+                    if self.is_newest and row.keys() != COLUMNS[name]:
+                        raise ValueError(f"line {count} has the columns {sorted(row)}")
+        except (KeyError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged(f"its table {name!r} cannot be read ({error})") from None
+        said = self.manifest.tables[name]
+        if (count, digest.hexdigest()) != (said["rows"], said["sha256"]):
+            raise self._damaged(f"its table {name!r} is not what was written: {count} rows, expected {said['rows']}")
+
+
+def restore(lab: Lab, backup: Backup, data_dir: Path) -> Restored:
+    """Put a backup in the place of all that the database holds, after a backup of that; a server goes on meanwhile.
+
+    One write: all of it, or nothing. Whoever withdrew since, as this database or a list of erasures in the data directory or
+    beside the backup knows, is erased again.
+    """
+    note_erasures(lab, [data_dir])
+    folder = data_dir / "backups"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    safety = folder / f"before-restore-{_stamp(lab.clock())}-{secrets.token_hex(3)}.zip"
+    write(lab, safety, data_dir)
+    erasures = read_erasures([data_dir, backup.path.parent])
+    with tempfile.TemporaryDirectory(dir=data_dir) as scratch:
+        if backup.is_newest:
+            erased = lab.restore(backup.rows, backup.manifest.made_at, erasures)
+        else:
+            past = backup.manifest
+            with upgraded(Path(scratch) / "past.sqlite", past.revision, past.tables, backup.rows) as rows:
+                erased = lab.restore(rows, past.made_at, erasures)
+    note_erasures(lab, [data_dir], also=erasures)
+    return Restored(backup.count, erased, safety)
+
+
+# Who withdrew
+
+
+def read_erasures(folders: Iterable[Path]) -> set[Erasure]:
+    """Every withdrawal that a list in these folders tells of; a line that a crash cut off tells of none."""
+    found = set()
+    for folder in folders:
+        for path in sorted(folder.glob("erasures-*.jsonl")):
+            found |= _read_list(path)
+    return found
+
+
+def _read_list(path: Path) -> set[Erasure]:
+    found = set()
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError, TypeError):
+            found.add(Erasure(**json.loads(line)))
+    return found
+
+
+def note_erasures(lab: Lab, folders: Iterable[Path], also: Iterable[Erasure] = ()) -> None:
+    """Append to the list of each folder who withdrew and is not in it yet; made where there is none, and brought to the disk."""
+    known = {*lab.withdrawals(), *also}
+    for folder in folders:
+        path = folder / f"erasures-{lab.key}.jsonl"
+        missing = sorted(known - _read_list(path))
+        if not missing:
+            continue
+        text = "".join(json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in missing)
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                text = text if file.read() == b"\n" else "\n" + text
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(folder)

@@ -1,0 +1,105 @@
+"""Backup and restore on real databases: nothing is lost, nothing is changed by a damaged file, and who withdrew stays erased."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evenhand import backup
+from evenhand.keeping import NAMES
+from evenhand.lab import Lab
+from evenhand.records import Outcome, Participant
+from tests.labs import SPACE, Clock, claim, database, epoch, make_lab, toy_study
+
+CONFIGURATION = SPACE.configuration({"epochs": 2})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
+        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
+    with database(request.param, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def lab_and_clock(url: str) -> Iterator[tuple[Lab, Clock]]:
+    lab, clock = make_lab(url)
+    yield lab, clock
+    lab.close()
+
+
+def dump(lab: Lab) -> dict[str, list[Any]]:
+    with lab.snapshot() as rows:
+        return {name: list(rows(name)) for name in NAMES}
+
+
+def records(lab: Lab) -> dict[str, list[Any]]:
+    """Every table but the events, to which a restore adds its own, and who is signed in."""
+    return {name: rows for name, rows in dump(lab).items() if name not in ("event", "token")}
+
+
+def took_part(lab: Lab, study: Any, words: str) -> Participant:
+    """Somebody who answered, trained one trial to its end, and gave a nickname."""
+    person, _ = lab.join(study.id, nickname=words)
+    lab.consent(person.id, study.consent.version)
+    lab.answer(person.id, "background", {"months": 12, "education": "msc"})
+    lab.read_details(person.id)
+    session = lab.begin(person.id)
+    agent, _ = lab.add_agent("one", 1)
+    lab.submit(session.id, CONFIGURATION, explanation=words)
+    job = claim(lab, agent)
+    lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.3), epoch(1, 2, 0.6)])
+    lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+    return lab.participant(person.id)
+
+
+def test_what_was_there_comes_back(lab_and_clock: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, _ = lab_and_clock
+    study = toy_study(lab)
+    took_part(lab, study, "Ada")
+    before = records(lab)
+    path = backup.make(lab, tmp_path / "kept", tmp_path)
+    assert path.name == "evenhand-19700112T134640Z.zip"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in (tmp_path / "kept").iterdir()] == [path.name]
+    took_part(lab, study, "Grace")
+    done = backup.restore(lab, backup.Backup(path), tmp_path)
+    now = records(lab)
+    assert len(now.pop("agent")) == 2  # an agent that is connected goes on
+    before.pop("agent")
+    assert now == before
+    assert done.erased == 0
+    assert took_part(lab, study, "Grace again").pseudonym == "P-02"
+    backup.restore(lab, backup.Backup(done.safety), tmp_path)
+    assert [each.nickname for each in lab.participants(study.id)] == ["Ada", "Grace"]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_who_withdrew_stays_erased(lab_and_clock: tuple[Lab, Clock], tmp_path: Path, beside: bool) -> None:
+    lab, clock = lab_and_clock
+    study = toy_study(lab)
+    gone, stays = took_part(lab, study, "Secret words"), took_part(lab, study, "Plain words")
+    path = backup.make(lab, tmp_path / "kept", tmp_path)
+    clock.now += 10
+    lab.withdraw(gone.id)
+    target, empty = lab, None
+    if beside:  # the disk is lost; what is left lies beside the backup
+        backup.note_erasures(lab, [path.parent])
+        (tmp_path / "new").mkdir()
+        target = empty = make_lab(f"sqlite:///{tmp_path / 'new' / 'lab.sqlite'}")[0]
+    done = backup.restore(target, backup.Backup(path), tmp_path / "new" if beside else tmp_path)
+    assert done.erased == 1
+    text = json.dumps(dump(target))
+    assert "Secret words" not in text
+    assert "Plain words" in text
+    people = target.participants(study.id)
+    assert [each.withdrawn_at for each in people] == [clock.now, None]
+    assert [len(target.session(each.session_id or 0).trials) for each in people] == [0, 1]
+    assert people[0].answers == {}
+    assert people[1].pseudonym == stays.pseudonym
+    if empty:
+        empty.close()
