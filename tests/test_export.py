@@ -1,6 +1,13 @@
 """A study's records out and in again: the same bytes, the same report, from any database, while collection goes on."""
 
+import csv
+import hashlib
+import io
+import json
 import os
+import re
+import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +18,12 @@ import pytest
 from evenhand import archive, codebook, export
 from evenhand.archive import Package
 from evenhand.declaration import Arm, Budget, Mode, Option, Question, Questionnaire, Section, Study, Text
+from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab import Lab
 from evenhand.records import Archive, Measurement, Outcome, Participant, Session, TaskRecord, TaskSpec
 from evenhand.report import build, page
 from tests.labs import SPACE, Clock, claim, database, make_lab
 
-FILES = [codebook.STUDY, codebook.CODEBOOK, *codebook.TABLES]
 ANSWERS = {
     "many": ["a", "c"], "none": [], "grid": {"x": "a", "y": "b"}, "grids": {"x": ["a", "b"], "y": []}, "half": 0.1 + 0.2,
     "whole": 7, "words": 'one, "two"\r\nthree; é\t=1+1', "empty": "", "digits": "007",
@@ -202,3 +209,178 @@ def test_the_report_is_the_same_from_the_database_the_archive_and_the_study_brou
     brought = bring(second, path)
     records = lab.archive(study.id, "live"), archive.read(path), second.archive(brought.id, "live")
     assert len({page.html(build.build(each, "live"), "today") for each in records}) == 1
+
+
+# What is in it, and what is not
+
+
+def texts(path: Path) -> dict[str, str]:
+    with zipfile.ZipFile(path) as source:
+        return {name: source.read(name).decode() for name in source.namelist()}
+
+
+def table(path: Path, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(texts(path)[f"{name}.csv"], newline="")))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Clock, Study, Path]]:
+    folder = tmp_path_factory.mktemp("made")
+    lab, clock = make_lab(f"sqlite:///{folder / 'lab.sqlite'}")
+    study = rich(lab, clock)
+    yield lab, clock, study, write(lab, study, folder / "a.zip")
+    lab.close()
+
+
+def test_each_table_has_the_columns_of_the_codebook_and_each_row_its_version_hash_and_mode(made: tuple[Any, ...]) -> None:
+    _, _, study, path = made
+    for name, columns in codebook.TABLES.items():
+        rows = table(path, name)
+        assert rows, f"{name} is empty, so nothing of it is tested"
+        assert list(rows[0]) == [each.name for each in columns]
+        for row in rows:
+            assert row["mode"] == "live"
+            assert row["study_hash"] == made[0].study(study.id, int(row["study_version"])).hash
+    listed = list(csv.DictReader(io.StringIO(texts(path)["codebook.csv"])))
+    assert [(row["table"], row["column"]) for row in listed] == [(t, c.name) for t, cs in codebook.TABLES.items() for c in cs]
+    assert all(row["meaning"] and row["source"] for row in listed)
+
+
+def test_the_numbers_are_those_that_were_recorded(made: tuple[Any, ...]) -> None:
+    path = made[3]
+    people, sessions, trials = (table(path, name) for name in ("participants", "sessions", "trials"))
+    assert [row["pseudonym"] for row in people] == ["P-01", "P-03", "P-04", "P-05"], "P-02 is a pilot"
+    assert [row["participant"] for row in people] == ["1", "2", "3", "4"]
+    assert [row["excluded"] for row in people] == ["", "was asleep", "", ""]
+    assert [row["tuner"] for row in sessions] == ["P-01", "P-03", "P-04", "random"]
+    assert [(row["session"], row["trial"]) for row in trials] == [
+        ("1", "1"),
+        ("1", "2"),
+        ("2", "1"),
+        ("2", "2"),
+        ("4", "1"),
+        ("4", "2"),
+    ]
+    assert [row["outcome"] for row in trials[:2]] == ["completed", "diverged"]
+    assert [float(row["value"]) for row in trials[:2]] == [0.1, 1.1]
+    rate = [row for row in table(path, "values") if row["hyperparameter"] == "learning_rate"]
+    assert (rate[0]["value"], rate[0]["is_default"], rate[0]["reason"]) == ("0.30000000000000004", "false", 'I "guess",\nso')
+    assert (rate[1]["value"], rate[1]["is_default"], rate[1]["reason"]) == ("0.01", "true", "")
+    scores = [row for row in table(path, "evaluations") if row["session"] == "1"]
+    assert [(row["seed_index"], row["outcome"], float(row["value"])) for row in scores] == [
+        (str(i), "completed", 0.1 / 3) for i in (0, 1)
+    ]
+    assert [row["session"] for row in table(path, "evaluations")] == ["1", "1", "2", "2", "4", "4"], "who withdrew has no scores"
+    events = table(path, "events")
+    assert [row["event"] for row in events] == [str(number) for number in range(1, len(events) + 1)]
+    kinds = {row["kind"] for row in events}
+    assert {"declared", "published", "invited", "joined", "submitted", "chose", "excluded", "withdrawn", "closed"} <= kinds
+
+
+def test_answers_are_unrolled(made: tuple[Any, ...]) -> None:
+    rows = [row for row in table(made[3], "answers") if row["participant"] == "1"]
+    found = [(row["question"], row["form"], row["row"], row["item"], row["answer"], row["number"]) for row in rows]
+    assert ("many", "several", "", "1", "a", "") in found
+    assert ("many", "several", "", "2", "c", "") in found
+    assert ("none", "several", "", "0", "", "") in found
+    assert ("grid", "row", "y", "", "b", "") in found
+    assert ("grids", "row of several", "x", "2", "b", "") in found
+    assert ("grids", "row of several", "y", "0", "", "") in found
+    assert ("half", "one", "", "", "0.30000000000000004", "0.30000000000000004") in found
+    assert ("whole", "one", "", "", "7", "7.0") in found
+    assert ("digits", "one", "", "", "007", "") in found
+
+
+def test_names_addresses_and_tokens_stay_out_of_it(made: tuple[Any, ...]) -> None:
+    everything = "".join(texts(made[3]).values())
+    assert not [each for each in ("Zoe", "secret", "/home/someone", "resume_hash", "nickname") if each in everything]
+
+
+def test_test_scores_follow_the_rule_of_the_archive(tmp_path: Path) -> None:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    study = rich(lab, clock)
+    lab.reopen_study(study.id)
+    with pytest.raises(Refused, match="still collecting"):
+        write(lab, study, tmp_path / "a.zip")
+    assert not (tmp_path / "a.zip").exists()
+    path = write(lab, study, tmp_path / "b.zip", evaluations=False)
+    found = archive.read(path)
+    assert found.evaluations == {}
+    assert len(found.sessions) == 4
+    sessions = [each.id for each in lab.sessions(study.id) if each.mode == "live"]
+    assert not any(lab.looks(each) for each in sessions)
+    lab.close_study(study.id)
+    write(lab, study, tmp_path / "c.zip")
+    looked = [len(lab.looks(each)) for each in sessions]
+    assert sorted(looked) == [0, 1, 1, 1], "each session with an evaluation was looked at once; the one who withdrew has none"
+    lab.close()
+
+
+def test_parquet_without_its_package_is_refused_and_says_what_to_do(
+    made: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, _, study, _ = made
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InvalidSettings, match=r"pip install 'evenhand\[report\]'"):
+        write(lab, study, tmp_path / "a.zip", form="parquet")
+    with pytest.raises(InvalidSettings, match="'xlsx': expected one of csv, jsonl, parquet"):
+        write(lab, study, tmp_path / "a.zip", form="xlsx")
+
+
+# Damage
+
+
+def spoilt(path: Path, to: Path, name: str, change: Any, honest: bool) -> Path:
+    """The archive with one file changed (None: left out); `honest`: the manifest says so, as a clumsy editor's might."""
+    files: dict[str, str | None] = dict(texts(path))
+    files[name] = change(files[name])
+    if honest:
+        manifest = json.loads(files["manifest.json"] or "")
+        manifest["sha256"][name] = hashlib.sha256((files[name] or "").encode()).hexdigest()
+        files["manifest.json"] = json.dumps(manifest)
+    with zipfile.ZipFile(to, "w") as target:
+        for each, content in files.items():
+            if content is not None:
+                target.writestr(each, content)
+    return to
+
+
+@pytest.mark.parametrize("name", [codebook.STUDY, codebook.CODEBOOK, *(f"{each}.csv" for each in codebook.TABLES)])
+def test_a_file_that_was_edited_or_is_missing_is_refused_by_name(made: tuple[Any, ...], tmp_path: Path, name: str) -> None:
+    edited = spoilt(made[3], tmp_path / "a.zip", name, lambda text: text + " ", honest=False)
+    with pytest.raises(InvalidSettings, match=rf"{re.escape(name)} is not what the manifest says"):
+        archive.read(edited)
+    with pytest.raises(InvalidSettings, match=rf"{re.escape(name)} is missing"):
+        archive.read(spoilt(made[3], tmp_path / "b.zip", name, lambda text: None, honest=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "why"),
+    [
+        ("trials.csv", "submitted_at", "sent", "trials.csv: column 'submitted_at' is missing"),
+        ("trials.csv", "1,1,P-01,", "1,one,P-01,", "trials.csv, row 1: trial is 'one'; expected a value .integer"),
+        ("trials.csv", "1,2,P-01,", "1,1,P-01,", "trials.csv, row 2: cannot be understood .trial 1 of session 1 a second time"),
+        ("trials.csv", "diverged", "exploded", "trials.csv, row 2: cannot be understood .'exploded'"),
+        ("sessions.csv", "\r\n1,1,P-01", "\r\n,1,P-01", "sessions.csv, row 1: session is empty"),
+        ("sessions.csv", "\r\n1,1,P-01", "\r\n1,77,P-01", "participant 77 is none of the participants"),
+        ("participants.csv", "\r\n1,P-01,", "\r\n1,", "participants.csv, row 1: 15 fields, expected 16"),
+        ("study.json", '"metric": "accuracy"', '"metric": 3', "study.json: cannot be understood .*metric"),
+        ("study.json", "{", "", "study.json: not JSON"),
+        ("manifest.json", '"format": 1', '"format": 2', "manifest.json: format 2, expected 1; read it with Evenhand"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_file_and_reason(
+    made: tuple[Any, ...], tmp_path: Path, name: str, old: str, new: str, why: str
+) -> None:
+    assert old in texts(made[3])[name]
+    path = spoilt(made[3], tmp_path / "a.zip", name, lambda text: text.replace(old, new, 1), honest=name != "manifest.json")
+    with pytest.raises(InvalidSettings, match=why):
+        archive.read(path)
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    for name, why in (("a.zip", "not an archive"), ("none.zip", "not an archive"), ("folder", "manifest.json is missing")):
+        with pytest.raises(InvalidSettings, match=why):
+            archive.read(tmp_path / name)
