@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -245,3 +246,89 @@ def note_erasures(lab: Lab, folders: Iterable[Path], also: Iterable[Erasure] = (
             file.flush()
             os.fsync(file.fileno())
         _sync(folder)
+
+
+# By itself
+
+
+class Keeper:
+    """Makes a backup an hour while a study is live and something changed, removes old ones, and lists who withdraws at once."""
+
+    def __init__(self, lab: Lab, data_dir: Path) -> None:
+        self._lab, self._data_dir = lab, data_dir
+        self._changes = 0
+        self._kept: dict[Path, tuple[int, int]] = {}  # by folder, what the newest backup there holds: changes and activity
+        lab.on_change.append(self._note_change)
+        lab.on_withdrawal.append(self._note_withdrawal)
+        self._note_withdrawal()  # of another process, or of one that died between the withdrawal and its line
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._lab.on_change.remove(self._note_change)
+        self._lab.on_withdrawal.remove(self._note_withdrawal)
+
+    def look(self) -> None:
+        """Make the backup that is due, if one is, in each folder that a live study names."""
+        now = self._lab.clock()
+        due = [folder for folder in sorted(self._folders(now)) if not 0 <= now - _newest(folder) < EVERY]
+        state = (self._changes, self._lab.activity())
+        for folder in due:
+            if self._kept.get(folder) != state or not _ours(folder):
+                self._make(folder)
+                self._kept[folder] = state
+            else:
+                os.utime(_ours(folder)[0][1])  # it still holds everything, so nobody needs to be told that it is old
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_FREE:
+            raise OSError(f"no backup was made: the disk of {folder} has {free / 1e6:.0f} MB free, and 1000 MB are asked for")
+        make(self._lab, folder, self._data_dir)
+        for path in outdated(folder):
+            path.unlink(missing_ok=True)
+
+    def _folders(self, now: float) -> set[Path]:
+        """Where backups go: of studies that are live, or were closed so lately that some people may go on."""
+        found = set()
+        for study in self._lab.studies():
+            closed = study.closed_at is not None and now - study.closed_at > AFTER_CLOSE
+            if study.published_at is not None and not study.archived and not closed:
+                given = study.backup.strip()
+                found.add(Path(given).expanduser() if given else self._data_dir / "backups")
+        return found
+
+    def _note_change(self, session_id: int) -> None:
+        self._changes += 1
+
+    def _note_withdrawal(self) -> None:
+        """In the data directory, and beside the backups that need it most. A folder that fails does not undo the withdrawal."""
+        for folder in {self._data_dir, *self._folders(self._lab.clock())}:
+            try:
+                if folder.is_dir():
+                    note_erasures(self._lab, [folder])
+            except OSError:
+                log.exception("the list of withdrawals in %s could not be written; the next backup tries again", folder)
+
+
+def _newest(folder: Path) -> float:
+    return next((at for at, _ in _ours(folder)), float("-inf"))
+
+
+def _ours(folder: Path) -> list[tuple[float, Path]]:
+    """Backups in a folder and when each was made, as their names say, the newest first."""
+    names = ((NAME.fullmatch(path.name), path) for path in folder.glob("evenhand-*.zip"))
+    made = [(datetime.strptime(name[1], STAMP).replace(tzinfo=UTC).timestamp(), path) for name, path in names if name]
+    return sorted(made, reverse=True)
+
+
+def outdated(folder: Path) -> list[Path]:
+    """Backups to remove: none is the newest of one of the last 24 hours, or of the last 14 days, that have one."""
+    hours: dict[float, Path] = {}
+    days: dict[float, Path] = {}
+    found = _ours(folder)
+    for at, path in found:
+        hours.setdefault(at // 3600, path)
+        days.setdefault(at // 86_400, path)
+    kept = {*list(hours.values())[:HOURLY], *list(days.values())[:DAILY]}
+    return [path for _, path in found if path not in kept]

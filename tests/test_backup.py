@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from evenhand import backup
-from evenhand.keeping import NAMES
+from evenhand.errors import DataError, InvalidSettings, Refused, StaleAttempt
+from evenhand.keeping import NAMES, Erasure
 from evenhand.lab import Lab
 from evenhand.records import Outcome, Participant
 from tests.labs import SPACE, Clock, claim, database, epoch, make_lab, toy_study
@@ -103,3 +105,102 @@ def test_who_withdrew_stays_erased(lab_and_clock: tuple[Lab, Clock], tmp_path: P
     assert people[1].pseudonym == stays.pseudonym
     if empty:
         empty.close()
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Iterator[tuple[Lab, Clock]]:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    yield lab, clock
+    lab.close()
+
+
+def changed(path: Path, name: str, change: Any) -> Path:
+    """A copy of a backup in which one file is another."""
+    copy = path.with_name("changed.zip")
+    with zipfile.ZipFile(path) as found, zipfile.ZipFile(copy, "w") as out:
+        for each in found.namelist():
+            out.writestr(each, change(found.read(each)) if each == name else found.read(each))
+    return copy
+
+
+def test_damaged_and_newer_backups_are_refused(toy: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, _ = toy
+    toy_study(lab)
+    path = backup.make(lab, tmp_path / "kept", tmp_path)
+    with pytest.raises(DataError, match="'study' is not what was written: 0 rows, expected 1"):
+        backup.Backup(changed(path, "study.jsonl", lambda data: b""))
+    with pytest.raises(DataError, match="'task' cannot be read"):
+        backup.Backup(changed(path, "task.jsonl", lambda data: data[:-9]))
+    with pytest.raises(DataError, match=r"manifest\.json is missing"):
+        backup.Backup(changed(path, "manifest.json", lambda data: b"{}"))
+    with pytest.raises(Refused, match="knows them up to"):
+        backup.Backup(changed(path, "manifest.json", lambda data: data.replace(backup.revisions()[0].encode(), b"9999")))
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="no zip"):
+        backup.Backup(cut)
+    with pytest.raises(InvalidSettings, match="cannot be read"):
+        backup.Backup(tmp_path / "none.zip")
+    with pytest.raises(Refused, match="is there already"):
+        backup.write(lab, path, tmp_path)
+
+
+def test_a_running_training_starts_again(toy: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, clock = toy
+    study = toy_study(lab)
+    session = lab.start(lab.open(study.id, tuner="random").id)
+    agent, token = lab.add_agent("one", 1)
+    lab.submit(session.id, CONFIGURATION)
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [epoch(0, 1, 0.3)])
+    path = backup.make(lab, tmp_path, tmp_path)
+    lab.measure(job.job_id, 1, [epoch(1, 2, 0.4)])
+    clock.now += 5
+    backup.restore(lab, backup.Backup(path), tmp_path)
+    with pytest.raises(StaleAttempt):
+        lab.measure(job.job_id, 1, [epoch(2, 3, 0.5)])
+    assert lab.check_token("agent", token) is None or lab.check_token("agent", token) == agent
+    again = claim(lab, agent)
+    assert (again.job_id, again.attempt) == (job.job_id, 2)
+    assert [each.seconds for each in lab.session(session.id).extensions] == [5]
+
+
+def test_old_backups_go(tmp_path: Path) -> None:
+    for day in range(1, 21):
+        for hour in range(24):
+            (tmp_path / f"evenhand-202601{day:02d}T{hour:02d}0000Z.zip").touch()
+    (tmp_path / "evenhand-by-hand.zip").touch()
+    for path in backup.outdated(tmp_path):
+        path.unlink()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 24 + 13 + 1  # the newest day's last hour counts for both
+    assert left[0] == "evenhand-20260107T230000Z.zip"
+    assert left[-1] == "evenhand-by-hand.zip"
+
+
+def test_a_live_study_is_kept_by_the_hour(toy: tuple[Lab, Clock], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, clock = toy
+    keeper, folder = backup.Keeper(lab, tmp_path), tmp_path / "backups"
+    study = toy_study(lab)
+    lab.close_study(study.id)
+    clock.now += backup.AFTER_CLOSE + 1
+    keeper.look()
+    assert not folder.exists()  # none is live
+    study = toy_study(lab)
+    keeper.look()
+    keeper.look()
+    assert len(list(folder.glob("*.zip"))) == 1
+    clock.now += 3601
+    keeper.look()
+    assert len(list(folder.glob("*.zip"))) == 1  # nothing changed
+    person = took_part(lab, study, "Ada")
+    monkeypatch.setattr(backup, "LEAST_FREE", 10**18)
+    with pytest.raises(OSError, match="MB free"):
+        keeper.look()
+    monkeypatch.undo()
+    keeper.look()
+    assert len(list(folder.glob("*.zip"))) == 2
+    lab.withdraw(person.id)
+    expected = {Erasure(study.name, 1, person.created_at, clock.now)}
+    assert backup.read_erasures([tmp_path]) == backup.read_erasures([folder]) == expected
+    keeper.close()

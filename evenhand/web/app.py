@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evenhand import errors
+from evenhand.backup import Keeper
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
 from evenhand.lab import Lab
 from evenhand.watch import Watch
@@ -45,6 +46,7 @@ STATIC = Path(__file__).parent / "static"
 THREADS = 12  # that answer at once: more of them would only take turns at the interpreter's lock, and hold up the event loop
 SWEEP_SECONDS = 0.5
 WATCH_SECONDS = 15.0
+KEEP_SECONDS = 60.0  # between two looks whether a backup is due
 HEARTBEAT_SECONDS = 2.0
 HEARTBEAT = "heartbeat-{}"  # file in the data directory: when a server on this database was last alive
 
@@ -182,6 +184,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     beat(heartbeat, lab.clock())
     app.state.players.resume()
     watch = Watch(lab, app.state.data_dir)
+    keeper = await run_in_threadpool(Keeper, lab, app.state.data_dir)
 
     def look() -> None:
         app.state.alerts = watch.look()
@@ -189,6 +192,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
         asyncio.create_task(_every(WATCH_SECONDS, look)),
+        asyncio.create_task(_every(KEEP_SECONDS, keeper.look)),
         asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: beat(heartbeat, lab.clock()))),
     ]
     try:
@@ -198,6 +202,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await run_in_threadpool(app.state.players.stop)
+        keeper.close()
         beat(heartbeat, lab.clock())
 
 
