@@ -23,7 +23,7 @@ from evenhand.lab import Lab
 from evenhand.policies import Limits
 from evenhand.records import Session
 
-START = 60.0  # seconds that a server may take to answer for the first time
+START = 120.0  # seconds that a server may take to answer for the first time
 DRIVER = "rehearsal"
 
 

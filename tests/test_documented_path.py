@@ -66,7 +66,7 @@ def test_the_documented_path_from_the_file_to_the_report(tmp_path: Path, monkeyp
 
 def wait_for_agent() -> None:
     lab = Lab.connect()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not lab.agents() and time.monotonic() < until:
         time.sleep(0.2)
     lab.close()
