@@ -17,7 +17,18 @@ ROWS = [
     {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands"},  # commands
     {"rehearsal"},
     {"web"},
-    {"supervisor", "watch", "sample", "replay", "tuning", "bots", "classroom", "golive", "planning", "studyfile"},  # programs that commands run
+    {
+        "supervisor",
+        "watch",
+        "sample",
+        "replay",
+        "tuning",
+        "bots",
+        "classroom",
+        "golive",
+        "planning",
+        "studyfile",
+    },  # programs that commands run
     {"report", "play", "worker", "export", "archive", "backup"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
