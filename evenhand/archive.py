@@ -62,6 +62,7 @@ class Package:
         self._tasks: dict[int, TaskRecord] = {}
         self._numbers: dict[_Key, int] = {}  # the trial's id, by its session's number and its own
         self.versions, self.batches = self._declared()
+        self._hashes = {each.version: each.hash for each in self.versions}
         self.archive = self._archive()
 
     @property
@@ -137,10 +138,17 @@ class Package:
         """What each row of a table is; InvalidSettings with the file and the row where it is none."""
         for number, row in enumerate(self._rows(table), 1):
             try:
+                self._check_whose(row)
                 yield make(row)
             except (KeyError, TypeError, ValueError, AttributeError, EvenhandError) as error:
                 name = f"{self._path}: {table}{FORMATS[self._form]}, row {number}"
                 raise InvalidSettings(f"{name}: cannot be understood ({error!s}); export the study again") from error
+
+    def _check_whose(self, row: Row) -> None:
+        if row["mode"] != self.mode:
+            raise ValueError(f"mode {row['mode']!r} in an archive of {self.mode} records")
+        if self._hashes.get(row["study_version"]) != row["study_hash"]:
+            raise ValueError(f"{STUDY} has no version {row['study_version']} with this hash")
 
     def _wrong(self, why: str) -> InvalidSettings:
         return InvalidSettings(f"{self._path}: {why}; export the study again")

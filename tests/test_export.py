@@ -7,6 +7,9 @@ import json
 import os
 import re
 import sys
+import threading
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +25,7 @@ from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab import Lab
 from evenhand.records import Archive, Measurement, Outcome, Participant, Session, TaskRecord, TaskSpec
 from evenhand.report import build, page
+from evenhand.settings import Rules
 from tests.labs import SPACE, Clock, claim, database, make_lab
 
 ANSWERS = {
@@ -364,6 +368,8 @@ def test_a_file_that_was_edited_or_is_missing_is_refused_by_name(made: tuple[Any
         ("sessions.csv", "\r\n1,1,P-01", "\r\n,1,P-01", "sessions.csv, row 1: session is empty"),
         ("sessions.csv", "\r\n1,1,P-01", "\r\n1,77,P-01", "participant 77 is none of the participants"),
         ("participants.csv", "\r\n1,P-01,", "\r\n1,", "participants.csv, row 1: 15 fields, expected 16"),
+        ("trials.csv", ",live", ",pilot", "trials.csv, row 1: cannot be understood .mode 'pilot' in an archive of live records"),
+        ("answers.csv", ",2,", ",3,", "answers.csv, row .*study.json has no version 3"),
         ("study.json", '"metric": "accuracy"', '"metric": 3', "study.json: cannot be understood .*metric"),
         ("study.json", "{", "", "study.json: not JSON"),
         ("manifest.json", '"format": 1', '"format": 2', "manifest.json: format 2, expected 1; read it with Evenhand"),
@@ -384,3 +390,156 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     for name, why in (("a.zip", "not an archive"), ("none.zip", "not an archive"), ("folder", "manifest.json is missing")):
         with pytest.raises(InvalidSettings, match=why):
             archive.read(tmp_path / name)
+
+
+# While collection goes on
+
+
+def test_an_export_holds_up_no_write_and_is_of_one_piece(lab_and_clock: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, clock = lab_and_clock
+    study = declared(lab)
+    agent, _ = lab.add_agent("a", 4)
+    for number in range(3):
+        person, _ = lab.join(study.id)
+        lab.answer(person.id, "background", {"months": number})
+        tune(lab, clock, lab.begin(person.id).id, agent, 0.5)
+    running = lab.begin(lab.join(study.id)[0].id)
+    lab.submit(running.id, SPACE.configuration({"epochs": 9}))
+    job = claim(lab, agent)
+    lab.measure(job.job_id, 1, [Measurement(0, 5, None, 1.0, None, 0.5), Measurement(1, 10, 1, 1.0, 0.3, 1.0)])
+    index, slowest = 2, 0.0
+    made = export.Export(lab, study.id, "live", who="researcher", evaluations=False)
+    for name, blocks in made.files():
+        with zipfile.ZipFile(tmp_path / "a.zip", "a") as target:
+            target.writestr(name, b"".join(blocks))
+        # Between any two files: the training goes on, somebody joins and answers, somebody else withdraws.
+        begun = time.perf_counter()
+        lab.measure(job.job_id, 1, [Measurement(index, 10 * index, index, 1.0, 0.3 + index / 100, float(index))])
+        newcomer, _ = lab.join(study.id)
+        lab.answer(newcomer.id, "background", {"months": 9})
+        slowest = max(slowest, time.perf_counter() - begun)
+        index += 1
+        if name == "study.json":
+            lab.withdraw(lab.participants(study.id)[0].id)
+    assert slowest < 5
+    found = Package(tmp_path / "a.zip")
+    assert len(found.archive.participants) == 4
+    assert found.archive.sessions[3].trials[0].value == 0.3
+    assert found.archive.participants[0].answers == {"background.months": 0}, "each participant's rows are of one moment"
+    measured = list(found.measurements())
+    last = found.archive.sessions[3].trials[0].id
+    assert [each.index for trial, each in measured if trial == last] == [0, 1], "what came later belongs to the next export"
+    assert lab.bring_in(found.archive, tasks=found.tasks, measurements=measured, events=found.events(), name="copy").archived
+
+
+def test_writes_of_another_thread_go_on_while_an_export_runs(url: str, tmp_path: Path) -> None:
+    lab, clock = make_lab(url)
+    study = rich(lab, clock)
+    done, waits = threading.Event(), []
+
+    def collect() -> None:
+        while not done.is_set():
+            begun = time.perf_counter()
+            lab.issue_token("researcher")
+            waits.append(time.perf_counter() - begun)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    paths = [write(lab, study, tmp_path / f"{number}.zip") for number in range(5)]
+    done.set()
+    thread.join()
+    assert len({path.read_bytes() for path in paths}) == 1
+    assert len(waits) > 5
+    assert max(waits) < 5
+    lab.close()
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
+    lab, _ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}", Rules(curve_points=10**6))
+    study = declared(lab)
+    agent, _ = lab.add_agent("a", 1)
+    session = lab.start(lab.open(study.id, tuner="random").id)
+    lab.submit(session.id, SPACE.configuration({"epochs": 1}))
+    job = claim(lab, agent)
+    peaks = []
+    for start in (0, 10_000, 20_000, 30_000):
+        lab.measure(job.job_id, 1, [Measurement(start + i, start + i, None, i / 7, None, i / 3) for i in range(10_000)])
+        tracemalloc.start()
+        write(lab, study, tmp_path / "a.zip", evaluations=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert archive.read(tmp_path / "a.zip").sessions[0].trials[0].epochs_begun == 1
+    assert len(table(tmp_path / "a.zip", "measurements")) == 40_000
+    assert peaks[-1] < 1.2 * peaks[1], f"peaks in bytes: {peaks}"
+    lab.close()
+
+
+# A study that was brought in
+
+
+def test_nothing_moves_in_a_study_that_was_brought_in(lab_and_clock: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, clock = lab_and_clock
+    study = declared(lab)
+    agent, _ = lab.add_agent("a", 1)
+    open_session = lab.begin(lab.join(study.id)[0].id)
+    lab.submit(open_session.id, SPACE.configuration({"epochs": 2}))
+    claim(lab, agent)
+    method = lab.start(lab.open(study.id, tuner="random").id)
+    lab.submit(method.id, SPACE.configuration({"epochs": 2}))
+    first = write(lab, study, tmp_path / "a.zip", evaluations=False)
+    for each in lab.sessions(study.id):
+        lab.stop(each.id, 1)
+        lab.withdraw(each.participant_id) if each.participant_id else lab.choose(each.id)
+    brought = bring(lab, first, "copy")
+    assert (brought.archived, brought.name, brought.hash) == (True, "copy", study.hash)
+    clock.now += 10_000
+    lab.sweep()
+    lab.recover(clock.now - 5000)
+    assert lab.claim(agent) is None
+    assert lab.running_sessions() == []
+    assert lab.to_play("server") == [method.id] or lab.to_play("server") == []
+    for verb in (
+        lambda: lab.join(brought.id), lambda: lab.open(brought.id, tuner="random"), lambda: lab.invite(brought.id, "x"),
+        lambda: lab.reopen_study(brought.id), lambda: lab.declare(replace(brought, title="Other")),
+    ):  # fmt: skip
+        with pytest.raises(Refused, match="archive"):
+            verb()
+    assert lab.close_study(brought.id).closed_at is None
+    second = write(lab, brought, tmp_path / "b.zip", evaluations=False)
+    assert without_manifest(second) == {
+        name: text.replace('"name": "rich"', '"name": "copy"') for name, text in without_manifest(first).items()
+    }
+    with pytest.raises(Refused, match="named 'copy' is here already; bring the archive in under another name"):
+        bring(lab, first, "copy")
+
+
+def without_manifest(path: Path) -> dict[str, str]:
+    return {name: text for name, text in texts(path).items() if name != codebook.MANIFEST}
+
+
+def test_its_evaluations_can_be_looked_at(made: tuple[Any, ...], second: Lab) -> None:
+    brought = bring(second, made[3])
+    session = next(each for each in second.sessions(brought.id) if each.tuner == "P-01")
+    second.reveal(session.id, "researcher")
+    assert [each.value for each in second.evaluation(session.id, "researcher").scores] == [0.1 / 3, 0.1 / 3]
+    assert second.view(session.id).session.trials[0].reasons == {"learning_rate": 'I "guess",\nso'}
+
+
+def test_an_import_that_fails_leaves_nothing(made: tuple[Any, ...], second: Lab, tmp_path: Path) -> None:
+    before = [each.name for each in second.studies()]
+    events = len(second.events())
+    broken = spoilt(made[3], tmp_path / "a.zip", "events.csv", lambda text: text[:-2] + "x\r\n", honest=True)
+    with pytest.raises(InvalidSettings, match=r"events\.csv, row"):
+        bring(second, broken)
+    assert [each.name for each in second.studies()] == before
+    assert len(second.events()) == events
+    assert bring(second, made[3]).name == "rich"
+
+
+def test_a_task_read_from_an_archive_is_found_again_where_it_lies(made: tuple[Any, ...], tmp_path: Path) -> None:
+    lab, _ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    brought = bring(lab, made[3])
+    assert lab.study_task(brought.id).spec.name == "toy.py:train"
+    known = lab.add_task(TaskRecord(TaskSpec("/elsewhere/toy.py:train"), "v1", SPACE, "accuracy", "maximize", 10))
+    assert (known.id, known.spec.name) == (lab.study_task(brought.id).id, "/elsewhere/toy.py:train")
+    lab.close()
