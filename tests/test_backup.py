@@ -1,9 +1,13 @@
 """Backup and restore on real databases: nothing is lost, nothing is changed by a damaged file, and who withdrew stays erased."""
 
+import hashlib
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,13 @@ import pytest
 
 from evenhand import backup
 from evenhand.errors import DataError, InvalidSettings, Refused, StaleAttempt
-from evenhand.keeping import NAMES, Erasure
+from evenhand.keeping import NAMES, Erasure, revisions
 from evenhand.lab import Lab
 from evenhand.records import Outcome, Participant
+from evenhand.store import Store
+from evenhand.web.access import Role
 from tests.labs import SPACE, Clock, claim, database, epoch, make_lab, toy_study
+from tests.web import serve, tuning_participant
 
 CONFIGURATION = SPACE.configuration({"epochs": 2})
 
@@ -134,7 +141,7 @@ def test_damaged_and_newer_backups_are_refused(toy: tuple[Lab, Clock], tmp_path:
     with pytest.raises(DataError, match=r"manifest\.json is missing"):
         backup.Backup(changed(path, "manifest.json", lambda data: b"{}"))
     with pytest.raises(Refused, match="knows them up to"):
-        backup.Backup(changed(path, "manifest.json", lambda data: data.replace(backup.revisions()[0].encode(), b"9999")))
+        backup.Backup(changed(path, "manifest.json", lambda data: data.replace(revisions()[0].encode(), b"9999")))
     cut = tmp_path / "cut.zip"
     cut.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError, match="no zip"):
@@ -204,3 +211,79 @@ def test_a_live_study_is_kept_by_the_hour(toy: tuple[Lab, Clock], tmp_path: Path
     expected = {Erasure(study.name, 1, person.created_at, clock.now)}
     assert backup.read_erasures([tmp_path]) == backup.read_erasures([folder]) == expected
     keeper.close()
+
+
+@pytest.mark.parametrize("there", ["sqlite", "postgresql"])
+def test_a_backup_moves_to_another_database(lab_and_clock: tuple[Lab, Clock], tmp_path: Path, there: str) -> None:
+    if there == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
+        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
+    lab, _ = lab_and_clock
+    study = toy_study(lab)
+    took_part(lab, study, "Ada")
+    (tmp_path / "there").mkdir()
+    path = backup.make(lab, tmp_path / "kept", tmp_path)
+    with database(there, tmp_path / "there") as url:
+        other, _ = make_lab(url)
+        backup.restore(other, backup.Backup(path), tmp_path / "there")
+        assert records(other) == records(lab)
+        assert took_part(other, study, "Grace").pseudonym == "P-02"  # new rows get free ids
+        other.close()
+
+
+def test_an_older_backup_is_brought_up_to_date(toy: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, _ = toy
+    tables = {"task": {"id": 3, "name": "toy", "settings": {}, "version": "v", "space": SPACE.to_json()}}
+    tables["task"] |= {"metric": "accuracy", "direction": "maximize", "max_epochs": 10, "has_test": True, "statistics": {}}
+    path = tmp_path / "old.zip"
+    lines = {name: json.dumps(row).encode() + b"\n" for name, row in tables.items()}
+    sums = {name: {"rows": 1, "sha256": hashlib.sha256(line).hexdigest()} for name, line in lines.items()}
+    manifest = backup.Manifest(1, "0.1", revisions()[-1], 1.0, sums)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manifest.json", json.dumps(asdict(manifest)))
+        for name, line in lines.items():
+            archive.writestr(f"{name}.jsonl", line)
+    backup.restore(lab, backup.Backup(path), tmp_path)
+    assert [row["id"] for row in records(lab)["task"]] == [3]
+    assert not [each for each in tmp_path.iterdir() if each.is_dir() and each.name != "backups"]  # the scratch database is gone
+
+
+def test_a_server_goes_on_serving(lab_and_clock: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, clock = lab_and_clock
+    study = toy_study(lab)
+    with serve(lab, clock, tmp_path) as site:
+        person = tuning_participant(site, study)
+        caller, ended, wrong = site.caller(Role.PARTICIPANT, person.id), threading.Event(), []
+        agent, _ = lab.add_agent("one", 1)
+        job = train_first(lab, person, agent)
+
+        def post() -> None:
+            index = 1
+            while not ended.is_set():
+                with suppress(StaleAttempt):  # since the restore took the training back
+                    lab.measure(job.job_id, job.attempt, [epoch(index, 1, 0.3)])
+                index += 1
+                answer = caller.get("/p/tune")
+                if answer.status_code != 200:
+                    wrong.append(answer.status_code)
+
+        threads = [threading.Thread(target=post) for _ in range(3)]
+        for each in threads:
+            each.start()
+        paths = [backup.make(lab, tmp_path / "kept", tmp_path) for _ in range(3)]
+        command = Lab(Store(lab._store.url), lab.rules, clock)  # as `evenhand restore` is, beside the server
+        for path in paths:
+            backup.restore(command, backup.Backup(path), tmp_path)
+        ended.set()
+        for each in threads:
+            each.join()
+        command.close()
+        assert wrong == []
+        assert caller.get("/p/tune").status_code == 200
+        later, _ = lab.join(study.id)
+        assert later.pseudonym == "P-02"
+
+
+def train_first(lab: Lab, person: Participant, agent: int) -> Any:
+    assert person.session_id is not None
+    lab.submit(person.session_id, CONFIGURATION)
+    return claim(lab, agent)
