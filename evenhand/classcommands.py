@@ -62,7 +62,8 @@ def _epoch_seconds(task: Any) -> float:
 
 
 def _print_capacity(found: Any, ways: list[str], epochs: int) -> None:
-    what = f"{found.students} students, {found.slots} slots, {epochs} epochs of {found.seconds / epochs:.1f} s"
+    slots = f"{found.slots} slot{'' if found.slots == 1 else 's'}"
+    what = f"{found.students} students, {slots}, {epochs} epochs of {found.seconds / epochs:.1f} s"
     console.print(
         f"{what}: about {found.trials:.1f} trials for each in {found.minutes:g} minutes; waits up to {found.waiting:.0f} s."
     )
