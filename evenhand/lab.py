@@ -198,8 +198,7 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
 
     def seen(self, session_id: int) -> None:
         """Note that the session's tuner is there."""
-        with self._change() as tx:
-            sessions.update_facts(tx, session_id, last_seen=self.clock())
+        self._store.together(lambda tx: sessions.update_facts(tx, session_id, last_seen=self.clock()))
 
     def view(self, session_id: int) -> View:
         """All that the session's tuner may see: the one place that decides it."""
