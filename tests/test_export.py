@@ -17,16 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from evenhand import archive, codebook, export
 from evenhand.archive import Package
+from evenhand.cli import app
 from evenhand.declaration import Arm, Budget, Mode, Option, Question, Questionnaire, Section, Study, Text
 from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab import Lab
 from evenhand.records import Archive, Measurement, Outcome, Participant, Session, TaskRecord, TaskSpec
 from evenhand.report import build, page
 from evenhand.settings import Rules
+from evenhand.web.access import Role
 from tests.labs import SPACE, Clock, claim, database, make_lab
+from tests.test_bots import rehearsed
+from tests.web import serve
 
 ANSWERS = {
     "many": ["a", "c"], "none": [], "grid": {"x": "a", "y": "b"}, "grids": {"x": ["a", "b"], "y": []}, "half": 0.1 + 0.2,
@@ -202,17 +207,6 @@ def test_out_and_in_and_out_again_gives_the_same_bytes(
     assert archive.read(first) == renumbered(second.archive(brought.id, "live"))
     assert write(lab, study, tmp_path / "folder", form=form).is_dir()
     assert archive.read(tmp_path / "folder") == archive.read(first)
-
-
-def test_the_report_is_the_same_from_the_database_the_archive_and_the_study_brought_in(
-    lab_and_clock: tuple[Lab, Clock], second: Lab, tmp_path: Path
-) -> None:
-    lab = lab_and_clock[0]
-    study = rich(*lab_and_clock)
-    path = write(lab, study, tmp_path / "a.zip")
-    brought = bring(second, path)
-    records = lab.archive(study.id, "live"), archive.read(path), second.archive(brought.id, "live")
-    assert len({page.html(build.build(each, "live"), "today") for each in records}) == 1
 
 
 # What is in it, and what is not
@@ -542,4 +536,88 @@ def test_a_task_read_from_an_archive_is_found_again_where_it_lies(made: tuple[An
     assert lab.study_task(brought.id).spec.name == "toy.py:train"
     known = lab.add_task(TaskRecord(TaskSpec("/elsewhere/toy.py:train"), "v1", SPACE, "accuracy", "maximize", 10))
     assert (known.id, known.spec.name) == (lab.study_task(brought.id).id, "/elsewhere/toy.py:train")
+    lab.close()
+
+
+# The commands, the page, the documentation
+
+
+def test_by_command_out_and_in_and_reported(made: tuple[Any, ...], tmp_path: Path) -> None:
+    path = made[3]
+    source, target = f"sqlite:///{path.parent / 'lab.sqlite'}", f"sqlite:///{tmp_path / 'other.sqlite'}"
+    out, again = tmp_path / "out", tmp_path / "again.zip"
+
+    def run(*command: str) -> str:
+        result = CliRunner().invoke(app, ["study", *command])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "6 trials" in run("export", "rich", "--out", str(out), "--db", source)
+    assert {each.name for each in out.iterdir()} == set(texts(path))
+    assert "an archive: 4 participants, 4 sessions (live)" in run("import", str(out), "--db", target)
+    run("export", "rich", "--out", str(again), "--db", target)
+    assert again.read_bytes() == path.read_bytes()
+    assert "archive" in run("list", "--db", target)
+    refused = CliRunner().invoke(app, ["study", "import", str(out), "--db", target])
+    assert refused.exit_code == 1
+    assert "here already" in str(refused.exception)
+    wrong = CliRunner().invoke(app, ["study", "report", str(again), "--mode", "pilot", "--out", str(tmp_path / "r.html")])
+    assert wrong.exit_code == 1
+    assert "holds live records" in str(wrong.exception)
+
+
+def test_the_page_sends_the_archive(tmp_path: Path) -> None:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    study = rich(lab, clock)
+    with serve(lab, clock, tmp_path) as site:
+        caller = site.caller(Role.RESEARCHER)
+        answer = caller.get(f"/studies/{study.id}/export?mode=live&format=jsonl")
+        assert answer.status_code == 200
+        assert re.fullmatch(r'attachment; filename="rich-live-\d{4}-\d\d-\d\d\.zip"', answer.headers["content-disposition"])
+        (tmp_path / "page.zip").write_bytes(answer.content)
+        assert archive.read(tmp_path / "page.zip") == renumbered(lab.archive(study.id, "live"))
+        assert write(lab, study, tmp_path / "a.zip", form="jsonl").read_bytes() == answer.content
+        assert caller.get(f"/studies/{study.id}/export?format=xlsx").status_code == 400
+        brought = bring(lab, tmp_path / "page.zip", "copy")
+        for path in (f"/studies/{brought.id}", f"/studies/{brought.id}/versions", f"/studies/{brought.id}/log"):
+            assert caller.get(path).status_code == 200
+        assert "read from an export" in caller.get(f"/studies/{brought.id}").text
+    lab.close()
+
+
+def test_the_page_leaves_hidden_scores_out_by_itself(tmp_path: Path) -> None:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    study = rich(lab, clock)
+    lab.reopen_study(study.id)
+    with serve(lab, clock, tmp_path) as site:
+        caller = site.caller(Role.RESEARCHER)
+        answer = caller.get(f"/studies/{study.id}/export")
+        assert "rich-live-without-evaluations-" in answer.headers["content-disposition"]
+        (tmp_path / "page.zip").write_bytes(answer.content)
+        assert archive.read(tmp_path / "page.zip").evaluations == {}
+        refused = caller.get(f"/studies/{study.id}/export?evaluations=true")
+        assert refused.status_code == 409
+        assert "still collecting" in refused.text
+        pilot = caller.get(f"/studies/{study.id}/export?mode=pilot")
+        (tmp_path / "pilot.zip").write_bytes(pilot.content)
+        assert len(archive.read(tmp_path / "pilot.zip").evaluations) == 1
+    lab.close()
+
+
+def test_the_documentation_holds_the_codebook() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
+    assert text.endswith(codebook.as_markdown()), "write codebook.as_markdown() after 'The tables' in docs/data.md"
+
+
+@pytest.mark.timeout(300)
+def test_a_rehearsal_gives_the_same_report_from_its_archive_and_where_it_was_brought_in(
+    tmp_path: Path, second: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, study, _ = rehearsed(tmp_path / "rehearsal", monkeypatch, participants=5, trials=2, random=3, seed=3)
+    path = write(lab, study, tmp_path / "a.zip", "simulated")
+    brought = bring(second, path)
+    assert write(second, brought, tmp_path / "b.zip", "simulated").read_bytes() == path.read_bytes()
+    records = lab.archive(study.id, "simulated"), archive.read(path), second.archive(brought.id, "simulated")
+    assert records[1] == renumbered(records[0]) == renumbered(records[2])
+    assert len({page.html(build.build(each, "simulated"), "today") for each in records}) == 1
     lab.close()
