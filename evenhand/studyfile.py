@@ -96,6 +96,12 @@ def load(declared: Declared) -> dict[str, Task]:
             source.note(("tasks", key, "task"), tomlfile.said(f"{spec.name}: {error}"), known, "correct the task or its settings")
             continue
         _suits(source, key, declared.study, found[key])
+    first = next(iter(found.values()), None)
+    for key, task in found.items():
+        if first is not None and (task.metric, task.direction) != (first.metric, first.direction):
+            expected = f"{first.metric}, {first.direction}d, as the first task has: conditions are compared by it"
+            fix = "give every task the same metric, or make two studies of it"
+            source.note(("tasks", key), tomlfile.said(f"{task.metric}, {task.direction}d"), expected, fix)
     return found
 
 

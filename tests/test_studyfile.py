@@ -507,3 +507,19 @@ name = "years"
 kind = "number"
 text = "For how many years, after {background.months} months?"
 """
+
+
+def test_tasks_of_a_study_are_compared_by_one_metric(tmp_path: Path) -> None:
+    path = fresh(tmp_path)
+    (path.parent / "other.py").write_text(
+        "from evenhand import Float, Hyperparameter, Space\nfrom evenhand.tasks import task\n"
+        "SPACE = Space([Hyperparameter('rate', Float(0, 1), 0.5)])\n"
+        "@task(space=SPACE, metric='loss', direction='minimize', max_epochs=1)\n"
+        "def train(configuration, run):\n    run.report(epoch=1, loss=1.0)\n"
+    )
+    more = '\n[tasks.other]\ntask = "other.py:train"\n[[conditions]]\nname = "a"\n[[conditions]]\nname = "b"\ntask = "other"\n'
+    path.write_text(path.read_text() + more)
+    declared = studyfile.read(path)
+    studyfile.load(declared)
+    said = [str(each) for each in declared.errors if each.key == "tasks.other"]
+    assert any("loss, minimized" in each and "make two studies" in each for each in said), said
