@@ -61,9 +61,10 @@ GOALS = {"pages": 0.3, "measurements": 0.5}  # seconds, 95 %
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the test is asked for. seconds: of the steady part, after the arrivals."""
+    """What the test is asked for. seconds: of the steady part, after the arrivals. slots: trainings at once; None: one each."""
 
     participants: int = 200
+    slots: int | None = None
     seconds: float = 120.0
     seed: int = 1
     ramp: float = RAMP
@@ -432,7 +433,7 @@ def run(wishes: Wishes, folder: Path) -> Result:
     plan = {
         "address": f"http://127.0.0.1:{port}",
         "serve": options,
-        "agents": [lab.add_agent(f"replay {i}", SLOTS)[1] for i in range(-(-wishes.participants // SLOTS))],
+        "agents": [lab.add_agent(f"replay {i}", SLOTS)[1] for i in range(-(-(wishes.slots or wishes.participants) // SLOTS))],
         "invitations": [f"/join/{token}" for token in tokens],
         "curve": [wire.row_of(each) for each in record()],
         "start": time.time(),
@@ -500,9 +501,10 @@ def table(found: Result, wishes: Wishes) -> str:
 
     machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
     goals = {name: f"goal: 95 % within {goal * 1000:.0f} ms" for name, goal in GOALS.items()}
+    slots = wishes.slots or wishes.participants
     late = f"the participants' own process was late by {found.lag * 1000:.0f} ms (95 %)"
     lines = [
-        f"{wishes.participants} participants, {wishes.seconds:.0f} s steady, seed {wishes.seed}; {machine}",
+        f"{wishes.participants} participants, {slots} slots, {wishes.seconds:.0f} s steady, seed {wishes.seed}; {machine}",
         f"pages ({len(found.every_page)}): {quantiles(found.every_page)}; {goals['pages']}",
         *(f"    {kind} ({len(each)}): {quantiles(each)}" for kind, each in sorted(found.pages.items()) if each),
         f"measurement to page ({len(found.ages)}): {quantiles(found.ages)}; {goals['measurements']}",
@@ -519,6 +521,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--participants", type=int, default=200)
+    parser.add_argument("--slots", type=int, help="trainings at once, in steps of 20; the default: one a participant")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the steady part")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", action="store_true", help="also write where the server spends its time")
@@ -528,7 +531,7 @@ def main() -> None:
     if given.process:
         {"server": server, "agents": agents, "participants": participants}[given.process](given.folder)
         return
-    wishes = Wishes(given.participants, given.seconds, given.seed, profile=given.profile)
+    wishes = Wishes(given.participants, given.slots, given.seconds, given.seed, profile=given.profile)
     with tempfile.TemporaryDirectory(prefix="evenhand-load-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -94,9 +94,9 @@ def facts_of(lab: Lab, data_dir: Path, up_since: float) -> Facts:
 
 
 def newest_file(folder: Path) -> float | None:
-    """When the newest thing in a folder was written; None where it holds nothing, or cannot be read."""
+    """When the newest backup in a folder was written; None where it holds none, or cannot be read."""
     try:
-        return max((each.stat().st_mtime for each in folder.iterdir()), default=None)
+        return max((each.stat().st_mtime for each in folder.glob("evenhand-*.zip")), default=None)
     except OSError:
         return None
 

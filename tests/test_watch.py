@@ -117,11 +117,14 @@ def test_a_backup_is_missed_after_two_hours() -> None:
     assert kinds() == [], "no folder for backups is named, or the study does not collect"
 
 
-def test_the_newest_file_of_a_folder(tmp_path: Path) -> None:
+def test_the_newest_backup_of_a_folder(tmp_path: Path) -> None:
     assert watch.newest_file(tmp_path) is None
     assert watch.newest_file(tmp_path / "missing") is None
-    (tmp_path / "a").touch()
-    assert watch.newest_file(tmp_path) == (tmp_path / "a").stat().st_mtime
+    (tmp_path / "erasures-abc.jsonl").touch()
+    assert watch.newest_file(tmp_path) is None
+    backup = tmp_path / "evenhand-20261121T100000Z.zip"
+    backup.touch()
+    assert watch.newest_file(tmp_path) == backup.stat().st_mtime
 
 
 def test_five_failures_that_are_alike_are_told() -> None:
