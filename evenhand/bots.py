@@ -373,14 +373,21 @@ class Bot:
             other = self._form(await self.get("/p/tune"), "/p/continue")
             await self.send(other, {"window": "the other tab"})
         answer = await self.send(form, {**held, **typed})
-        if (elsewhere := form_for(answer.html, "/p/continue")) is not None and answer.status == 409:
-            await self.send(elsewhere)
+        if await self._takes_over(answer):
             return 0
         if answer.status == 200:
             self.diary.trials += 1
         elif answer.status != 409:
             self.trouble(f"a valid configuration was answered with {answer.status}: {_words(answer.html)}")
         return answer.status
+
+    async def _takes_over(self, answer: Page) -> bool:
+        """Go on in this window where the page says that another one is writing; whether it said so."""
+        form = form_for(answer.html, "/p/continue")
+        if answer.status != 409 or form is None or form.hidden:
+            return False
+        await self.send(form)
+        return True
 
     async def _history(self) -> list[Tried]:
         """The trials that have ended, in their order, as the page of all trials shows them."""
@@ -460,9 +467,7 @@ class Bot:
         if choices is not None and not choices.values and choices.options:
             changes = {"trial": choices.options[0]}
         answer = await self.send(form, changes)
-        if answer.status == 409 and (elsewhere := form_for(answer.html, "/p/continue")) is not None:
-            await self.send(elsewhere)
-        elif answer.status >= 400:
+        if not await self._takes_over(answer) and answer.status >= 400:
             self.trouble(f"the final choice was answered with {answer.status}: {_words(answer.html)}")
 
     async def _withdraw(self) -> bool:

@@ -26,11 +26,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Form:
-    """One form. action: its address; method: "get" or "post"."""
+    """One form. action: its address; method: "get" or "post". hidden: it lies in an element that a browser does not show."""
 
     action: str
     method: str
     fields: dict[str, Field]
+    hidden: bool = False
 
     def values(self) -> dict[str, str | list[str]]:
         """What a browser would send if nobody changed anything: all but unticked boxes and buttons."""
@@ -63,11 +64,17 @@ class _Reader(HTMLParser):
         self._select: tuple[Attributes, list[str], list[str], list[str]] | None = None
         self._text: tuple[Attributes, list[str]] | None = None
         self._option = False
+        self._hidden: tuple[str, int] | None = None  # the outermost hidden element's tag, and how many of that tag are open in it
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        if self._hidden is not None and tag == self._hidden[0]:
+            self._hidden = (tag, self._hidden[1] + 1)
+        elif self._hidden is None and "hidden" in given and tag != "input":
+            self._hidden = (tag, 1)
         if tag == "form":
-            self._form = Form(given.get("action", ""), given.get("method", "get").lower(), {})
+            hidden = self._hidden is not None
+            self._form = Form(given.get("action", ""), given.get("method", "get").lower(), {}, hidden)
             self.forms.append(self._form)
         elif tag == "input":
             self._input(given)
@@ -92,6 +99,8 @@ class _Reader(HTMLParser):
             self._select[3][-1] += data.strip()
 
     def handle_endtag(self, tag: str) -> None:
+        if self._hidden is not None and tag == self._hidden[0]:
+            self._hidden = (tag, self._hidden[1] - 1) if self._hidden[1] > 1 else None
         if tag == "form":
             self._form = None
         elif tag == "option":

@@ -21,6 +21,7 @@ from evenhand.htmlforms import form_for, forms
 from evenhand.lab import Lab
 from evenhand.policies import LEVELS, MONTHS, Tried, next_move
 from evenhand.records import Archive, Outcome, TaskSpec
+from evenhand.report import build
 from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
@@ -53,6 +54,14 @@ two</textarea><input name="off" disabled value="3"><button name="go" value="1">G
     }  # fmt: skip
     assert form.fields["r"].options == ("yes", "no")
     assert form.fields["value.loss"].labels == ("choose", "L1")
+
+
+def test_a_form_that_a_browser_does_not_show_is_known_as_such() -> None:
+    html = """
+    <form action="/a"><input type="hidden" name="x"></form>
+    <section hidden><section></section><form action="/b"></form></section><div><form action="/c"></form></div>
+    <form action="/d" hidden></form><form action="/e"></form>"""
+    assert [form.action for form in forms(html) if form.hidden] == ["/b", "/d"]
 
 
 def moves(level: policies.Level, count: int, seed: int = 0, **options: Any) -> list[policies.Move]:
@@ -184,6 +193,17 @@ def without_times(archive: Archive) -> list[object]:
     return [people, sessions]
 
 
+def told(archive: Archive) -> list[object]:
+    """What the report tells, but for its time columns."""
+    found: list[object] = []
+    for item in build.build(archive, "simulated").items:
+        columns = item.table.columns if item.table else ()
+        kept = [index for index, name in enumerate(columns) if name != "minutes"]
+        rows = [[row[index] for index in kept] for row in item.table.rows] if item.table else []
+        found.append((item.key, item.title, item.n, item.how, item.spec, item.svg, rows))
+    return found
+
+
 @pytest.mark.timeout(300)
 def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes: dict[str, Any] = {"participants": 7, "trials": 4, "random": 6, "seed": 11, "steady": True}
@@ -213,6 +233,7 @@ def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monke
     assert diary.troubles == []
     killed = lab.archive(study.id, "simulated")
     assert without_times(killed) == without_times(calm)
+    assert told(killed) == told(calm)
     assert all(trial.outcome is not Outcome.FAILED for session in killed.sessions for trial in session.trials)
     lab.close()
 

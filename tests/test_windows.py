@@ -64,6 +64,12 @@ def test_a_stale_window_is_told_so_and_loses_nothing(site: Site, person: Partici
     assert 'value="0.07"' in answer.text
     form = form_for(answer.text, "/p/continue")
     assert form is not None
+    assert not form.hidden
+    wrong = caller.post("/p/tune/submit", {**VALUES, "value.learning_rate": "lots", "window": "two"})
+    assert wrong.status_code == 422
+    form = form_for(wrong.text, "/p/continue")
+    assert form is not None
+    assert form.hidden
     assert person.session_id is not None
     assert len(site.lab.session(person.session_id).trials) == 1
     said = caller.post("/p/tune/submit", {**VALUES, "key": "2", "window": "one"}, headers={"accept": "application/json"})

@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import alembic.command
 import alembic.config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -52,6 +54,10 @@ class Store:
     def _migrate(self) -> None:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        heads = ScriptDirectory.from_config(config).get_heads()
+        with self.read() as connection:
+            if set(MigrationContext.configure(connection).get_current_heads()) == set(heads):
+                return  # opening waits for no write, and checks no rows
         with self._without_foreign_keys() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")

@@ -250,7 +250,7 @@ def _tune(
         values={trial.number: _values(trial) for trial in view.session.trials},
         state=panel.state_of(view, None, here.step)["history"],
         notice=panel.notice_of(view),
-        writes=here.lab.holds(here.participant.id, here.window) or status == 200,
+        writes=message != ELSEWHERE,
     )
 
 
