@@ -37,11 +37,12 @@ import numpy as np
 
 from evenhand import tasks, wire
 from evenhand.bots import Bot, Crowd, Diary, Memory, Page, browser
+from evenhand.client import Client
 from evenhand.declaration import Budget, Study, Text
-from evenhand.errors import EvenhandError
+from evenhand.errors import EvenhandError, Unreachable
 from evenhand.lab import Lab
 from evenhand.protocol import derive_seed
-from evenhand.records import Measurement, Outcome, TaskSpec
+from evenhand.records import Assignment, Measurement, Outcome, TaskSpec
 from evenhand.rehearsal import free_port, wait_for_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +56,7 @@ TICK = 1.0  # seconds between two posts of a training
 SLOTS = 20  # of one agent
 IDLE = 0.5  # seconds between two claims of an agent for which nothing waits
 LAST = 120.0  # seconds that the end may take
-POOL = httpx.Limits(max_connections=None, keepalive_expiry=3)
+RETRY = 30.0  # seconds for which an agent's call is repeated where the server does not answer
 GOALS = {"pages": 0.3, "measurements": 0.5}  # seconds, 95 %
 
 
@@ -118,91 +119,65 @@ def record() -> list[Measurement]:
 
 @dataclass
 class Replayer:
-    """One agent's process side: `slots` replays at once, and what the server acknowledged."""
+    """One agent, which posts as real ones do: `SLOTS` replays at once over one client, and what the server acknowledged."""
 
-    http: httpx.AsyncClient
+    client: Client
     curve: list[Measurement]
     wishes: Wishes
     start: float
     told: list[list[Any]] = field(default_factory=list)
-    running: set[asyncio.Task[None]] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
 
-    async def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event) -> None:
         """Claim and replay until `stop` is set and nothing runs any more."""
-        await self.ask("/api/agent/hello", slots=SLOTS, machine="replay")
-        while not stop.is_set() or self.running:
-            found = None
-            if len(self.running) < SLOTS and not stop.is_set():
-                found = (await self.ask("/api/agent/claim", refused=[]) or {}).get("assignment")
-            if found is None:
-                await asyncio.sleep(IDLE)
+        self.client.hello(slots=SLOTS, machine="replay")
+        running: list[threading.Thread] = []
+        while not stop.is_set() or running:
+            running = [thread for thread in running if thread.is_alive()]
+            job = None
+            with suppress(Unreachable):
+                job = self.client.claim() if len(running) < SLOTS and not stop.is_set() else None
+            if job is None:
+                time.sleep(IDLE)
                 continue
-            task = asyncio.create_task(self.replay(found))
-            self.running.add(task)
-            task.add_done_callback(self.running.discard)
+            running.append(threading.Thread(target=self.replay, args=(job,)))
+            running[-1].start()
 
-    async def ask(self, path: str, **body: Any) -> dict[str, Any] | None:
-        """A call that is repeated as agents do; None where the lease is over."""
-        for _ in range(100):
-            try:
-                answer = await self.http.post(path, json=body)
-            except httpx.TransportError as error:
-                self.errors[type(error).__name__] += 1
-                await asyncio.sleep(0.25)
-                continue
-            if answer.status_code == 200:
-                found: dict[str, Any] = answer.json()
-                return found
-            self.errors[f"{answer.status_code} {path.rpartition('/')[2]}"] += 1
-            if answer.status_code < 500:
-                return None
-        raise RuntimeError(f"{path} was not answered in 100 tries")
-
-    async def replay(self, job: Mapping[str, Any]) -> None:
+    def replay(self, job: Assignment) -> None:
         """Post the recorded curve over the trial's time, and end it."""
-        rng = np.random.default_rng(derive_seed(self.wishes.seed, "training", job["job_id"]))
-        seconds = rng.uniform(*self.wishes.training) if job["kind"] == "trial" else EVALUATION
-        posts = max(1, round(seconds / TICK))
-        path, outcome = f"/api/agent/jobs/{job['job_id']}", Outcome.COMPLETED
-        due = time.monotonic()
-        for part in np.array_split(np.arange(len(self.curve)), posts):
-            due += TICK
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            made = time.time() - self.start
-            rows = [wire.row_of(replace(self.curve[i], seconds=round(made, 3))) for i in part]
-            answer = await self.ask(f"{path}/measure", attempt=job["attempt"], batch=rows)
-            if answer is None:
-                return
-            self.told += [[job["job_id"], job["attempt"], row[0], row[3], row[5]] for row in rows]
-            if not answer["go_on"]:
-                outcome = Outcome.STOPPED
-                break
-        await self.ask(f"{path}/finish", attempt=job["attempt"], outcome=outcome.value)
-
-
-async def _replay_all(plan: Mapping[str, Any], stop: threading.Event) -> list[Replayer]:
-    curve = [wire.measurement_of(row) for row in plan["curve"]]
-    async with AsyncExitStack() as stack:
-        every = []
-        for token in plan["agents"]:
-            headers = {"authorization": f"Bearer {token}"}
-            http = httpx.AsyncClient(base_url=plan["address"], headers=headers, timeout=30, trust_env=False, limits=POOL)
-            every.append(Replayer(await stack.enter_async_context(http), curve, _wishes(plan), plan["start"]))
-        await asyncio.gather(*(each.run(stop) for each in every))
-    return every
+        rng = np.random.default_rng(derive_seed(self.wishes.seed, "training", job.job_id))
+        seconds = rng.uniform(*self.wishes.training) if job.kind == "trial" else EVALUATION
+        outcome, due = Outcome.COMPLETED, time.monotonic()
+        try:
+            for part in np.array_split(np.arange(len(self.curve)), max(1, round(seconds / TICK))):
+                due += TICK
+                time.sleep(max(0.0, due - time.monotonic()))
+                made = round(time.time() - self.start, 3)
+                batch = [replace(self.curve[i], seconds=made) for i in part]
+                go_on = self.client.measure(job.job_id, job.attempt, batch)
+                self.told += [[job.job_id, job.attempt, each.index, each.loss, each.seconds] for each in batch]
+                if not go_on:
+                    outcome = Outcome.STOPPED
+                    break
+            self.client.finish(job.job_id, job.attempt, outcome)
+        except EvenhandError as error:
+            self.errors[type(error).__name__] += 1
 
 
 def agents(folder: Path) -> None:
     """The agents' process, until its standard input ends: agents.json in the folder gets what was acknowledged."""
-    stop = threading.Event()
-
-    def until_told() -> None:
-        sys.stdin.read()
-        stop.set()
-
-    threading.Thread(target=until_told, daemon=True).start()
-    every = asyncio.run(_replay_all(json.loads((folder / "plan.json").read_text()), stop))
+    plan, stop = json.loads((folder / "plan.json").read_text()), threading.Event()
+    curve = [wire.measurement_of(row) for row in plan["curve"]]
+    every = [
+        Replayer(Client(plan["address"], token, retry=RETRY), curve, _wishes(plan), plan["start"]) for token in plan["agents"]
+    ]
+    threads = [threading.Thread(target=each.run, args=(stop,)) for each in every]
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    stop.set()
+    for thread in threads:
+        thread.join()
     errors = sum((each.errors for each in every), Counter[str]())
     (folder / "agents.json").write_text(json.dumps({"told": [row for each in every for row in each.told], "errors": errors}))
 

@@ -1,5 +1,6 @@
 """The lab's verbs over HTTP: for agents and methods on other machines. Errors come back as the ones that the lab raised."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ T = TypeVar("T")
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)  # seconds
 IDLE = 3.0  # seconds until an unused connection is dropped, before the server does
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds between two tries
+REST, LONGEST_REST = 4, 0.2  # an agent's posts rest this many times as long as the last one took, at most so many seconds
+MOST_ROWS = 5000  # measurements in one post
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -30,6 +33,9 @@ class Client:
         self.url = url.rstrip("/")
         self._retry = retry
         host = httpx.URL(self.url).host
+        self._counting, self._posting = threading.Lock(), threading.Lock()
+        self._unposted: list[_Posted] = []
+        self._next_post = 0.0  # time.monotonic()
         self._http = httpx.Client(
             base_url=self.url,
             headers={"authorization": f"Bearer {token}"},
@@ -64,9 +70,44 @@ class Client:
         return None if answer["assignment"] is None else wire.from_json(Assignment, answer["assignment"])
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
-        """Send what a training measured; whether it shall go on."""
-        rows = [wire.row_of(each) for each in batch]
-        return bool(self._repeat(f"/api/agent/jobs/{job_id}/measure", attempt=attempt, batch=rows)["go_on"])
+        """Send what a training measured; whether it shall go on. What threads send while a post is under way goes in one post."""
+        mine = _Posted((job_id, attempt, [wire.row_of(each) for each in batch]))
+        with self._counting:
+            self._unposted.append(mine)
+        with self._posting:
+            while not mine.done:
+                self._post_reports()
+        return mine.answer()
+
+    def _post_reports(self) -> None:
+        """Post what waits, or its first part. Is one report refused for itself, then the others are sent without it."""
+        time.sleep(max(0.0, self._next_post - time.monotonic()))
+        with self._counting:
+            group = _first_of(self._unposted)
+            del self._unposted[: len(group)]
+        begun = time.monotonic()
+        try:
+            self._send_reports(group)
+        except Exception as error:
+            if isinstance(error, Unreachable) or len(group) == 1:
+                for each in group:
+                    each.told = error
+            else:
+                self._send_each(group)
+        ended = time.monotonic()
+        self._next_post = ended + min(LONGEST_REST, REST * (ended - begun))
+
+    def _send_each(self, group: "Sequence[_Posted]") -> None:
+        for each in group:
+            try:
+                self._send_reports([each])
+            except Exception as error:
+                each.told = error
+
+    def _send_reports(self, group: "Sequence[_Posted]") -> None:
+        answers = self._repeat("/api/agent/measure", reports=[each.report for each in group])["answers"]
+        for each, answer in zip(group, answers, strict=True):
+            each.told = answer
 
     def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
         """End a training."""
@@ -168,6 +209,38 @@ class Client:
             raise error_of(response.status_code, _json(response))
         found: dict[str, Any] = response.json()
         return found
+
+
+class _Posted:
+    """One training's report, and what the server told it."""
+
+    def __init__(self, report: tuple[int, int, list[Any]]) -> None:
+        self.report = report
+        self.told: bool | str | Exception | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether a thread has posted it."""
+        return self.told is not None
+
+    def answer(self) -> bool:
+        """Whether the training shall go on; raises what went wrong."""
+        if isinstance(self.told, str):
+            raise StaleAttempt(self.told)
+        if isinstance(self.told, Exception):
+            raise self.told
+        return bool(self.told)
+
+
+def _first_of(waiting: Sequence[_Posted]) -> list[_Posted]:
+    """As many reports as one post may hold, at least one where any waits."""
+    rows, count = 0, 0
+    for each in waiting:
+        rows += len(each.report[2])
+        if count and rows > MOST_ROWS:
+            break
+        count += 1
+    return list(waiting[:count])
 
 
 def error_of(status: int, told: Mapping[str, Any]) -> EvenhandError:

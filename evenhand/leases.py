@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 from evenhand import protocol
 from evenhand.core import Core
 from evenhand.errors import StaleAttempt
-from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Session, Waiting
+from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Report, Session, Waiting
 from evenhand.settings import Rules
 from evenhand.store import Store, jobs, journal, sessions
 
+OVER = "attempt {} of job {} is over; stop this training and claim another"
 NOT_THEIRS = "job {} is not this agent's; stop this training and claim another"
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
 
@@ -106,25 +107,37 @@ class Leases(Core, ABC):
 
         agent_id: also where it is another agent's (see `check_holder`).
         """
+        answer = self.measure_all([Report(job_id, attempt, batch)], agent_id)[0]
+        if isinstance(answer, StaleAttempt):
+            raise answer
+        return answer
 
-        def write(tx: Connection) -> jobs.Job:
-            job = self._held(tx, job_id, attempt)
-            if agent_id is not None and job.agent_id != agent_id:
-                raise StaleAttempt(NOT_THEIRS.format(job_id))
-            now = self.clock()
-            jobs.renew(tx, job_id, attempt, now + self.rules.lease)
-            if job.agent_id is not None:
-                jobs.agent_seen(tx, job.agent_id, now)
-            jobs.append(tx, job_id, attempt, batch)
-            cap = self.rules.curve_points
-            if batch and batch[0].index // cap != batch[-1].index // cap:
+    def measure_all(self, reports: Sequence[Report], agent_id: int | None = None) -> list[bool | StaleAttempt]:
+        """What `measure` gives, or would raise, for each of these: those of one agent's trainings are stored in one write."""
+
+        def write(tx: Connection) -> list[jobs.Job | StaleAttempt]:
+            found = jobs.some(tx, {each.job_id for each in reports})
+            answers = [_holder(found.get(each.job_id), each, agent_id) for each in reports]
+            held = [(each, job) for each, job in zip(reports, answers, strict=True) if isinstance(job, jobs.Job)]
+            if held:
+                self._append(tx, held)
+            return answers
+
+        answers = self._store.together(write)
+        measured = zip(reports, answers, strict=True)
+        for session_id in {job.session_id for each, job in measured if each.batch and isinstance(job, jobs.Job)}:
+            self._notify(session_id)
+        return [job.stop_by is None if isinstance(job, jobs.Job) else job for job in answers]
+
+    def _append(self, tx: Connection, held: Sequence[tuple[Report, jobs.Job]]) -> None:
+        now, cap = self.clock(), self.rules.curve_points
+        jobs.renew(tx, {job.id for _, job in held}, now + self.rules.lease)
+        for agent_id in {job.agent_id for _, job in held if job.agent_id is not None}:
+            jobs.agent_seen(tx, agent_id, now)
+        jobs.append(tx, [each for each, _ in held])
+        for each, job in held:
+            if each.batch and each.batch[0].index // cap != each.batch[-1].index // cap:
                 self._thin(tx, job)
-            return job
-
-        job = self._store.together(write)
-        if batch:
-            self._notify(job.session_id)
-        return job.stop_by is None
 
     def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
         """End a training. The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt."""
@@ -146,9 +159,9 @@ class Leases(Core, ABC):
         self._notify(job.session_id)
 
     def _held(self, tx: Connection, job_id: int, attempt: int) -> jobs.Job:
-        job = jobs.get(tx, job_id)
-        if job is None or job.attempt != attempt or job.finished_at is not None or job.leased_until is None:
-            raise StaleAttempt(f"attempt {attempt} of job {job_id} is over; stop this training and claim another")
+        job = _holder(jobs.get(tx, job_id), Report(job_id, attempt, ()), None)
+        if isinstance(job, StaleAttempt):
+            raise job
         return job
 
     def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
@@ -209,6 +222,15 @@ class Leases(Core, ABC):
     @abstractmethod
     def sweep(self, session_id: int | None = None) -> None:
         """Do what time asks for, in all sessions or in one."""
+
+
+def _holder(job: jobs.Job | None, report: Report, agent_id: int | None) -> jobs.Job | StaleAttempt:
+    """The job, where the report is of the attempt that holds its lease; else what the reporter is told."""
+    if job is None or job.attempt != report.attempt or job.finished_at is not None or job.leased_until is None:
+        return StaleAttempt(OVER.format(report.attempt, report.job_id))
+    if agent_id is not None and job.agent_id != agent_id:
+        return StaleAttempt(NOT_THEIRS.format(report.job_id))
+    return job
 
 
 def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:

@@ -3,10 +3,10 @@
 Times are seconds since the epoch (UTC); durations are seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from evenhand.declaration import Budget, Mode, Study
 from evenhand.space import Configuration, Space
@@ -123,6 +123,14 @@ class Measurement:
     value: float | None
     seconds: float
     extra: Mapping[str, float] = field(default_factory=dict)
+
+
+class Report(NamedTuple):
+    """What one training measured since its last report; it may be nothing, and still keeps the lease."""
+
+    job_id: int
+    attempt: int
+    batch: Sequence[Measurement]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """The verbs over HTTP against a real server: the same answers and errors as in process, and repeats that change nothing twice."""
 
+import json
+import math
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +29,7 @@ from evenhand.errors import (
     Unreachable,
 )
 from evenhand.lab import Lab
-from evenhand.records import Measurement, Outcome, Session, State, View
+from evenhand.records import Assignment, Measurement, Outcome, Report, Session, State, View
 from evenhand.space import Configuration
 from evenhand.web.app import create_app
 from tests.labs import SPACE, batch, epoch, started, toy_study
@@ -198,6 +201,76 @@ def test_an_agent_writes_about_its_own_trainings_only(
     assert agent.measure(job.job_id, job.attempt, [batch(0)])
 
 
+def several(lab: Lab, agent: Client, count: int) -> list[tuple[int, Assignment]]:
+    """As many claimed trainings, each the first trial of a session of its own, whose id comes with it."""
+    found = []
+    for _ in range(count):
+        session = started(lab, toy_study(lab))
+        lab.submit(session.id, CONFIGURATION)
+        job = agent.claim(session_id=session.id)
+        assert job is not None
+        found.append((session.id, job))
+    return found
+
+
+def told_together(agent: Client, reports: Sequence[Report]) -> tuple[list[object], list[int]]:
+    """What each of these reports, which wait for each other, is told, and how many reports each post held."""
+    sizes: list[int] = []
+    agent._http.event_hooks["request"] = [lambda request: sizes.append(len(json.loads(request.content)["reports"]))]
+
+    def tell(report: Report) -> object:
+        try:
+            return agent.measure(*report)
+        except (EvenhandError, ValueError) as error:
+            return type(error)
+
+    with ThreadPoolExecutor(len(reports)) as threads:
+        with agent._posting:
+            answers = [threads.submit(tell, report) for report in reports]
+            while len(agent._unposted) < len(reports):
+                time.sleep(0.01)
+        told = [answer.result() for answer in answers]
+    agent._http.event_hooks["request"] = []
+    return told, sizes
+
+
+def test_reports_that_wait_for_each_other_go_in_one_post(lab: Lab, agent: Client) -> None:
+    jobs = several(lab, agent, 4)
+    lab.stop(jobs[1][0], 1)
+    reports = [Report(job.job_id, 1, [batch(0, 0.25), epoch(1, 1, 0.5)]) for _, job in jobs]
+    reports[2] = reports[2]._replace(attempt=7)
+    told, sizes = told_together(agent, reports)
+    assert told == [True, False, StaleAttempt, True]
+    assert sizes == [4]
+    stored = [lab.curve(session_id, 1).measurements for session_id, _ in jobs]
+    assert stored == [tuple(report.batch) if report.attempt == 1 else () for report in reports]
+
+
+def test_one_report_that_is_refused_does_not_stop_the_others(lab: Lab, agent: Client) -> None:
+    jobs = several(lab, agent, 3)
+    reports = [Report(job.job_id, 1, [batch(0, loss)]) for (_, job), loss in zip(jobs, (0.5, math.nan, 0.25), strict=True)]
+    told, _ = told_together(agent, reports)
+    assert told == [True, ValueError, True]
+    assert [len(lab.curve(session_id, 1).measurements) for session_id, _ in jobs] == [1, 0, 1]
+
+
+def test_a_post_stays_small(lab: Lab, agent: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evenhand.client.MOST_ROWS", 5)
+    jobs = several(lab, agent, 3)
+    told, sizes = told_together(agent, [Report(job.job_id, 1, [batch(i) for i in range(3)]) for _, job in jobs])
+    assert told == [True] * 3
+    assert sizes == [1, 1, 1]
+
+
+def test_nobody_is_left_waiting_where_the_server_is_gone() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    with Client(address, "token", retry=0.0) as agent:
+        told, _ = told_together(agent, [Report(number, 1, [batch(0)]) for number in range(3)])
+    assert told == [Unreachable] * 3
+
+
 def test_errors_come_back_as_what_the_lab_raised(session: Session, method: Client) -> None:
     with pytest.raises(InvalidConfiguration) as caught:
         method.submit(session.id, Configuration({"epochs": 99, "learning_rate": -1.0, "colour": "red"}))
@@ -234,9 +307,8 @@ def test_what_is_no_measurement_is_refused_with_words_and_stores_nothing(
     method.submit(session.id, CONFIGURATION)
     job = agent.claim(session_id=session.id)
     assert job is not None
-    path = f"/api/agent/jobs/{job.job_id}/measure"
     with pytest.raises(InvalidSettings, match="measurement"):
-        agent._post(path, attempt=1, batch=[row])
+        agent._post("/api/agent/measure", reports=[[job.job_id, 1, [row]]])
     assert lab.curve(session.id, 1).measurements == ()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from evenhand.declaration import Mode, Study
-from evenhand.records import Batch, Event, Measurement, Outcome, Participant, Session, Trial
+from evenhand.records import Batch, Event, Measurement, Outcome, Participant, Report, Session, Trial
 from evenhand.store import jobs, journal, sessions, studies, tables
 from evenhand.store.sessions import ARCHIVE
 from evenhand.store.studies import inserted
@@ -140,7 +140,7 @@ def add_score(tx: Connection, session_id: int, at: float, score: Any) -> None:
     }
     job_id = inserted(tx, tables.job, row)
     if score.value is not None and score.outcome is Outcome.COMPLETED:
-        jobs.append(tx, job_id, 1, [Measurement(0, 0, None, None, score.value, 0.0)])
+        jobs.append(tx, [Report(job_id, 1, [Measurement(0, 0, None, None, score.value, 0.0)])])
 
 
 def job_ids(tx: Connection, trial_ids: Sequence[int]) -> Mapping[int, int]:

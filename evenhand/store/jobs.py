@@ -1,6 +1,6 @@
 """The queue of trainings: leases, attempts, measurements. Every write about a job names the attempt that it is of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Result, and_, bindparam, delete, func, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evenhand.declaration import Mode
-from evenhand.records import AgentRecord, Measurement, Outcome, SeedScore, Stopper
+from evenhand.records import AgentRecord, Measurement, Outcome, Report, SeedScore, Stopper
 from evenhand.store import tables
 from evenhand.store.sessions import ARCHIVE
 from evenhand.store.studies import inserted
@@ -48,6 +48,11 @@ def get(tx: Connection, job_id: int) -> Job | None:
     return next(iter(_jobs(tx.execute(_BY_ID, {"id": job_id}))), None)
 
 
+def some(tx: Connection, ids: Collection[int]) -> dict[int, Job]:
+    """The jobs with these ids, by id."""
+    return {job.id: job for job in _jobs(tx.execute(_BY_IDS, {"ids": list(ids)}))}
+
+
 def of_trial(tx: Connection, trial_id: int) -> Job:
     """The job of a trial: each has exactly one."""
     return _jobs(tx.execute(_BY_TRIAL, {"id": trial_id}))[0]
@@ -83,6 +88,7 @@ def _select(tx: Connection, condition: Any) -> list[Job]:
 
 _JOBS = select(tables.job).order_by(_job.seed_index.is_not(None), _job.queued_at, _job.id)  # evaluations come after trials
 _BY_ID = select(tables.job).where(_job.id == bindparam("id"))
+_BY_IDS = select(tables.job).where(_job.id.in_(bindparam("ids", expanding=True)))
 _BY_TRIAL = select(tables.job).where(_job.trial_id == bindparam("id"))
 
 
@@ -107,17 +113,12 @@ def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float) -> 
     return number
 
 
-def renew(tx: Connection, job_id: int, attempt: int, until: float) -> bool:
-    """Prolong a lease; False where the job is another attempt's, or finished."""
-    return tx.execute(_RENEW, {"of": job_id, "by": attempt, "until": until}).rowcount == 1
+def renew(tx: Connection, ids: Collection[int], until: float) -> None:
+    """Prolong the leases of these jobs."""
+    tx.execute(_RENEW, {"ids": list(ids), "until": until})
 
 
-_RENEW = (
-    update(tables.job)
-    .where(_job.id == bindparam("of"), _job.attempt == bindparam("by"))
-    .where(_job.leased_until.is_not(None), _job.finished_at.is_(None))
-    .values(leased_until=bindparam("until"))
-)
+_RENEW = update(tables.job).where(_job.id.in_(bindparam("ids", expanding=True))).values(leased_until=bindparam("until"))
 
 
 def renew_all(tx: Connection, until: float) -> None:
@@ -153,16 +154,17 @@ def ask_to_stop(tx: Connection, job_id: int, by: Stopper) -> None:
     tx.execute(update(tables.job).where(_job.id == job_id, _job.stop_by.is_(None)).values(stop_by=by))
 
 
-def append(tx: Connection, job_id: int, attempt: int, batch: Iterable[Measurement]) -> None:
+def append(tx: Connection, reports: Iterable[Report]) -> None:
     """Store measurements; those whose (job, attempt, index) is there already are the same and stay."""
     rows = [
         {
-            "job_id": job_id,
-            "attempt": attempt,
+            "job_id": report.job_id,
+            "attempt": report.attempt,
             **{key: getattr(each, key) for key in _MEASURED},
             "extra": dict(each.extra) or None,
         }
-        for each in batch
+        for report in reports
+        for each in report.batch
     ]
     if rows:
         tx.execute(_INSERT_NEW[tx.dialect.name], rows)

@@ -109,7 +109,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/api/agent/hello"): Role.AGENT,
     ("POST", "/api/agent/goodbye"): Role.AGENT,
     ("POST", "/api/agent/claim"): Role.AGENT,
-    ("POST", "/api/agent/jobs/{job_id}/measure"): Role.AGENT,
+    ("POST", "/api/agent/measure"): Role.AGENT,
     ("POST", "/api/agent/jobs/{job_id}/finish"): Role.AGENT,
     ("POST", "/api/agent/jobs/{job_id}/release"): Role.AGENT,
     ("POST", "/api/session/view"): Role.METHOD,

@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse
 from pydantic.dataclasses import dataclass
 
 from evenhand import wire
-from evenhand.errors import NotAllowed
+from evenhand.errors import NotAllowed, StaleAttempt
 from evenhand.lab import Lab
-from evenhand.records import Outcome
+from evenhand.records import Outcome, Report
 from evenhand.web.access import identity, lab_of
 
 router = APIRouter()
@@ -35,11 +35,10 @@ class Claim:
 
 
 @dataclass
-class Batch:
-    """Measurements as `wire.row_of` writes them."""
+class Reports:
+    """What several trainings of one agent measured: for each its job, its attempt, and rows as `wire.row_of` writes them."""
 
-    attempt: int
-    batch: list[Any]
+    reports: list[tuple[int, int, list[Any]]]
 
 
 @dataclass
@@ -123,11 +122,12 @@ def claim(request: Request, body: Claim) -> JSONResponse:
     return JSONResponse({"assignment": wire.to_json(found)})
 
 
-@router.post("/api/agent/jobs/{job_id}/measure")
-def measure(request: Request, job_id: int, body: Batch) -> JSONResponse:
-    """Store measurements, renew the lease, and say whether to go on."""
-    batch = [wire.measurement_of(row) for row in body.batch]
-    return JSONResponse({"go_on": lab_of(request).measure(job_id, body.attempt, batch, identity(request).subject)})
+@router.post("/api/agent/measure")
+def measure(request: Request, body: Reports) -> JSONResponse:
+    """Store measurements, renew the leases, and say of each training whether it shall go on, or why its lease is over."""
+    reports = [Report(job_id, attempt, [wire.measurement_of(row) for row in rows]) for job_id, attempt, rows in body.reports]
+    answers = lab_of(request).measure_all(reports, identity(request).subject)
+    return JSONResponse({"answers": [str(each) if isinstance(each, StaleAttempt) else each for each in answers]})
 
 
 @router.post("/api/agent/jobs/{job_id}/finish")
