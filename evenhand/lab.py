@@ -5,7 +5,7 @@ A verb checks the rules of `protocol` within the transaction that writes, and re
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -39,7 +39,16 @@ from evenhand.settings import Rules, default_database
 from evenhand.space import Configuration
 from evenhand.store import Store, jobs, journal, people, sessions, studies
 
-__all__ = ["Curve", "Lab", "Token", "View", "Waiting"]
+__all__ = ["Curve", "Lab", "Standing", "Token", "View", "Waiting"]
+
+
+class Standing(NamedTuple):
+    """Where a participant is in a study."""
+
+    participant: Participant
+    study: Study
+    task: TaskRecord
+    step: Step
 
 
 class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
@@ -121,11 +130,23 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
 
     def step(self, participant_id: int) -> Step:
         """Which page the participant sees next."""
+        return self.standing(participant_id).step
+
+    def standing(self, participant_id: int) -> Standing:
+        """Who a participant is, in which study, on which task, and which page comes next."""
         with self._store.read() as tx:
             participant = people.get(tx, participant_id)
             study = studies.study(tx, participant.study_id, participant.version)
             session = None if participant.session_id is None else sessions.get(tx, participant.session_id)
-        return protocol.next_step(study, participant, session, self.clock())
+            step = protocol.next_step(study, participant, session, self.clock())
+            if step is Step.PRACTICE and participant.practice_id is not None:
+                task = sessions.get(tx, participant.practice_id).task
+            elif session is not None:
+                task = session.task
+            else:
+                arm = study.arm(participant.condition)
+                task = studies.task(tx, arm.task_id if arm and arm.task_id else study.task_id)
+        return Standing(participant, study, task, step)
 
     # Sessions
 
@@ -231,7 +252,7 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
 
     def _curve(self, tx: Connection, session: Session, trial: Trial, after: tuple[int, int]) -> Curve:
         start = after[1] if after[0] == trial.attempt else -1
-        found = jobs.measurements(tx, jobs.of_trial(tx, trial.id).id, trial.attempt, start)
+        found = jobs.of_trials_attempt(tx, trial.id, trial.attempt, start)
         if trial.is_open and not session.live_validation:
             found = [replace(each, value=None, extra={}) for each in found]
         return Curve(trial.number, trial.attempt, tuple(found))

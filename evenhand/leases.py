@@ -5,7 +5,6 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
@@ -82,8 +81,8 @@ class Leases(Core, ABC):
             candidates = jobs.claimable(tx, now, refused, session_id)
             if not candidates:
                 return None
-            running = Counter(job.session_id for job in jobs.unfinished(tx) if job.leased_until is not None)
-            job = min(candidates, key=lambda job: (job.seed_index is not None, running[job.session_id], job.queued_at, job.id))
+            running = jobs.busy_sessions(tx)
+            job = min(candidates, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
             if job.leased_until is not None:
                 self._fail_attempt(tx, job, "its agent was not heard of any more")
                 job = jobs.get(tx, job.id) or job
@@ -188,7 +187,8 @@ class Leases(Core, ABC):
         queued = next((trial for trial in session.trials if trial.is_open and trial.claimed_at is None), None)
         if queued is None:
             return None
-        waiting = [job for job in jobs.unfinished(tx) if job.leased_until is None]
+        unfinished = jobs.unfinished_trials(tx)
+        waiting = [job for job in unfinished if job.leased_until is None]
         position = 1 + next((i for i, job in enumerate(waiting) if job.trial_id == queued.id), 0)
         agents = jobs.agents(tx, now - AGENT_SILENCE)
         slots = sum(agent.slots for agent in agents)
@@ -200,17 +200,17 @@ class Leases(Core, ABC):
         free = slots - sum(agent.busy for agent in agents)
         if free >= position:
             return Waiting(position, slots, 0.0, "an agent is about to start it")
-        return Waiting(position, slots, self._expected(tx, position - max(free, 0), now), f"all {slots} training slots are busy")
+        expected = self._expected(tx, unfinished, position - max(free, 0), now)
+        return Waiting(position, slots, expected, f"all {slots} training slots are busy")
 
-    def _expected(self, tx: Connection, position: int, now: float) -> float | None:
+    def _expected(self, tx: Connection, unfinished: Sequence[jobs.Job], position: int, now: float) -> float | None:
         """Seconds until the `position`-th running training ends, from the epochs it did; None where that is not known."""
+        running = {job.trial_id for job in unfinished if job.leased_until is not None}
+        theirs = sessions.some(tx, [job.session_id for job in unfinished if job.trial_id in running])
         remaining = []
-        for job in jobs.unfinished(tx):
-            if job.leased_until is None or job.claimed_at is None or job.trial_id is None:
-                continue
-            trial = next(each for each in sessions.get(tx, job.session_id).trials if each.id == job.trial_id)
-            if trial.epochs_done:
-                elapsed = now - job.claimed_at
+        for trial in (trial for session in theirs for trial in session.trials if trial.id in running):
+            if trial.epochs_done and trial.claimed_at is not None:
+                elapsed = now - trial.claimed_at
                 remaining.append(max(0.0, elapsed / trial.epochs_done * (trial.epochs_planned - trial.epochs_done)))
         remaining.sort()
         return remaining[position - 1] if position <= len(remaining) else None

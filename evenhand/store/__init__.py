@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from evenhand.errors import InvalidSettings
+from evenhand.store.queries import KEPT, Kept
 
 T = TypeVar("T")
 BUSY_SECONDS = 30.0  # how long a write waits for another process's
@@ -43,6 +44,8 @@ class Store:
         self._group: _Group | None = None
         self._works: list[_Work] = []
         self._led = False
+        kept: Kept[Any] = Kept()
+        event.listen(self._engine, "connect", lambda connection, record: record.info.update({KEPT: kept}))
         if self._sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)

@@ -64,8 +64,16 @@ def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
     return _select(tx, condition if session_id is None else and_(condition, _job.session_id == session_id))
 
 
+def unfinished_trials(tx: Connection) -> list[Job]:
+    """Jobs of trials without an outcome, in the order of the queue."""
+    return _select(tx, and_(_job.finished_at.is_(None), _job.seed_index.is_(None), _job.session_id.not_in(_ARCHIVED)))
+
+
 def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: int | None) -> list[Job]:
-    """Jobs that no live lease holds, in the order of the queue, without those of the refused task versions."""
+    """Jobs that no live lease holds, in the order of the queue, without those of the refused task versions.
+
+    Those of evaluations only where no trial waits: each study has many of them.
+    """
     free = or_(_job.leased_until.is_(None), _job.leased_until < now)
     conditions = [_job.finished_at.is_(None), free, _job.session_id.not_in(_ARCHIVED)]
     if session_id is not None:
@@ -74,7 +82,13 @@ def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: in
         version = tables.session.join(tables.task, tables.session.c.task_id == tables.task.c.id)
         missing = select(tables.session.c.id).select_from(version).where(tables.task.c.version.in_(refused))
         conditions.append(_job.session_id.not_in(missing))
-    return _select(tx, and_(*conditions))
+    return _select(tx, and_(*conditions, _job.seed_index.is_(None))) or _select(tx, and_(*conditions))
+
+
+def busy_sessions(tx: Connection) -> Mapping[int, int]:
+    """How many trainings each session has running."""
+    running = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
+    return {row[0]: row[1] for row in tx.execute(select(_job.session_id, func.count()).where(running).group_by(_job.session_id))}
 
 
 def expired(tx: Connection, now: float) -> list[Job]:
@@ -179,19 +193,25 @@ _MEASURED = ("index", "step", "epoch", "loss", "value", "seconds")
 
 def measurements(tx: Connection, job_id: int, attempt: int, after: int = -1) -> list[Measurement]:
     """An attempt's measurements with an index above `after`, in order."""
-    rows = tx.execute(_MEASUREMENTS, {"job_id": job_id, "attempt": attempt, "after": after})
+    return _measured(tx.execute(_MEASUREMENTS, {"job_id": job_id, "attempt": attempt, "after": after}))
+
+
+def of_trials_attempt(tx: Connection, trial_id: int, attempt: int, after: int = -1) -> list[Measurement]:
+    """What an attempt at a trial measured, with an index above `after`, in order."""
+    return _measured(tx.execute(_OF_TRIAL, {"trial_id": trial_id, "attempt": attempt, "after": after}))
+
+
+def _measured(rows: Iterable[Any]) -> list[Measurement]:
     return [Measurement(row[0], row[1], row[2], row[3], row[4], row[5], row[6] or {}) for row in rows]
 
 
-_MEASUREMENTS = (
+_AFTER = (
     select(*(_measurement[key] for key in _MEASURED), _measurement.extra)
-    .where(
-        _measurement.job_id == bindparam("job_id"),
-        _measurement.attempt == bindparam("attempt"),
-        _measurement.index > bindparam("after"),
-    )
+    .where(_measurement.attempt == bindparam("attempt"), _measurement.index > bindparam("after"))
     .order_by(_measurement.index)
 )
+_MEASUREMENTS = _AFTER.where(_measurement.job_id == bindparam("job_id"))
+_OF_TRIAL = _AFTER.where(_measurement.job_id == select(_job.id).where(_job.trial_id == bindparam("trial_id")).scalar_subquery())
 
 
 def last_measured(tx: Connection) -> dict[int, float]:

@@ -1,9 +1,13 @@
-"""Queries that are made once."""
+"""Queries that are made once, and what they gave as long as it holds."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam
+
+T = TypeVar("T")
+KEPT = "evenhand.kept"  # where a connection's info has what was read of sessions
 
 
 class Of:
@@ -20,3 +24,30 @@ class Of:
         """The rows."""
         result = tx.execute(self._one, {"id": ids[0]}) if len(ids) == 1 else tx.execute(self._many, {"ids": ids})
         return result.mappings()
+
+
+class Kept(Generic[T]):
+    """What was read of some things, each with the id of its newest event: it holds until there is a newer one.
+
+    It may hold nothing that changes without an event. Threads may share it.
+    """
+
+    def __init__(self, most: int = 1000) -> None:
+        self._most = most
+        self._found: dict[int, tuple[int | None, T]] = {}
+        self._lock = threading.Lock()
+
+    def some(self, newest: Mapping[int, int | None]) -> dict[int, T]:
+        """Of the things with these ids and newest events, those that are still as they were read."""
+        with self._lock:
+            found = {id_: self._found[id_] for id_ in newest if id_ in self._found}
+        return {id_: value for id_, (event, value) in found.items() if event == newest[id_]}
+
+    def add(self, newest: Mapping[int, int | None], read: Mapping[int, T]) -> None:
+        """Keep what was read; the oldest goes where there is too much."""
+        with self._lock:
+            for id_, value in read.items():
+                self._found.pop(id_, None)
+                self._found[id_] = newest[id_], value
+            while len(self._found) > self._most:
+                del self._found[next(iter(self._found))]

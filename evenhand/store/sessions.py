@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, func, insert, select, update
 
 from evenhand.declaration import Arm, Budget, Study
 from evenhand.errors import NotFound
-from evenhand.records import Choice, Evaluated, Extension, Outcome, Pause, Session, Stopper, Trial
+from evenhand.records import Choice, Evaluated, Extension, Outcome, Pause, Session, Stopper, TaskRecord, Trial
 from evenhand.space import Configuration
 from evenhand.store import studies, tables
-from evenhand.store.queries import Of
+from evenhand.store.queries import KEPT, Kept, Of
 from evenhand.store.studies import budget_to_json, inserted
 
 ARCHIVE = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
@@ -166,31 +167,85 @@ def erase(tx: Connection, session_id: int) -> None:
 
 
 def _load(tx: Connection, condition: Any) -> list[Session]:
-    rows = tx.execute(select(tables.session).where(condition).order_by(tables.session.c.id)).mappings().all()
+    rows = tx.execute(_SESSIONS.where(condition).order_by(tables.session.c.id)).mappings().all()
     return _with_all(tx, rows) if rows else []
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a session has beside its row. Each change of it is logged as an event of the session, but for what a trial that
+    is open has measured."""
+
+    task: TaskRecord
+    shown: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+    extensions: tuple[Extension, ...]
+    pauses: tuple[Pause, ...]
+    choice: Choice | None
+    evaluated: Evaluated
+
+
 def _with_all(tx: Connection, rows: Sequence[RowMapping]) -> list[Session]:
+    parts = _parts(tx, rows)
+    return [
+        Session(
+            kind="method" if row["participant_id"] is None else "participant",
+            budget=Budget(**row["budget"]),
+            task=parts[row["id"]].task,
+            trials=parts[row["id"]].trials,
+            extensions=parts[row["id"]].extensions,
+            pauses=parts[row["id"]].pauses,
+            choice=parts[row["id"]].choice,
+            evaluated=parts[row["id"]].evaluated,
+            **parts[row["id"]].shown,
+            **{key: row[key] for key in _PLAIN},
+        )
+        for row in rows
+    ]
+
+
+def _parts(tx: Connection, rows: Sequence[RowMapping]) -> Mapping[int, Parts]:
+    """The parts of each session: as they were read before, where nothing happened since. A write reads all anew."""
+    kept: Kept[Parts] | None = None if tx.get_execution_options().get("evenhand_write") else tx.info.get(KEPT)
+    if kept is None:
+        return _read_parts(tx, rows)
+    newest = {row["id"]: row["newest_event"] for row in rows}
+    known = kept.some(newest)
+    read = _read_parts(tx, [row for row in rows if row["id"] not in known])
+    kept.add(newest, read)
+    return {**_up_to_date(tx, known), **read}
+
+
+def _up_to_date(tx: Connection, known: Mapping[int, Parts]) -> Mapping[int, Parts]:
+    """Parts with what their open trials have measured by now."""
+    moving = [session_id for session_id, parts in known.items() if any(trial.is_open for trial in parts.trials)]
+    if not moving:
+        return known
+    now = {trial.id: trial for found in _trials(tx, moving, _OPEN_TRIALS).values() for trial in found}
+    fresh = {each: tuple(now.get(trial.id, trial) for trial in known[each].trials) for each in moving}
+    return {**known, **{each: replace(known[each], trials=trials) for each, trials in fresh.items()}}
+
+
+def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
+    if not rows:
+        return {}
     ids = [row["id"] for row in rows]
     trials, extensions, pauses = _trials(tx, ids), _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated = _choices(tx, ids), _evaluated(tx, ids)
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
     declared = {each: studies.study(tx, *each) for each in {(row["study_id"], row["version"]) for row in rows}}
-    return [
-        Session(
+    return {
+        row["id"]: Parts(
             task=tasks[row["task_id"]],
-            kind="method" if row["participant_id"] is None else "participant",
-            budget=Budget(**row["budget"]),
+            shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
             trials=tuple(trials[row["id"]]),
             extensions=tuple(extensions[row["id"]]),
             pauses=tuple(pauses[row["id"]]),
             choice=choices.get(row["id"]),
             evaluated=evaluated.get(row["id"], Evaluated()),
-            **_shown(declared[row["study_id"], row["version"]], row["condition"]),
-            **{key: row[key] for key in _PLAIN},
         )
         for row in rows
-    ]
+    }
 
 
 _PLAIN = (
@@ -234,8 +289,17 @@ def _trials_query() -> Select[Any]:
     return select(tables.trial, *facts, *marks).select_from(source).order_by(_trial.number)
 
 
-_SESSION = select(tables.session).where(tables.session.c.id == bindparam("id"))
+_NEWEST_EVENT = (
+    select(func.max(tables.event.c.id))
+    .where(tables.event.c.session_id == tables.session.c.id)
+    .correlate(tables.session)
+    .scalar_subquery()
+    .label("newest_event")
+)
+_SESSIONS = select(tables.session, _NEWEST_EVENT)
+_SESSION = _SESSIONS.where(tables.session.c.id == bindparam("id"))
 _TRIALS = Of(_trials_query(), _trial.session_id)
+_OPEN_TRIALS = Of(_trials_query().where(_job.finished_at.is_(None)), _trial.session_id)
 _EXTENSIONS = Of(select(tables.extension), tables.extension.c.session_id)
 _PAUSES = Of(select(tables.pause).order_by(tables.pause.c.id), tables.pause.c.session_id)
 _CHOICES = Of(select(tables.choice), tables.choice.c.session_id)
@@ -247,9 +311,9 @@ _SEEDS = Of(
 )
 
 
-def _trials(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Trial]]:
+def _trials(tx: Connection, ids: Sequence[int], query: Of = _TRIALS) -> Mapping[int, list[Trial]]:
     trials: dict[int, list[Trial]] = defaultdict(list)
-    for row in _TRIALS(tx, ids):
+    for row in query(tx, ids):
         trials[row["session_id"]].append(_to_trial(row))
     return trials
 

@@ -88,14 +88,7 @@ class Place:
 def place_of(request: Request) -> Place:
     """Where the participant who calls is."""
     lab = lab_of(request)
-    participant = lab.participant(identity(request).subject)
-    study = lab.study(participant.study_id, participant.version)
-    step = lab.step(participant.id)
-    arm = study.arm(participant.condition)
-    task = lab.task(arm.task_id if arm and arm.task_id else study.task_id)
-    if step is Step.PRACTICE and participant.practice_id is not None:
-        task = lab.session(participant.practice_id).task
-    return Place(lab, participant, study, task, step, _own_window(request))
+    return Place(lab, *lab.standing(identity(request).subject), _own_window(request))
 
 
 def _own_window(request: Request) -> str:
