@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -52,6 +52,10 @@ class Core:
         people.erase(tx, participant.id)
         people.update_facts(tx, participant.id, withdrawn_at=now)
         journal.record(tx, now, "withdrawn", participant.session_id, participant=participant.id)
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Within it, all that this thread reads is of one moment, and costs one transaction."""
+        return self._store.at_once()
 
     # Tokens
 

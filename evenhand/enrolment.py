@@ -2,7 +2,7 @@
 
 import secrets
 from base64 import b32encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from evenhand.core import Core, hash_token, refuse_archive
 from evenhand.declaration import Mode, Study
 from evenhand.errors import InvalidSettings, NotAllowed, NotFound, Refused
 from evenhand.records import Batch, Participant
-from evenhand.store import journal, people, studies
+from evenhand.store import journal, people, sessions, studies
 
 WRITER_SILENCE = 15.0  # seconds after which a window that has not been heard of gives way to another
 NOT_VALID = "this invitation is not valid (any more); ask whoever sent it for a new one"
@@ -199,19 +199,30 @@ class Enrolment(Core):
         It may where it is the one that did last, where that one was not heard of for some seconds, or where it is told to `take`
         over. A window that may counts as heard of.
         """
-        with self._change() as tx:
+        return self._hold(participant_id, window, take, lambda tx: None)
+
+    def present(self, participant_id: int, session_id: int, window: str) -> None:
+        """Note that a participant's page is open in this window: `hold`, and the session's tuner is there."""
+        self._hold(participant_id, window, False, lambda tx: sessions.update_facts(tx, session_id, last_seen=self.clock()))
+
+    def _hold(self, participant_id: int, window: str, take: bool, also: Callable[[Connection], None]) -> bool:
+        def write(tx: Connection) -> tuple[bool, Participant | None]:
+            also(tx)
             holder, at = people.writer(tx, participant_id)
             now = self.clock()
             if holder not in (None, window) and not take and at is not None and now - at < WRITER_SILENCE:
-                return False
+                return False, None
             people.update_facts(tx, participant_id, writer=window, writer_at=now)
-            if took := holder not in (None, window):
-                journal.record(tx, now, "took over", participant=participant_id)
-            person = people.get(tx, participant_id)
-        for session_id in (person.session_id, person.practice_id):
-            if took and session_id is not None:
+            if holder in (None, window):
+                return True, None
+            journal.record(tx, now, "took over", participant=participant_id)
+            return True, people.get(tx, participant_id)
+
+        holds, taken = self._store.together(write)
+        for session_id in (taken.session_id, taken.practice_id) if taken else ():
+            if session_id is not None:
                 self._notify(session_id)
-        return True
+        return holds
 
     def holds(self, participant_id: int, window: str) -> bool:
         """Whether no other window writes for the participant."""

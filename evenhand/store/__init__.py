@@ -44,6 +44,7 @@ class Store:
         self._group: _Group | None = None
         self._works: list[_Work] = []
         self._led = False
+        self._joined = threading.local()
         kept: Kept[Any] = Kept()
         event.listen(self._engine, "connect", lambda connection, record: record.info.update({KEPT: kept}))
         if self._sqlite:
@@ -160,10 +161,26 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
+        if (joined := getattr(self._joined, "connection", None)) is not None:
+            yield joined
+            return
         with self._engine.connect() as connection, connection.begin():
             if not self._sqlite:
                 connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             yield connection
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within it, this thread's reads are one; its writes are their own, and what they changed is not read before it ends."""
+        if getattr(self._joined, "connection", None) is not None:
+            yield
+            return
+        with self.read() as connection:
+            self._joined.connection = connection
+            try:
+                yield
+            finally:
+                self._joined.connection = None
 
     def close(self) -> None:
         """Close every connection."""

@@ -10,13 +10,13 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import Request
 from fastapi.sse import EventSourceResponse, format_sse_event
-from starlette.concurrency import run_in_threadpool
 
 from evenhand.lab import Lab
 from evenhand.records import Curve, Measurement, Session, Trial, View
@@ -28,6 +28,7 @@ LOAD = 2  # the stream rests this many times as long as a look took, so that man
 POLL = 1.0  # seconds after which the stream looks without being told: other processes write the same database
 RESTATE = 5.0  # seconds after which the state is sent although only its clock has moved
 ALIVE = 10.0  # seconds between two signs of life
+LOOKERS = ThreadPoolExecutor(2, thread_name_prefix="look")  # their own, so that pages do not wait for hundreds of looks
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ async def _stream(request: Request, feed: "Feed", present: Callable[[], object] 
             begun = time.monotonic()
             if present is not None and begun - seen >= ALIVE:
                 seen = begun
-                await run_in_threadpool(present)
-            messages = await run_in_threadpool(feed.look)
+                await loop.run_in_executor(LOOKERS, present)
+            messages = await loop.run_in_executor(LOOKERS, feed.look)
             if not messages and begun - spoke >= ALIVE:
                 messages = [format_sse_event(event="alive", data_str="{}")]
             if messages:
@@ -114,6 +115,10 @@ class Feed:
 
     def look(self) -> list[bytes]:
         """The messages that bring the client up to date."""
+        with self.lab.at_once():
+            return self._look()
+
+    def _look(self) -> list[bytes]:
         view = self.lab.view(self.session_id)
         trial = shown_trial(view.session)
         messages = []

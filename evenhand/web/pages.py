@@ -112,6 +112,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
+        auto_reload=False,  # else each page asks the disk about each of its templates
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -201,11 +201,12 @@ def tune_page(request: Request, here: Here) -> Response:
 
 
 def _tune_page(request: Request, here: Place) -> Response:
-    view = here.view()
-    wanted = request.query_params.get("from", "")
-    source = view.session.trial(int(wanted)) if wanted.isdigit() and len(wanted) < 9 else None
-    source = source or (view.session.trials[-1] if view.session.trials else None)
-    return _tune(request, here, view, source=source)
+    with here.lab.at_once():
+        view = here.view()
+        wanted = request.query_params.get("from", "")
+        source = view.session.trial(int(wanted)) if wanted.isdigit() and len(wanted) < 9 else None
+        source = source or (view.session.trials[-1] if view.session.trials else None)
+        return _tune(request, here, view, source=source)
 
 
 def _tune(
@@ -394,8 +395,7 @@ async def events(request: Request, here: Here) -> Response:
         return panel.state_of(view, latest, step or lab.step(person), writes)
 
     def present() -> None:
-        lab.seen(session_id)
-        lab.hold(person, window)
+        lab.present(person, session_id, window)
 
     session_id = here.session_id
     return session_events(request, lab, session_id, describe, present=present, beside=beside)
