@@ -33,7 +33,8 @@ class Client:
         self.url = url.rstrip("/")
         self._retry = retry
         host = httpx.URL(self.url).host
-        self._counting, self._posting = threading.Lock(), threading.Lock()
+        self._counting = threading.Lock()
+        self._posting = False  # whether a thread has the turn to post
         self._unposted: list[_Posted] = []
         self._next_post = 0.0  # time.monotonic()
         self._http = httpx.Client(
@@ -74,13 +75,16 @@ class Client:
         mine = _Posted((job_id, attempt, [wire.row_of(each) for each in batch]))
         with self._counting:
             self._unposted.append(mine)
-        with self._posting:
-            while not mine.done:
-                self._post_reports()
+            leads, self._posting = not self._posting, True
+        if not leads:
+            mine.woken.wait()
+        if not mine.done:  # it is the first that waits, and so its thread's turn to post
+            self._post_reports()
         return mine.answer()
 
     def _post_reports(self) -> None:
-        """Post what waits, or its first part. Is one report refused for itself, then the others are sent without it."""
+        """Post what waits, or its first part, and hand over to the thread of the next. Is one report refused for itself, then
+        the others are sent without it."""
         time.sleep(max(0.0, self._next_post - time.monotonic()))
         with self._counting:
             group = _first_of(self._unposted)
@@ -94,8 +98,17 @@ class Client:
                     each.told = error
             else:
                 self._send_each(group)
-        ended = time.monotonic()
-        self._next_post = ended + min(LONGEST_REST, REST * (ended - begun))
+        finally:
+            ended = time.monotonic()
+            self._next_post = ended + min(LONGEST_REST, REST * (ended - begun))
+            self._hand_over(group)
+
+    def _hand_over(self, group: "Sequence[_Posted]") -> None:
+        with self._counting:
+            after = self._unposted[:1]
+            self._posting = bool(after)
+        for each in (*group, *after):
+            each.woken.set()
 
     def _send_each(self, group: "Sequence[_Posted]") -> None:
         for each in group:
@@ -217,6 +230,7 @@ class _Posted:
     def __init__(self, report: tuple[int, int, list[Any]]) -> None:
         self.report = report
         self.told: bool | str | Exception | None = None
+        self.woken = threading.Event()  # it was posted, or is the first that waits
 
     @property
     def done(self) -> bool:

@@ -3,7 +3,7 @@
 A verb checks the rules of `protocol` within the transaction that writes, and returns after its commit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from evenhand.records import (
     Evaluation,
     Event,
     Extension,
+    Measurement,
     Outcome,
     Participant,
     Session,
@@ -250,12 +251,14 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
         with self._store.read() as tx:
             return self._curve(tx, session, trial, after)
 
+    def newest(self, session: Session, trial: Trial) -> Curve:
+        """Of what `news` would give, the last batch and the last epoch only."""
+        with self._store.read() as tx:
+            return _as_shown(session, trial, jobs.newest(tx, trial.id, trial.attempt))
+
     def _curve(self, tx: Connection, session: Session, trial: Trial, after: tuple[int, int]) -> Curve:
         start = after[1] if after[0] == trial.attempt else -1
-        found = jobs.of_trials_attempt(tx, trial.id, trial.attempt, start)
-        if trial.is_open and not session.live_validation:
-            found = [replace(each, value=None, extra={}) for each in found]
-        return Curve(trial.number, trial.attempt, tuple(found))
+        return _as_shown(session, trial, jobs.of_trials_attempt(tx, trial.id, trial.attempt, start))
 
     def submit(
         self,
@@ -437,6 +440,13 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
         """The append-only log, in order, from after an event's id; with `before`, what came before it, the newest first."""
         with self._store.read() as tx:
             return journal.events(tx, after, limit, session_id, participant_id, study_id, before)
+
+
+def _as_shown(session: Session, trial: Trial, found: Sequence[Measurement]) -> Curve:
+    """Measurements as the session's tuner may see them: an open trial's without validation, where that is not shown live."""
+    if trial.is_open and not session.live_validation:
+        found = [replace(each, value=None, extra={}) for each in found]
+    return Curve(trial.number, trial.attempt, tuple(found))
 
 
 def _trial(session: Session, number: int) -> Trial:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import uvicorn
 
-from evenhand import play, wire
+from evenhand import client, play, wire
 from evenhand.client import Client
 from evenhand.declaration import Budget
 from evenhand.errors import (
@@ -225,10 +225,11 @@ def told_together(agent: Client, reports: Sequence[Report]) -> tuple[list[object
             return type(error)
 
     with ThreadPoolExecutor(len(reports)) as threads:
-        with agent._posting:
-            answers = [threads.submit(tell, report) for report in reports]
-            while len(agent._unposted) < len(reports):
-                time.sleep(0.01)
+        agent._posting = True  # as if a post were under way
+        answers = [threads.submit(tell, report) for report in reports]
+        while len(agent._unposted) < len(reports):
+            time.sleep(0.01)
+        agent._hand_over([])
         told = [answer.result() for answer in answers]
     agent._http.event_hooks["request"] = []
     return told, sizes
@@ -260,6 +261,24 @@ def test_a_post_stays_small(lab: Lab, agent: Client, monkeypatch: pytest.MonkeyP
     told, sizes = told_together(agent, [Report(job.job_id, 1, [batch(i) for i in range(3)]) for _, job in jobs])
     assert told == [True] * 3
     assert sizes == [1, 1, 1]
+
+
+def test_each_training_gets_its_turn(agent: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    posts: list[list[int]] = []
+
+    def slow(group: Sequence[client._Posted]) -> None:
+        time.sleep(0.005)
+        posts.append([each.report[0] for each in group])
+        for each in group:
+            each.told = True
+
+    monkeypatch.setattr(agent, "_send_reports", slow)
+    monkeypatch.setattr(client, "REST", 0)
+    with ThreadPoolExecutor(10) as threads:
+        list(threads.map(lambda job: [agent.measure(job, 1, [batch(0)]) for _ in range(20)], range(10)))
+    assert sum(len(jobs) for jobs in posts) == 200
+    ends = [max(at for at, jobs in enumerate(posts) if job in jobs) for job in range(10)]
+    assert min(ends) > max(ends) / 2, "one training's reports went before all of another's"
 
 
 def test_nobody_is_left_waiting_where_the_server_is_gone() -> None:

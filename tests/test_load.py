@@ -6,7 +6,7 @@ from benchmarks.load import Wishes, record, run, table
 
 
 def test_nothing_is_lost_with_ten_participants(tmp_path: Path) -> None:
-    wishes = Wishes(participants=10, seconds=10.0, seed=3, ramp=3.0, training=(2.0, 4.0))
+    wishes = Wishes(participants=10, seconds=10.0, seed=3, ramp=3.0, pace="test")
     found = run(wishes, tmp_path)
     assert found.troubles == []
     assert (found.participants, found.choices, found.unfinished) == (10, 10, 0)

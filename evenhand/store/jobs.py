@@ -201,17 +201,26 @@ def of_trials_attempt(tx: Connection, trial_id: int, attempt: int, after: int = 
     return _measured(tx.execute(_OF_TRIAL, {"trial_id": trial_id, "attempt": attempt, "after": after}))
 
 
+def newest(tx: Connection, trial_id: int, attempt: int) -> list[Measurement]:
+    """The last single batch and the last epoch that an attempt at a trial measured, as far as there are any, in order."""
+    which = {"trial_id": trial_id, "attempt": attempt, "after": -1}
+    found = [each for query in (_LAST_BATCH, _LAST_EPOCH) for each in _measured(tx.execute(query, which))]
+    return sorted(found, key=lambda each: each.index)
+
+
 def _measured(rows: Iterable[Any]) -> list[Measurement]:
     return [Measurement(row[0], row[1], row[2], row[3], row[4], row[5], row[6] or {}) for row in rows]
 
 
-_AFTER = (
-    select(*(_measurement[key] for key in _MEASURED), _measurement.extra)
-    .where(_measurement.attempt == bindparam("attempt"), _measurement.index > bindparam("after"))
-    .order_by(_measurement.index)
+_AFTER = select(*(_measurement[key] for key in _MEASURED), _measurement.extra).where(
+    _measurement.attempt == bindparam("attempt"), _measurement.index > bindparam("after")
 )
-_MEASUREMENTS = _AFTER.where(_measurement.job_id == bindparam("job_id"))
-_OF_TRIAL = _AFTER.where(_measurement.job_id == select(_job.id).where(_job.trial_id == bindparam("trial_id")).scalar_subquery())
+_MEASUREMENTS = _AFTER.where(_measurement.job_id == bindparam("job_id")).order_by(_measurement.index)
+_ITS_JOB = select(_job.id).where(_job.trial_id == bindparam("trial_id")).scalar_subquery()
+_ALL_OF_TRIAL = _AFTER.where(_measurement.job_id == _ITS_JOB)
+_OF_TRIAL = _ALL_OF_TRIAL.order_by(_measurement.index)
+_LAST_BATCH = _ALL_OF_TRIAL.where(_measurement.epoch.is_(None)).order_by(_measurement.index.desc()).limit(1)
+_LAST_EPOCH = _ALL_OF_TRIAL.where(_measurement.epoch.is_not(None)).order_by(_measurement.index.desc()).limit(1)
 
 
 def last_measured(tx: Connection) -> dict[int, float]:

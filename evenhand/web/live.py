@@ -17,6 +17,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.concurrency import run_in_threadpool
 
 from evenhand.lab import Lab
 from evenhand.records import Curve, Measurement, Session, Trial, View
@@ -84,16 +85,17 @@ async def _stream(request: Request, feed: "Feed", present: Callable[[], object] 
             begun = time.monotonic()
             if present is not None and begun - seen >= ALIVE:
                 seen = begun
-                await loop.run_in_executor(LOOKERS, present)
-            messages = await loop.run_in_executor(LOOKERS, feed.look)
+                await run_in_threadpool(present)
+            messages, took = await loop.run_in_executor(LOOKERS, feed.timed_look)
             if not messages and begun - spoke >= ALIVE:
                 messages = [format_sse_event(event="alive", data_str="{}")]
             if messages:
                 spoke = begun
                 yield b"".join(messages)
-            await asyncio.sleep(max(REST, LOAD * (time.monotonic() - begun)))
+            await asyncio.sleep(max(REST, LOAD * took))
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), POLL)
+                async with asyncio.timeout(POLL):  # cheaper than wait_for, which makes a task
+                    await changed.wait()
     finally:
         lab.on_change.remove(listener)
 
@@ -112,6 +114,11 @@ class Feed:
         self._latest: Curve | None = None
         self._facts: tuple[Any, ...] = ()
         self._stated_at = float("-inf")
+
+    def timed_look(self) -> tuple[list[bytes], float]:
+        """What `look` gives, and how many seconds it took."""
+        begun = time.monotonic()
+        return self.look(), time.monotonic() - begun
 
     def look(self) -> list[bytes]:
         """The messages that bring the client up to date."""

@@ -237,7 +237,7 @@ def _tune(
         message=message,
         key=_new_key(),
         clock=panel.clock_of(view),
-        run=panel.panel_of(view, _curve(here.lab, view)),
+        run=panel.panel_of(view, _newest(here.lab, view)),
         history=_history(request, view),
         metric=here.task.metric.replace("_", " "),
         share=is_share(here.task.metric),
@@ -260,9 +260,9 @@ def _new_key() -> str:
     return secrets.token_urlsafe(12)
 
 
-def _curve(lab: Lab, view: View) -> Curve | None:
+def _newest(lab: Lab, view: View) -> Curve | None:
     trial = shown_trial(view.session)
-    return lab.curve(view.session.id, trial.number) if trial else None
+    return lab.newest(view.session, trial) if trial else None
 
 
 def _history(request: Request, view: View) -> panel.History:
