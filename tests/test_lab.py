@@ -12,7 +12,7 @@ from evenhand.declaration import Budget
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
 from evenhand.lab import Lab
 from evenhand.protocol import Step
-from evenhand.records import Outcome, State, Stopper
+from evenhand.records import Outcome, Session, State, Stopper
 from evenhand.settings import Rules
 from evenhand.store import Store
 from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study
@@ -64,6 +64,33 @@ def test_the_server_decides_a_participants_next_page(lab: Lab) -> None:
     assert lab.step(person.id) is Step.THANKS
     with pytest.raises(NotFound, match="resume code"):
         lab.resume("ABCDE")
+
+
+def test_a_session_is_read_as_another_process_left_it(lab: Lab, url: str, clock: Clock) -> None:
+    session = started(lab, toy_study(lab))
+    other, _ = make_lab(url)
+    agent, _ = other.add_agent("a", 1)
+
+    def read() -> Session:
+        assert lab.session(session.id) == lab.session(session.id) == other.session(session.id)
+        return lab.session(session.id)
+
+    other.submit(session.id, CONFIGURATION)
+    assert len(read().trials) == 1
+    job = claim(other, agent)
+    assert read().trials[0].claimed_at == clock.now
+    other.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.5)])
+    assert (read().trials[0].value, read().trials[0].epochs_done) == (0.5, 1)
+    other.pause([session.id], "a fire alarm")
+    assert len(read().pauses) == 1
+    other.unpause([session.id])
+    other.extend([session.id], 60, "a fire alarm")
+    assert [each.seconds for each in read().extensions] == [60]
+    other.finish(job.job_id, 1, Outcome.COMPLETED)
+    assert read().trials[0].outcome is Outcome.COMPLETED
+    other.choose(session.id, number=1)
+    assert read().evaluated.planned == 2
+    other.close()
 
 
 def test_a_trial_from_submission_to_its_value(lab: Lab, clock: Clock) -> None:

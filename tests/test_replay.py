@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import NotFound, Refused, TaskMissing
 from evenhand.inline import Trainer
 from evenhand.lab import Lab
-from evenhand.records import Outcome, Session
+from evenhand.records import Measurement, Outcome, Session
 from evenhand.replay import replay
 from evenhand.settings import Rules
 from evenhand.space import Configuration, Float, Hyperparameter, Space
@@ -79,7 +80,15 @@ def test_an_invalid_trial_matches_without_any_measurement(lab: Lab) -> None:
 
 
 def test_a_stopped_trial_is_trained_as_far_as_it_went(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = inline.Pipe.report
+
+    def unhurried(self: inline.Pipe, measurement: Measurement) -> None:
+        report(self, measurement)
+        if measurement.epoch is not None:
+            time.sleep(0.05)  # else a busy machine ends the training before it hears of the stop
+
     monkeypatch.setattr(inline, "FLUSH", 0.01)
+    monkeypatch.setattr(inline.Pipe, "report", unhurried)
     session = session_of(lab, train)
     lab.submit(session.id, train.space.configuration({"epochs": 30, "batch_size": 8}))
 

@@ -43,6 +43,12 @@ class Kept(Generic[T]):
             found = {id_: self._found[id_] for id_ in newest if id_ in self._found}
         return {id_: value for id_, (event, value) in found.items() if event == newest[id_]}
 
+    def drop(self, ids: Iterable[int]) -> None:
+        """Forget these."""
+        with self._lock:
+            for id_ in ids:
+                self._found.pop(id_, None)
+
     def add(self, newest: Mapping[int, int | None], read: Mapping[int, T]) -> None:
         """Keep what was read; the oldest goes where there is too much."""
         with self._lock:

@@ -209,10 +209,11 @@ def _parts(tx: Connection, rows: Sequence[RowMapping]) -> Mapping[int, Parts]:
     kept: Kept[Parts] | None = None if tx.get_execution_options().get("evenhand_write") else tx.info.get(KEPT)
     if kept is None:
         return _read_parts(tx, rows)
-    newest = {row["id"]: row["newest_event"] for row in rows}
+    kept.drop(row["id"] for row in rows if row["withdrawn_at"] is not None)  # what was erased does not stay in memory either
+    newest = {row["id"]: row["newest_event"] for row in rows if row["withdrawn_at"] is None}
     known = kept.some(newest)
     read = _read_parts(tx, [row for row in rows if row["id"] not in known])
-    kept.add(newest, read)
+    kept.add(newest, {each: parts for each, parts in read.items() if each in newest})
     return {**_up_to_date(tx, known), **read}
 
 
