@@ -440,6 +440,7 @@ def run(wishes: Wishes, folder: Path) -> Result:
             with _process([*mine, "participants"], folder, "participants") as walking:
                 status = walking.wait(timeout=wishes.ramp + wishes.seconds + 2 * LAST)
             assert status == 0, f"the participants ended with {status}: {(folder / 'participants.log').read_text()[-2000:]}"
+            _await_evaluations(lab, study)
             assert replaying.stdin is not None
             replaying.stdin.close()
             replaying.wait(timeout=LAST)
@@ -447,6 +448,12 @@ def run(wishes: Wishes, folder: Path) -> Result:
     found = _checked(lab, study, folder, cpu, time.monotonic() - begun)
     lab.close()
     return found
+
+
+def _await_evaluations(lab: Lab, study: Study) -> None:
+    until = time.monotonic() + LAST
+    while any(each.evaluated.done < each.evaluated.planned for each in lab.sessions(study.id)) and time.monotonic() < until:
+        time.sleep(IDLE)
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -492,10 +499,10 @@ def table(found: Result, wishes: Wishes) -> str:
 
     machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
     goals = {name: f"goal: 95 % within {goal * 1000:.0f} ms" for name, goal in GOALS.items()}
-    slots = wishes.slots or wishes.participants
+    slots, asked = wishes.slots or wishes.participants, f"pace {wishes.pace}, seed {wishes.seed}"
     late = f"the participants' own process was late by {found.lag * 1000:.0f} ms (95 %)"
     lines = [
-        f"{wishes.participants} participants, {slots} slots, {wishes.seconds:.0f} s steady, seed {wishes.seed}; {machine}",
+        f"{wishes.participants} participants, {slots} slots, {wishes.seconds:.0f} s steady, {asked}; {machine}",
         f"pages ({len(found.every_page)}): {quantiles(found.every_page)}; {goals['pages']}",
         *(f"    {kind} ({len(each)}): {quantiles(each)}" for kind, each in sorted(found.pages.items()) if each),
         f"measurement to page ({len(found.ages)}): {quantiles(found.ages)}; {goals['measurements']}",

@@ -12,6 +12,8 @@ from evenhand.store.dump import COLUMNS, NAMES, Row, Rows, revisions
 
 __all__ = ["COLUMNS", "NAMES", "Erasure", "Keeping", "Row", "Rows", "revisions", "upgraded"]
 
+RESTORED = "a backup was restored"
+
 
 @dataclass(frozen=True, order=True)
 class Erasure:
@@ -61,10 +63,12 @@ class Keeping(Core):
                     self._erase(tx, people.get(tx, person), each.at)
                     erased += 1
             for session_id in sessions.open_ids(tx, "server") if now > made_at else ():
-                sessions.extend(tx, session_id, Extension(now - made_at, "a backup was restored", made_at))
+                sessions.extend(tx, session_id, Extension(now - made_at, RESTORED, made_at))
+                journal.record(tx, now, "outage", session_id, seconds=now - made_at)
             for job in jobs.unfinished(tx):
                 if job.leased_until is not None:
-                    jobs.end_attempt(tx, job, now, "a backup was restored", counts=False)
+                    jobs.end_attempt(tx, job, now, RESTORED, counts=False)
+                    journal.record(tx, now, "attempt ended", job.session_id, job.trial_id, attempt=job.attempt, why=RESTORED)
             journal.record(tx, now, "restored", made_at=made_at, erased=erased)
         return erased
 

@@ -161,6 +161,7 @@ def test_a_running_training_starts_again(toy: tuple[Lab, Clock], tmp_path: Path)
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [epoch(0, 1, 0.3)])
     path = backup.make(lab, tmp_path, tmp_path)
+    assert lab.session(session.id).trials[0].epochs_done == 1  # and keeps it, although no event follows until the restore
     lab.measure(job.job_id, 1, [epoch(1, 2, 0.4)])
     clock.now += 5
     backup.restore(lab, backup.Backup(path), tmp_path)
@@ -170,6 +171,21 @@ def test_a_running_training_starts_again(toy: tuple[Lab, Clock], tmp_path: Path)
     again = claim(lab, agent)
     assert (again.job_id, again.attempt) == (job.job_id, 2)
     assert [each.seconds for each in lab.session(session.id).extensions] == [5]
+
+
+def test_after_a_restore_nothing_of_before_is_read(toy: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, clock = toy
+    session = lab.start(lab.open(toy_study(lab).id, tuner="random").id)
+    path = backup.make(lab, tmp_path, tmp_path)
+    lab.extend([session.id], 60, "a fire alarm")
+    lab.extend([session.id], 60, "another one")
+    newest = lab.events(session.id)[-1]
+    assert [each.seconds for each in lab.session(session.id).extensions] == [60, 60]
+    backup.restore(lab, backup.Backup(path), tmp_path)
+    clock.now += 5
+    lab.extend([session.id], 1, "a third one")
+    assert [each.seconds for each in lab.session(session.id).extensions] == [1]
+    assert lab.events(session.id)[-1].id == newest.id  # the ids of events are given again
 
 
 def test_old_backups_go(tmp_path: Path) -> None:

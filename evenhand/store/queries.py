@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam
 
 T = TypeVar("T")
+Newest = tuple[int | None, float | None]  # an event's id and time; of a thing without events, None
 KEPT = "evenhand.kept"  # where a connection's info has what was read of sessions
 
 
@@ -27,18 +28,18 @@ class Of:
 
 
 class Kept(Generic[T]):
-    """What was read of some things, each with the id of its newest event: it holds until there is a newer one.
+    """What was read of some things, each with its newest event: it holds until there is a newer one.
 
     It may hold nothing that changes without an event. Threads may share it.
     """
 
     def __init__(self, most: int = 1000) -> None:
         self._most = most
-        self._found: dict[int, tuple[int | None, T]] = {}
+        self._found: dict[int, tuple[Newest, T]] = {}
         self._lock = threading.Lock()
 
-    def some(self, newest: Mapping[int, int | None]) -> dict[int, T]:
-        """Of the things with these ids and newest events, those that are still as they were read."""
+    def some(self, newest: Mapping[int, Newest]) -> dict[int, T]:
+        """Of the things with these ids and these newest events, those that are still as they were read."""
         with self._lock:
             found = {id_: self._found[id_] for id_ in newest if id_ in self._found}
         return {id_: value for id_, (event, value) in found.items() if event == newest[id_]}
@@ -49,7 +50,7 @@ class Kept(Generic[T]):
             for id_ in ids:
                 self._found.pop(id_, None)
 
-    def add(self, newest: Mapping[int, int | None], read: Mapping[int, T]) -> None:
+    def add(self, newest: Mapping[int, Newest], read: Mapping[int, T]) -> None:
         """Keep what was read; the oldest goes where there is too much."""
         with self._lock:
             for id_, value in read.items():

@@ -210,7 +210,7 @@ def _parts(tx: Connection, rows: Sequence[RowMapping]) -> Mapping[int, Parts]:
     if kept is None:
         return _read_parts(tx, rows)
     kept.drop(row["id"] for row in rows if row["withdrawn_at"] is not None)  # what was erased does not stay in memory either
-    newest = {row["id"]: row["newest_event"] for row in rows if row["withdrawn_at"] is None}
+    newest = {row["id"]: (row["newest_event"], row["newest_event_at"]) for row in rows if row["withdrawn_at"] is None}
     known = kept.some(newest)
     read = _read_parts(tx, [row for row in rows if row["id"] not in known])
     kept.add(newest, {each: parts for each, parts in read.items() if each in newest})
@@ -290,14 +290,14 @@ def _trials_query() -> Select[Any]:
     return select(tables.trial, *facts, *marks).select_from(source).order_by(_trial.number)
 
 
-_NEWEST_EVENT = (
-    select(func.max(tables.event.c.id))
-    .where(tables.event.c.session_id == tables.session.c.id)
-    .correlate(tables.session)
-    .scalar_subquery()
-    .label("newest_event")
-)
-_SESSIONS = select(tables.session, _NEWEST_EVENT)
+def _newest_event(column: Any) -> Any:
+    newest = select(column).where(tables.event.c.session_id == tables.session.c.id).order_by(tables.event.c.id.desc()).limit(1)
+    return newest.correlate(tables.session).scalar_subquery()
+
+
+# Its time, too: a restored backup's next events get ids that others had.
+_NEWEST = _newest_event(tables.event.c.id).label("newest_event"), _newest_event(tables.event.c.at).label("newest_event_at")
+_SESSIONS = select(tables.session, *_NEWEST)
 _SESSION = _SESSIONS.where(tables.session.c.id == bindparam("id"))
 _TRIALS = Of(_trials_query(), _trial.session_id)
 _OPEN_TRIALS = Of(_trials_query().where(_job.finished_at.is_(None)), _trial.session_id)
