@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from evenhand.declaration import Budget, Option, Study, Text
+from evenhand.declaration import Arm, Budget, Option, Study, Text
 from evenhand.errors import Refused, StaleAttempt
 from evenhand.htmlforms import form_for
 from evenhand.protocol import Step
@@ -242,6 +242,20 @@ def learner(site: Site) -> Caller:
     caller = site.caller(Role.PARTICIPANT, person.id)
     caller.post("/p/practice/start")
     return caller
+
+
+def test_the_pages_tell_the_budget_of_the_persons_own_condition(site: Site) -> None:
+    study = fresh(site, practice=True, arms=(Arm("few", budget=Budget(trials=3)),))
+    person, _ = site.lab.join(study.id)
+    site.lab.consent(person.id, study.consent.version)
+    site.lab.answer(person.id, "background", {"months": 12, "education": "msc"})
+    caller = site.caller(Role.PARTICIPANT, person.id)
+    details = caller.get("/p/details").text
+    assert "Your budget: 3 trials" in details
+    assert "clock" not in details.partition("Your budget")[2].partition("</section>")[0]
+    caller.post("/p/practice/start")
+    assert "Skip it and start" in caller.get("/p/practice").text
+    assert "clock starts now" not in caller.get("/p/practice").text
 
 
 def test_practice_is_off_the_clock_and_counts_nowhere(site: Site, learner: Caller) -> None:

@@ -73,6 +73,12 @@ class Place:
         return self.step is Step.PRACTICE
 
     @property
+    def budget(self) -> Budget:
+        """What the participant may spend: their condition's own budget, or the study's."""
+        arm = self.study.arm(self.participant.condition)
+        return arm.budget if arm and arm.budget else self.study.budget
+
+    @property
     def session_id(self) -> int:
         """The session that the pages show, the practice one before the clock starts; Refused before it is opened."""
         found = self.participant.practice_id if self.practises else self.participant.session_id
@@ -108,7 +114,7 @@ def steps_of(study: Study) -> dict[Step, str]:
 
 def page(request: Request, here: Place, name: str, *, status: int = 200, **context: Any) -> Response:
     """One of the participant's pages."""
-    common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step}
+    common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "budget": here.budget}
     common |= {"steps": steps_of(here.study), "window": here.window, "practises": here.practises, "language": language(here)}
     return render(request, f"participant/{name}.html", status=status, **{**common, **context})
 
@@ -149,9 +155,7 @@ def details_page(request: Request, here: Here) -> Response:
     """What happens next, what every hyperparameter means, what the data is, and the button that starts the clock."""
     if here.step is not Step.DETAILS:
         return go(here.address)
-    arm = here.study.arm(here.participant.condition)
-    budget = arm.budget if arm and arm.budget else here.study.budget
-    return page(request, here, "details", fields=forms.fields(here.task.space), budget=budget_words(budget))
+    return page(request, here, "details", fields=forms.fields(here.task.space), budget_words=budget_words(here.budget))
 
 
 @router.post("/p/practice/start")
