@@ -93,10 +93,11 @@ class Integer:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several named options, without an order; `labels` are what people read."""
+    """One of several named options; `labels` are what people read. `ordered`: each lies between its neighbours, as sizes do."""
 
     options: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(self.options))
@@ -352,6 +353,15 @@ class Space:
             raise InvalidSpace(f"not the JSON of a space: {error!r}; expected what Space.to_json writes") from error
 
 
+def apart(domain: Domain, first: Value, second: Value) -> float:
+    """How far two values lie apart on the domain's own scale, from 0 to 1; any two options without an order are 1 apart."""
+    if isinstance(domain, Choice):
+        if not domain.ordered:
+            return float(first != second)
+        return abs(domain.to_unit(str(first)) - domain.to_unit(str(second)))
+    return abs(domain.to_unit(float(first)) - domain.to_unit(float(second)))
+
+
 def digest(value: object) -> str:
     """SHA-256 (hex) of a JSON value, written canonically."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -370,6 +380,8 @@ def show(value: Value) -> str:
 
 def _hyperparameter_to_json(each: Hyperparameter) -> dict[str, Any]:
     domain = {"type": type(each.domain).__name__.lower(), **asdict(each.domain)}
+    if not domain.get("ordered", True):
+        del domain["ordered"]  # a space without ordered choices keeps the digest that it had before there were any
     data: dict[str, Any] = {"name": each.name, "domain": domain, "label": each.label, "help": each.help}
     if each.default is not None:
         data["default"] = each.default

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InvalidConfiguration, InvalidSpace
-from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Prior, Space, show
+from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Prior, Space, apart, show
 
 SPACE = Space(
     [
@@ -125,3 +125,17 @@ def test_spaces_that_contradict_themselves_are_refused(make: object, words: str)
 @pytest.mark.parametrize(("value", "text"), [(0.001, "0.001"), (1e-5, "1e-5"), (64.0, "64"), (0, "0"), (3e-4, "0.0003")])
 def test_values_are_shown_as_people_write_them(value: float, text: str) -> None:
     assert show(value) == text
+
+
+def test_ordered_options_lie_apart_as_their_places_do_and_others_are_all_alike() -> None:
+    sizes, kinds = Choice(("8", "16", "32", "64"), ordered=True), Choice(("a", "b", "c"))
+    assert [apart(sizes, "8", each) for each in sizes.options] == pytest.approx([0, 0.25, 0.5, 0.75])
+    assert [apart(kinds, "a", each) for each in kinds.options] == [0, 1, 1]
+    assert apart(Float(1, 100, log=True), 1, 10) == pytest.approx(0.5)
+
+
+def test_an_order_is_part_of_the_space_and_its_absence_leaves_the_digest_as_it_was() -> None:
+    plain, ordered = (Space([Hyperparameter("size", Choice(("8", "16"), ordered=each))]) for each in (False, True))
+    assert "ordered" not in plain.to_json()["hyperparameters"][0]["domain"]
+    assert plain.digest != ordered.digest
+    assert Space.from_json(json.loads(json.dumps(ordered.to_json()))) == ordered

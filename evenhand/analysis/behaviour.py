@@ -14,7 +14,7 @@ import numpy as np
 from evenhand.analysis import scores, stats
 from evenhand.analysis.cohort import counted
 from evenhand.records import Session, Trial
-from evenhand.space import Choice, Space, Value
+from evenhand.space import Space, Value, apart
 
 Origin = Literal["best", "last", "best and last", "earlier", "far"]
 ORIGINS: tuple[Origin, ...] = ("best", "last", "best and last", "earlier", "far")
@@ -136,12 +136,14 @@ class AgainstRandom:
 def step(space: Space, before: Mapping[str, Value], after: Mapping[str, Value]) -> float | None:
     """How far two configurations lie apart, from 0 to 1: the root mean square over the hyperparameters active in both.
 
-    A number's difference is taken on its domain's own scale, of length 1; a choice's is 1 where it changed. None: none is shared.
+    A number's difference is taken on its domain's own scale, of length 1; a choice without an order is 1 where it changed. None: none is shared.
     """
     shared = [each for each in space if each.name in before and each.name in after]
     if not shared:
         return None
-    return math.sqrt(math.fsum(_apart(space, each.name, before, after) ** 2 for each in shared) / len(shared))
+    return math.sqrt(
+        math.fsum(apart(space[each.name].domain, before[each.name], after[each.name]) ** 2 for each in shared) / len(shared)
+    )
 
 
 def origin(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Origin:
@@ -315,13 +317,6 @@ def random_pool(sessions: Iterable[Session], task_id: int) -> tuple[float | None
         if session.kind == "method" and session.method.get("name") == "random" and session.task.id == task_id
         for trial in counted(session)
     )
-
-
-def _apart(space: Space, name: str, before: Mapping[str, Value], after: Mapping[str, Value]) -> float:
-    domain, old, new = space[name].domain, before[name], after[name]
-    if isinstance(domain, Choice):
-        return float(old != new)
-    return abs(domain.to_unit(float(new)) - domain.to_unit(float(old)))
 
 
 def _best_before(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Trial | None:
