@@ -136,7 +136,7 @@ class AgainstRandom:
 def step(space: Space, before: Mapping[str, Value], after: Mapping[str, Value]) -> float | None:
     """How far two configurations lie apart, from 0 to 1: the root mean square over the hyperparameters active in both.
 
-    A number's difference is taken on its domain's own scale, of length 1; a choice without an order is 1 where it changed. None: none is shared.
+    Differences are as `space.apart` takes them. None: no hyperparameter is shared.
     """
     shared = [each for each in space if each.name in before and each.name in after]
     if not shared:
