@@ -41,6 +41,7 @@ class Method(ABC):
 
     name: ClassVar[str]  # what `tuners.method` finds it by
     needs_fidelity: ClassVar[bool] = False
+    resumes: ClassVar[bool] = False  # whether it lets trainings go on with more epochs
     maximize: bool
 
     @abstractmethod

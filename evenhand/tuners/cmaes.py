@@ -141,6 +141,8 @@ def _kind(domain: Domain) -> Any:
         if len(domain.options) == 1:
             return "fixed"
         return "steps" if domain.ordered and len(domain.options) > 2 else "options"
+    if domain.low == domain.high:
+        return "fixed"
     if isinstance(domain, Integer) and domain.high - domain.low < STEPS:
         return "steps" if domain.high - domain.low > 1 else "options"
     return "real"
