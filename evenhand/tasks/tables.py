@@ -139,12 +139,13 @@ class Table:
     def means(self) -> Numbers:
         """(rows,) of each configuration's mean over its trainings; nan where the row is missing."""
         sums = np.nansum(self.runs, axis=1)
-        return np.divide(sums, self.trainings, out=np.full(len(sums), np.nan), where=self.trainings > 0)
+        found: Numbers = np.divide(sums, self.trainings, out=np.full(len(sums), np.nan), where=self.trainings > 0)
+        return found
 
     @cached_property
     def _places(self) -> tuple[tuple[str, Mapping[str, int]], ...]:
         """For each axis, what every option adds to the row's number."""
-        strides = np.cumprod([1, *(len(options) for options in reversed(self.axes.values()))])[-2::-1]
+        strides = np.cumprod([1, *(len(options) for options in reversed(list(self.axes.values())))])[-2::-1]
         return tuple(
             (name, {option: place * int(stride) for place, option in enumerate(options)})
             for (name, options), stride in zip(self.axes.items(), strides, strict=True)
