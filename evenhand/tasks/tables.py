@@ -220,9 +220,11 @@ def _axis(name: str, values: Sequence[Any]) -> Hyperparameter:
 
 def _column(rows: Mapping[str, Any], keys: Sequence[str], column: str) -> Numbers:
     """(keys, trainings) of one column, rows that are short or missing filled up with nan."""
-    lists = [list(rows[key][column]) if key in rows else [] for key in keys]
-    width = max(map(len, lists), default=0)
-    return np.array([each + [np.nan] * (width - len(each)) for each in lists], dtype=np.float64)
+    lists = [rows[key][column] if key in rows else [] for key in keys]
+    width = max(map(len, lists))
+    return np.array(
+        [each if len(each) == width else [*each, *[np.nan] * (width - len(each))] for each in lists], dtype=np.float64
+    )
 
 
 def load(settings: Mapping[str, Any]) -> Task:
