@@ -244,7 +244,8 @@ def _checksum(data: str) -> str:
 
 def _statistics(settings: Settings) -> dict[str, int]:
     bunch, splits = _bunch(settings.data), splits_of(settings.data)
-    counts = {f"{split} examples": len(getattr(splits, split)[1]) for split in ("train", "validation", "test")}
+    words = {"training": splits.train, "validation": splits.validation, "test": splits.test}
+    counts = {f"{word} examples": len(part[1]) for word, part in words.items() if isinstance(part, tuple)}
     classes = {"classes": len(np.unique(bunch.target))} if settings.kind == "classification" else {}
     return {**classes, "features": int(bunch.data.shape[1]), **counts}
 
