@@ -139,7 +139,7 @@ class Trial:
 
     value: the validation metric at its last completed epoch, None before the first. claimed_at, attempt: of the attempt that
     counts. stop_by: who asked it to stop. why: the outcome's reason in words, or the traceback of the task's own code.
-    epochs_begun: completed epochs, and the one that it ended in.
+    epochs_begun: completed epochs, and the one that it ended in. extra: further metrics by name, at the last completed epoch.
     reasons: the tuner's reason for each value. explanation: the method's reason for the whole.
     """
 
@@ -161,6 +161,7 @@ class Trial:
     value: float | None = None
     epochs_done: int = 0
     epochs_begun: int = 0
+    extra: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:

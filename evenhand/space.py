@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -141,10 +141,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Prior:
-    """What somebody believes before the first trial: a likely value, and how sure they are."""
+    """What somebody believes about a hyperparameter: any of a likely value, whether it matters, and which direction is better.
 
-    value: Value
+    confidence: in all of it. important: None where nothing is said of it. better: "larger" or "smaller" values are better.
+    """
+
+    value: Value | None = None
     confidence: Literal["low", "medium", "high"] = "medium"
+    important: bool | None = None
+    better: Literal["larger", "smaller"] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +175,11 @@ class Hyperparameter:
                 except (ValueError, TypeError, OverflowError):
                     message = f"hyperparameter {self.name!r}: {what} {value!r} is not {self.domain.expected}"
                     raise InvalidSpace(message) from None
+        if self.prior and self.prior.better and isinstance(self.domain, Choice) and not self.domain.ordered:
+            message = (
+                f"hyperparameter {self.name!r}: {self.prior.better!r} values cannot be better, since its options have no order"
+            )
+            raise InvalidSpace(message)
 
     @property
     def mandatory(self) -> bool:
@@ -328,7 +338,10 @@ class Space:
 
         One number is drawn for each hyperparameter, active or not, so that a draw never shifts the next ones.
         """
-        units = rng.random(len(self.hyperparameters))
+        return self.at(rng.random(len(self.hyperparameters)))
+
+    def at(self, units: Iterable[float]) -> Configuration:
+        """The configuration at a point of the unit cube: one number in [0, 1] for each hyperparameter, active or not."""
         values: dict[str, Value] = {}
         for each, unit in zip(self.hyperparameters, units, strict=True):
             if self.is_active(each, values):
@@ -388,7 +401,7 @@ def _hyperparameter_to_json(each: Hyperparameter) -> dict[str, Any]:
     if each.condition:
         data["condition"] = {"on": each.condition.on, "values": list(each.condition.values)}
     if each.prior:
-        data["prior"] = asdict(each.prior)
+        data["prior"] = {key: value for key, value in asdict(each.prior).items() if value is not None}
     if each.fidelity:
         data["fidelity"] = True
     return data
