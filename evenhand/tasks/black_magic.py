@@ -107,7 +107,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         "augment": augment,
         "max_epochs": settings.max_epochs,
     }
-    facts = {**full, "data": prepared.arrays, "source": source_digest(*SOURCES)}
+    facts = {**full, "data": prepared.arrays, "source": source_digest(SOURCES)}
     return Task(
         name=NAME,
         version=digest(facts),

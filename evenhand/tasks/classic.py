@@ -206,7 +206,7 @@ def load(raw: Mapping[str, Any]) -> Task:
     settings = settings_from(raw)
     full = {"model": settings.model, "data": settings.data, "metric": settings.measured}
     space = Space(settings.chosen.hyperparameters)
-    facts = {**full, "arrays": _checksum(settings.data), "source": source_digest(*SOURCES)}
+    facts = {**full, "arrays": _checksum(settings.data), "source": source_digest(SOURCES)}
     return Task(
         name=NAME,
         version=digest(facts),

@@ -237,7 +237,7 @@ def load(settings: Mapping[str, Any]) -> Task:
     return Task(
         name=NAME,
         version=digest(
-            {"source": source_digest(*SOURCES), "table": table.name, "data": table.checksum, "space": table.space.digest}
+            {"source": source_digest(SOURCES), "table": table.name, "data": table.checksum, "space": table.space.digest}
         ),
         space=table.space,
         metric=table.family.metric,
