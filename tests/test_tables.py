@@ -240,7 +240,9 @@ def test_regret_is_0_at_the_best_and_1_at_the_median_both_ways() -> None:
         normalised_regret(1, best=1, median=1)
 
 
-@pytest.mark.parametrize("settings", [{"table": "car"}, {}, {"table": "hpobench-car", "seed": 1}, {"size": 32}])
+@pytest.mark.parametrize(
+    "settings", [{"table": "car"}, {}, {"table": "hpobench-car", "seed": 1}, {"size": 32}, {"table": ["hpobench-car"]}]
+)
 def test_wrong_settings_list_every_table(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidSettings) as caught:
         tasks.load(TaskSpec("table", settings))

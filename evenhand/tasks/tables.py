@@ -230,8 +230,8 @@ def _column(rows: Mapping[str, Any], keys: Sequence[str], column: str) -> Number
 def load(settings: Mapping[str, Any]) -> Task:
     """The task of one table; its only setting is `table`, the table's name."""
     unknown = [name for name in settings if name != "table"]
-    if unknown or "table" not in settings:
-        given = f"got the settings {', '.join(unknown)}" if unknown else "got no table"
+    if unknown or settings.get("table") not in [*TABLES]:
+        given = f"got the settings {', '.join(unknown)}" if unknown else f"got table={settings.get('table')!r}"
         raise InvalidSettings(f"task {NAME!r}: {given}, expected table=NAME with one of {', '.join(TABLES)}")
     table = table_of(settings["table"])
     return Task(
