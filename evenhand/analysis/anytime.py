@@ -106,8 +106,9 @@ class Course:
 class Race:
     """A comparison that was made fair: the entries that may be compared, over a common budget, on resolved scales.
 
-    tasks: in the order of their names; records: what the lab knows of each. contestants: by name, methods before people before bots. courses: by task, contestant
-    and seed. scales: both values set where any trial has one. notes: what was left out, cut or assumed, in words.
+    tasks: in the order of their names. records: what the lab knows of each. contestants: by name, methods before people before
+    bots. courses: by task, contestant and seed. scales: both values set where any trial has one. notes: what was left out, cut
+    or assumed, in words.
     """
 
     tasks: tuple[str, ...]
