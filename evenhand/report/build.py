@@ -11,7 +11,7 @@ from evenhand.declaration import Grouping, Mode, Study
 from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.records import Archive, TaskRecord
-from evenhand.report import figures, further
+from evenhand.report import canvas, figures, further
 from evenhand.report.blocks import Item, Report, Section, Table, cases, interval, number, p_value, score, table
 from evenhand.report.frame import Frame, p_words, threshold_words
 
@@ -187,7 +187,7 @@ def _setup(frame: Frame) -> Section:
         how=found.how,
         spec=None
         if found.why
-        else figures.histogram(found, f"validation {frame.accuracy}", frame.share, figures.METHOD, "configurations"),
+        else figures.histogram(found, f"validation {frame.accuracy}", frame.share, canvas.METHOD, "configurations"),
         table=_bins(frame, found.edges, found.counts) if not found.why else None,
         paper="41.8 ± 24.3 % over 320 configurations",
         why=found.why or "",
