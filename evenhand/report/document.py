@@ -67,7 +67,7 @@ def _item(item: Item, folder: Path) -> list[str]:
     if item.alt:
         head.append(f"#{_text(sentence(item.alt))}\n")
     parts = ["#block(breakable: false, sticky: true, above: 2em)[", *head, "]"]
-    if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not item.drawn):
+    if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not (item.drawn or item.folded)):
         parts.append(_table(item.table))
     if item.paper:
         parts.append(f"#text(fill: luma(110))[*The paper:* #{_text(sentence(item.paper))}]\n")

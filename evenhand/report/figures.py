@@ -7,6 +7,7 @@ drawing follows its light or dark surroundings; in a file of its own they stay a
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from html import escape
 from textwrap import wrap
@@ -16,7 +17,7 @@ from evenhand.analysis.items import Boxes, ByTry, Experience, Flow, Histogram, P
 from evenhand.analysis.power import PowerCurve
 from evenhand.analysis.stats import Survival
 from evenhand.errors import InvalidSettings
-from evenhand.report.blocks import plain
+from evenhand.report.blocks import Item, Section, plain
 from evenhand.report.canvas import (
     CAUTION,
     DASHES,
@@ -366,6 +367,15 @@ def power(found: PowerCurve) -> Spec:
 def marked(spec: Spec, words: str) -> Spec:
     """A drawing that says of itself that its records are not a live study's."""
     return {**spec, "title": {"text": words, "color": CAUTION, "fontSize": 12, "fontWeight": 600, "anchor": "end", "offset": 8}}
+
+
+def marked_sections(words: str, sections: Sequence[Section]) -> tuple[Section, ...]:
+    """Sections whose drawings say whose records they are of; without words, as they are."""
+    return tuple(replace(each, items=tuple(_marked_item(item, words) for item in each.items)) for each in sections)
+
+
+def _marked_item(item: Item, words: str) -> Item:
+    return replace(item, spec=marked(dict(item.spec), words)) if item.spec is not None and words else item
 
 
 def flow(found: Flow, mark: str) -> str:
