@@ -159,7 +159,7 @@ def _duels(names: Sequence[str], columns: Mapping[str, Numbers]) -> tuple[Duel, 
 def difference(race: Race, alpha: float = ALPHA) -> Difference:
     """The critical difference over tasks, by the median over seeds of the best value at the end of the budget."""
     names = race.everywhere
-    values = np.array([[_middle(race, task, name) for name in names] for task in race.tasks]).reshape(-1, len(names))
+    values = np.array([[_middle(race, task, name) for name in names] for task in race.tasks]).reshape(len(race.tasks), len(names))
     scales = np.array([_unit(race, task, row) for task, row in zip(race.tasks, values, strict=True)])
     ranks = tests.rankdata(-values, axis=1).mean(axis=0) if len(names) else np.zeros(0)
     ordered = tuple(sorted(((name, float(ranks[i])) for i, name in enumerate(names)), key=lambda each: (each[1], each[0])))

@@ -296,9 +296,9 @@ def _gaps(scene: Scene) -> Section:
     shares = [SHARES[each] for each in FRACTIONS]
     columns = ("task", "contestant", "seeds", *(f"gap at {each}" for each in shares), *(f"regret at {each}" for each in shares))
     how = (
-        "gap: how far the best value so far is from the best known one, in the metric's own unit, over the seeds that had a value; "
-        "gap and regret: medians over seeds; quartiles: of regret at the end; shares are of the task's budget, in what its clock "
-        f"counts ({', '.join(dict.fromkeys(unit_of(each) for each in race.budgets.values()))})"
+        "gap: how far the best value so far is from the best known one, in the metric's own unit, over the seeds that had a "
+        "value; gap and regret: medians over seeds; quartiles: of regret at the end; shares are of the task's budget, in what "
+        f"its clock counts ({', '.join(dict.fromkeys(unit_of(each) for each in race.budgets.values()))})"
     )
     item = Item(
         "gaps", "Gap to the best known value", cases(len(race.courses), "session"), how,

@@ -15,7 +15,7 @@ MOST = 0.94  # share of the width that columns may take; the rest lies between t
 ESCAPED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    '"': r"\char34{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}",
+    '"': r"\char34{}", "`": r"\textasciigrave{}", "*": "{*}", "[": "{[}", "]": "{]}",
     "\u202f": r"\,", "\u200b": r"\allowbreak{}", "–": "--", "—": "---", "−": r"$-$", "×": r"$\times$", "±": r"$\pm$",
     "≤": r"$\le$", "≥": r"$\ge$", "→": r"$\to$", "χ": r"$\chi$", "²": r"\textsuperscript{2}", "…": r"\ldots{}", "·": r"$\cdot$",
     "“": "``", "”": "''", "‘": "`", "’": "'", "µ": r"\textmu{}",
@@ -41,7 +41,7 @@ def latex(report: Report, sections: Sequence[str] = ("disclosure",)) -> str:
 
 def escape(words: str) -> str:
     """Text that LaTeX prints as it is; what no Latin font has is given by its code point."""
-    apart = re.sub(r"([-,])(?=\1)", "\\1\u200b", plain(words))  # two of these would be joined to another sign
+    apart = re.sub(r"([-,'])(?=\1)", "\\1\u200b", plain(words))  # two of these would be joined to another sign
     return "".join(_letter(each) for each in apart)
 
 
@@ -91,10 +91,10 @@ def _columns(found: Table) -> list[str]:
     wrapped = {at: min(length, LINE) for at, length in enumerate(longest) if at not in found.numbers and length > SHORT}
     fixed = sum(length for at, length in enumerate(longest) if at not in wrapped)
     rest = max(MOST - fixed / LINE, LEAST * len(wrapped))
-    shares = {at: max(LEAST, rest * length / sum(wrapped.values())) for at, length in wrapped.items()}
-    over = sum(shares.values()) / rest if wrapped else 1.0
+    shares = {at: rest * length / sum(wrapped.values()) for at, length in wrapped.items()}
+    widths = {at: max(LEAST, min(share, (wrapped[at] + 1) / LINE)) for at, share in shares.items()}
     return [
-        rf">{{\raggedright\arraybackslash}}p{{{shares[at] / over:.3f}\linewidth}}"
+        rf">{{\raggedright\arraybackslash}}p{{{widths[at]:.3f}\linewidth}}"
         if at in wrapped
         else "r"
         if at in found.numbers
