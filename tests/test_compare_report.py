@@ -307,7 +307,11 @@ def test_long_text_gets_the_rest_of_the_width() -> None:
     wide = table(("name", "words", "n"), [("a", "word " * 60, "1"), ("b", "x" * 64, "12")], [2])
     report = Report("t", "live", "", (), (), (Section("s", "S", items=(Item("k", "T", "n = 1", "how", table=wide),)),))
     written = latex(report, ["s"])
-    assert re.search(r"\{@\{\}l>\{\\raggedright\\arraybackslash\}p\{0\.\d+\\linewidth\}r@\{\}\}", written)
+    columns = re.findall(r"\\ragged(left|right)\\arraybackslash\}p\{(0\.\d+)\\linewidth\}", written)
+    assert [side for side, _ in columns] == ["right", "right", "left"]
+    widths = [float(width) for _, width in columns]
+    assert widths[1] > 0.8
+    assert sum(widths) < 1
     assert r"x" * 18 + r"\allowbreak{}" in written
     assert r"\begin{longtable}" not in latex(report, ["other"])
 
@@ -391,8 +395,13 @@ def test_a_logarithmic_axis_is_taken_where_it_tells_more() -> None:
     assert contestants.logarithmic([curve(1.0, 0.05)])
     assert not contestants.logarithmic([curve(1.0, 0.3)])
     assert not contestants.logarithmic([curve(1.0, 0.0)])
+    assert contestants.logarithmic([curve(1.0, 0.0), curve(1.0, 0.05), curve(1.0, 0.2)])
     assert not contestants.logarithmic([])
-    assert figures.svg(contestants.lines([curve(1.0, 0.05)], {"a": "method"}, "trials", log=True)).startswith("<svg")
+    spec = contestants.lines([curve(1.0, 0.05, 0.0)], {"a": "method"}, "trials", log=True)
+    line = spec["layer"][1]
+    assert [row["y"] for row in line["data"]["values"]] == [1.0, 0.05, contestants.FLOOR]
+    assert line["encoding"]["y"]["axis"]["values"] == [0.0001, 0.001, 0.01, 0.1, 1.0]
+    assert figures.svg(spec).startswith("<svg")
 
 
 def test_the_pdf_and_the_files_can_be_made(found: Report) -> None:

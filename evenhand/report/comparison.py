@@ -217,6 +217,7 @@ def _overall(scene: Scene, unit: Unit) -> Item:
         f"mean over tasks of the median over seeds of each, at shares of {_whole(race, unit)}; {SURE} intervals: "
         f"percentiles of a bootstrap over tasks{bands}"
     )
+    how += f"; regret below {contestants.FLOOR:g} is drawn there" if contestants.logarithmic(found) else ""
     how += f"; not on every task, and so not in it: {', '.join(left)}" if left else ""
     return Item(
         key=f"course-{unit}",
@@ -236,7 +237,7 @@ def _curve_table(scene: Scene, found: Sequence[Curve], scale: float) -> Table:
     for each in _sorted(scene, found):
         for share in FRACTIONS:
             at = next((at for at in each.points if at.cost >= share - anytime.FLOAT_SLACK), each.points[-1])
-            told = (number(at.regret), interval(at.low, at.high))
+            told = (_regret(at.regret), interval(at.low, at.high, _regret))
             rows.append((each.contestant, number(at.cost * scale), *told))
     return table(("contestant", "cost", "mean regret", f"{SURE} interval"), rows, [1, 2, 3])
 
@@ -247,7 +248,7 @@ def _sorted(scene: Scene, found: Sequence[Curve]) -> list[Curve]:
 
 def _ends(found: Sequence[Curve]) -> str:
     ends = sorted((each.points[-1].regret, each.contestant) for each in found if each.points)
-    return "At the end: " + "; ".join(f"{name} {number(regret)}" for regret, name in ends)
+    return "At the end: " + "; ".join(f"{name} {_regret(regret)}" for regret, name in ends)
 
 
 def _by_task(scene: Scene) -> Item:
@@ -257,8 +258,8 @@ def _by_task(scene: Scene) -> Item:
     for each in found:
         if each.points:
             end = each.points[-1]
-            quartiles = interval(end.low, end.high)
-            rows.append((str(each.task), each.contestant, str(each.n), number(end.cost), number(end.regret), quartiles))
+            quartiles = interval(end.low, end.high, _regret)
+            rows.append((str(each.task), each.contestant, str(each.n), number(end.cost), _regret(end.regret), quartiles))
     drawn = any(each.points for each in found)
     return Item(
         key="course-tasks",
@@ -291,7 +292,11 @@ def _gaps(scene: Scene) -> Section:
         share = is_share(race.records[task].metric)
         mine = [found[task, name, each] for each in FRACTIONS]
         end = mine[-1]
-        told = (*(score(each.gap, share) for each in mine), *(number(each.regret) for each in mine), interval(end.low, end.high))
+        told = (
+            *(score(each.gap, share) for each in mine),
+            *(_regret(each.regret) for each in mine),
+            interval(end.low, end.high, _regret),
+        )
         rows.append((task, name, str(end.n), *told, str(end.without) if end.without else "–"))
     shares = [SHARES[each] for each in FRACTIONS]
     columns = ("task", "contestant", "seeds", *(f"gap at {each}" for each in shares), *(f"regret at {each}" for each in shares))
@@ -315,7 +320,7 @@ def _summary(scene: Scene, found: Sequence[Gap]) -> Item:
         mine = [each for each in found if each.contestant == name]
         tasks = {each.task for each in mine}
         if mine:
-            means = (number(_mean([each.regret for each in mine if each.share == share])) for share in FRACTIONS)
+            means = (_regret(_mean([each.regret for each in mine if each.share == share])) for share in FRACTIONS)
             rows.append((name, str(len(tasks)), *means))
     columns = ("contestant", "tasks", *(f"regret at {SHARES[share]}" for share in FRACTIONS))
     few = (
@@ -325,6 +330,13 @@ def _summary(scene: Scene, found: Sequence[Gap]) -> Item:
     return Item(
         "gaps-all", "Regret over all tasks", cases(len(race.tasks), "task"), how, table=table(columns, rows, range(1, 5))
     )  # fmt: skip
+
+
+def _regret(value: float | None) -> str:
+    """A regret as people read it: three decimals; what would be told as 0 and is none, as less than the smallest of them."""
+    if value is None:
+        return "–"
+    return "< 0.001" if 0 < value < 0.0005 else f"{value:.3f}"
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -378,7 +390,9 @@ def _critical(scene: Scene, before: str) -> Item:
     groups = ["no two are alike"] if drawn and not found.cliques else [", ".join(each) for each in found.cliques]
     rows = [(name, f"{rank:.2f}") for name, rank in found.ranks]
     tests = [
-        f"{each.name}: {number(each.statistic)}, p {p_words(each.p)}" if each.p is not None else f"{each.name}: {each.why}"
+        f"{each.name}: {number(each.statistic) if each.statistic is not None else 'infinite'}, p {p_words(each.p)}"
+        if each.p is not None
+        else f"{each.name}: {each.why}"
         for each in (found.friedman, found.iman)
     ]
     few = "; with few tasks the test sees large differences only" if found.tasks < 10 else ""

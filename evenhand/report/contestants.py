@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evenhand.analysis.anytime import Curve, Kind
-from evenhand.report.canvas import DASHES, INK, LINE, METHODS, REASONS, SHADES, SHAPES, Spec, axis, spec, values
+from evenhand.report.canvas import DASHES, INK, LINE, METHODS, QUIET, SHADES, SHAPES, Spec, axis, spec, values
 
 COLOURS: Mapping[Kind, Sequence[str]] = {
     "method": METHODS,
     "person": (SHADES[1], SHADES[2], SHADES[0]),
-    "bot": (REASONS[1],),
+    "bot": (QUIET,),
     "joint": (SHADES[3],),
 }
 BANDS = 4  # contestants, above which bands would hide each other
@@ -80,7 +80,7 @@ def panels(
     """Small plots of the same layers, two beside each other, one for each value of a field. apart: an axis of their own."""
     made = spec([])
     inner = {"layer": list(layers), "width": PANEL, "height": tall}
-    header = {"title": None, "labelFontSize": 12, "labelFontWeight": 600, "labelAnchor": "start", "labelLimit": PANEL}
+    header = {"title": None, "labelFontSize": 12, "labelFontWeight": 600, "labelAnchor": "start", "labelLimit": PANEL - 12}
     facet = {"field": field, "type": "nominal", "sort": list(order), "header": header}
     resolve = {"resolve": {"scale": {apart: "independent"}, "axis": {apart: "independent"}}} if apart else {}
     rest = {key: each for key, each in made.items() if key not in ("layer", "width", "height")}
@@ -91,10 +91,10 @@ def panels(
 
 
 def logarithmic(curves: Sequence[Curve]) -> bool:
-    """Whether a logarithmic axis tells more: all end above 0, and the best ends below a tenth of the worst's start."""
+    """Whether a logarithmic axis tells more: the best ends below a tenth of the worst's start, and most end above FLOOR."""
     ends = [each.points[-1].regret for each in curves if each.points]
     starts = [each.points[0].regret for each in curves if each.points]
-    return bool(ends) and min(ends) > FLOOR and min(ends) < max(starts) / 10
+    return bool(ends) and min(ends) < max(starts) / 10 and 2 * sum(end > FLOOR for end in ends) > len(ends)
 
 
 def lines(curves: Sequence[Curve], contestants: Mapping[str, Kind], x: str, scale: float = 1.0, log: bool = False) -> Spec:
@@ -178,7 +178,7 @@ def by_task(curves: Sequence[Curve], contestants: Mapping[str, Kind], x: str) ->
     rows = [{**row, "task": each.task} for each in drawn for row in _rows([each], 1.0, False)[0]]
     y = _regret(*_limits(drawn, False), False, "regret")
     across = {"field": "x", "type": "quantitative", "axis": axis(x, grid=False, tickCount=4), "scale": {"nice": False}}
-    legend = {"columns": 4, "symbolType": "stroke", "symbolSize": 300, "columnPadding": 12, "labelLimit": 90}
+    legend = {"columns": 3, "symbolType": "stroke", "symbolSize": 300, "columnPadding": 12, "labelLimit": 120}
     encoding = {
         "x": across,
         "y": y,
@@ -221,7 +221,15 @@ def _limits(curves: Sequence[Curve], log: bool) -> tuple[float, float]:
 
 def _regret(low: float, high: float, log: bool, title: str = "normalised regret (0: best known)") -> Spec:
     scale = {"type": "log" if log else "linear", "domain": [low, high], "nice": False, "clamp": True}
-    return {"field": "y", "type": "quantitative", "axis": axis(title, tickCount=4), "scale": scale}
+    ticks = {"values": _decades(low, high), "format": "~g"} if log else {"tickCount": 4}
+    return {"field": "y", "type": "quantitative", "axis": axis(title, **ticks), "scale": scale}
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: powers of ten, and where they are few, twice and five times those."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if high < 50 * low else (1,)
+    return [value for power in powers for factor in factors if low <= (value := float(f"{factor}e{power}")) <= high]
 
 
 def _tags(curves: Sequence[Curve], low: float, high: float, tall: int, log: bool) -> list[dict[str, Any]]:

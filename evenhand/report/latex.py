@@ -7,11 +7,12 @@ from evenhand.report.blocks import Item, Report, Table, plain
 from evenhand.report.page import sentence
 
 NEEDS = r"\usepackage{array,booktabs,longtable}"
-LINE = 110  # characters of a row that fit a page's width in the sheet's small type
-SHORT = 16  # characters of a column that is never wrapped
-LEAST = 0.08  # share of the width that a wrapped column gets at least
+LINE = 76  # letters that fit the width of a text column of LaTeX's articles, in the smaller type
+BETWEEN = 1.5  # letters that lie between two columns
+BOLD = 1.2  # how much wider the bold words of a head are
+SHORT = 16  # letters of a column that is never wrapped
+LEAST = 9  # letters of a wrapped column at least
 WORD = 18  # letters without a space after which a word may be broken
-MOST = 0.94  # share of the width that columns may take; the rest lies between them
 ESCAPED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
@@ -86,20 +87,20 @@ def _table(found: Table, caption: str) -> list[str]:
 
 
 def _columns(found: Table) -> list[str]:
-    """Numbers to the right and short text get what they need; long text shares the rest by its length."""
-    longest = [max(len(row[at]) for row in (found.columns, *found.rows)) for at in range(len(found.columns))]
-    wrapped = {at: min(length, LINE) for at, length in enumerate(longest) if at not in found.numbers and length > SHORT}
-    fixed = sum(length for at, length in enumerate(longest) if at not in wrapped)
-    rest = max(MOST - fixed / LINE, LEAST * len(wrapped))
-    shares = {at: rest * length / sum(wrapped.values()) for at, length in wrapped.items()}
-    widths = {at: max(LEAST, min(share, (wrapped[at] + 1) / LINE)) for at, share in shares.items()}
+    """Columns as wide as they need: short text on one line, long text shares the rest by its length; heads are wrapped."""
+    count = range(len(found.columns))
+    longest = [max([len(row[at]) for row in found.rows], default=0) for at in count]
+    heads = [BOLD * max(map(len, head.split()), default=0) for head in found.columns]
+    least = [max(heads[at], longest[at] if longest[at] <= SHORT else LEAST) for at in count]
+    wanted = [max(0.0, longest[at] - least[at]) for at in count]
+    spare = max(0.0, LINE - sum(least) - BETWEEN * len(found.columns))
+    part = min(1.0, spare / sum(wanted)) if any(wanted) else 0.0
+    letters = [least[at] + part * wanted[at] for at in count]
+    squeezed = min(1.0, (LINE - BETWEEN * len(found.columns)) / sum(letters))
+    sides = ["left" if at in found.numbers else "right" for at in count]  # ragged on the left: set to the right
     return [
-        rf">{{\raggedright\arraybackslash}}p{{{widths[at]:.3f}\linewidth}}"
-        if at in wrapped
-        else "r"
-        if at in found.numbers
-        else "l"
-        for at in range(len(found.columns))
+        rf">{{\ragged{side}\arraybackslash}}p{{{squeezed * each / LINE:.3f}\linewidth}}"
+        for side, each in zip(sides, letters, strict=True)
     ]
 
 

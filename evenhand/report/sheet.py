@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from evenhand.analysis.anytime import Course, Entry, Race, effort
 from evenhand.analysis.cohort import seed_values
+from evenhand.analysis.items import SpaceRow
 from evenhand.analysis.scores import is_share, summary
 from evenhand.analysis.study import space_table
 from evenhand.declaration import Budget
 from evenhand.records import Trial
 from evenhand.report.blocks import Item, Section, cases, number, score, table
-from evenhand.space import Space, show
+from evenhand.space import show
 
 UNKNOWN = "not recorded"
 OUTCOMES = ("completed", "stopped", "diverged", "invalid", "failed")
@@ -116,25 +117,20 @@ def _tasks(race: Race, setup: Setup) -> Item:
 
 
 def _spaces(race: Race) -> Item:
-    """Each different space once, with the tasks that have it."""
-    spaces: list[tuple[Space, list[str]]] = []
+    """Each different space once, by a number; `how` says which tasks have it."""
+    spaces: dict[tuple[SpaceRow, ...], list[str]] = {}
     for task in race.tasks:
-        space = race.records[task].space
-        known = next((names for each, names in spaces if space_table(each) == space_table(space)), None)
-        if known is None:
-            spaces.append((space, [task]))
-        else:
-            known.append(task)
+        spaces.setdefault(space_table(race.records[task].space), []).append(task)
     rows = [
-        (", ".join(names), each.label, each.kind, each.default, each.values, each.scale, each.when)
-        for space, names in spaces
-        for each in space_table(space)
+        (str(at), each.label, each.kind, each.default, each.values, each.scale, each.when)
+        for at, space in enumerate(spaces, 1)
+        for each in space
     ]
-    columns = ("tasks", "hyperparameter", "kind", "default", "values", "scale", "active for")
-    told = cases(len(spaces), "space")
-    return Item(
-        "spaces", "Search spaces", told, "what every contestant could set", table=table(columns, rows), folded=len(rows) > 40
-    )
+    of = "; ".join(f"space {at}: {', '.join(names)}" for at, names in enumerate(spaces.values(), 1))
+    columns = ("space", "hyperparameter", "kind", "default", "values", "scale", "active for")
+    how = f"what every contestant could set; {of}"
+    shown = table(columns, rows, [0])
+    return Item("spaces", "Search spaces", cases(len(spaces), "space"), how, table=shown, folded=len(rows) > 40)
 
 
 def _effort(race: Race) -> Item:
@@ -149,10 +145,11 @@ def _effort(race: Race) -> Item:
             outcomes = ", ".join(f"{found.outcomes[each]} {each}" for each in OUTCOMES if found.outcomes.get(each))
             spent = (str(found.trials), str(found.epochs), number(found.training), number(found.clock), minutes)
             rows.append((task, name, str(found.sessions), *spent, outcomes))
-    columns = ("task", "contestant", "sessions", "trials", "epochs", "training, s", "clock, s", "minutes (people)", "outcomes")
+    columns = ("task", "contestant", "sessions", "trials", "epochs", "training, s", "clock, s", "minutes", "outcomes")
     how = (
         "sums over sessions, whole, whether they were cut to the common budget or not; the clock counts thinking and training, "
-        "neither waiting for an agent nor outages; failed trials are the infrastructure's fault and cost nothing"
+        "neither waiting for an agent nor outages; minutes: the clock of people; failed trials are the infrastructure's fault "
+        "and cost nothing"
     )
     told = cases(sum(map(int, (row[2] for row in rows))), "session")
     return Item("effort", "Effort", told, how, table=table(columns, rows, range(2, 8)), folded=len(rows) > 40)

@@ -12,6 +12,7 @@ from evenhand.report.contestants import colour, panels, styles
 NAMED: Mapping[Kind, str] = {"method": METHOD, "person": PERSON, "bot": QUIET, "joint": INK}
 SCALE = 230  # width of the scale of ranks in the critical-difference diagram
 LEVEL, ROW = 9, 17  # pixels between two bars, and between two rows of names
+LONGEST = 17  # letters of a name beside the scale
 ROOM = 3  # pixels by which a bar goes on beyond the ranks that it joins
 
 
@@ -74,7 +75,7 @@ def critical(found: Difference, contestants: Mapping[str, Kind]) -> Spec:
     y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [deep, 0], "nice": False, "zero": False}}
     rows = [
         {"rank": each.rank, "top": 0, "y": first + ROW * each.row, "left": each.left, "colour": NAMED[contestants[each.name]],
-         "shown": f"{each.name} {each.rank:.2f}" if each.left else f"{each.rank:.2f} {each.name}"}
+         "shown": f"{_short(each.name)} {each.rank:.2f}" if each.left else f"{each.rank:.2f} {_short(each.name)}"}
         for each in made.labels
     ]  # fmt: skip
     bars = [{"rank": each.low, "to": each.high, "y": 9 + LEVEL * each.level} for each in made.bars]
@@ -96,6 +97,10 @@ def critical(found: Difference, contestants: Mapping[str, Kind]) -> Spec:
     return spec(layers, width=SCALE, height=deep)
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
 def _ticks(count: int) -> list[int]:
     return list(range(1, count + 1, 1 if count <= 9 else 2))
 
@@ -103,7 +108,7 @@ def _ticks(count: int) -> list[int]:
 def _names(rows: Sequence[Mapping[str, object]], edge: int, align: str, x: Spec, y: Spec) -> list[Spec]:
     """Names at one side of the scale, and the lines that lead to them."""
     beside = edge + (-4 if align == "right" else 4)
-    text = {"type": "text", "align": align, "baseline": "middle", "fontSize": 12, "limit": 150}
+    text = {"type": "text", "align": align, "baseline": "middle", "fontSize": 12}
     colour = {"field": "colour", "type": "nominal", "scale": None, "legend": None}
     return [
         {
