@@ -96,7 +96,7 @@ def test_tables_hold_the_numbers_of_the_analysis(made: Comparison, found: Report
     for row in rows(item(found, "gaps")):
         assert float(row[8]) == pytest.approx(gaps[row[0], row[1]].regret, abs=5e-3)
     duels = rows(item(found, "duels"))
-    assert [row[0] for row in duels] == [each.contestant for each in standing]
+    assert [row[0] for row in duels] == [f"{at} {each.contestant}" for at, each in enumerate(standing, 1)]
     assert sum(map(int, duels[0][2].split("/"))) == 9
 
 
@@ -402,6 +402,13 @@ def test_a_logarithmic_axis_is_taken_where_it_tells_more() -> None:
     assert [row["y"] for row in line["data"]["values"]] == [1.0, 0.05, contestants.FLOOR]
     assert line["encoding"]["y"]["axis"]["values"] == [0.0001, 0.001, 0.01, 0.1, 1.0]
     assert figures.svg(spec).startswith("<svg")
+
+
+def test_a_tall_drawing_fits_a_page_of_the_pdf() -> None:
+    many = comparison.build(field(16, 1, 2, 3), Setup())
+    tall, flat = (page.drawing(item(many, key)) for key in ("course-each", "critical-difference"))
+    assert document._size(tall).startswith("height")
+    assert document._size(flat).startswith("width")
 
 
 def test_the_pdf_and_the_files_can_be_made(found: Report) -> None:

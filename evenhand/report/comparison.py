@@ -412,13 +412,14 @@ def _duels(scene: Scene, before: str) -> Item:
     found = scene.ranking
     names = [each.contestant for each in found.standings]
     known = {(each.first, each.second): f"{each.wins}/{each.ties}/{each.losses}" for each in found.duels}
-    rows = [(one, *(known.get((one, two), "–") for two in names)) for one in names]
+    rows = [(f"{at} {one}", *(known.get((one, two), "–") for two in names)) for at, one in enumerate(names, 1)]
     return Item(
         f"{before}duels",
         "Wins, ties and losses",
         f"{cases(found.pairs, 'pair')} of task and seed",
-        "how often the contestant of the row ended with a better, an equal and a worse value than that of the column",
-        table=table(("contestant", *names), rows, range(1, len(names) + 1)) if names else None,
+        "how often the contestant of the row ended with a better, an equal and a worse value than that of the column; columns "
+        "are numbered as the rows are",
+        table=table(("contestant", *map(str, range(1, len(names) + 1))), rows, range(1, len(names) + 1)) if names else None,
         why=found.why or "",
     )
 

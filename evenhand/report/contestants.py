@@ -23,6 +23,7 @@ BEHIND = 15  # points of a line that is drawn behind others
 LINES = 295  # width of the plot whose lines are labelled at their end
 PANEL, LOW = 176, 104  # width and height of one of several small plots
 LABEL = 14.0  # pixels that a line of labels needs
+ASIDE = 18  # pixels of room beyond names that stand beside a plot
 FLOOR = 1e-4  # regret below which a logarithmic axis tells nothing apart
 
 
@@ -87,6 +88,11 @@ def panels(
     return {**rest, "data": values(rows), "facet": facet, "columns": 2, "spacing": 22, "spec": inner, **resolve}
 
 
+def padding(left: int = 5, right: int = 5) -> Spec:
+    """Room around a drawing: names beside a plot are wider in some typefaces than in the one that they were measured with."""
+    return {"left": left, "right": right, "top": 5, "bottom": 5}
+
+
 # Anytime curves
 
 
@@ -143,7 +149,7 @@ def lines(curves: Sequence[Curve], contestants: Mapping[str, Kind], x: str, scal
             "encoding": {"x": {"value": LINES + 20}, "y": {**y, "field": "at"}, "text": {"field": "name"}},
         },
     ]
-    return spec(layers, width=LINES, height=tall)
+    return spec(layers, width=LINES, height=tall, padding=padding(right=ASIDE))
 
 
 def each_alone(curves: Sequence[Curve], contestants: Mapping[str, Kind], x: str, scale: float = 1.0, log: bool = False) -> Spec:

@@ -7,7 +7,7 @@ from evenhand.analysis.anytime import Kind, Tested
 from evenhand.analysis.ranks import Difference, Ranking
 from evenhand.analysis.scores import is_share
 from evenhand.report.canvas import INK, METHOD, PERSON, QUIET, Spec, axis, spec, values
-from evenhand.report.contestants import colour, panels, styles
+from evenhand.report.contestants import ASIDE, colour, padding, panels, styles
 
 NAMED: Mapping[Kind, str] = {"method": METHOD, "person": PERSON, "bot": QUIET, "joint": INK}
 SCALE = 230  # width of the scale of ranks in the critical-difference diagram
@@ -94,7 +94,7 @@ def critical(found: Difference, contestants: Mapping[str, Kind]) -> Spec:
         },
         *_ruler(found, x),
     ]
-    return spec(layers, width=SCALE, height=deep)
+    return spec(layers, width=SCALE, height=deep, padding=padding(ASIDE, ASIDE))
 
 
 def _short(name: str) -> str:
@@ -179,7 +179,7 @@ def ranks(found: Ranking, contestants: Mapping[str, Kind]) -> Spec:
             "encoding": {"x": x, "y": y, "color": colour(looks), "description": {"field": "said"}},
         },
     ]
-    return spec(layers, width=320, height=22 * max(len(order), 1))
+    return spec(layers, width=320, padding=padding(left=ASIDE), height=22 * max(len(order), 1))
 
 
 def tests(found: Sequence[Tested], contestants: Mapping[str, Kind], order: Sequence[str]) -> Spec:
