@@ -11,7 +11,7 @@ from evenhand.analysis import anytime
 from evenhand.analysis.anytime import Comparison, Entry, Scale, race, regret
 from evenhand.declaration import Budget
 from evenhand.errors import InvalidSettings
-from evenhand.records import Pause
+from evenhand.records import Outcome, Pause
 from tests.entrants import Ending, entry, field, record, scaled, shuffled
 
 LOSS = record("loss", "loss", minimize=True)
@@ -33,6 +33,15 @@ def test_cost_is_counted_as_the_budget_counts_it() -> None:
         (5, 11, 51, 0.8),
     ]
     assert course.final == 0.8
+
+
+def test_the_value_of_an_invalid_trial_counts_no_more_than_it_can_be_chosen() -> None:
+    made = entry("random", [0.5, 0.9, 0.6])
+    first, second, third = made.session.trials
+    late = replace(second, outcome=Outcome.INVALID)
+    found = race(scaled([replace(made, session=replace(made.session, trials=(first, late, third)))]))
+    assert [each.best for each in found.courses[0].points] == [0.5, 0.5, 0.6]
+    assert found.courses[0].points[1].epochs == 6
 
 
 def test_seconds_are_those_of_the_sessions_clock() -> None:

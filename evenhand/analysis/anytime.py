@@ -24,7 +24,7 @@ from evenhand.analysis.stats import LEVEL
 from evenhand.declaration import Budget
 from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
-from evenhand.records import Evaluation, Session, TaskRecord
+from evenhand.records import Evaluation, Outcome, Session, TaskRecord, Trial
 
 Kind = Literal["method", "person", "bot", "joint"]
 KINDS: tuple[Kind, ...] = ("method", "person", "bot", "joint")
@@ -250,7 +250,7 @@ def _course(entry: Entry, budget: Budget) -> Course:
     """The entry's points; those beyond the common budget are cut where its own budget is larger."""
     session = entry.session
     ended = sorted(counted(session), key=lambda trial: (trial.finished_at or 0.0, trial.number))
-    values = [trial.value if trial.value is not None and math.isfinite(trial.value) else None for trial in ended]
+    values = [_value(trial) for trial in ended]
     points = []
     spent = dict.fromkeys(UNITS, 0.0)
     for trial, value, best in zip(ended, values, best_so_far(values, session.maximize), strict=True):
@@ -261,6 +261,13 @@ def _course(entry: Entry, budget: Budget) -> Course:
     larger = [unit for unit in UNITS if (cap := getattr(budget, unit)) is not None and getattr(session.budget, unit) > cap]
     kept = tuple(each for each in points if all(each.cost(unit) <= getattr(budget, unit) for unit in larger))
     return Course(entry, kept, len(points) - len(kept))
+
+
+def _value(trial: Trial) -> float | None:
+    """The value that counts: none of a trial that turned out `invalid` after an epoch, which cannot be chosen in the end."""
+    if trial.value is None or not math.isfinite(trial.value) or trial.outcome is Outcome.INVALID:
+        return None
+    return trial.value
 
 
 def _cut_notes(task: str, courses: Sequence[Course], budget: Budget) -> list[str]:
