@@ -77,7 +77,7 @@ PUBLISHED: Mapping[str, Mapping[str, Value]] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """What one layer gives: its name, its shape for one example (channels first), and how many weights it has, biases included."""
+    """What one layer gives: its name, its shape for one example (channels first), and its number of weights, biases included."""
 
     name: str
     shape: tuple[int, ...]
@@ -97,7 +97,8 @@ def shapes(configuration: Mapping[str, Value], size: int, classes: int = 2) -> l
         side = convolved(n, side, kernel, str(configuration["padding"]), way)
         found.append(Layer(f"convolution {n}", (filters, side, side), channels * filters * kernel**2 + filters))
         side = pooled(n, side, pool, way)
-        found.append(Layer(f"pooling {n}", (filters, side, side), 0))
+        if pool > 1:
+            found.append(Layer(f"pooling {n}", (filters, side, side), 0))
         channels = filters
     return found + dense(configuration, channels * side**2, classes)
 
@@ -108,7 +109,7 @@ def convolved(n: int, length: int, kernel: int, padding: str, way: list[int]) ->
         if kernel > length:
             raise InvalidConfiguration([_problem(f"kernel_{n}", kernel, f"convolution {n}", length, way)])
         length = length - kernel + 1
-    way.append(length)
+        way.append(length)
     return length
 
 

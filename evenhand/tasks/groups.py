@@ -31,8 +31,8 @@ def divide(
     """Train, validation and test, each with as many examples of every class, no group in two of them.
 
     Splits that the source gives are kept; otherwise groups are dealt out in the proportion of `sizes`. From each split then
-    size / classes examples of each class are drawn, or fewer: as many as its rarest class has. All depends on `seed` and the members
-    only. what: how a group is called, for errors ("slide", "patient").
+    size / classes examples of each class are drawn, or fewer: as many as its rarest class has. The outcome depends on `seed`
+    and the members only. what: how a group is called, for errors ("slide", "patient").
 
     Raises:
         DataError: a group lies in two given splits, only some examples have one, or a split has none of some class.
