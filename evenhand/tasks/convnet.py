@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from evenhand.errors import InvalidConfiguration, Problem
+from evenhand.errors import DataError, InvalidConfiguration, Problem
 from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space, Value
 from evenhand.tasks.black_magic import LOSSES, OPTIMIZERS
 
@@ -171,7 +171,9 @@ def space(training_images: int, epochs: tuple[int, int] = (EPOCHS_LEAST, EPOCHS_
 
 
 def of_training(examples: int, epochs: tuple[int, int]) -> list[Hyperparameter]:
-    """Epochs, batch size, loss, optimizer and learning rate, for `examples` training examples."""
+    """Epochs, batch size, loss, optimizer and learning rate, for `examples` training examples; DataError for fewer than nine."""
+    if examples <= BATCH_LEAST:
+        raise DataError(f"the training split has {examples} examples, expected more than the smallest batch, {BATCH_LEAST}")
     return [
         Hyperparameter(
             "epochs",
