@@ -163,7 +163,7 @@ def space(training_images: int, epochs: tuple[int, int] = (EPOCHS_LEAST, EPOCHS_
     """
     found = [*of_training(training_images, epochs), padding(), layers_of("conv", DEEPEST_CONV, 1)]
     for n in range(1, DEEPEST_CONV + 1):
-        found += conv_layer(n, "conv_layers", Integer(1, 64, log=True), Integer(1, 11), Integer(1, 6))
+        found += conv_layer(n, Integer(1, 64, log=True), Integer(1, 11), Integer(1, 6))
     found.append(layers_of("dense", DEEPEST_DENSE, 0))
     for n in range(1, DEEPEST_DENSE + 1):
         found += dense_layer(n)
@@ -231,9 +231,9 @@ def layers_of(kind: str, most: int, least: int) -> Hyperparameter:
     )
 
 
-def conv_layer(n: int, count: str, filters: Integer, kernel: Integer, pool: Integer) -> list[Hyperparameter]:
-    """Convolution `n` and the pooling after it, active where `count` is at least `n`."""
-    there = Condition(count, tuple(range(n, DEEPEST_CONV + 1)))
+def conv_layer(n: int, filters: Integer, kernel: Integer, pool: Integer) -> list[Hyperparameter]:
+    """Convolution `n` and the pooling after it, active where there are as many."""
+    there = Condition("conv_layers", tuple(range(n, DEEPEST_CONV + 1)))
     return [
         Hyperparameter(f"filters_{n}", filters, 32, f"Filters {n}", f"Output channels of convolution {n}.", there),
         Hyperparameter(f"kernel_{n}", kernel, 3, f"Kernel {n}", "Its length; not more than what the layer is given.", there),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from evenhand.protocol import derive_seed
 from evenhand.space import Configuration
 from evenhand.tasks import black_magic
+from evenhand.tasks.convlstm import Windows
 from evenhand.tasks.run import Run
 from evenhand.tasks.training import SCORE_BATCH, Losses, order_of
 
@@ -59,7 +60,7 @@ class Dropout(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """A part of `share` of the values becomes 0 in training, the others grow so that the mean stays."""
-        if not self.training:
+        if not self.training or not self.share:
             return values
         kept = torch.rand(values.shape, generator=self.stream) >= self.share
         return values * kept.to(values.device) / (1 - self.share)
@@ -109,6 +110,65 @@ def _dense(configuration: Configuration, inputs: int, classes: int) -> list[nn.M
         found += [nn.Linear(inputs, units), *_after(configuration, "dense", n)]
         inputs = units
     return [*found, nn.Linear(inputs, classes)]
+
+
+class ConvLstm(nn.Module):
+    """The network that `convlstm.shapes` describes: (N, channels, samples) to scores (N, classes)."""
+
+    def __init__(self, configuration: Configuration, windows: Windows, classes: int) -> None:
+        super().__init__()
+        self.windows = windows
+        found: list[nn.Module] = []
+        channels, length = windows.channels, windows.length
+        for n in range(1, int(configuration["conv_layers"]) + 1):
+            filters, kernel, pool = (int(configuration[f"{name}_{n}"]) for name in ("filters", "kernel", "pool"))
+            same = configuration["padding"] == "same"
+            if same:
+                found.append(nn.ConstantPad1d(((kernel - 1) // 2, kernel // 2), 0.0))
+            found += [nn.Conv1d(channels, filters, kernel), *_after(configuration, "conv", n, nn.MaxPool1d(pool), pool)]
+            length = (length if same else length - kernel + 1) // pool
+            channels = filters
+        self.convolutions = nn.Sequential(*found, nn.Flatten())
+        self.recurrent, self.dropouts = nn.ModuleList(), nn.ModuleList()
+        inputs = channels * length
+        for n in range(1, int(configuration["lstm_layers"]) + 1):
+            hidden = int(configuration[f"hidden_{n}"])
+            self.recurrent.append(nn.LSTM(inputs, hidden, batch_first=True))
+            self.dropouts.append(Dropout(configuration.number(f"lstm_dropout_{n}")))
+            inputs = hidden
+        self.last = nn.Linear(inputs, classes)
+
+    def forward(self, signals: Tensor) -> Tensor:
+        """(N, channels, samples) to scores (N, classes)."""
+        cut = signals.unfold(2, self.windows.length, self.windows.hop).transpose(1, 2)  # (N, windows, channels, length)
+        values = self.convolutions(cut.flatten(0, 1)).unflatten(0, cut.shape[:2])
+        for layer, dropout in zip(self.recurrent, self.dropouts, strict=True):
+            values = dropout(layer(values)[0])
+        scores: Tensor = self.last(values[:, -1])
+        return scores
+
+
+class SignalFeed:
+    """Signals (N, channels, samples), normalised by the mean and deviation of each channel; never changed at random."""
+
+    def __init__(
+        self,
+        signals: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        where: torch.device,
+    ) -> None:
+        self.signals = torch.from_numpy(signals).to(where)
+        self.labels = torch.from_numpy(labels).to(where)
+        self._mean, self._std = (torch.tensor(each, dtype=torch.float32, device=where).view(1, -1, 1) for each in (mean, std))
+
+    def begin(self, seed: int, epoch: int) -> None:
+        """Nothing is drawn."""
+
+    def inputs(self, rows: Tensor, training: bool) -> Tensor:
+        """The signals `rows`, normalised."""
+        return (self.signals.index_select(0, rows) - self._mean) / self._std
 
 
 class Feed(Protocol):
