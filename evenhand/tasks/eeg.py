@@ -41,12 +41,12 @@ SOURCES = (
 class Settings:
     """What belongs to a version of the task and is never tuned. Frequencies are in Hz, lengths in seconds.
 
-    data: a folder. patient: a regular expression whose one group, searched in a recording's name, is its patient. channels: names,
-    or differences of two such as FP1-F7; None: the 20 of signals.MONTAGE for EDF, all for `.ts`. low, high: the band that is kept.
-    rate: what is sampled down to afterwards. source_rate: that of `.ts` files, which do not say it. longer_than, piece: only longer
-    segments are used, and cut into pieces of that length (`.ts` cases are taken whole). frame, window: every `frame` seconds
-    begins a window. train, validation, test: the most pieces of each split, all classes together. max_weights: networks with
-    more are invalid.
+    data: a folder. patient: a regular expression whose one group, searched in a recording's name, is its patient. channels:
+    names, or differences of two such as FP1-F7; None: the 20 of signals.MONTAGE for EDF, all for `.ts`. low, high: the band that
+    is kept. rate: what is sampled down to afterwards. source_rate: that of `.ts` files, which do not say it. longer_than, piece:
+    only longer segments are used, and cut into pieces of that length (`.ts` cases are taken whole). frame, window: every `frame`
+    seconds begins a window. train, validation, test: the most pieces of each split, all classes together. max_weights: networks
+    with more are invalid.
     """
 
     data: str = ""
@@ -172,7 +172,7 @@ def cut(prepared: Prepared, settings: Settings) -> convlstm.Windows:
     if not 1 <= length <= prepared.samples:
         most = prepared.samples / settings.rate
         raise InvalidSettings(
-            f"settings of {NAME}: window is {settings.window:g} s, expected {1 / settings.rate:g} to {most:g} s, a sample to a piece"
+            f"settings of {NAME}: window is {settings.window:g} s, expected from {1 / settings.rate:g} to {most:g}, one piece"
         )
     if hop < 1:
         raise InvalidSettings(
@@ -293,7 +293,7 @@ def from_series(path: Path, settings: Settings) -> list[Member[Piece]]:
         )
     members = []
     for file, split in ((pair[0][0], "train"), (pair[1][0], "test")):
-        pieces = [Piece(file, number, label) for number, label in enumerate(signals.series(file)[1])]
+        pieces = [Piece(file, number, label) for number, label in enumerate(signals.labels_of(file))]
         held_out = _held_out(pieces, settings) if split == "train" else set()
         for piece in pieces:
             place = "validation" if piece in held_out else split
@@ -329,7 +329,7 @@ def values_of_series(pieces: Sequence[Piece], settings: Settings) -> Iterator[tu
     """Each case as (channels, samples) at the task's rate."""
     assert settings.source_rate is not None
     for path in sorted({piece.file for piece in pieces}):
-        cases, _ = signals.series(path)
+        cases = signals.series(path)
         for piece in pieces:
             if piece.file == path:
                 yield piece, _filtered(cases[int(piece.start)], settings.source_rate, settings, str(path))
@@ -352,7 +352,7 @@ def _write(
     """Read, filter and store the chosen pieces, each split in a file of its own."""
     places = {each.example: (split, index) for split, found in chosen.items() for index, each in enumerate(found)}
     classes = sorted({piece.label for piece in places})
-    out: dict[str, NDArray[np.float32]] = {}
+    out: dict[str, np.memmap[Any, np.dtype[np.float32]]] = {}
     shape: tuple[int, ...] = ()
     for piece, values in values_of(list(places), settings):
         if not out:
@@ -366,10 +366,11 @@ def _write(
             )
         split, index = places[piece]
         out[split][index] = values
+    for array in out.values():
+        array.flush()
     mean, std = _spread(out["train"])
     for split, found in chosen.items():
         np.save(folder / f"{split}-labels.npy", np.array([classes.index(each.label) for each in found], dtype=np.int64))
-        np.save(folder / f"{split}.npy", out[split])
     meta = {
         "checksum": checksum,
         "classes": classes,
@@ -387,7 +388,7 @@ def _write(
 
 
 def _spread(pieces: NDArray[np.float32]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of pieces (N, channels, samples); a constant channel's deviation counts as 1."""
+    """Mean and standard deviation of each channel of pieces (N, channels, samples); the deviation of a constant channel is 1."""
     mean = pieces.mean((0, 2), dtype=np.float64)
     std = np.sqrt(np.maximum(0.0, np.stack([(row.astype(np.float64) ** 2).mean(1) for row in pieces]).mean(0) - mean**2))
     return mean.tolist(), np.where(std > 0, std, 1.0).tolist()

@@ -6,7 +6,7 @@ EDF is read by edfio (extra `eeg`), imported only where a recording is read.
 import csv
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -173,9 +173,23 @@ def plain(label: str) -> str:
     return re.sub(r"-(REF|LE|AR)$", "", re.sub(r"^EEG\s+", "", label.strip().upper()))
 
 
-def series(path: Path) -> tuple[list[Values], list[str]]:
-    """The cases of a `.ts` file, in order, and their classes: after @data a line a case, channels split by ":", class last."""
-    cases, labels, begun = [], [], False
+def labels_of(path: Path) -> list[str]:
+    """The class of each case of a `.ts` file, in order; their values are not looked at."""
+    return [text.rpartition(":")[2].strip() for _, text in _cases(path)]
+
+
+def series(path: Path) -> list[Values]:
+    """The cases of a `.ts` file, in order; all have as many channels and samples."""
+    cases = [_case(text.split(":")[:-1], f"{path}, line {number}") for number, text in _cases(path)]
+    shapes = sorted({case.shape for case in cases})
+    if len(shapes) > 1:
+        raise DataError(f"{path}: its cases differ in channels and length ({shapes[0]}, {shapes[1]}, ...), expected all alike")
+    return cases
+
+
+def _cases(path: Path) -> Iterator[tuple[int, str]]:
+    """Line numbers and lines below @data: a line is a case, its channels and, at last, its class split by ":"."""
+    begun, any_case = False, False
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
             text = line.strip()
@@ -184,15 +198,10 @@ def series(path: Path) -> tuple[list[Values], list[str]]:
                 if text.lower().split()[:2] == ["@timestamps", "true"]:
                     raise DataError(f"{path}: has time stamps, expected series that are sampled evenly (@timestamps false)")
             elif text and not text.startswith("#"):
-                *channels, label = text.split(":")
-                cases.append(_case(channels, f"{path}, line {number}"))
-                labels.append(label.strip())
-    if not cases:
+                any_case = True
+                yield number, text
+    if not any_case:
         raise DataError(f"{path}: holds no cases, expected lines of values below @data")
-    shapes = sorted({case.shape for case in cases})
-    if len(shapes) > 1:
-        raise DataError(f"{path}: its cases differ in channels and length ({shapes[0]}, {shapes[1]}, ...), expected all alike")
-    return cases, labels
 
 
 def _case(channels: Sequence[str], where: str) -> Values:
