@@ -223,7 +223,14 @@ def test_no_patient_is_in_two_splits_and_pieces_are_filtered_and_balanced(corpus
     assert prepared.mean == pytest.approx(x.mean((0, 2)), abs=1e-3)
     assert prepared.std == pytest.approx(x.std((0, 2)), rel=1e-3)
     assert loaded(corpus).version == task.version
-    others = [{}, {"split_seed": 1}, {"low": 1.0}, {"rate": 80}, {"window": 2.0}, {"channels": ["O2", "FP1"]}]
+    others: list[dict[str, Any]] = [
+        {},
+        {"split_seed": 1},
+        {"low": 1.0},
+        {"rate": 80},
+        {"window": 2.0},
+        {"channels": ["O2", "FP1"]},
+    ]
     assert len({loaded(corpus, **each).version for each in others}) == 6
     assert "seiz" not in str(task.statistics)
 

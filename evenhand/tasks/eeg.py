@@ -239,6 +239,7 @@ def read(folder: Path) -> Prepared:
 def from_recordings(recordings: Sequence[Path], settings: Settings, root: Path) -> list[Member[Piece]]:
     """Every piece that the recordings' annotations give, with its patient and, where folders are named so, its split."""
     pattern = _pattern(settings.patient)
+    _check_channels(recordings, settings.channels or signals.MONTAGE)
     members = []
     for path in recordings:
         found = pattern.search(path.name)
@@ -250,6 +251,18 @@ def from_recordings(recordings: Sequence[Path], settings: Settings, root: Path) 
     if not members:
         raise DataError(f"{root}: holds no annotated segment that is longer than {settings.longer_than:g} s")
     return members
+
+
+def _check_channels(recordings: Sequence[Path], wanted: Sequence[str]) -> None:
+    found = [signals.opened(path) for path in recordings]
+    lacking = [each for each in found if each.missing(wanted)]
+    if lacking:
+        first = lacking[0]
+        raise DataError(
+            f"{len(lacking)} of {len(found)} recordings lack a channel, such as {first.path}, which lacks "
+            f"{', '.join(first.missing(wanted))} and has {', '.join(first.channels)}; name those to use by the setting channels, "
+            "or take these recordings out of the folder"
+        )
 
 
 def of_recording(path: Path, settings: Settings) -> list[Piece]:

@@ -218,8 +218,8 @@ def fit(
     optimizer = optimizer_of(configuration, network)
     loss_of = partial(black_magic.loss_of, str(configuration["loss"]))
     feed, losses = feed_of(*run.train), Losses(run, where)
-    step = 0
-    for epoch in range(1, plan.epochs + 1):
+    step = run.completed_epochs * -(-len(feed.labels) // plan.batch_size)
+    for epoch in range(run.completed_epochs + 1, plan.epochs + 1):
         network.train()
         restart(network, derive_seed(run.seed, "dropout", epoch))
         feed.begin(run.seed, epoch)

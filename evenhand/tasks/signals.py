@@ -132,15 +132,16 @@ class Recording:
     duration: float
     channels: dict[str, Any]
 
+    def missing(self, wanted: Sequence[str]) -> list[str]:
+        """What the wanted channels need and the recording lacks."""
+        return sorted({each for name in wanted for each in self._parts(name) if each not in self.channels})
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        return (name,) if name in self.channels else tuple(name.split("-"))
+
     def read(self, wanted: Sequence[str]) -> tuple[Values, float]:
         """The wanted channels (channels, samples) and their rate in Hz. "A-B" is A less B where no channel has that name."""
-        parts = {name: (name,) if name in self.channels else tuple(name.split("-")) for name in wanted}
-        missing = sorted({each for names in parts.values() for each in names if each not in self.channels})
-        if missing:
-            raise DataError(
-                f"{self.path}: has no channel {', '.join(missing)}, its channels are {', '.join(self.channels)}; "
-                "name those to use by the setting channels, or take the recording out of the folder"
-            )
+        parts = {name: self._parts(name) for name in wanted}
         used = {each: self.channels[each] for names in parts.values() for each in names}
         rates = {each: float(found.sampling_frequency) for each, found in used.items()}
         rate = next(iter(rates.values()))
