@@ -169,10 +169,11 @@ def test_a_recording_is_read_by_channel_names_and_their_differences(corpus: Path
     values, rate = opened.read(["FP1-F7", "FP1", "F7"])
     assert (values.shape, rate) == ((3, 77 * 250), 250)
     assert np.allclose(values[0], values[1] - values[2])
+    assert opened.missing(["FP1-CZ", "O2", "T3"]) == ["CZ", "T3"]
     with pytest.raises(
-        DataError, match=r"has no channel CZ, its channels are FP1, F7, O2, PULSE; name those to use by the setting"
+        DataError, match=r"16 of 16 recordings lack a channel, such as .*a_s001_t000.edf, which lacks CZ and has FP1"
     ):
-        opened.read(["FP1-CZ", "O2"])
+        loaded(corpus, channels=["FP1-CZ"])
     with pytest.raises(DataError, match=r"different sampling rates \(FP1 250 Hz, PULSE 1 Hz\)"):
         opened.read(["FP1", "PULSE"])
 
