@@ -63,7 +63,7 @@ class PatchFeed:
         images = self.pixels.index_select(0, rows).permute(0, 3, 1, 2).float()
         if training:
             images = changed(images, self._drawn.index_select(0, rows), self._change)
-        return (images - self._mean) / self._std
+        return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
 
 
 def changed(images: Tensor, drawn: Tensor, change: Change) -> Tensor:

@@ -91,7 +91,11 @@ def convnet(configuration: Configuration, size: int, classes: int) -> nn.Sequent
         found += [nn.Conv2d(channels, filters, kernel), *_after(configuration, "conv", n, nn.MaxPool2d(pool), pool)]
         length = (length if same else length - kernel + 1) // pool
         channels = filters
-    return nn.Sequential(*found, nn.Flatten(), *_dense(configuration, channels * length**2, classes))
+    whole = nn.Sequential(*found, nn.Flatten(), *_dense(configuration, channels * length**2, classes))
+    for module in whole:
+        if isinstance(module, nn.Conv2d):  # pooling and large batches are quicker so
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return whole
 
 
 def _after(configuration: Configuration, kind: str, n: int, pooling: nn.Module | None = None, pool: int = 1) -> list[nn.Module]:
