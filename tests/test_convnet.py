@@ -1,15 +1,20 @@
 """The paper's ConvNet: shapes worked out before training agree with PyTorch; what does not fit is invalid and says where."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from evenhand.errors import InvalidConfiguration
-from evenhand.space import Configuration
-from evenhand.tasks import convnet
+from evenhand.space import Configuration, Float, Integer, show
+from evenhand.tasks import convlstm, convnet
+from evenhand.tasks import eeg as tasks_eeg
+from evenhand.tasks import patches as tasks_patches
 from evenhand.tasks.convnet import PUBLISHED, Layer, shapes
 
+DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
 SPACE = convnet.space(10_000)
 
 
@@ -97,6 +102,30 @@ def test_the_space_has_the_paper_s_ranges_and_conditions() -> None:
     assert "units_1" not in configuration(dense_layers=0)
     assert all(each.help and each.label for each in SPACE)
     assert convnet.space(100)["batch_size"].domain.expected == "a whole number from 8 to 100"
+
+
+def test_ranges_are_those_of_the_documentation() -> None:
+    patches, eeg = (DOCS.read_text().split(f"\n## The {name} task\n")[1].split("\n## ")[0] for name in ("patches", "eeg"))
+    for section, space, kinds in (
+        (
+            patches,
+            SPACE,
+            ("batch_size", "learning_rate", "conv_layers", "filters_1", "kernel_1", "pool_1", "dense_layers", "units_1"),
+        ),
+        (eeg, convlstm.space(1000), ("conv_layers", "filters_1", "kernel_1", "pool_1", "lstm_layers", "hidden_1")),
+    ):
+        for name in kinds:
+            (row,) = (row for row in section.splitlines() if row.startswith("| ") and f"`{name}`" in row)
+            domain = space[name].domain
+            assert isinstance(domain, Integer | Float)
+            assert f"{show(domain.low)} to {show(domain.high)}" in row
+            default = space[name].default
+            assert default is None or show(default) in row.split("|")[-2]
+    for name, task in (("patches", tasks_patches.Settings()), ("eeg", tasks_eeg.Settings())):
+        section = patches if name == "patches" else eeg
+        for setting, value in asdict(task).items():
+            (row,) = (row for row in section.splitlines() if row.startswith("| `") and f"`{setting}`" in row.split("|")[1])
+            assert value in ("", None) or str(value).removesuffix(".0") in row
 
 
 @pytest.mark.parametrize("size", [12, 33, 64])

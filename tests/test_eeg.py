@@ -25,7 +25,7 @@ QUICK = {
     "pool_1": 4,
     "lstm_layers": 1,
 }
-SMALL = {"train": 32, "validation": 8, "test": 8, "min_epochs": 1, "max_epochs": 8, "channels": ["FP1-F7", "O2"]}
+SMALL = {"train": 32, "validation": 8, "test": 8, "least_epochs": 1, "max_epochs": 8, "channels": ["FP1-F7", "O2"]}
 RATE = 250
 
 

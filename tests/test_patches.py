@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +22,7 @@ from evenhand.tasks.groups import Member
 
 PHOTOS = Path(__file__).parent.parent.parent / "shared" / "data" / "cifar10-14k.tar.gz"
 SLIDE = r"^([^_]+)_"
-SMALL = {"size": 16, "slide": SLIDE, "train": 48, "validation": 12, "test": 12, "min_epochs": 1, "max_epochs": 8}
+SMALL = {"size": 16, "slide": SLIDE, "train": 48, "validation": 12, "test": 12, "least_epochs": 1, "max_epochs": 8}
 QUICK = {"epochs": 3, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.003, "conv_layers": 1, "dense_layers": 0}
 
 
@@ -44,7 +46,7 @@ def pictures(root: Path, slides: Mapping[str, Mapping[str, int]], top: str = "")
                 stripes = 60 * np.sin(np.arange(20) * 1.3 + rng.uniform(0, 6)) + 128
                 grey = np.tile(stripes, (20, 1)) if label == "along" else np.tile(stripes[:, None], (1, 20))
                 colour = grey[..., None] + rng.normal(0, 10, (20, 20, 3))
-                Image.fromarray(colour.clip(0, 255).astype(np.uint8)).save(place / f"{slide}_{n}.png")
+                Image.fromarray(colour.clip(0, 255).astype(np.uint8)).save(place / f"{slide}_{n}.{'tif' if n == 1 else 'png'}")
     return root
 
 
@@ -181,7 +183,12 @@ def table_of(path: Path, rows: Sequence[tuple[str, ...]]) -> str:
 def test_a_table_says_slide_and_split(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "all", {name: {"along": 3, "across": 3} for name in ("p", "q", "r")})
     place = {"p": "eval", "q": "train", "r": "dev"}
-    rows = [(f"{label}/{s}_{n}.png", f"slide {s}", place[s]) for label in ("along", "across") for s in "pqr" for n in range(3)]
+    rows = [
+        (f"{label}/{s}_{n}.{'tif' if n == 1 else 'png'}", f"slide {s}", place[s])
+        for label in ("along", "across")
+        for s in "pqr"
+        for n in range(3)
+    ]
     table = table_of(tmp_path / "slides.csv", [("file", "slide", "split"), *rows])
     settings = patches.settings_from({"data": str(folder), **SMALL, "slide": None, "table": table})
     prepared = patches.prepare(settings)
@@ -228,6 +235,20 @@ def test_a_training_learns_stripes_the_same_way_each_time_and_tells_the_error_ra
     assert ran(task, {**QUICK, "epochs": 8})[2] == found
     assert ran(task, {**QUICK, "epochs": 8}, seed=2)[2] != found
     assert ran(loaded(striped, rotate=90), QUICK)[2] != ran(task, QUICK)[2]
+
+
+def test_another_process_gives_the_same_numbers(striped: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    task = loaded(striped)
+    raw = {**QUICK, "conv_dropout_1": 0.3}
+    code = (
+        "from evenhand import tasks\nfound = []\n"
+        f"task = tasks.load(tasks.TaskSpec('patches', {dict(task.settings)!r}))\n"
+        f"tasks.run_trial(task, {raw!r}, seed=1, evaluation=False, report=found.append)\n"
+        "print(repr([(each.step, each.epoch, each.loss, each.value, dict(each.extra)) for each in found]))"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == repr(ran(task, raw)[2])
 
 
 def test_an_evaluation_opens_test_data_and_tuning_does_not(striped: Path) -> None:
@@ -358,7 +379,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_real_photos_are_learnt_above_chance(photos: Path) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
-    task = loaded(photos, size=24, train=800, validation=200, test=200, rotate=15, min_epochs=1, max_epochs=4)
+    task = loaded(photos, size=24, train=800, validation=200, test=200, rotate=15, least_epochs=1, max_epochs=4)
     assert task.statistics["training images"] == 800
     assert task.statistics["training slides"] == 40
     outcome, why, found = ran(task, {**QUICK, "batch_size": 32, "epochs": 3, "conv_layers": 2, "dense_layers": 1})

@@ -1,9 +1,7 @@
 """Settings of a task, checked against a table: every wrong one is named at once."""
 
-import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from evenhand.errors import InvalidSettings
@@ -41,9 +39,3 @@ def number(low: float, high: float) -> tuple[Callable[[Any], bool], str]:
 def text(what: str, *, or_none: bool = False) -> tuple[Callable[[Any], bool], str]:
     """A check for texts that are not empty; `what` says what they mean."""
     return lambda v: (isinstance(v, str) and bool(v)) or (or_none and v is None), f"{what}{', or null' if or_none else ''}"
-
-
-def source_digest(names: Sequence[str]) -> str:
-    """SHA-256 (hex) of the modules of this folder that a task's numbers hang on."""
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in names)).hexdigest()

@@ -20,8 +20,8 @@ from evenhand.errors import DataError, InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.space import Configuration, digest
 from evenhand.tasks import convlstm, convnet, groups, images, readers, signals
-from evenhand.tasks.base import Task
-from evenhand.tasks.checked import checked, number, source_digest, text, whole
+from evenhand.tasks.base import Task, source_digest
+from evenhand.tasks.checked import checked, number, text, whole
 from evenhand.tasks.groups import Member
 from evenhand.tasks.run import Run
 from evenhand.tasks.signals import BACKGROUND, SEIZURE, Values
@@ -65,7 +65,7 @@ class Settings:
     test: int = 2_500
     split_seed: int = 0
     max_weights: int = 20_000_000
-    min_epochs: int = convnet.EPOCHS_LEAST
+    least_epochs: int = convnet.EPOCHS_LEAST
     max_epochs: int = convnet.EPOCHS_MOST
 
     @property
@@ -88,7 +88,7 @@ CHECKS = {
     **{name: whole(2, 10_000_000) for name in images.SPLITS},
     "split_seed": whole(0, 2**31 - 1),
     "max_weights": whole(1, 10**10),
-    "min_epochs": whole(1, 9_999),
+    "least_epochs": whole(1, 9_999),
     "max_epochs": whole(2, 10_000),
 }
 
@@ -108,8 +108,8 @@ def settings_from(raw: Mapping[str, Any]) -> Settings:
         wrong.append(f"high is {settings.high:g} Hz, expected at most half of rate, {settings.rate:g} Hz, which holds no more")
     if settings.piece > settings.longer_than:
         wrong.append(f"piece is {settings.piece:g} s, expected at most longer_than, {settings.longer_than:g} s")
-    if settings.min_epochs >= settings.max_epochs:
-        wrong.append(f"min_epochs is {settings.min_epochs}, expected less than max_epochs")
+    if settings.least_epochs >= settings.max_epochs:
+        wrong.append(f"least_epochs is {settings.least_epochs}, expected less than max_epochs")
     if wrong:
         raise InvalidSettings(f"settings of {NAME}: {'; '.join(wrong)}")
     return settings
@@ -150,7 +150,7 @@ def load(raw: Mapping[str, Any]) -> Task:
     return Task(
         name=NAME,
         version=digest(facts),
-        space=convlstm.space(prepared.counts["train"], (settings.min_epochs, settings.max_epochs)),
+        space=convlstm.space(prepared.counts["train"], (settings.least_epochs, settings.max_epochs)),
         metric="accuracy",
         direction="maximize",
         max_epochs=settings.max_epochs,
@@ -158,7 +158,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         data=partial(_splits, prepared),
         settings=full,
         statistics=describe(prepared, settings, windows),
-        example={**convlstm.EXAMPLE, "epochs": settings.min_epochs},
+        example={**convlstm.EXAMPLE, "epochs": settings.least_epochs},
     )
 
 
@@ -213,7 +213,7 @@ def prepare(settings: Settings) -> Prepared:
     if not path.is_dir():
         raise DataError(f"data {settings.data!r}: there is no such folder; give the folder that holds {LAYOUT}")
     checksum = images.checksum_of(path)
-    later = ("frame", "window", "max_weights", "min_epochs", "max_epochs")  # what is decided after the preparation
+    later = ("frame", "window", "max_weights", "least_epochs", "max_epochs")  # what is decided after the preparation
     content = {name: value for name, value in asdict(settings).items() if name not in later}
     folder = images.home() / "prepared" / f"eeg-{digest({**content, 'data': checksum, 'format': FORMAT})[:20]}"
 

@@ -18,8 +18,8 @@ from evenhand.errors import DataError, InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.space import Configuration, digest
 from evenhand.tasks import convnet, groups, images, readers
-from evenhand.tasks.base import Task
-from evenhand.tasks.checked import checked, number, source_digest, text, whole
+from evenhand.tasks.base import Task, source_digest
+from evenhand.tasks.checked import checked, number, text, whole
 from evenhand.tasks.download import Progress
 from evenhand.tasks.groups import Member
 from evenhand.tasks.images import Prepared
@@ -62,7 +62,7 @@ class Settings:
     rotate: float = 180.0
     jitter: float = 0.1
     max_weights: int = 20_000_000
-    min_epochs: int = convnet.EPOCHS_LEAST
+    least_epochs: int = convnet.EPOCHS_LEAST
     max_epochs: int = convnet.EPOCHS_MOST
 
     @property
@@ -83,7 +83,7 @@ CHECKS = {
     "rotate": number(0, 180),
     "jitter": number(0, 1),
     "max_weights": whole(1, 10**10),
-    "min_epochs": whole(1, 9_999),
+    "least_epochs": whole(1, 9_999),
     "max_epochs": whole(2, 10_000),
 }
 
@@ -98,8 +98,8 @@ def settings_from(raw: Mapping[str, Any]) -> Settings:
             f"settings of {NAME}: expected either slide, a regular expression with one group that finds the slide in a file's "
             "name, or table, a CSV file that says it; without it patches of one slide would come into two splits"
         )
-    if settings.min_epochs >= settings.max_epochs:
-        raise InvalidSettings(f"settings of {NAME}: min_epochs is {settings.min_epochs}, expected less than max_epochs")
+    if settings.least_epochs >= settings.max_epochs:
+        raise InvalidSettings(f"settings of {NAME}: least_epochs is {settings.least_epochs}, expected less than max_epochs")
     return settings
 
 
@@ -114,7 +114,7 @@ def load(raw: Mapping[str, Any]) -> Task:
     return Task(
         name=NAME,
         version=digest(facts),
-        space=convnet.space(prepared.counts["train"], (settings.min_epochs, settings.max_epochs)),
+        space=convnet.space(prepared.counts["train"], (settings.least_epochs, settings.max_epochs)),
         metric="accuracy",
         direction="maximize",
         max_epochs=settings.max_epochs,
@@ -122,7 +122,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         data=partial(_splits, prepared),
         settings=full,
         statistics={**images.describe(prepared), **_slides(prepared)},
-        example={**convnet.EXAMPLE, "epochs": settings.min_epochs},
+        example={**convnet.EXAMPLE, "epochs": settings.least_epochs},
     )
 
 
