@@ -17,7 +17,7 @@ from PIL import Image
 from evenhand import tasks
 from evenhand.errors import DataError, InvalidSettings
 from evenhand.records import Measurement, Outcome, TaskSpec
-from evenhand.tasks import Task, groups, patches
+from evenhand.tasks import Task, convnet, groups, patches
 from evenhand.tasks.groups import Member
 
 PHOTOS = Path(__file__).parent.parent.parent / "shared" / "data" / "cifar10-14k.tar.gz"
@@ -275,6 +275,18 @@ def test_what_cannot_be_built_is_invalid_before_any_training(striped: Path) -> N
     outcome, why, found = ran(loaded(striped, max_weights=100), QUICK)
     assert (outcome, found) == (Outcome.INVALID, [])
     assert "expected at most 100, as this task's setting max_weights says" in (why or "")
+
+
+def test_the_printed_networks_train_at_128_pixels_and_the_hand_tuned_one_has_no_room_at_32(striped: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    full, small = (loaded(striped, size=size, train=16) for size in (128, 32))
+    for printed in convnet.PUBLISHED.values():
+        outcome, why, found = ran(full, {**printed, "epochs": 2, "batch_size": 8})
+        assert (outcome, why) == (Outcome.COMPLETED, None)
+        assert [each[0] for each in found if each[1]] == [2, 4]
+    outcome, why, _ = ran(small, {**convnet.PUBLISHED["manual"], "epochs": 2})
+    assert outcome is Outcome.INVALID
+    assert why == "pool_3: got 2, expected at most 1, which is the length that pooling 3 is given (32 → 28 → 14 → 10 → 5 → 1)"
 
 
 def test_random_configurations_complete_diverge_or_are_invalid_but_never_break(striped: Path) -> None:

@@ -23,7 +23,7 @@ ACTIVATIONS = {
     "sigmoid": "Sigmoid",
     "exponential": "Exponential",
 }
-PADDINGS = {"valid": "None", "same": "Keep the size"}
+PADDINGS = {"valid": "Without", "same": "Keeps the size"}
 TUNED_LOSSES = {name: label for name, label in LOSSES.items() if name != "nll"}  # over log-probabilities it is cross entropy
 EXAMPLE: Mapping[str, Value] = {
     "epochs": 10,
