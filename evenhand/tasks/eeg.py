@@ -254,14 +254,16 @@ def from_recordings(recordings: Sequence[Path], settings: Settings, root: Path) 
 
 
 def _check_channels(recordings: Sequence[Path], wanted: Sequence[str]) -> None:
-    found = [signals.opened(path) for path in recordings]
-    lacking = [each for each in found if each.missing(wanted)]
+    lacking: list[tuple[Path, list[str], list[str]]] = []
+    for path in recordings:  # one at a time: a recording that is kept keeps its file open
+        found = signals.opened(path)
+        if missing := found.missing(wanted):
+            lacking.append((path, missing, list(found.channels)))
     if lacking:
-        first = lacking[0]
+        path, missing, names = lacking[0]
         raise DataError(
-            f"{len(lacking)} of {len(found)} recordings lack a channel, such as {first.path}, which lacks "
-            f"{', '.join(first.missing(wanted))} and has {', '.join(first.channels)}; name those to use by the setting channels, "
-            "or take these recordings out of the folder"
+            f"{len(lacking)} of {len(recordings)} recordings lack a channel, such as {path}, which lacks {', '.join(missing)} "
+            f"and has {', '.join(names)}; name those to use by the setting channels, or take these recordings out of the folder"
         )
 
 
