@@ -32,23 +32,23 @@ Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [defa
 @app.command(name="new")
 def new(
     folder: Annotated[Path, typer.Argument(help="a folder, made if need be")],
-    task: Annotated[str, typer.Option(help="black-magic, FILE.py:NAME or MODULE:NAME")] = "black-magic",
+    task: Annotated[str, typer.Option(help="black-magic, sklearn, table, FILE.py:NAME or MODULE:NAME")] = "black-magic",
     data: Annotated[str | None, typer.Option(help="data set by name, or a folder or tar [default: the best at hand]")] = None,
     size: Annotated[int | None, typer.Option(help="image size in pixels [default: 32]")] = None,
 ) -> None:
     """Write a commented study.toml with its texts beside it."""
     from evenhand import studyfile
     from evenhand.records import TaskSpec
-    from evenhand.tasks import BUILT_IN, images
+    from evenhand.tasks import images
 
-    if task in BUILT_IN:
+    if task == "black-magic":
         chosen = data or images.best_at_hand()
         given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
         spec = TaskSpec(task, {"data": given, "size": size or 32})
     elif data is None and size is None:
         spec = TaskSpec(task)
     else:
-        raise InvalidSettings(f"--data and --size are settings of {', '.join(BUILT_IN)}; the task {task!r} brings its own data")
+        raise InvalidSettings(f"--data and --size are for black-magic here; the task {task!r} brings its own data")
     for path in studyfile.new(folder, spec):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")

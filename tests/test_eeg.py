@@ -316,6 +316,12 @@ def test_a_pair_of_ts_files_is_read_and_learnt(tmp_path: Path) -> None:
     if find_spec("torch"):
         outcome, why, found = ran(task, QUICK)
         assert (outcome, why, found[-1][3]) == (Outcome.COMPLETED, None, 1.0)
+        whole, parts, before = ran(task, {**QUICK, "lstm_dropout_1": 0.3})[2], list[Measurement](), 0
+        for epochs in (1, 3, 4):  # resumed twice
+            raw = {**QUICK, "lstm_dropout_1": 0.3, "epochs": epochs}
+            tasks.run_trial(task, raw, seed=1, evaluation=False, report=parts.append, keep=True, epochs_before=before)
+            before = epochs
+        assert [(each.step, each.epoch, each.loss, each.value, dict(each.extra)) for each in parts] == whole
     for tail, words in (("1,2:3,4:slow\n", "differ in channels and length"), ("1,?:3,4:slow\n", "line 18: expected numbers")):
         series_of(tmp_path, "Made_TEST.ts", ["fast", "slow"] * 6, tail=tail)
         with pytest.raises(DataError, match=words):

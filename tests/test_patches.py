@@ -267,6 +267,29 @@ def test_an_evaluation_opens_test_data_and_tuning_does_not(striped: Path) -> Non
     assert "test.npy" in (why or "")
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "asgd", "sgd"])
+def test_a_resumed_training_equals_an_uninterrupted_one(striped: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from evenhand.tasks import augment
+
+    task = loaded(striped, split_seed=2)
+    raw = {**QUICK, "optimizer": optimizer, "conv_dropout_1": 0.3}
+    _, _, whole = ran(task, {**raw, "epochs": 5})
+    first, rest = list[Measurement](), list[Measurement]()
+    tasks.run_trial(task, {**raw, "epochs": 2}, seed=1, evaluation=False, report=first.append, keep=True)
+    taken = []
+    begin = augment.PatchFeed.begin
+
+    def counted(feed: augment.PatchFeed, seed: int, epoch: int) -> None:
+        taken.append(epoch)
+        begin(feed, seed, epoch)
+
+    monkeypatch.setattr(augment.PatchFeed, "begin", counted)
+    tasks.run_trial(task, {**raw, "epochs": 5}, seed=1, evaluation=False, report=rest.append, epochs_before=2)
+    assert [(each.step, each.epoch, each.loss, each.value, dict(each.extra)) for each in [*first, *rest]] == whole
+    assert taken == [3, 4, 5]  # the first two epochs were not trained again
+
+
 def test_what_cannot_be_built_is_invalid_before_any_training(striped: Path) -> None:
     task = loaded(striped)
     outcome, why, found = ran(task, {**QUICK, "padding": "valid", "kernel_1": 11, "pool_1": 5, "conv_layers": 2})

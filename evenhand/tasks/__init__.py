@@ -26,6 +26,8 @@ BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
     "eeg": "evenhand.tasks.eeg",
     "patches": "evenhand.tasks.patches",
     "practice": "evenhand.tasks.practice",
+    "sklearn": "evenhand.tasks.classic",
+    "table": "evenhand.tasks.tables",
 }
 
 

@@ -222,7 +222,12 @@ def fit(
     optimizer = optimizer_of(configuration, network)
     loss_of = partial(black_magic.loss_of, str(configuration["loss"]))
     feed, losses = feed_of(*run.train), Losses(run, where)
-    step = run.completed_epochs * -(-len(feed.labels) // plan.batch_size)
+    step = 0
+    if (kept := run.restore()) is not None:
+        network.load_state_dict(kept["network"])
+        optimizer.load_state_dict(kept["optimizer"])
+        step = kept["step"]
+    run.keep(lambda: {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step})
     for epoch in range(run.completed_epochs + 1, plan.epochs + 1):
         network.train()
         restart(network, derive_seed(run.seed, "dropout", epoch))
