@@ -46,7 +46,9 @@ ROWS = [
     {"errors", "settings", "htmlforms"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
-WORKERS_ONLY = {"evenhand.tasks.training", "evenhand.tasks.squeezenet", "evenhand.tasks.threads"}  # these may load torch
+WORKERS_ONLY = {  # these may load torch
+    f"evenhand.tasks.{name}" for name in ("augment", "networks", "squeezenet", "threads", "training")
+}
 
 
 def modules() -> dict[str, Path]:

@@ -23,6 +23,8 @@ __all__ = ["BUILT_IN", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec
 
 BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
     "black-magic": "evenhand.tasks.black_magic",
+    "eeg": "evenhand.tasks.eeg",
+    "patches": "evenhand.tasks.patches",
     "practice": "evenhand.tasks.practice",
     "sklearn": "evenhand.tasks.classic",
     "table": "evenhand.tasks.tables",

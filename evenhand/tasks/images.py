@@ -8,10 +8,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from evenhand.tasks import readers
 from evenhand.tasks.download import Progress, Remote, download, locked, md5_of, part_of
 from evenhand.tasks.readers import Collection, Item, Pixels
 
+T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 TRAIN_MOST = 13_000  # training images at most, as in the black-magic study
 HELD_OUT = 500  # validation images, and as many test images, as in the black-magic study
@@ -208,15 +209,41 @@ def prepare(data: str, size: int, split_seed: int, progress: Progress | None = N
         raise InvalidSettings(f"image size: got {size}, expected 1 to 512 pixels")
     checksum, path = _identify(data)
     folder = home() / "prepared" / f"v{FORMAT}-{checksum[:20]}-{size}px-split{split_seed}"
-    if not (folder / "meta.json").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            if not (folder / "meta.json").exists():
-                _build(_open(data, path), checksum, size, split_seed, folder, progress)
-    return _read(folder)
+
+    def make(fresh: Path) -> None:
+        collection = _open(data, path)
+        items = collection.items()
+        splits = choose_splits(items, split_seed)
+        own = {item.split for item in items} == set(SPLITS)
+        write(collection, splits, fresh, progress, checksum=checksum, size=size, split_seed=split_seed, own_splits=own)
+
+    made_once(folder, make)
+    return read(folder)
 
 
-def _read(folder: Path) -> Prepared:
+def made_once(folder: Path, make: Callable[[Path], None]) -> None:
+    """Have `make` fill a new folder that becomes `folder` when it is whole; nothing happens where `folder` is there already.
+
+    Two processes that ask at once wait for each other. What `make` left unfinished is removed.
+    """
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        if folder.exists():
+            return
+        fresh = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        try:
+            make(fresh)
+            fresh.replace(folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read(folder: Path) -> Prepared:
+    """The prepared set that `write` put into `folder`."""
     meta = json.loads((folder / "meta.json").read_text())
     for name in ("classes", "mean", "std"):
         meta[name] = tuple(meta[name])
@@ -247,10 +274,10 @@ def _identify(data: str) -> tuple[str, Path | None]:
         path = found.where
     elif not path.exists():
         source(data)
-    return _checksum(path.resolve()), path
+    return checksum_of(path.resolve()), path
 
 
-def _checksum(path: Path) -> str:
+def checksum_of(path: Path) -> str:
     """SHA-256 of a file or folder, remembered for as long as names, sizes and times of change stay the same."""
     files = [path] if path.is_file() else readers.files_below(path)
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -286,35 +313,37 @@ def _verified_digits() -> readers.Arrays:
     return digits
 
 
-def _build(collection: Collection, checksum: str, size: int, split_seed: int, folder: Path, progress: Progress | None) -> None:
-    items = collection.items()
-    splits = choose_splits(items, split_seed)
-    classes = sorted({item.label for item in items})
+def write(
+    collection: Collection,
+    splits: dict[str, list[Item]],
+    folder: Path,
+    progress: Progress | None,
+    *,
+    checksum: str,
+    size: int,
+    split_seed: int,
+    own_splits: bool,
+) -> None:
+    """Decode the chosen images into `folder`, each split a file of its own; `read` is the inverse. own_splits: as in Prepared."""
+    classes = sorted({item.label for chosen in splits.values() for item in chosen})
     if len(classes) < 2:
         raise DataError(f"the data has the classes {classes}, expected at least two")
-    fresh = folder.with_name(f"{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    try:
-        mean, std = _write_images(collection, splits, size, fresh, progress)
-        for split, chosen in splits.items():
-            np.save(fresh / f"{split}-labels.npy", np.array([classes.index(item.label) for item in chosen], dtype=np.int64))
-        meta = {
-            "checksum": checksum,
-            "size": size,
-            "split_seed": split_seed,
-            "classes": classes,
-            "counts": {split: len(chosen) for split, chosen in splits.items()},
-            "mean": mean,
-            "std": std,
-            "arrays": {split: _digest(fresh, split) for split in SPLITS},
-            "own_splits": {item.split for item in items} == set(SPLITS),
-            "photos": collection.photos,
-        }
-        (fresh / "meta.json").write_text(json.dumps(meta, indent=1))
-        fresh.replace(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    mean, std = _write_images(collection, splits, size, folder, progress)
+    for split, chosen in splits.items():
+        np.save(folder / f"{split}-labels.npy", np.array([classes.index(item.label) for item in chosen], dtype=np.int64))
+    meta = {
+        "checksum": checksum,
+        "size": size,
+        "split_seed": split_seed,
+        "classes": classes,
+        "counts": {split: len(chosen) for split, chosen in splits.items()},
+        "mean": mean,
+        "std": std,
+        "arrays": {split: digest_of(folder, split) for split in SPLITS},
+        "own_splits": own_splits,
+        "photos": collection.photos,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
 
 
 def _write_images(
@@ -349,7 +378,8 @@ def _write_images(
     return mean.tolist(), std.tolist()
 
 
-def _digest(folder: Path, split: str) -> str:
+def digest_of(folder: Path, split: str) -> str:
+    """SHA-256 (hex) that stands for one split's examples and labels."""
     files = (folder / f"{split}.npy", folder / f"{split}-labels.npy")
     return hashlib.sha256("".join(readers.sha256_of(file) for file in files).encode()).hexdigest()
 
@@ -368,19 +398,20 @@ def choose_splits(items: Sequence[Item], split_seed: int) -> dict[str, list[Item
     held_out = min(HELD_OUT, len(items) // HELD_OUT_MOST)
     sizes = {"validation": held_out, "test": held_out, "train": min(TRAIN_MOST, len(items) - 2 * held_out)}
     left = {label: len(group) for label, group in groups.items()}
-    shuffled = {label: _shuffled(group, derive_seed(split_seed, "split", label)) for label, group in groups.items()}
+    pools = {label: shuffled(group, derive_seed(split_seed, "split", label)) for label, group in groups.items()}
     chosen: dict[str, list[Item]] = {}
     for split, count in sizes.items():
         quota = shares(left, count)
-        drawn = [item for label in sorted(groups) for item in shuffled[label][: quota[label]]]
+        drawn = [item for label in sorted(groups) for item in pools[label][: quota[label]]]
         for label in groups:
-            shuffled[label] = shuffled[label][quota[label] :]
+            pools[label] = pools[label][quota[label] :]
             left[label] -= quota[label]
         chosen[split] = sorted(drawn, key=lambda item: item.name)
     return {split: chosen[split] for split in SPLITS}
 
 
-def _shuffled(group: Sequence[Item], seed: int) -> list[Item]:
+def shuffled(group: Sequence[T], seed: int) -> list[T]:
+    """`group` in an order that depends on the seed and its length only."""
     keys = np.random.PCG64(seed).random_raw(len(group))  # raw bits: the same in every version of NumPy
     return [group[index] for index in np.argsort(keys, kind="stable")]
 

@@ -28,8 +28,10 @@ SPLIT_NAMES = {
     "validation": "validation",
     "val": "validation",
     "valid": "validation",
+    "dev": "validation",
     "test": "test",
     "testing": "test",
+    "eval": "test",
 }
 LAYOUT = "SPLIT/CLASS/FILE, with splits named train, validation (or val) and test"
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, struct.error)
