@@ -1,6 +1,6 @@
 """Points of several classes in three splits (train, dev, eval): generated, or read from a folder of CSV files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -154,13 +154,21 @@ def _read_set(files: tuple[tuple[Split, Path], ...], digests: tuple[str, ...], s
         classes=classes,
         features=features.shape[1],
         digest=digest({"files": list(digests), "scale": scale}),
-        part=lru_cache(maxsize=None)(partial(_part, paths, classes, features.shape[1], scale)),
+        part=partial(_part, files, digests, classes, features.shape[1], scale),
     )
 
 
+@lru_cache(maxsize=6)
 def _part(
-    paths: Mapping[Split, Path], classes: Sequence[str], features: int, scale: float, split: Split
+    files: tuple[tuple[Split, Path], ...],
+    digests: tuple[str, ...],
+    classes: tuple[str, ...],
+    features: int,
+    scale: float,
+    split: Split,
 ) -> tuple[Numbers, Labels]:
+    """One split of a folder's data set. Cached by the files' content (`digests`)."""
+    paths = dict(files)
     names, points = read(paths[split])
     if points.shape[1] != features:
         raise DataError(f"{paths[split]}: has {points.shape[1]} features, expected {features} as in {paths['train'].name}")
