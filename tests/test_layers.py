@@ -45,7 +45,12 @@ ROWS = [
     {"errors", "settings", "htmlforms"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
-WORKERS_ONLY = {"evenhand.tasks.training", "evenhand.tasks.squeezenet", "evenhand.tasks.threads"}  # these may load torch
+WORKERS_ONLY = {  # these may load torch
+    "evenhand.tasks.training",
+    "evenhand.tasks.squeezenet",
+    "evenhand.tasks.perceptron",
+    "evenhand.tasks.threads",
+}
 
 
 def modules() -> dict[str, Path]:

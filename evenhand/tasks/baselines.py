@@ -35,7 +35,9 @@ class Settings:
     def __post_init__(self) -> None:
         low = {name: value for name, value in asdict(self).items() if name != "seed" and value < 1}
         if low:
-            raise InvalidSettings("settings of baselines: " + "; ".join(f"{name}: got {low[name]}, expected 1 or more" for name in low))
+            raise InvalidSettings(
+                "settings of baselines: " + "; ".join(f"{name}: got {low[name]}, expected 1 or more" for name in low)
+            )
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def _drawn(mixture: Mixture, count: int, seed: int) -> Numbers:
     chosen = np.minimum(np.searchsorted(steps, chances[0] * steps[-1]), len(steps) - 1)
     radius = np.sqrt(-2 * np.log(chances[1])) * mixture.deviations[chosen]
     angle = 2 * math.pi * chances[2]
-    return mixture.centres[chosen] + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    found: Numbers = mixture.centres[chosen] + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return found
 
 
 def grid_error(classes: Sequence[Mixture], rule: Sequence[Mixture] | None = None, cells: int = CELLS) -> BayesError:

@@ -213,7 +213,9 @@ def _lines(path: Path) -> tuple[list[int], list[list[str]]]:
 def _class_is_first(path: Path, numbers: list[int], first: list[str], last: list[str]) -> bool:
     text = not _number(first[0]), not _number(last[0])
     if text == (True, True):
-        raise DataError(f"{path}, line {numbers[0]}: starts with {first[0]!r} and ends with {last[0]!r}, expected one to be a number")
+        raise DataError(
+            f"{path}, line {numbers[0]}: starts with {first[0]!r} and ends with {last[0]!r}, expected one to be a number"
+        )
     if text != (False, False):
         return text[0]
     whole = all(map(_whole, first)), all(map(_whole, last))
