@@ -1,4 +1,4 @@
-"""Decision surfaces: the class that a model names at every place of a plane, and some of the points it is for (paper 003, Fig. 5).
+"""Decision surfaces: the class that a model names at every place of a plane, and points beside it (paper 003, Fig. 5).
 
 Numbers only; what draws them is elsewhere.
 """
@@ -59,7 +59,9 @@ def surface(
     """
     for name, (points, _) in splits.items():
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-            raise InvalidSettings(f"decision surface: split {name!r} has the shape {points.shape}, expected (N, 2) with N above 0")
+            raise InvalidSettings(
+                f"decision surface: split {name!r} has the shape {points.shape}, expected (N, 2) with N above 0"
+            )
     if not splits or cells < 2 or most < 1:
         raise InvalidSettings(f"decision surface: {len(splits)} splits, {cells} cells, {most} points; expected at least 1, 2, 1")
     x, y = _middles([points for points, _ in splits.values()], cells)

@@ -82,9 +82,11 @@ def settings_from(raw: Mapping[str, Any]) -> Settings:
     given = dict(raw)
     if isinstance(given.get("data"), int):
         given["data"] = f"{given['data']:02d}"  # `--set data=10` is read as a number
+    if _whole(given.get("scale")):
+        given["scale"] = float(given["scale"])
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
         "data": (lambda v: isinstance(v, str) and bool(v), f"{', '.join(shapes.SETS)} or the path of a folder"),
-        "scale": (lambda v: isinstance(v, int | float) and 0 < v <= 1, "a number above 0 and at most 1"),
+        "scale": (lambda v: isinstance(v, float) and 0 < v <= 1, "a number above 0 and at most 1"),
         "dropout": (lambda v: isinstance(v, bool), "true or false"),
         "least_epochs": (lambda v: _whole(v) and 1 <= v <= 10_000, "a whole number from 1 to 10000"),
         "max_epochs": (lambda v: _whole(v) and 1 <= v <= 10_000, "a whole number from 1 to 10000"),
