@@ -39,19 +39,26 @@ def new(
     """Write a commented study.toml with its texts beside it."""
     from evenhand import studyfile
     from evenhand.records import TaskSpec
-    from evenhand.tasks import BUILT_IN, images
+    from evenhand.tasks import images
 
-    if task in BUILT_IN:
-        chosen = data or images.best_at_hand()
-        given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
-        spec = TaskSpec(task, {"data": given, "size": size or 32})
+    if task == "black-magic":
+        spec = TaskSpec(task, {"data": _place(data or images.best_at_hand()), "size": size or 32})
+    elif task == "mlp" and data is not None and size is None:
+        spec = TaskSpec(task, {"data": _place(data)})
     elif data is None and size is None:
         spec = TaskSpec(task)
     else:
-        raise InvalidSettings(f"--data and --size are settings of {', '.join(BUILT_IN)}; the task {task!r} brings its own data")
+        raise InvalidSettings(
+            f"--data is a setting of black-magic and mlp, --size of the first; {task!r} brings its own data or has no size"
+        )
     for path in studyfile.new(folder, spec):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")
+
+
+def _place(data: str) -> str:
+    """A data set's name as it is, a path in full."""
+    return str(Path(data).resolve()) if Path(data).exists() else data
 
 
 @app.command(name="check")
