@@ -193,6 +193,12 @@ def test_losses_are_what_they_say(output: str) -> None:
         expected["binary_cross_entropy"] = -(targets * np.log(out) + (1 - targets) * np.log(1 - out)).mean()
     for name, value in expected.items():
         assert perceptron.loss_of(name, output, raw, labels).item() == pytest.approx(value, rel=1e-5), name
+        lost = perceptron.loss_of(name, output, raw * torch.nan, labels)
+        assert torch.isnan(lost), name  # and nothing raised, so that the run can say that it diverged
+        extreme = (raw * 1e4).requires_grad_()
+        perceptron.loss_of(name, output, extreme, labels).backward()
+        assert extreme.grad is not None
+        assert torch.isfinite(extreme.grad).all(), name
     refused = {name for name in mlp.LOSSES if not accepted(name, output)}
     assert refused == mlp.LOSSES.keys() - expected.keys()
 

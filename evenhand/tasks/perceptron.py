@@ -22,6 +22,7 @@ from evenhand.tasks.training import order_of
 
 REPORTS = 20  # of the loss in an epoch, each the mean over a twentieth of it
 SCORE_BATCH = 8192
+EPSILON = 1e-7  # below which binary cross entropy takes no logarithm, as in Keras
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "tanh": torch.tanh,
@@ -145,7 +146,9 @@ def loss_of(name: str, output: str, raw: Tensor, labels: Tensor) -> Tensor:
         return functional.mse_loss(outputs_of(raw, output), targets)
     if output == "sigmoid":
         return functional.binary_cross_entropy_with_logits(raw, targets)
-    return functional.binary_cross_entropy(outputs_of(raw, output), targets)
+    # By hand, since PyTorch's own raises where outputs are not numbers, and a training that diverged is to say that it did.
+    others = torch.log((1 - functional.softmax(raw, 1)).clamp(min=EPSILON))
+    return -torch.mean(targets * functional.log_softmax(raw, 1) + (1 - targets) * others)
 
 
 def optimizer_of(name: str, weights: list[nn.Parameter], rate: float) -> optim.Optimizer:
