@@ -28,6 +28,7 @@ from evenhand.records import (
     Evaluation,
     Event,
     Extension,
+    Intervention,
     Measurement,
     Outcome,
     Participant,
@@ -217,7 +218,7 @@ class Package:
         self._numbers[key] = len(self._numbers) + 1
         plain = (
             "proposer", "submitted_at", "claimed_at", "finished_at", "epochs_planned", "epochs_done", "epochs_begun", "attempt",
-            "value", "why", "explanation",
+            "value", "why", "explanation", "resumes", "epochs_before", "revision", "extra",
         )  # fmt: skip
         return Trial(
             id=self._numbers[key],
@@ -233,8 +234,8 @@ class Package:
     def _session(self, row: Row, trials: Mapping[int, list[Trial]], scores: Mapping[int, list[SeedScore]]) -> Session:
         number, mine = row["session"], scores.get(row["session"], [])
         plain = (
-            "tuner", "condition", "tuning_seed", "presets", "live_validation", "opened_at", "started_at", "withdrawn_at",
-            "last_seen", "method", "mode",
+            "tuner", "condition", "tuning_seed", "presets", "live_validation", "resumable", "opened_at", "started_at",
+            "withdrawn_at", "last_seen", "method", "mode",
         )  # fmt: skip
         return Session(
             id=number,
@@ -244,6 +245,7 @@ class Package:
             budget=Budget(row["budget_seconds"], row["budget_trials"], row["budget_epochs"], row["budget_parallel"]),
             participant_id=row["participant"],
             version=row["study_version"],
+            interventions=tuple(wire.from_json(Intervention, each) for each in row["interventions"]),
             pauses=tuple(wire.from_json(Pause, each) for each in row["pauses"]),
             extensions=tuple(wire.from_json(Extension, each) for each in row["extensions"]),
             trials=tuple(trials.get(number, ())),

@@ -34,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="The image data sets that the built-in task can use.")
+data_app = typer.Typer(help="The image data sets that the black-magic task can use.")
 task_app = typer.Typer(help="Tasks: what is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data", invoke_without_command=True)
 app.add_typer(task_app, name="task")
@@ -48,7 +48,7 @@ console = Console(highlight=False, soft_wrap=True)
 SIGNIN_SECONDS = 24 * 3600.0
 
 Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [default: SQLite in the data directory]")]
-TaskName = Annotated[str, typer.Argument(help="black-magic, FILE.py:NAME or MODULE:NAME", metavar="TASK")]
+TaskName = Annotated[str, typer.Argument(help="black-magic, sklearn, table, FILE.py:NAME or MODULE:NAME", metavar="TASK")]
 DataName = Annotated[str | None, typer.Option("--data", help="data set by name, or a folder or tar of SPLIT/CLASS/FILE")]
 Size = Annotated[int | None, typer.Option("--size", help="image size in pixels")]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="another setting of the task, as KEY=VALUE; repeatable")]

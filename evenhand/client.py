@@ -10,7 +10,7 @@ import httpx
 
 from evenhand import errors, wire
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem, StaleAttempt, Unreachable
-from evenhand.records import Assignment, Curve, Measurement, Outcome, Session, Trial, View
+from evenhand.records import Assignment, Curve, Measurement, Outcome, Session, Stopper, Trial, View
 from evenhand.space import Configuration
 
 T = TypeVar("T")
@@ -164,6 +164,8 @@ class Client:
         *,
         reasons: Mapping[str, str] | None = None,
         explanation: str = "",
+        resumes: int | None = None,
+        revision: int | None = None,
         key: str | None = None,
     ) -> Trial:
         """Queue a trial of `configuration`; however often it is sent, it is one trial."""
@@ -173,13 +175,16 @@ class Client:
             configuration=dict(configuration),
             reasons=dict(reasons or {}),
             explanation=explanation,
+            resumes=resumes,
+            revision=revision,
             key=key or uuid.uuid4().hex,
         )
         return wire.from_json(Trial, answer)
 
-    def stop(self, session_id: int, number: int) -> Trial:
-        """Ask a trial to stop."""
-        return wire.from_json(Trial, self._repeat("/api/session/stop", session_id=session_id, number=number))
+    def stop(self, session_id: int, number: int, by: Stopper = Stopper.TUNER, *, why: str | None = None) -> Trial:
+        """Ask a trial to stop, as its tuner or by its stopping rule."""
+        body = {"session_id": session_id, "number": number, "rule": by is Stopper.RULE, "why": why}
+        return wire.from_json(Trial, self._repeat("/api/session/stop", **body))
 
     def choose(
         self,

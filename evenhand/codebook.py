@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FORMAT = 1  # of the archive: raised where an older Evenhand could not read it any more
+FORMAT = 2  # of the archive: raised where an older Evenhand could not read it any more
 MANIFEST, STUDY, CODEBOOK = "manifest.json", "study.json", "codebook.csv"
 FORMATS: Mapping[str, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet"}
 
@@ -81,12 +81,20 @@ SESSIONS = (
     Column("tuning_seed", "integer", "the seed of every training of the session", source="derived from the study's"),
     Column("presets", "truth", "whether optional fields start filled with their defaults", values="true, false", source="study"),
     Column("live_validation", "truth", "whether validation is shown while a trial trains", values="true, false", source="study"),
+    Column("resumable", "truth", "whether a trial may go on from another's epochs", values="true, false", source="study"),
     _time("opened_at", "when the session was opened", optional=False),
     _time("started_at", "when its clock started"),
     _time("withdrawn_at", "when its participant withdrew; its trials were erased then"),
     _time("last_seen", "when its tuner was last heard of"),
     Column("pauses", "json", "times in which it stood still", values="a list of start, end, reason", source="researcher"),
     Column("extensions", "json", "time it was given", values="a list of seconds, reason, start", source="researcher"),
+    Column(
+        "interventions",
+        "json",
+        "what a person did in a method's session, or believes of its hyperparameters",
+        values="a list of at, who, kind, trial, detail, reason",
+        source="researcher",
+    ),
     _time("chose_at", "when the final choice was made"),
     Column(
         "final_trial", "integer", "the trial that was chosen; empty: none, or one without a trial", source="tuner", optional=True
@@ -109,8 +117,11 @@ TRIALS = (
     _time("claimed_at", "when an agent took it (the attempt that counts)"),
     _time("finished_at", "when it ended"),
     Column("epochs_planned", "integer", "epochs it was submitted for", "epochs", source="tuner"),
-    Column("epochs_done", "integer", "epochs it completed", "epochs", source="agent"),
-    Column("epochs_begun", "integer", "epochs it completed, and the one it ended in", "epochs", source="agent"),
+    Column("epochs_done", "integer", "epochs completed, those it went on from included", "epochs", source="agent"),
+    Column("epochs_begun", "integer", "epochs it completed itself, and the one it ended in: its cost", "epochs", source="agent"),
+    Column("resumes", "integer", "the trial whose training it went on with; empty: none", source="tuner", optional=True),
+    Column("epochs_before", "integer", "epochs it went on from", "epochs", values="0: from the start", source="server"),
+    Column("revision", "integer", "how often the session's space had been reshaped when it was made", source="server"),
     Column("attempt", "integer", "how often it was begun; the last one counts", values="from 0", source="server"),
     Column("outcome", "text", "how it ended", values=OUTCOMES, source="agent", optional=True),
     Column("stop_by", "text", "who asked it to stop", values=STOPPERS, source="server", optional=True),
@@ -122,6 +133,7 @@ TRIALS = (
         source="agent",
         optional=True,
     ),
+    Column("extra", "json", "further metrics by name, at its last completed epoch", source="agent"),
     Column("why", "text", "the outcome's reason, or the traceback of the task's own code", source="agent", optional=True),
     Column("explanation", "text", "the method's reason for the whole configuration", source="method"),
 )

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 
-from sqlalchemy import Connection
-
 from evenhand import protocol, wire
 from evenhand.core import Core, refuse_archive
 from evenhand.declaration import Mode, Study, hash_of
-from evenhand.errors import InvalidSettings, NotAllowed, Refused
+from evenhand.errors import InvalidSettings, Refused
 from evenhand.records import Archive, Evaluation, Extension, Session, State, TaskRecord
 from evenhand.store import jobs, journal, people, sessions, studies
 
@@ -142,12 +140,6 @@ class Conduct(Core):
         """Whether `who` looked at a test score of a task, and so may not intervene in its open sessions one by one."""
         with self._store.read() as tx:
             return journal.looked_at_task(tx, task_id, who)
-
-    def _check_may_intervene(self, tx: Connection, found: Sequence[Session], who: str | None) -> None:
-        if who is not None and any(journal.looked_at_task(tx, task_id, who) for task_id in {each.task.id for each in found}):
-            raise NotAllowed(
-                f"{who} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
-            )
 
     def pause(self, session_ids: Sequence[int], reason: str, who: str | None = None) -> list[int]:
         """Let sessions stand still: their clocks stop, nothing new is accepted, a running training goes on. Those that paused.

@@ -1,21 +1,21 @@
 """What every verb stands on: the store, the rules, the clock, who listens to changes, and tokens.
 
 `Lab` is the whole laboratory; it is put together from the agents' verbs (`leases`), the participants' way in (`enrolment`) and
-the researcher's verbs (`conduct`), which all build on `Core`.
+the researcher's verbs (`conduct`, `cotuning`), which all build on `Core`.
 """
 
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from evenhand.declaration import Study
-from evenhand.errors import Refused
-from evenhand.records import Participant
+from evenhand.errors import NotAllowed, Refused
+from evenhand.records import Participant, Session
 from evenhand.settings import Rules, rules_from_environment
 from evenhand.store import Store, journal, people, sessions
 
@@ -42,6 +42,12 @@ class Core:
     def _notify(self, session_id: int) -> None:
         for listener in list(self.on_change):
             listener(session_id)
+
+    def _check_may_intervene(self, tx: Connection, found: Sequence[Session], who: str | None) -> None:
+        if who is not None and any(journal.looked_at_task(tx, task_id, who) for task_id in {each.task.id for each in found}):
+            raise NotAllowed(
+                f"{who} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
+            )
 
     def _erase(self, tx: Connection, participant: Participant, now: float) -> None:
         """Delete all that a participant did and said; the rows that keep the count stay."""

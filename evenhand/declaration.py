@@ -233,6 +233,7 @@ class Study:
     seed: root of every derived seed. presets: whether optional fields start filled with their defaults (the paper's
     text) or blank with the default as a hint (its screenshot). live_validation: whether validation is shown while a trial
     trains, or only after its end (as in the paper). practice: whether a trial off the clock, on another task, is offered first.
+    resumable: whether a trial may go on from another's epochs, as `hyperband` and `asha` do; people's pages offer no such thing.
     classroom: a class tunes together: nicknames, a live board, no consent page. An empty consent text means no such page.
 
     version, hash, packages, published_at, note: of this version; None where it was not published. closed_at: when collection
@@ -258,6 +259,7 @@ class Study:
     plan: Plan = Plan()
     practice: bool = False
     classroom: bool = False
+    resumable: bool = False
     languages: tuple[str, ...] = ("en",)
     completion: str = ""
     contact: str = ""
@@ -321,5 +323,7 @@ UNHASHED = frozenset(
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
     """The study's content hash: of what it declares (its JSON), its tasks' versions (source, settings, data), its packages."""
     content = {key: value for key, value in declared.items() if key not in UNHASHED}
+    if not study.resumable:
+        del content["resumable"]  # a study that says nothing of it keeps the hash that it had before there was such a thing
     arms = [{**arm, "task_id": tasks.get(str(arm["task_id"]))} for arm in declared["arms"]]
     return digest({**content, "arms": arms, "task": tasks[str(study.task_id)]})

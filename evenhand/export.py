@@ -228,7 +228,7 @@ class Export:
             for trial in each.trials:
                 self._numbers_of_trials[each.id, trial.id] = trial.number
                 if trial.claimed_at is not None:  # else what is stored is of an attempt that was lost
-                    begun = trial.epochs_begun > trial.epochs_done
+                    begun = trial.epochs_begun > trial.epochs_done - trial.epochs_before
                     walked = _Walked(number, trial.number, trial.id, trial.attempt, trial.epochs_done, begun, each.version)
                     self._trials.append(walked)
 
@@ -268,6 +268,7 @@ class Export:
             "budget_parallel": budget.parallel,
             "pauses": wire.to_json(each.pauses),
             "extensions": wire.to_json(each.extensions),
+            "interventions": wire.to_json(each.interventions),
             "chose_at": choice and choice.at,
             "final_trial": chosen,
             "final_configuration": configuration,
@@ -280,6 +281,7 @@ class Export:
         return {
             "session": self._numbers.sessions[session.id],
             "trial": each.number,
+            "extra": dict(each.extra),
             **{key: getattr(each, key) for key in PLAIN_OF_TRIAL},
             **self._whose(session.version),
         }
@@ -404,11 +406,12 @@ PLAIN_OF_PARTICIPANT = (
     "condition", "language", "consent_version", "consented_at", "read_details_at", "practised_at", "withdrawn_at", "excluded",
 )  # fmt: skip
 PLAIN_OF_SESSION = (
-    "tuner", "condition", "tuning_seed", "presets", "live_validation", "opened_at", "started_at", "withdrawn_at", "last_seen",
+    "tuner", "condition", "tuning_seed", "presets", "live_validation", "resumable", "opened_at", "started_at",
+    "withdrawn_at", "last_seen",
 )  # fmt: skip
 PLAIN_OF_TRIAL = (
     "proposer", "submitted_at", "claimed_at", "finished_at", "epochs_planned", "epochs_done", "epochs_begun", "attempt",
-    "outcome", "stop_by", "value", "why", "explanation",
+    "outcome", "stop_by", "value", "why", "explanation", "resumes", "epochs_before", "revision",
 )  # fmt: skip
 PLAIN_OF_MEASUREMENT = ("index", "step", "epoch", "loss", "value", "seconds")
 PLAIN_OF_BATCH = ("label", "kind", "cap", "created_at", "expires_at")

@@ -4,6 +4,7 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -22,10 +23,12 @@ SWEEP = 0.5  # seconds between two looks at the deadline
 class Trainer:
     """This process as the agent of one session: it claims a training, trains it here and now, and says how it ended."""
 
-    def __init__(self, lab: Lab, task: Task, session_id: int) -> None:
+    def __init__(self, lab: Lab, task: Task, session_id: int, on_sent: Callable[[], None] = lambda: None) -> None:
+        """on_sent: called while a training goes on, in another thread, after what it measured was sent."""
         self._lab = lab
         self._task = task
         self._session_id = session_id
+        self._on_sent = on_sent
         self._agent_id, _ = lab.add_agent(f"python {os.getpid()}", 1, machine=platform.node())
 
     def close(self) -> None:
@@ -43,7 +46,7 @@ class Trainer:
 
     def _train(self, assignment: Assignment) -> None:
         job = assignment.job_id, assignment.attempt
-        with Pipe(self._lab, assignment, self._session_id) as pipe, one_thread():
+        with Pipe(self._lab, assignment, self._session_id, self._on_sent) as pipe, one_thread():
             try:
                 outcome, why = tasks.run_trial(
                     self._task,
@@ -51,6 +54,9 @@ class Trainer:
                     seed=assignment.seed,
                     evaluation=assignment.kind == "evaluation",
                     report=pipe.report,
+                    epochs_before=assignment.epochs_before,
+                    keep=assignment.keep,
+                    alive=pipe.check,
                 )
             except KeyboardInterrupt:
                 pipe.close()
@@ -65,8 +71,9 @@ class Trainer:
 class Pipe:
     """Carries measurements from a training to the lab in a thread of its own, which also keeps the lease and the deadline."""
 
-    def __init__(self, lab: Lab, assignment: Assignment, session_id: int) -> None:
+    def __init__(self, lab: Lab, assignment: Assignment, session_id: int, on_sent: Callable[[], None]) -> None:
         self._lab = lab
+        self._on_sent = on_sent
         self._session_id = session_id
         self._job = assignment.job_id, assignment.attempt
         self._lock = threading.Lock()
@@ -90,6 +97,10 @@ class Pipe:
         """Take a measurement; Stopped where a stop was asked for, or what went wrong with the lab."""
         with self._lock:
             self._waiting.append(measurement)
+        self.check()
+
+    def check(self) -> None:
+        """Stopped where a stop was asked for, or what went wrong with the lab."""
         if self._error is not None:
             raise self._error
         if self._stopped:
@@ -118,3 +129,5 @@ class Pipe:
         if batch or time.monotonic() - self._sent_at >= RENEWAL:
             self._sent_at = time.monotonic()
             self._stopped = not self._lab.measure(*self._job, batch) or self._stopped
+            if batch and not self._stopped:
+                self._on_sent()

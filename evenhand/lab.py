@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from evenhand import protocol
 from evenhand.conduct import Conduct
 from evenhand.core import Token, hash_token, refuse_archive
+from evenhand.cotuning import CoTuning, trial_of
 from evenhand.declaration import Arm, Budget, Mode, Study
 from evenhand.enrolment import Enrolment
-from evenhand.errors import NotAllowed, NotFound, Refused
+from evenhand.errors import NotAllowed, Refused
 from evenhand.keeping import Keeping
 from evenhand.leases import Leases
 from evenhand.ledger import Ledger
@@ -52,7 +53,7 @@ class Standing(NamedTuple):
     step: Step
 
 
-class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
+class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
     """The laboratory on one database. Threads may share it."""
 
     @classmethod
@@ -244,7 +245,7 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
         """What a trial measured after the cursor (attempt, index); a newer attempt is given from its start."""
         with self._store.read() as tx:
             session = sessions.get(tx, session_id)
-            return self._curve(tx, session, _trial(session, number), after)
+            return self._curve(tx, session, trial_of(session, number), after)
 
     def news(self, session: Session, trial: Trial, after: tuple[int, int]) -> Curve:
         """What `curve` gives, for a trial of a session that was read just now."""
@@ -267,52 +268,39 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
         *,
         reasons: Mapping[str, str] | None = None,
         explanation: str = "",
+        resumes: int | None = None,
+        revision: int | None = None,
         key: str | None = None,
     ) -> Trial:
-        """Queue a trial of `configuration`. The same `key` twice is one trial; Refused, with why, where the rules forbid it."""
+        """Queue a trial of `configuration`. The same `key` twice is one trial; Refused, with why, where the rules forbid it.
+
+        resumes: the number of the trial whose training it goes on with; only further epochs cost anything. revision: of the
+        session's space, under which it was made (default: the one now): one of before is refused, so that its tuner thinks again.
+        """
         with self._change(session_id) as tx:
             session, now = sessions.get(tx, session_id), self.clock()
             if key is not None and (number := sessions.number_by_key(tx, session_id, key)) is not None:
-                return _trial(_hide(session), number)
-            epochs = session.task.epochs_of(configuration)
-            if why := protocol.why_not_submit(session, epochs, now):
-                raise Refused(why)
-            trial = Trial(
-                id=0,
-                session_id=session_id,
-                number=len(session.trials) + 1,
-                configuration=configuration,
-                proposer=session.tuner,
-                submitted_at=now,
-                epochs_planned=epochs,
-                reasons={name: reason for name, reason in (reasons or {}).items() if name in configuration},
-                explanation=explanation,
-            )
-            trial = replace(trial, id=sessions.add_trial(tx, trial, key))
-            jobs.add(tx, session_id, session.tuning_seed, now, trial_id=trial.id)
-            journal.record(tx, now, "submitted", session_id, trial.id)
-            sessions.update_facts(tx, session_id, last_seen=now)
-            return trial
+                return trial_of(_hide(session), number)
+            if session.taken_over_by is not None:
+                raise Refused(f"{session.taken_over_by} has taken over; the method goes on when it is handed back")
+            if revision is not None and revision != session.revision:
+                raise Refused("the space was reshaped meanwhile; suggest again within it")
+            reasons = {name: reason for name, reason in (reasons or {}).items() if name in configuration}
+            trial = Trial(0, session_id, 0, configuration, session.tuner, now, 0, reasons, explanation, resumes=resumes)
+            return self._queue(tx, session, trial, key)
 
-    def stop(self, session_id: int, number: int, by: Stopper = Stopper.TUNER, who: str | None = None) -> Trial:
-        """Ask a trial to stop. One that waits in the queue ends at once; one that has ended stays as it is.
+    def stop(
+        self, session_id: int, number: int, by: Stopper = Stopper.TUNER, who: str | None = None, why: str | None = None
+    ) -> Trial:
+        """Ask a trial to stop; `why` is kept with it. One that waits ends at once; one that has ended stays as it is.
 
         Raises NotAllowed where `who` looked at an evaluation of the same task and so may not intervene.
         """
         with self._change(session_id) as tx:
             session = sessions.get(tx, session_id)
             self._check_may_intervene(tx, [session], who)
-            self._stop(tx, _trial(session, number), by)
-            return _trial(sessions.get(tx, session_id), number)
-
-    def _stop(self, tx: Connection, trial: Trial, by: Stopper) -> None:
-        if not trial.is_open:
-            return
-        job = jobs.of_trial(tx, trial.id)
-        jobs.ask_to_stop(tx, job.id, by)
-        if job.leased_until is None:
-            jobs.finish(tx, job.id, self.clock(), Outcome.STOPPED, None)
-        journal.record(tx, self.clock(), "stop asked", trial.session_id, trial.id, by=by)
+            self._stop(tx, trial_of(session, number), by, why)
+            return trial_of(sessions.get(tx, session_id), number)
 
     def choose(
         self,
@@ -334,7 +322,7 @@ class Lab(Leases, Enrolment, Conduct, Ledger, Keeping):
             state = protocol.state_of(session, now)
             if state not in (State.TUNING, State.CHOOSING):
                 raise Refused(f"the session is {state}; a final choice needs one that is tuning and has none yet")
-            trial = None if number is None else _trial(session, number)
+            trial = None if number is None else trial_of(session, number)
             if trial is not None:
                 _check_choosable(trial)
                 configuration = trial.configuration
@@ -447,13 +435,6 @@ def _as_shown(session: Session, trial: Trial, found: Sequence[Measurement]) -> C
     if trial.is_open and not session.live_validation:
         found = [replace(each, value=None, extra={}) for each in found]
     return Curve(trial.number, trial.attempt, tuple(found))
-
-
-def _trial(session: Session, number: int) -> Trial:
-    trial = session.trial(number)
-    if trial is None:
-        raise NotFound(f"session {session.id} has no trial {number}; it has {len(session.trials)}")
-    return trial
 
 
 def _check_choosable(trial: Trial) -> None:

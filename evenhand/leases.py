@@ -209,9 +209,10 @@ class Leases(Core, ABC):
         theirs = sessions.some(tx, [job.session_id for job in unfinished if job.trial_id in running])
         remaining = []
         for trial in (trial for session in theirs for trial in session.trials if trial.id in running):
-            if trial.epochs_done and trial.claimed_at is not None:
+            done = trial.epochs_done - trial.epochs_before
+            if done and trial.claimed_at is not None:
                 elapsed = now - trial.claimed_at
-                remaining.append(max(0.0, elapsed / trial.epochs_done * (trial.epochs_planned - trial.epochs_done)))
+                remaining.append(max(0.0, elapsed / done * (trial.epochs_planned - trial.epochs_done)))
         remaining.sort()
         return remaining[position - 1] if position <= len(remaining) else None
 
@@ -238,9 +239,11 @@ def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:
         assert session.choice is not None
         assert session.choice.configuration is not None
         configuration, label = session.choice.configuration, f"session {session.id} evaluation seed {job.seed_index}"
+        before = 0
     else:
         trial = next(each for each in session.trials if each.id == job.trial_id)
         configuration, label = trial.configuration, f"session {session.id} trial {trial.number}"
+        before = trial.epochs_before
     return Assignment(
         job_id=job.id,
         attempt=attempt,
@@ -250,4 +253,8 @@ def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:
         configuration=dict(configuration),
         seed=job.seed,
         label=label,
+        epochs_before=before,
+        keep=session.resumable and job.trial_id is not None,
+        max_seconds=session.task.max_seconds,
+        max_memory=session.task.max_memory,
     )

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from evenhand import tuners
 from evenhand.errors import InvalidConfiguration, InvalidSettings, InvalidSpace, Refused, Unreachable
 from evenhand.lab import Lab, View
 from evenhand.protocol import derive_seed
-from evenhand.records import Outcome, Session, State, TaskRecord, Trial
+from evenhand.records import Curve, Outcome, Session, State, Stopper, TaskRecord, Trial
 from evenhand.space import Configuration, Integer, Space
 from evenhand.tuners import Method, Suggestion
+from evenhand.tuners.stopping import Rule, Values, rule
 
 POLL = 0.5  # seconds between two looks at a session that nothing woke us for
 PAUSE = 0.1  # seconds between two looks at most: a training reports several times a second
@@ -32,8 +33,23 @@ class Verbs(Protocol):
     def start(self, session_id: int) -> Session:
         """Start the clock."""
 
-    def submit(self, session_id: int, configuration: Configuration, *, explanation: str = "", key: str | None = None) -> Trial:
+    def curve(self, session_id: int, number: int, after: tuple[int, int] = (0, -1)) -> Curve:
+        """What a trial measured."""
+
+    def submit(
+        self,
+        session_id: int,
+        configuration: Configuration,
+        *,
+        explanation: str = "",
+        resumes: int | None = None,
+        revision: int | None = None,
+        key: str | None = None,
+    ) -> Trial:
         """Queue a trial."""
+
+    def stop(self, session_id: int, number: int, by: Stopper = Stopper.TUNER, *, why: str | None = None) -> Trial:
+        """Ask a trial to stop."""
 
     def choose(self, session_id: int, *, number: int | None = None, key: str | None = None) -> Session:
         """End the session."""
@@ -53,6 +69,7 @@ class Player:
 
     seed: from which each suggestion's random stream is derived, with the number of trials so far.
     epochs_per_trial: the fidelity's fixed value, or None where the method chooses it as any other value.
+    stopping: what ends running trials early, or None. ended: what trials that have ended measured, so that it is asked for once.
     """
 
     verbs: Verbs
@@ -60,6 +77,8 @@ class Player:
     method: Method
     seed: int
     epochs_per_trial: int | None
+    stopping: Rule | None = None
+    ended: dict[int, Values] = field(default_factory=dict)
 
     @classmethod
     def of(cls, verbs: Verbs, session_id: int) -> "Player":
@@ -67,7 +86,13 @@ class Player:
         session = verbs.view(session_id).session
         if "name" not in session.method:
             raise InvalidSettings(f"session {session_id} is {session.tuner}'s; no method is named that could play it")
-        return cls(verbs, session_id, *read_method(session.task, session.method))
+        described = read_method(session.task, session.method)
+        if described.method.resumes and not session.resumable:
+            raise InvalidSettings(
+                f"method {described.method.name!r} lets trainings go on, and in the study of session {session_id} they always "
+                "begin anew; declare it resumable, or take another method"
+            )
+        return cls(verbs, session_id, *described)
 
     def turn(self) -> Turn:
         """Do what there is to do now: start the clock, submit the next trial, or make the final choice.
@@ -84,11 +109,13 @@ class Player:
         if view.state not in (State.TUNING, State.CHOOSING):
             return Turn.OVER
         _check_failures(view.session)
+        self.stop_early(view.session)
+        if view.session.taken_over_by is not None and view.state is State.TUNING and view.trials_left != 0:
+            return Turn.WAITS
         suggestion = self.suggest(view) if view.state is State.TUNING and view.refusal is None else None
         try:
             if suggestion is not None:
-                key = f"{self.method.name}-{len(view.session.trials) + 1}"
-                self.verbs.submit(self.session_id, suggestion.configuration, explanation=suggestion.explanation, key=key)
+                self._submit(view.session, suggestion)
                 return Turn.SUBMITTED
             if any(trial.is_open for trial in view.session.trials):
                 return Turn.WAITS
@@ -97,34 +124,85 @@ class Player:
         except Refused:  # the deadline passed, or somebody else acted, since the view was taken: look again
             return Turn.WAITS
 
+    def _submit(self, session: Session, suggestion: Suggestion) -> None:
+        self.verbs.submit(
+            self.session_id,
+            suggestion.configuration,
+            explanation=suggestion.explanation,
+            resumes=suggestion.resumes,
+            revision=session.revision,
+            key=f"{self.method.name}-{len(session.trials) + 1}",
+        )
+
+    def stop_early(self, session: Session) -> None:
+        """Stop the running trials that the stopping rule gives up."""
+        if self.stopping is None:
+            return
+        for trial in session.trials:
+            if not trial.is_open and trial.number not in self.ended:
+                self.ended[trial.number] = self._values(trial)
+        others = [values for values in self.ended.values() if values]
+        for trial in session.trials:
+            if trial.is_open and trial.claimed_at is not None and trial.stop_by is None and trial.epochs_done:
+                why = self.stopping.why_stop(trial, self._values(trial), others)
+                if why is not None:
+                    self.verbs.stop(self.session_id, trial.number, Stopper.RULE, why=why)
+
+    def _values(self, trial: Trial) -> Values:
+        measured = self.verbs.curve(self.session_id, trial.number).measurements
+        return {each.epoch: each.value for each in measured if each.epoch is not None and each.value is not None}
+
     def suggest(self, view: View) -> Suggestion | None:
-        """What the method proposes next, its epochs cut to those that remain; None where too few remain for any trial."""
+        """What the method proposes next, its epochs cut to those that remain; None where too few remain, or it has no more."""
         session = view.session
         rng = np.random.default_rng(derive_seed(self.seed, len(session.trials)))
-        space = _narrow(session.space, self.epochs_per_trial)
-        (suggestion,) = self.method.suggest(space, session.trials, 1, rng)
+        space = _narrow(session.current_space, self.epochs_per_trial)
+        suggestion = next(iter(self.method.suggest(space, session.trials, 1, rng)), None)
+        if suggestion is None:
+            return None
         fixed = {} if self.epochs_per_trial is None else {_fidelity(session.space): self.epochs_per_trial}
-        configuration = session.space.configuration({**suggestion.configuration, **fixed})
-        planned = session.task.epochs_of(configuration)
+        configuration = session.current_space.configuration({**suggestion.configuration, **fixed})
+        parent = None if suggestion.resumes is None else session.trial(suggestion.resumes)
+        before = parent.epochs_done if parent is not None else 0
+        planned = session.task.epochs_of(configuration) - before
+        suggestion = replace(suggestion, configuration=configuration)
         if view.epochs_left is None or planned <= view.epochs_left:
-            return Suggestion(configuration, suggestion.explanation)
-        return _cut(session.space, configuration, suggestion.explanation, view.epochs_left)
+            return suggestion
+        return _cut(session.current_space, suggestion, before + view.epochs_left) if view.epochs_left else None
 
 
-def read_method(task: TaskRecord, described: Mapping[str, Any]) -> tuple[Method, int, int | None]:
-    """The method, its seed and the fixed epochs per trial that `described` names: what `Lab.open` is given as `method`.
+class Described(NamedTuple):
+    """What a session's `method` describes; see `Player`."""
 
-    Its keys are `name`, `seed` (default 0), `epochs_per_trial` (default: the method chooses) and the method's own settings.
+    method: Method
+    seed: int
+    epochs_per_trial: int | None
+    stopping: Rule | None
+
+
+def read_method(task: TaskRecord, described: Mapping[str, Any]) -> Described:
+    """The method, its seed, the fixed epochs per trial and the stopping rule that `described` names: `Lab.open`'s `method`.
+
+    Its keys are `name`, `seed` (default 0), `epochs_per_trial` (default: the method chooses), `stopping` (default: none) and the
+    method's own settings.
 
     Raises:
         InvalidSettings: one of them cannot be used for this task.
     """
     settings = dict(described)
     name, seed, epochs = settings.pop("name"), settings.pop("seed", 0), settings.pop("epochs_per_trial", None)
+    stopping = settings.pop("stopping", None)
     if type(seed) is not int:
         raise InvalidSettings(f"method {name!r}: seed is {seed!r}, expected a whole number")
-    _narrow(task.space, epochs)
-    return tuners.method(name, maximize=task.maximize, **settings), seed, epochs
+    own = tuners.settings_of(name)
+    if "seed" in own:
+        settings["seed"] = seed
+    if "further" in own:
+        settings.setdefault("further", [(each.name, each.direction) for each in task.further])
+    space = _narrow(task.space, epochs)
+    method = tuners.method(name, maximize=task.maximize, **settings)
+    method.check(space)
+    return Described(method, seed, epochs, None if stopping is None else rule(stopping, maximize=task.maximize))
 
 
 def tune(verbs: Verbs, session_id: int, *, stop: threading.Event | None = None, poll: float = POLL) -> Session:
@@ -192,15 +270,16 @@ def _narrow(space: Space, epochs_per_trial: int | None) -> Space:
         raise InvalidSettings(f"epochs_per_trial cannot be fixed: {error}") from None
 
 
-def _cut(space: Space, configuration: Configuration, explanation: str, left: int) -> Suggestion | None:
-    fidelity = space.fidelity
+def _cut(space: Space, suggestion: Suggestion, left: int) -> Suggestion | None:
+    fidelity, configuration = space.fidelity, suggestion.configuration
     if fidelity is None or not isinstance(fidelity.domain, Integer) or left < fidelity.domain.low:
         return None
     try:
         cut = space.configuration({**configuration, fidelity.name: left})
     except InvalidConfiguration:  # with so few epochs, other hyperparameters would be active
         return None
-    return Suggestion(cut, f"{explanation}; {fidelity.label} cut from {configuration[fidelity.name]} to the {left} that remain")
+    told = f"{suggestion.explanation}; {fidelity.label} cut from {configuration[fidelity.name]} to the {left} that remain"
+    return replace(suggestion, configuration=cut, explanation=told)
 
 
 def _check_failures(session: Session) -> None:

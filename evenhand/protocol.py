@@ -94,7 +94,7 @@ def trials_used(session: Session) -> int:
 def epochs_used(session: Session) -> int:
     """Epochs begun by trials that count, and those that an open trial may still need."""
     counted = (trial for trial in session.trials if _counts(trial))
-    return sum(trial.epochs_planned if trial.is_open else trial.epochs_begun for trial in counted)
+    return sum(trial.epochs_to_do if trial.is_open else trial.epochs_begun for trial in counted)
 
 
 def _counts(trial: Trial) -> bool:
@@ -131,6 +131,26 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
     if len(unfinished) >= session.budget.parallel:
         trains = any(trial.claimed_at is not None for trial in unfinished)
         return f"a trial is still {'training' if trains else 'waiting for an agent'}; stop it or wait for its end"
+    return None
+
+
+def why_not_resume(session: Session, number: int, configuration: Mapping[str, object]) -> str | None:
+    """Why a trial of `configuration` cannot go on from trial `number`, in words; None where it can."""
+    parent, fidelity = session.trial(number), session.space.fidelity
+    if not session.resumable:
+        return "trainings of this study always begin anew; its declaration does not make them resumable"
+    if fidelity is None:
+        return "this task has no hyperparameter for epochs, so no training can go on for longer"
+    if parent is None or parent.is_open or not parent.epochs_done:
+        return f"trial {number} has not ended with a completed epoch, so nothing can go on from it"
+    rest = [
+        {name: value for name, value in each.items() if name != fidelity.name} for each in (parent.configuration, configuration)
+    ]
+    if rest[0] != rest[1]:
+        return f"this is not the configuration of trial {number}; only {fidelity.label} may differ where a training goes on"
+    epochs = session.task.epochs_of(configuration)
+    if epochs <= parent.epochs_done:
+        return f"trial {number} has {parent.epochs_done} epochs already; ask for more than these"
     return None
 
 

@@ -3,13 +3,14 @@
 Times are seconds since the epoch (UTC); durations are seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from evenhand.declaration import Budget, Mode, Study
-from evenhand.space import Configuration, Space
+from evenhand.space import Configuration, Prior, Space, reshaped, with_priors
 
 
 class Outcome(StrEnum):
@@ -61,11 +62,20 @@ class TaskSpec:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A metric that a task reports, and which way is better."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
 class TaskRecord:
     """A task as the lab knows it: enough to tune it, without its data or its code.
 
     version: hash of its source, settings and data; an agent with another version refuses its jobs.
     statistics: what tuners may know about the data, by what it is called there (never the data set's name).
+    further: metrics after the first, in order. max_seconds, max_memory: limits of one training, in seconds and bytes.
     """
 
     spec: TaskSpec
@@ -77,6 +87,9 @@ class TaskRecord:
     has_test: bool = True
     statistics: Mapping[str, Any] = field(default_factory=dict)
     id: int = 0
+    further: tuple[Metric, ...] = ()
+    max_seconds: float | None = None
+    max_memory: int | None = None
 
     @property
     def maximize(self) -> bool:
@@ -139,7 +152,9 @@ class Trial:
 
     value: the validation metric at its last completed epoch, None before the first. claimed_at, attempt: of the attempt that
     counts. stop_by: who asked it to stop. why: the outcome's reason in words, or the traceback of the task's own code.
-    epochs_begun: completed epochs, and the one that it ended in.
+    resumes: the number of the trial whose training it goes on with, from `epochs_before` epochs. epochs_done: completed epochs,
+    those before included. epochs_begun: epochs that it completed itself, and the one that it ended in: what it cost.
+    revision: of the session's space, under which it was made. extra: further metrics by name, at the last completed epoch.
     reasons: the tuner's reason for each value. explanation: the method's reason for the whole.
     """
 
@@ -161,6 +176,15 @@ class Trial:
     value: float | None = None
     epochs_done: int = 0
     epochs_begun: int = 0
+    extra: Mapping[str, float] = field(default_factory=dict)
+    resumes: int | None = None
+    epochs_before: int = 0
+    revision: int = 0
+
+    @property
+    def epochs_to_do(self) -> int:
+        """Epochs that it was submitted for, without those that it goes on from."""
+        return self.epochs_planned - self.epochs_before
 
     @property
     def is_open(self) -> bool:
@@ -172,6 +196,24 @@ class Trial:
         if self.claimed_at is None:
             return 0.0
         return (self.finished_at if self.finished_at is not None else now) - self.claimed_at
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """What a person did in a method's session, or believes of it.
+
+    kind: "added" a trial; "reshaped" the space (detail: by hyperparameter, see `space.reshaped`); "believes" (detail: by
+    hyperparameter, a `space.Prior`, or null to take it back); "stopped" a trial; "took over", so that the method waits;
+    "handed back".
+    trial: its number, where it is about one.
+    """
+
+    at: float
+    who: str
+    kind: Literal["added", "reshaped", "believes", "stopped", "took over", "handed back"]
+    trial: int | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,11 +265,13 @@ class Session:
     practice: bool = False
     presets: bool = True
     live_validation: bool = True
+    resumable: bool = False
     pauses: tuple[Pause, ...] = ()
     trials: tuple[Trial, ...] = ()
     extensions: tuple[Extension, ...] = ()
     choice: Choice | None = None
     evaluated: Evaluated = Evaluated()
+    interventions: tuple[Intervention, ...] = ()
 
     @property
     def maximize(self) -> bool:
@@ -236,12 +280,49 @@ class Session:
 
     @property
     def space(self) -> Space:
-        """The space in force."""
+        """The task's space, in which all of its trials lie."""
         return self.task.space
+
+    @cached_property
+    def current_space(self) -> Space:
+        """The space in force for the next trial: the task's, as it was reshaped since, with what is believed of it."""
+        return space_after(self.task.space, self.interventions)
+
+    @property
+    def revision(self) -> int:
+        """How often the space was reshaped."""
+        return sum(each.kind == "reshaped" for each in self.interventions)
+
+    @property
+    def taken_over_by(self) -> str | None:
+        """Who proposes in the method's stead now; None while the method does."""
+        last = next((each for each in reversed(self.interventions) if each.kind in ("took over", "handed back")), None)
+        return last.who if last is not None and last.kind == "took over" else None
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether a person and a method worked on it together. What was believed before the clock started is prior knowledge."""
+        began = self.started_at if self.started_at is not None else float("inf")
+        beside = any(each.kind != "believes" or each.at > began for each in self.interventions)
+        return beside or any(trial.proposer != self.tuner for trial in self.trials)
 
     def trial(self, number: int) -> Trial | None:
         """The trial with this number within the session."""
         return next((each for each in self.trials if each.number == number), None)
+
+
+def space_after(space: Space, interventions: Iterable[Intervention]) -> Space:
+    """A space after what people changed of it and believe of it, in order."""
+    changes: dict[str, Mapping[str, Any] | None] = {}
+    priors: dict[str, Prior | None] = {}
+    for each in interventions:
+        if each.kind == "reshaped":
+            changes |= each.detail
+        elif each.kind == "believes":
+            priors |= {name: None if prior is None else Prior(**prior) for name, prior in each.detail.items()}
+    if changes:
+        space = reshaped(space, changes)
+    return with_priors(space, priors) if priors else space
 
 
 @dataclass(frozen=True)
@@ -357,7 +438,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A claimed job, as its agent sees it: one training, and the attempt number that every write about it carries."""
+    """A claimed job, as its agent sees it: one training, and the attempt number that every write about it carries.
+
+    epochs_before: those that an earlier training has done, from which it goes on. keep: whether it may be gone on with itself.
+    max_seconds, max_memory: the task's limits.
+    """
 
     job_id: int
     attempt: int
@@ -367,6 +452,10 @@ class Assignment:
     configuration: Mapping[str, Any]
     seed: int
     label: str = ""
+    epochs_before: int = 0
+    keep: bool = False
+    max_seconds: float | None = None
+    max_memory: int | None = None
 
 
 @dataclass(frozen=True)

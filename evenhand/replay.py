@@ -1,6 +1,6 @@
 """Replay: train a stored trial again, and say whether every stored measurement comes out the same, bit for bit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evenhand import tasks
 from evenhand.errors import NotFound, Refused, TaskMissing
@@ -80,10 +80,19 @@ def _same_version(session: Session, task: Task | None) -> Task:
 
 
 def _train(task: Task, session: Session, trial: Trial, last: int) -> tuple[dict[int, Measurement], Outcome]:
-    """Every measurement by its index, and the outcome; a stopped trial ends after the measurement `last`."""
+    """Every measurement by its index, and the outcome; a stopped trial ends after the measurement `last`.
+
+    One that went on from another's epochs is trained from the start, and measured from where it went on.
+    """
     measured: dict[int, Measurement] = {}
+    reached = skipped = 0
 
     def report(measurement: Measurement) -> None:
+        nonlocal reached, skipped
+        if reached < trial.epochs_before:
+            reached, skipped = measurement.epoch or reached, skipped + 1
+            return
+        measurement = replace(measurement, index=measurement.index - skipped)
         if trial.outcome is Outcome.STOPPED and measurement.index > last:
             raise Stopped
         measured[measurement.index] = measurement

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -141,10 +141,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Prior:
-    """What somebody believes before the first trial: a likely value, and how sure they are."""
+    """What somebody believes about a hyperparameter: any of a likely value, whether it matters, and which direction is better.
 
-    value: Value
+    confidence: in all of it. important: None where nothing is said of it. better: "larger" or "smaller" values are better.
+    """
+
+    value: Value | None = None
     confidence: Literal["low", "medium", "high"] = "medium"
+    important: bool | None = None
+    better: Literal["larger", "smaller"] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +175,11 @@ class Hyperparameter:
                 except (ValueError, TypeError, OverflowError):
                     message = f"hyperparameter {self.name!r}: {what} {value!r} is not {self.domain.expected}"
                     raise InvalidSpace(message) from None
+        if self.prior and self.prior.better and isinstance(self.domain, Choice) and not self.domain.ordered:
+            message = (
+                f"hyperparameter {self.name!r}: {self.prior.better!r} values cannot be better, since its options have no order"
+            )
+            raise InvalidSpace(message)
 
     @property
     def mandatory(self) -> bool:
@@ -328,7 +338,10 @@ class Space:
 
         One number is drawn for each hyperparameter, active or not, so that a draw never shifts the next ones.
         """
-        units = rng.random(len(self.hyperparameters))
+        return self.at(rng.random(len(self.hyperparameters)))
+
+    def at(self, units: Iterable[float]) -> Configuration:
+        """The configuration at a point of the unit cube: one number in [0, 1] for each hyperparameter, active or not."""
         values: dict[str, Value] = {}
         for each, unit in zip(self.hyperparameters, units, strict=True):
             if self.is_active(each, values):
@@ -351,6 +364,97 @@ class Space:
             return cls([_hyperparameter_from_json(each) for each in data["hyperparameters"]])
         except (KeyError, TypeError) as error:
             raise InvalidSpace(f"not the JSON of a space: {error!r}; expected what Space.to_json writes") from error
+
+
+def reshaped(space: Space, changes: Mapping[str, Mapping[str, Any] | None]) -> Space:
+    """`space` with the domains of some hyperparameters narrowed, each within what it is: nothing becomes possible that was not.
+
+    changes: by name, {"low": ..., "high": ...} of a number (either may be left out; "zero": false takes 0 from an `or_zero` one),
+    {"options": [...]} of a choice, {"value": ...} to freeze it, or None to leave it as it is. Defaults move to what is left.
+
+    Raises:
+        InvalidSpace: naming the hyperparameter, and what it can be narrowed to.
+    """
+    for name in changes:
+        if name not in space:
+            raise InvalidSpace(f"hyperparameter {name!r}: there is none; expected one of {', '.join(space.names)}")
+    made: dict[str, Hyperparameter] = {}
+    for each in space:
+        change = changes.get(each.name)
+        narrow = each if not change else replace(each, domain=_narrowed(each, change), default=None, prior=None)
+        made[each.name] = replace(
+            narrow,
+            default=None if each.default is None else nearest(narrow.domain, each.default),
+            prior=None if each.prior is None else _moved(each.prior, narrow.domain),
+            condition=each.condition and Condition(each.condition.on, _possible(made[each.condition.on], each.condition.values)),
+        )
+    return Space(list(made.values()))
+
+
+def with_priors(space: Space, priors: Mapping[str, Prior | None]) -> Space:
+    """`space` with what is believed of some of its hyperparameters; None takes a belief back. Other names are passed over."""
+    return Space(
+        [
+            replace(each, prior=None if (prior := priors[each.name]) is None else _moved(prior, each.domain))
+            if each.name in priors
+            else each
+            for each in space
+        ]
+    )
+
+
+def nearest(domain: Domain, value: Value) -> Value:
+    """The value of a domain that lies nearest to one that may be outside of it; an option that is not there: the first."""
+    if isinstance(domain, Choice):
+        return value if value in domain.options else domain.options[0]
+    if isinstance(domain, Float) and domain.or_zero and value == 0:
+        return 0.0
+    return min(max(domain.low, float(value) if isinstance(domain, Float) else int(value)), domain.high)
+
+
+def _narrowed(each: Hyperparameter, change: Mapping[str, Any]) -> Domain:
+    domain = each.domain
+    known = {"options", "value"} if isinstance(domain, Choice) else {"low", "high", "zero", "value"}
+    if unknown := change.keys() - known:
+        raise InvalidSpace(
+            f"hyperparameter {each.name!r}: {sorted(unknown)[0]!r} is unknown; expected {', '.join(sorted(known))}"
+        )
+    try:
+        if "value" in change:
+            return _frozen(domain, domain.accept(change["value"]))
+        if isinstance(domain, Choice):
+            kept = {domain.accept(option) for option in change["options"]}
+            labels = dict(zip(domain.options, domain.labels, strict=True))
+            left = tuple(option for option in domain.options if option in kept)
+            return replace(domain, options=left, labels=tuple(labels[option] for option in left))
+        low, high = (domain.accept(change.get(end, getattr(domain, end))) for end in ("low", "high"))
+        zero = isinstance(domain, Float) and domain.or_zero and change.get("zero", True) is True
+        return Integer(int(low), int(high), domain.log) if isinstance(domain, Integer) else Float(low, high, domain.log, zero)
+    except (ValueError, TypeError, OverflowError, KeyError):
+        shown = ", ".join(f"{key} {value!r}" for key, value in change.items())
+        raise InvalidSpace(f"hyperparameter {each.name!r}: {shown} is not within {domain.expected}") from None
+
+
+def _frozen(domain: Domain, value: Value) -> Domain:
+    if isinstance(domain, Choice):
+        label = domain.labels[domain.options.index(str(value))]
+        return Choice((str(value),), (label,), domain.ordered)
+    return Integer(int(value), int(value)) if isinstance(domain, Integer) else Float(float(value), float(value))
+
+
+def _moved(prior: Prior, domain: Domain) -> Prior:
+    return prior if prior.value is None else replace(prior, value=nearest(domain, prior.value))
+
+
+def _possible(parent: Hyperparameter, values: Sequence[Value]) -> tuple[Value, ...]:
+    """Those of a condition's values that its parent can still have; with none, what depends on it is never active."""
+    found = []
+    for value in values:
+        try:
+            found.append(parent.domain.accept(value))
+        except (ValueError, TypeError, OverflowError):
+            continue
+    return tuple(found)
 
 
 def apart(domain: Domain, first: Value, second: Value) -> float:
@@ -388,7 +492,7 @@ def _hyperparameter_to_json(each: Hyperparameter) -> dict[str, Any]:
     if each.condition:
         data["condition"] = {"on": each.condition.on, "values": list(each.condition.values)}
     if each.prior:
-        data["prior"] = asdict(each.prior)
+        data["prior"] = {key: value for key, value in asdict(each.prior).items() if value is not None}
     if each.fidelity:
         data["fidelity"] = True
     return data
@@ -410,7 +514,7 @@ def _hyperparameter_from_json(data: Mapping[str, Any]) -> Hyperparameter:
 
 
 def _check_bounds(domain: Float | Integer) -> None:
-    if not (math.isfinite(domain.low) and math.isfinite(domain.high) and domain.low < domain.high):
+    if not (math.isfinite(domain.low) and math.isfinite(domain.high) and domain.low <= domain.high):
         raise InvalidSpace(f"domain from {domain.low} to {domain.high}: expected finite bounds, the lower one first")
     if domain.log and domain.low <= 0:
         raise InvalidSpace(f"domain from {domain.low} to {domain.high}: a log scale needs a lower bound above 0")
@@ -426,6 +530,8 @@ def _number(raw: object) -> float:
 
 
 def _share(domain: Float, value: float) -> float:
+    if domain.low == domain.high:  # frozen
+        return 0.5
     if domain.log:
         return math.log(value / domain.low) / math.log(domain.high / domain.low)
     return (value - domain.low) / (domain.high - domain.low)

@@ -32,7 +32,7 @@ Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [defa
 @app.command(name="new")
 def new(
     folder: Annotated[Path, typer.Argument(help="a folder, made if need be")],
-    task: Annotated[str, typer.Option(help="black-magic, FILE.py:NAME or MODULE:NAME")] = "black-magic",
+    task: Annotated[str, typer.Option(help="black-magic, sklearn, table, FILE.py:NAME or MODULE:NAME")] = "black-magic",
     data: Annotated[str | None, typer.Option(help="data set by name, or a folder or tar [default: the best at hand]")] = None,
     size: Annotated[int | None, typer.Option(help="image size in pixels [default: 32]")] = None,
 ) -> None:
@@ -42,23 +42,16 @@ def new(
     from evenhand.tasks import images
 
     if task == "black-magic":
-        spec = TaskSpec(task, {"data": _place(data or images.best_at_hand()), "size": size or 32})
-    elif task == "mlp" and data is not None and size is None:
-        spec = TaskSpec(task, {"data": _place(data)})
+        chosen = data or images.best_at_hand()
+        given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
+        spec = TaskSpec(task, {"data": given, "size": size or 32})
     elif data is None and size is None:
         spec = TaskSpec(task)
     else:
-        raise InvalidSettings(
-            f"--data is a setting of black-magic and mlp, --size of the first; {task!r} brings its own data or has no size"
-        )
+        raise InvalidSettings(f"--data and --size are for black-magic here; the task {task!r} brings its own data")
     for path in studyfile.new(folder, spec):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")
-
-
-def _place(data: str) -> str:
-    """A data set's name as it is, a path in full."""
-    return str(Path(data).resolve()) if Path(data).exists() else data
 
 
 @app.command(name="check")

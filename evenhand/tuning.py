@@ -170,6 +170,7 @@ def _open(lab: Lab, task: Task, budget: Budget, method: Mapping[str, Any], seed:
         details=Text(""),
         thanks=Text(""),
         evaluation_seeds=SEEDS if evaluate else 0,
+        resumable=True,
     )
     study = lab.add_study(study)
     session = lab.open(study.id, tuner=str(method["name"]), method=method, budget=budget, driver="python")
@@ -177,7 +178,7 @@ def _open(lab: Lab, task: Task, budget: Budget, method: Mapping[str, Any], seed:
 
 
 def _tune(lab: Lab, task: Task, player: Player, show: "Show") -> None:
-    trainer = Trainer(lab, task, player.session_id)
+    trainer = Trainer(lab, task, player.session_id, lambda: player.stop_early(lab.view(player.session_id).session))
     try:
         while player.turn() is not Turn.OVER:
             if not trainer.train_next():

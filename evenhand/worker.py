@@ -32,6 +32,7 @@ RETRY = 0.25  # seconds until a server that did not answer is asked again
 IDLE_FIRST, IDLE_LONGEST = 0.05, 0.5  # seconds between two claims where nothing waits
 MOST = 1000  # measurements in one post
 REFUSED = 60.0  # seconds for which a task version that is not here is not asked for
+OVER_LONG = 5.0  # seconds after a task's limit on time at which a training that does not end by itself is killed
 LOAD = 0.02  # seconds for which reading may go on where a post is due
 
 
@@ -282,7 +283,7 @@ class _Training:
         self._first_sent = False  # the first measurement is posted at once, so that a chart begins early
         self._posted_at = asked_at
         self._retry_at = 0.0
-        self._heard_at = time.monotonic()
+        self._begun_at = self._heard_at = time.monotonic()
         self.clean = False  # whether the worker is ready for another training
 
     def run(self) -> None:
@@ -297,8 +298,16 @@ class _Training:
                 self._end = _End(
                     None, f"no word from the training for {self._agent.patience.stall:.0f} s; it must report more often"
                 )
+            if self._end is None and self._is_over_long():
+                limit = self._assignment.max_seconds
+                self._end = _End(Outcome.INVALID, f"it did not end within the task's limit of {limit:g} s, and was killed")
             if time.monotonic() >= self._next() and self._answered():
                 return
+
+    def _is_over_long(self) -> bool:
+        """Whether it goes on after the task's limit on time, at which it ends by itself where it reports."""
+        limit = self._assignment.max_seconds
+        return limit is not None and time.monotonic() - self._begun_at > limit + OVER_LONG
 
     def _answered(self) -> bool:
         """Post what is due; whether the lab now knows how it ended."""

@@ -1,7 +1,7 @@
 """What runs in a worker process: it is told what to train, trains it on one thread, and says what it measures.
 
-Messages are JSON lists. To a worker: ["train", assignment], ["stop"]. From it: ["measured", row], ["ended", outcome, why], or
-["refused", why] where it has not this task in this version.
+Messages are JSON lists. To a worker: ["train", assignment], ["stop"]. From it: ["measured", row], ["alive"],
+["ended", outcome, why], or ["refused", why] where it has not this task in this version.
 """
 
 import importlib
@@ -11,8 +11,11 @@ import queue
 import resource
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from evenhand import tasks, wire
@@ -54,6 +57,28 @@ def _limit_memory(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
+@contextmanager
+def _memory_limit(most: int | None) -> Iterator[None]:
+    """Let allocations beyond `most` bytes more than this process has now fail, while one training runs; see `_limit_memory`."""
+    torch = sys.modules.get("torch")
+    if most is None or sys.platform != "linux" or (torch and torch.cuda.is_available()):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _data_bytes() + most
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_bytes() -> int:
+    """Bytes of data that this process has, as the kernel counts them for the limit."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmData")))
+
+
 class _Trainings:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -83,13 +108,17 @@ class _Trainings:
         except EvenhandError as error:
             self._say("refused", str(error))
             return
-        outcome, why = tasks.run_trial(
-            task,
-            assignment.configuration,
-            seed=assignment.seed,
-            evaluation=assignment.kind == "evaluation",
-            report=self._report,
-        )
+        with _memory_limit(assignment.max_memory):
+            outcome, why = tasks.run_trial(
+                task,
+                assignment.configuration,
+                seed=assignment.seed,
+                evaluation=assignment.kind == "evaluation",
+                report=self._report,
+                epochs_before=assignment.epochs_before,
+                keep=assignment.keep,
+                alive=self._alive,
+            )
         self._say("ended", outcome.value, why)
 
     def _task(self, spec: TaskSpec, version: str) -> Task:
@@ -107,6 +136,12 @@ class _Trainings:
 
     def _report(self, measurement: Measurement) -> None:
         self._say("measured", wire.row_of(measurement))
+        if self._stop:
+            raise Stopped
+
+    def _alive(self) -> None:
+        """Say that the training goes on, where there is nothing to report."""
+        self._say("alive")
         if self._stop:
             raise Stopped
 

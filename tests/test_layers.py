@@ -32,7 +32,7 @@ ROWS = [
     {"report", "play", "worker", "export", "archive", "backup"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
-    {"leases", "enrolment", "conduct", "ledger", "keeping"},  # the lab's parts
+    {"leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"},  # the lab's parts
     {"core"},
     {"store"},
     {"tasks", "tuners", "analysis", "policies", "tablefiles"},
@@ -103,7 +103,7 @@ def test_imports_point_down(name: str) -> None:
 
 def test_the_store_is_known_to_the_lab_alone() -> None:
     users = {layer(name) for name, others in INSIDE.items() if any(layer(other) == "store" for other in others)}
-    assert users <= {"store", "core", "lab", "leases", "enrolment", "conduct", "ledger", "keeping"}
+    assert users <= {"store", "core", "lab", "leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"}
 
 
 def test_there_are_no_cycles() -> None:

@@ -31,6 +31,9 @@ GOOD: dict[str, Any] = {
 }
 
 
+COMPLETED = Outcome.COMPLETED
+
+
 def tiny(**settings: Any) -> Task:
     return tasks.load(TaskSpec("mlp", {"data": "10", "scale": 0.02, "least_epochs": 1, **settings}))
 
@@ -156,6 +159,25 @@ def test_two_runs_are_equal_bit_for_bit_also_in_another_process() -> None:
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert other == repr(first)
     assert numbers(ran(task, configuration, seed=2)[2]) != first
+
+
+@pytest.mark.parametrize("optimizer", list(mlp.OPTIMIZERS))
+def test_a_resumed_training_equals_an_uninterrupted_one(optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    task = tiny(dropout=True, scale=0.005)
+    raw = {**GOOD, "optimizer": optimizer, "dropout": 0.1}
+    whole = ran(task, {**raw, "epochs": 5})[2]
+    first: list[Measurement] = []
+    assert tasks.run_trial(task, {**raw, "epochs": 2}, seed=1, evaluation=False, report=first.append, keep=True)[0] is COMPLETED
+    files = list((tmp_path / "checkpoints").iterdir())
+    assert len(files) == 1
+    for state_is_here in (True, False):  # without the state the two epochs are trained again, and not reported
+        if not state_is_here:
+            files[0].unlink()
+        rest: list[Measurement] = []
+        outcome, _ = tasks.run_trial(task, {**raw, "epochs": 5}, seed=1, evaluation=False, report=rest.append, epochs_before=2)
+        assert outcome is COMPLETED
+        assert numbers([*first, *rest]) == numbers(whole)
 
 
 def test_dropout_depends_on_a_points_place_not_on_the_batch_size() -> None:

@@ -279,7 +279,7 @@ def test_what_a_session_says_of_its_method_is_checked(toy: tuple[Lab, Clock]) ->
     study = toy_study(lab)
     task = lab.study_task(study.id)
     for method, message in (
-        ({"name": "ranom"}, "expected one of random, tpe"),
+        ({"name": "ranom"}, "expected one of grid, random, sobol, tpe"),
         ({"name": "random", "epochs_per_trial": 11}, "epochs_per_trial is 11, expected a whole number from 1 to 10"),
         ({"name": "random", "seed": "x"}, "seed is 'x', expected a whole number"),
         ({"name": "tpe", "strtup": 3}, "'strtup' is unknown"),

@@ -222,7 +222,7 @@ def test_wrong_arguments_are_answered_in_words(db: str) -> None:
         ((hill, LINE), {"trials": 1}, "direction is None, expected 'maximize' or 'minimize'"),
         ((three, LINE), {"trials": 1}, "takes 3 arguments, expected"),
         ((3, LINE), {"trials": 1}, "got a int, expected a task or a function"),
-        ((train,), {"trials": 1, "method": "rand"}, "expected one of random, tpe"),
+        ((train,), {"trials": 1, "method": "rand"}, "expected one of grid, random, sobol, tpe"),
         ((train,), {"trials": 1, "trails": 2}, "'trails' is unknown"),
     ):
         with pytest.raises(InvalidSettings, match=message):

@@ -16,14 +16,13 @@ from evenhand.errors import InvalidSettings
 from evenhand.records import Outcome, Trial
 from evenhand.space import Float, Hyperparameter, Space
 from evenhand.tuners.base import every
-from tests.tuner_contract import CHECKS, SMALL, SPACE, Make, accuracy, ended, history, play, suggest
+from tests.tuner_contract import CHECKS, SMALL, SPACE, Make, accuracy, ended, history, made, play, suggest
 
 LINE = Space([Hyperparameter("x", Float(0, 1))])
 AGAIN = """
 import json, sys
-from evenhand import tuners
-from tests.tuner_contract import SPACE, history, suggest
-found = suggest(tuners.method(sys.argv[1], maximize=True), SPACE, history(SPACE, 40), n=3)
+from tests.tuner_contract import SPACE, history, made, suggest
+found = suggest(made(sys.argv[1]), SPACE, history(SPACE, 40), n=3)
 print(json.dumps([[dict(each.configuration), each.explanation] for each in found]))
 """
 
@@ -31,15 +30,12 @@ print(json.dumps([[dict(each.configuration), each.explanation] for each in found
 @pytest.mark.parametrize("name", tuners.METHODS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_contract(name: str, check: Callable[[Make], None]) -> None:
-    def make(maximize: bool) -> tuners.Method:
-        return tuners.method(name, maximize=maximize)
-
-    check(make)
+    check(lambda maximize: made(name, maximize))
 
 
 @pytest.mark.parametrize("name", tuners.METHODS)
 def test_another_process_suggests_the_same(name: str) -> None:
-    here = suggest(tuners.method(name, maximize=True), SPACE, history(SPACE, 40), n=3)
+    here = suggest(made(name), SPACE, history(SPACE, 40), n=3)
     environment = os.environ | {"PYTHONHASHSEED": "12345"}  # the order of sets must not matter
     ran = subprocess.run([sys.executable, "-c", AGAIN, name], env=environment, capture_output=True, text=True, check=True)
     assert json.loads(ran.stdout) == [[dict(each.configuration), each.explanation] for each in here]
@@ -47,7 +43,7 @@ def test_another_process_suggests_the_same(name: str) -> None:
 
 
 def test_unknown_method_is_answered_with_the_list() -> None:
-    with pytest.raises(InvalidSettings, match="'tp': there is none; expected one of random, tpe"):
+    with pytest.raises(InvalidSettings, match="'tp': there is none; expected one of grid, random, sobol, tpe"):
         tuners.method("tp", maximize=True)
 
 

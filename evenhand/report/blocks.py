@@ -34,7 +34,8 @@ class Item:
     """One figure or table. key: its file's name. spec: a Vega-Lite drawing; svg: a drawing made otherwise.
 
     n: its cases, in words. how: how it was computed. paper: what the paper states. why: why it could not be computed.
-    alt: the drawing in words, for those who do not see it; its numbers are in `table`, folded where there is a drawing.
+    alt: the drawing in words, for those who do not see it; its numbers are in `table`, folded where there is a drawing, or where
+    `folded` says that the table is too long to be read as a whole.
     """
 
     key: str
@@ -47,6 +48,7 @@ class Item:
     paper: str = ""
     why: str = ""
     alt: str = ""
+    folded: bool = False
 
     @property
     def drawn(self) -> bool:

@@ -1,7 +1,6 @@
 """A study's archive becomes a report: every number is computed by `analysis`, put into words and tables here."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from evenhand.analysis import sensitivity, study
 from evenhand.analysis.cohort import cohort, counted, flow
@@ -11,7 +10,7 @@ from evenhand.declaration import Grouping, Mode, Study
 from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.records import Archive, TaskRecord
-from evenhand.report import figures, further
+from evenhand.report import canvas, figures, further
 from evenhand.report.blocks import Item, Report, Section, Table, cases, interval, number, p_value, score, table
 from evenhand.report.frame import Frame, p_words, threshold_words
 
@@ -32,8 +31,8 @@ def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report
         mark=MARKS[mode],
         lead=_lead(frame),
         facts=_facts(frame, attrition),
-        sections=_marked(
-            mode,
+        sections=figures.marked_sections(
+            _short(mode),
             (
                 _people(frame, attrition),
                 _setup(frame),
@@ -53,16 +52,6 @@ def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report
 def _short(mode: Mode) -> str:
     """What a figure says of itself: nothing in a live study."""
     return MARKS[mode].partition(":")[0]
-
-
-def _marked(mode: Mode, sections: tuple[Section, ...]) -> tuple[Section, ...]:
-    """Sections whose drawings say whose records they are of."""
-    words = _short(mode)
-    return tuple(replace(each, items=tuple(_marked_item(item, words) for item in each.items)) for each in sections)
-
-
-def _marked_item(item: Item, words: str) -> Item:
-    return replace(item, spec=figures.marked(dict(item.spec), words)) if item.spec is not None and words else item
 
 
 def groupings(study: Study) -> tuple[str, ...]:
@@ -187,7 +176,7 @@ def _setup(frame: Frame) -> Section:
         how=found.how,
         spec=None
         if found.why
-        else figures.histogram(found, f"validation {frame.accuracy}", frame.share, figures.METHOD, "configurations"),
+        else figures.histogram(found, f"validation {frame.accuracy}", frame.share, canvas.METHOD, "configurations"),
         table=_bins(frame, found.edges, found.counts) if not found.why else None,
         paper="41.8 ± 24.3 % over 320 configurations",
         why=found.why or "",

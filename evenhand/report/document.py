@@ -13,6 +13,7 @@ WIDEST = 6  # columns of a table that fit the page's width at the plain size
 LINE = 90  # characters of a row that fit the page's width
 SHORT, LONG = 14, 60  # characters of a column that needs no wrapping, and after which a longer one gets no more room
 WORD = 22  # letters without a space after which a cell may be broken
+TALLEST = 1.6  # height of a drawing over its width, up to which it fits a page at the width of the others
 MOST = 14  # rows of a drawing's numbers; longer tables are in the page and in the files
 
 
@@ -62,18 +63,26 @@ def _item(item: Item, folder: Path) -> list[str]:
     if item.why:
         head.append(f"#text(fill: rgb(143, 95, 0), {_text(sentence(item.why))})\n")
     if item.drawn:
-        (folder / f"{item.key}.svg").write_text(drawing(item), encoding="utf-8")
-        head.append(f'#image("{item.key}.svg", width: 68%, alt: {_text(item.alt)})')
+        drawn = drawing(item)
+        (folder / f"{item.key}.svg").write_text(drawn, encoding="utf-8")
+        head.append(f'#image("{item.key}.svg", {_size(drawn)}, alt: {_text(item.alt)})')
     if item.alt:
         head.append(f"#{_text(sentence(item.alt))}\n")
     parts = ["#block(breakable: false, sticky: true, above: 2em)[", *head, "]"]
-    if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not item.drawn):
+    if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not (item.drawn or item.folded)):
         parts.append(_table(item.table))
     if item.paper:
         parts.append(f"#text(fill: luma(110))[*The paper:* #{_text(sentence(item.paper))}]\n")
     if item.how:
         parts.append(f"#text(fill: luma(110), size: 8.5pt, {_text(sentence(item.how))})\n")
     return parts
+
+
+def _size(drawn: str) -> str:
+    """How large a drawing is: as wide as others, but no taller than a page with its heading and words."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
+    tall = float(box[2]) / float(box[1]) if box else 1.0
+    return "height: 190mm" if tall > TALLEST else "width: 68%"
 
 
 def _table(found: Table) -> str:

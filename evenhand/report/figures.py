@@ -7,6 +7,7 @@ drawing follows its light or dark surroundings; in a file of its own they stay a
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from html import escape
 from textwrap import wrap
@@ -16,67 +17,28 @@ from evenhand.analysis.items import Boxes, ByTry, Experience, Flow, Histogram, P
 from evenhand.analysis.power import PowerCurve
 from evenhand.analysis.stats import Survival
 from evenhand.errors import InvalidSettings
-from evenhand.report.blocks import plain
-
-INK, QUIET, LINE, METHOD, PERSON, CAUTION = "#1d2531", "#5f6b7b", "#e3e6eb", "#1971c3", "#c94a0b", "#8f5f01"
-SHADES = ("#f2a65b", "#e0701b", "#8f3203", "#5b4b8a", "#2f7d5b", "#7a7a3a")  # groups, from the least experience
-DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [1, 2])
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-NONE = "in no group"
-REASONS = ("#c94a0c", "#8794a6", "#3b6ea5", "#6aa06e", "#8d6b9f", "#a98b3c")
-NAMES = {INK: "ink", QUIET: "quiet", LINE: "line", METHOD: "method", PERSON: "person", CAUTION: "caution"}
-NAMES |= {shade: f"group-{index}" for index, shade in enumerate(SHADES)}
-NAMES |= {shade: f"reason-{index}" for index, shade in enumerate(REASONS)}
-WIDTH, HEIGHT = 400, 230  # of the plot; with its axis a drawing stays readable on a phone
+from evenhand.report.blocks import Item, Section, plain
+from evenhand.report.canvas import (
+    CAUTION,
+    DASHES,
+    INK,
+    NAMES,
+    NONE,
+    PERSON,
+    QUIET,
+    REASONS,
+    SHADES,
+    SHAPES,
+    WIDTH,
+    Spec,
+)
+from evenhand.report.canvas import axis as _axis
+from evenhand.report.canvas import spec as _spec
+from evenhand.report.canvas import values as _values
+from evenhand.report.canvas import whole as _whole
 
 FLOW, BOX, TALL = 460, 290, 42  # of the flow diagram: its width, its boxes' width and height
 LOSS = 42  # characters of a line beside an arrow
-
-Spec = dict[str, Any]
-
-
-def _spec(layers: Sequence[Spec], width: int = WIDTH, height: int = HEIGHT, **rest: Any) -> Spec:
-    axis = {
-        "labelColor": QUIET, "titleColor": INK, "tickColor": LINE, "domainColor": LINE, "gridColor": LINE, "titleFontWeight": 500,
-        "labelFontSize": 12, "titleFontSize": 12, "titlePadding": 8,
-    }  # fmt: skip
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "background": None,
-        "width": width,
-        "height": height,
-        "layer": list(layers),
-        "config": {
-            "font": "system-ui, sans-serif",
-            "view": {"stroke": None},
-            "axis": axis,
-            "legend": {
-                "labelColor": INK,
-                "titleColor": INK,
-                "labelFontSize": 12,
-                "symbolSize": 90,
-                "symbolOpacity": 1,
-                "columnPadding": 24,
-                "labelLimit": WIDTH,
-                "orient": "top",
-                "title": None,
-            },
-            "header": {"labelColor": INK, "titleColor": INK},
-            "text": {"color": INK, "fontSize": 12},
-        },
-        **rest,
-    }
-
-
-def _axis(title: str, share: bool = False, **rest: Any) -> Spec:
-    return {"title": title, **({"format": ".0%"} if share else {}), **rest}
-
-
-def _whole(values: Sequence[Any]) -> Spec:
-    """Ticks of an axis that counts: whole numbers from 0, about eight of them, in steps of 1, 2 or 5 times a power of ten."""
-    most = max(values, default=0)
-    step = next(power * each for power in (10**digits for digits in range(9)) for each in (1, 2, 5) if power * each * 8 >= most)
-    return {"values": list(range(0, int(most) + 1, step)), "format": "d"}
 
 
 def _colours(groups: Sequence[str], field: str = "group") -> Spec:
@@ -91,10 +53,6 @@ def _colours(groups: Sequence[str], field: str = "group") -> Spec:
 def _shapes(groups: Sequence[str]) -> Spec:
     shapes = [SHAPES[index % len(SHAPES)] for index in range(len(groups))]
     return {"field": "group", "type": "nominal", "scale": {"domain": list(groups), "range": shapes}, "sort": list(groups)}
-
-
-def _values(rows: Sequence[Mapping[str, Any]]) -> Spec:
-    return {"values": [dict(row) for row in rows]}
 
 
 def histogram(found: Histogram, title: str, share: bool, colour: str, unit: str) -> Spec:
@@ -409,6 +367,15 @@ def power(found: PowerCurve) -> Spec:
 def marked(spec: Spec, words: str) -> Spec:
     """A drawing that says of itself that its records are not a live study's."""
     return {**spec, "title": {"text": words, "color": CAUTION, "fontSize": 12, "fontWeight": 600, "anchor": "end", "offset": 8}}
+
+
+def marked_sections(words: str, sections: Sequence[Section]) -> tuple[Section, ...]:
+    """Sections whose drawings say whose records they are of; without words, as they are."""
+    return tuple(replace(each, items=tuple(_marked_item(item, words) for item in each.items)) for each in sections)
+
+
+def _marked_item(item: Item, words: str) -> Item:
+    return replace(item, spec=marked(dict(item.spec), words)) if item.spec is not None and words else item
 
 
 def flow(found: Flow, mark: str) -> str:

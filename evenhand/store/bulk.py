@@ -104,12 +104,16 @@ def add_session(tx: Connection, session: Session) -> tuple[int, dict[int, int]]:
         sessions.extend(tx, session_id, extension)
     pauses = [{"session_id": session_id, "start": each.start, "end": each.end, "reason": each.reason} for each in session.pauses]
     _insert(tx, tables.pause, pauses)
+    for intervention in session.interventions:
+        sessions.intervene(tx, session_id, intervention)
     trials = {each.id: _add_trial(tx, session, session_id, each) for each in session.trials}
     return session_id, trials
 
 
 def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) -> int:
-    columns = ("number", "explanation", "proposer", "submitted_at", "epochs_planned")
+    columns = (
+        "number", "explanation", "proposer", "submitted_at", "epochs_planned", "resumes", "epochs_before", "revision",
+    )  # fmt: skip
     row = {key: getattr(trial, key) for key in columns}
     json = {"configuration": dict(trial.configuration), "reasons": dict(trial.reasons)}
     trial_id = inserted(tx, tables.trial, {**row, **json, "session_id": session_id, "key": None})

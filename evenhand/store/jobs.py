@@ -32,6 +32,7 @@ class Job:
     claimed_at: float | None
     leased_until: float | None
     stop_by: Stopper | None
+    stop_why: str | None
     finished_at: float | None
     outcome: Outcome | None
     why: str | None
@@ -163,9 +164,9 @@ def finish(tx: Connection, job_id: int, now: float, outcome: Outcome, why: str |
     tx.execute(update(tables.attempt).where(running).values(ended_at=now, counts=False))
 
 
-def ask_to_stop(tx: Connection, job_id: int, by: Stopper) -> None:
-    """Note who wants the training to end; the first one stands."""
-    tx.execute(update(tables.job).where(_job.id == job_id, _job.stop_by.is_(None)).values(stop_by=by))
+def ask_to_stop(tx: Connection, job_id: int, by: Stopper, why: str | None = None) -> None:
+    """Note who wants the training to end, and why; the first one stands."""
+    tx.execute(update(tables.job).where(_job.id == job_id, _job.stop_by.is_(None)).values(stop_by=by, stop_why=why))
 
 
 def append(tx: Connection, reports: Iterable[Report]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, 
 
 from evenhand.declaration import Arm, Budget, Study
 from evenhand.errors import NotFound
-from evenhand.records import Choice, Evaluated, Extension, Outcome, Pause, Session, Stopper, TaskRecord, Trial
+from evenhand.records import Choice, Evaluated, Extension, Intervention, Outcome, Pause, Session, Stopper, TaskRecord, Trial
 from evenhand.space import Configuration
 from evenhand.store import studies, tables
 from evenhand.store.queries import KEPT, Kept, Of
@@ -117,6 +117,13 @@ def end_pause(tx: Connection, session_id: int, now: float) -> bool:
     return tx.execute(update(tables.pause).where(*where).values(end=now)).rowcount > 0
 
 
+def intervene(tx: Connection, session_id: int, intervention: Intervention) -> None:
+    """Store what a person did in a method's session."""
+    plain = ("at", "who", "kind", "trial", "reason")
+    row = {"session_id": session_id, "detail": dict(intervention.detail), **{key: getattr(intervention, key) for key in plain}}
+    tx.execute(insert(tables.intervention).values(row))
+
+
 def add_trial(tx: Connection, trial: Trial, key: str | None) -> int:
     """Store a new trial; its id."""
     row = {
@@ -129,6 +136,9 @@ def add_trial(tx: Connection, trial: Trial, key: str | None) -> int:
         "submitted_at": trial.submitted_at,
         "epochs_planned": trial.epochs_planned,
         "key": key,
+        "resumes": trial.resumes,
+        "epochs_before": trial.epochs_before,
+        "revision": trial.revision,
     }
     return inserted(tx, tables.trial, row)
 
@@ -162,7 +172,15 @@ def erase(tx: Connection, session_id: int) -> None:
     jobs = select(_job.id).where(_job.session_id == session_id)
     for table in (tables.measurement, tables.attempt):
         tx.execute(delete(table).where(table.c.job_id.in_(jobs)))
-    for table in (tables.choice, tables.job, tables.trial, tables.extension, tables.pause, tables.look):
+    for table in (
+        tables.choice,
+        tables.job,
+        tables.trial,
+        tables.extension,
+        tables.pause,
+        tables.intervention,
+        tables.look,
+    ):
         tx.execute(delete(table).where(table.c.session_id == session_id))
 
 
@@ -181,6 +199,7 @@ class Parts:
     trials: tuple[Trial, ...]
     extensions: tuple[Extension, ...]
     pauses: tuple[Pause, ...]
+    interventions: tuple[Intervention, ...]
     choice: Choice | None
     evaluated: Evaluated
 
@@ -195,6 +214,7 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping]) -> list[Session]:
             trials=parts[row["id"]].trials,
             extensions=parts[row["id"]].extensions,
             pauses=parts[row["id"]].pauses,
+            interventions=parts[row["id"]].interventions,
             choice=parts[row["id"]].choice,
             evaluated=parts[row["id"]].evaluated,
             **parts[row["id"]].shown,
@@ -232,7 +252,7 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
         return {}
     ids = [row["id"] for row in rows]
     trials, extensions, pauses = _trials(tx, ids), _extensions(tx, ids), _pauses(tx, ids)
-    choices, evaluated = _choices(tx, ids), _evaluated(tx, ids)
+    choices, evaluated, interventions = _choices(tx, ids), _evaluated(tx, ids), _interventions(tx, ids)
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
     declared = {each: studies.study(tx, *each) for each in {(row["study_id"], row["version"]) for row in rows}}
     return {
@@ -242,6 +262,7 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
             trials=tuple(trials[row["id"]]),
             extensions=tuple(extensions[row["id"]]),
             pauses=tuple(pauses[row["id"]]),
+            interventions=tuple(interventions[row["id"]]),
             choice=choices.get(row["id"]),
             evaluated=evaluated.get(row["id"], Evaluated()),
         )
@@ -262,6 +283,7 @@ def _shown(study: Study, condition: str | None) -> dict[str, Any]:
     return {
         "live_validation": study.live_validation if live is None else live,
         "presets": study.presets if presets is None else presets,
+        "resumable": study.resumable,
     }
 
 
@@ -285,7 +307,17 @@ def _trials_query() -> Select[Any]:
     )
     is_last = and_(last.c.job_id == _job.id, last.c.attempt == _job.attempt, last.c.index == epoch_index)
     source = tables.trial.join(tables.job, _job.trial_id == _trial.id).outerjoin(last, is_last)
-    facts = (_job.claimed_at, _job.attempt, _job.finished_at, _job.outcome, _job.why, _job.stop_by, last.c.value)
+    facts = (
+        _job.claimed_at,
+        _job.attempt,
+        _job.finished_at,
+        _job.outcome,
+        _job.why,
+        _job.stop_by,
+        _job.stop_why,
+        last.c.value,
+        last.c.extra,
+    )
     marks = (last.c.epoch.label("epochs_done"), last.c.index.label("epoch_index"), last_index.label("last_index"))
     return select(tables.trial, *facts, *marks).select_from(source).order_by(_trial.number)
 
@@ -303,6 +335,7 @@ _TRIALS = Of(_trials_query(), _trial.session_id)
 _OPEN_TRIALS = Of(_trials_query().where(_job.finished_at.is_(None)), _trial.session_id)
 _EXTENSIONS = Of(select(tables.extension), tables.extension.c.session_id)
 _PAUSES = Of(select(tables.pause).order_by(tables.pause.c.id), tables.pause.c.session_id)
+_INTERVENTIONS = Of(select(tables.intervention).order_by(tables.intervention.c.id), tables.intervention.c.session_id)
 _CHOICES = Of(select(tables.choice), tables.choice.c.session_id)
 _SEEDS = Of(
     select(_job.session_id, func.count(_job.id).label("planned"), func.count(_job.finished_at).label("done"))
@@ -322,11 +355,12 @@ def _trials(tx: Connection, ids: Sequence[int], query: Of = _TRIALS) -> Mapping[
 def _to_trial(row: RowMapping) -> Trial:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
     runs = row["claimed_at"] is not None  # else what is stored is of an attempt that was lost
-    done = (row["epochs_done"] or 0) if runs else 0
+    before = row["epochs_before"]
+    done = max(row["epochs_done"] or 0, before) if runs else before
     begun = runs and row["last_index"] is not None and row["last_index"] != row["epoch_index"]
     plain = (
         "id", "session_id", "number", "proposer", "submitted_at", "epochs_planned", "reasons", "explanation", "claimed_at",
-        "attempt", "finished_at", "why",
+        "attempt", "finished_at", "resumes", "epochs_before", "revision",
     )  # fmt: skip
     return Trial(
         configuration=Configuration(row["configuration"]),
@@ -334,7 +368,9 @@ def _to_trial(row: RowMapping) -> Trial:
         stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
         value=row["value"] if runs and outcome is not Outcome.FAILED else None,
         epochs_done=done,
-        epochs_begun=done + begun,
+        epochs_begun=done - before + begun,
+        extra=(row["extra"] or {}) if runs else {},
+        why=row["why"] or row["stop_why"],
         **{key: row[key] for key in plain},
     )
 
@@ -350,6 +386,14 @@ def _pauses(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Pause]]:
     found: dict[int, list[Pause]] = defaultdict(list)
     for row in _PAUSES(tx, ids):
         found[row["session_id"]].append(Pause(row["start"], row["end"], row["reason"]))
+    return found
+
+
+def _interventions(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Intervention]]:
+    found: dict[int, list[Intervention]] = defaultdict(list)
+    plain = ("at", "who", "kind", "trial", "detail", "reason")
+    for row in _INTERVENTIONS(tx, ids):
+        found[row["session_id"]].append(Intervention(**{key: row[key] for key in plain}))
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, 
 from evenhand import wire
 from evenhand.declaration import Budget, Study
 from evenhand.errors import NotFound
-from evenhand.records import TaskRecord, TaskSpec
+from evenhand.records import Metric, TaskRecord, TaskSpec
 from evenhand.space import Space
 from evenhand.store import tables
 
@@ -31,6 +31,9 @@ def add_task(tx: Connection, record: TaskRecord) -> int:
         "max_epochs": record.max_epochs,
         "has_test": record.has_test,
         "statistics": dict(record.statistics),
+        "further": [[each.name, each.direction] for each in record.further],
+        "max_seconds": record.max_seconds,
+        "max_memory": record.max_memory,
     }
     return inserted(tx, tables.task, row)
 
@@ -46,15 +49,15 @@ def task(tx: Connection, task_id: int) -> TaskRecord:
 @lru_cache(maxsize=256)
 def _task(version: str, task_id: int, name: str, settings: str, space: str, rest: str) -> TaskRecord:
     """A task from its JSON. Cached, since each read of a session needs one, and a task never changes."""
-    plain = zip(("metric", "direction", "max_epochs", "has_test", "statistics"), json.loads(rest), strict=True)
+    plain = dict(zip(_REST, json.loads(rest), strict=True))
+    plain["further"] = tuple(Metric(*each) for each in plain["further"])
     spec = TaskSpec(json.loads(name), json.loads(settings))
-    return TaskRecord(spec=spec, version=version, space=Space.from_json(json.loads(space)), id=task_id, **dict(plain))
+    return TaskRecord(spec=spec, version=version, space=Space.from_json(json.loads(space)), id=task_id, **plain)
 
 
 _t = tables.task.c
-_TASK = select(
-    _t.id, _t.version, _t.name, _t.settings, _t.space, _t.metric, _t.direction, _t.max_epochs, _t.has_test, _t.statistics
-).where(_t.id == bindparam("id"))
+_REST = ("metric", "direction", "max_epochs", "has_test", "statistics", "further", "max_seconds", "max_memory")
+_TASK = select(_t.id, _t.version, _t.name, _t.settings, _t.space, *(_t[name] for name in _REST)).where(_t.id == bindparam("id"))
 
 
 def add_study(tx: Connection, name: str, now: float, archived: bool = False) -> int:

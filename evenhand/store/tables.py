@@ -6,6 +6,7 @@ so a view shows the current attempt's and earlier ones stay.
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -42,6 +43,9 @@ task = Table(
     Column("max_epochs", Integer, nullable=False),
     Column("has_test", Boolean, nullable=False),
     Column("statistics", JSON, nullable=False),
+    Column("further", JSON, nullable=False, default=list),
+    Column("max_seconds", Double),
+    Column("max_memory", BigInteger),
 )
 
 study = Table(
@@ -191,8 +195,24 @@ trial = Table(
     Column("submitted_at", Double, nullable=False),
     Column("epochs_planned", Integer, nullable=False),
     Column("key", String),
+    Column("resumes", Integer),
+    Column("epochs_before", Integer, nullable=False, default=0),
+    Column("revision", Integer, nullable=False, default=0),
     UniqueConstraint("session_id", "number"),
     UniqueConstraint("session_id", "key"),
+)
+
+intervention = Table(
+    "intervention",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    Column("who", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("trial", Integer),
+    Column("detail", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 choice = Table(
@@ -232,6 +252,7 @@ job = Table(
     Column("claimed_at", Double),
     Column("leased_until", Double),
     Column("stop_by", String),
+    Column("stop_why", Text),
     Column("finished_at", Double),
     Column("outcome", String),
     Column("why", Text),

@@ -25,6 +25,8 @@ BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
     "black-magic": "evenhand.tasks.black_magic",
     "mlp": "evenhand.tasks.mlp",
     "practice": "evenhand.tasks.practice",
+    "sklearn": "evenhand.tasks.classic",
+    "table": "evenhand.tasks.tables",
 }
 
 

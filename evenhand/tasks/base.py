@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evenhand.errors import InvalidSettings
-from evenhand.records import TaskRecord, TaskSpec
+from evenhand.records import Metric, TaskRecord, TaskSpec
 from evenhand.space import Configuration, Space, Value, digest
 from evenhand.tasks.metrics import Score
 from evenhand.tasks.run import Run
@@ -24,7 +24,9 @@ class Task:
 
     name: what `tasks.load` finds it by. version: SHA-256 of its source, settings and data. data: returns the splits, or None
     where the training function brings its own. example: a configuration known to train, for `task check`. score: the metric
-    as a function, None where `metric` is a name that `run.score` knows or the task computes it itself.
+    as a function, None where `metric` is a name that `run.score` knows or the task computes it itself. further: metrics that it
+    reports beside the first. max_seconds, max_memory: limits of one training, in seconds, and in bytes beyond what its worker
+    held before; what passes them is ended, and the search goes on.
     """
 
     name: str
@@ -40,6 +42,9 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, Any] = field(default_factory=dict)
     example: Mapping[str, Value] | None = None
+    further: tuple[Metric, ...] = ()
+    max_seconds: float | None = None
+    max_memory: int | None = None
 
     def __call__(self, configuration: Configuration, run: Run) -> None:
         """Train, as the function that was decorated would."""
@@ -62,6 +67,9 @@ class Task:
             max_epochs=self.max_epochs,
             has_test=self.has_test,
             statistics=dict(self.statistics),
+            further=self.further,
+            max_seconds=self.max_seconds,
+            max_memory=self.max_memory,
         )
 
 
@@ -75,6 +83,9 @@ def task(
     files: Sequence[str] = (),
     statistics: Mapping[str, Any] | None = None,
     example: Mapping[str, Value] | None = None,
+    further: Mapping[str, Direction] | None = None,
+    max_seconds: float | None = None,
+    max_memory: int | None = None,
 ) -> Callable[[Callable[[Configuration, Run], None]], Task]:
     """Make a task of a function `train(configuration, run)`; docs/tasks.md walks through one.
 
@@ -82,6 +93,7 @@ def task(
     itself. direction may be left out where the metric's name says it. data: a function that returns `Splits`; without it
     `run.score` and the final evaluation on test data are not available. files: data files beside the source, whose contents
     count into the version. statistics: what tuners may know about the data. example: a configuration known to train.
+    further: other metrics that the function reports at each epoch, and which way is better. max_seconds, max_memory: see `Task`.
     """
     name, score = (metric, None) if isinstance(metric, str) else (metric.__name__, metric)
     chosen = direction or (NATURAL.get(name) if score is None else None)
@@ -89,8 +101,9 @@ def task(
         raise InvalidSettings(f"task with metric {name!r}: direction is {direction!r}, expected 'maximize' or 'minimize'")
     if score is None and NATURAL.get(name, chosen) != chosen:
         raise InvalidSettings(f"task with metric {name!r}: direction is {chosen!r}, expected {NATURAL[name]!r}")
-    if max_epochs < 1:
-        raise InvalidSettings(f"task: max_epochs is {max_epochs}, expected at least 1")
+    for what, limit in (("max_epochs", max_epochs), ("max_seconds", max_seconds), ("max_memory", max_memory)):
+        if limit is not None and not limit > 0:
+            raise InvalidSettings(f"task: {what} is {limit}, expected {'at least 1' if what == 'max_epochs' else 'more than 0'}")
     if example is not None:
         space.configuration(example)
 
@@ -114,6 +127,9 @@ def task(
             has_test=data is not None,
             statistics=dict(statistics or {}),
             example=example,
+            further=tuple(Metric(name, way) for name, way in (further or {}).items()),
+            max_seconds=max_seconds,
+            max_memory=max_memory,
         )
 
     return decorate
@@ -128,3 +144,9 @@ def _source_of(function: Callable[..., Any]) -> tuple[Path | None, bytes]:
         return None, inspect.getsource(function).encode()
     except (OSError, TypeError):
         return None, function.__code__.co_code
+
+
+def source_digest(names: Sequence[str]) -> str:
+    """SHA-256 (hex) of the named modules of this package, as files: what a built-in task's version says of its source."""
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in names)).hexdigest()

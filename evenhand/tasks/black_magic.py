@@ -3,18 +3,16 @@
 docs/tasks.md says where the paper is ambiguous and what was decided.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
 from evenhand.tasks import images
-from evenhand.tasks.base import Task
+from evenhand.tasks.base import Task, source_digest
 from evenhand.tasks.images import Prepared
 from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
@@ -109,7 +107,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         "augment": augment,
         "max_epochs": settings.max_epochs,
     }
-    facts = {**full, "data": prepared.arrays, "source": _source_digest()}
+    facts = {**full, "data": prepared.arrays, "source": source_digest(SOURCES)}
     return Task(
         name=NAME,
         version=digest(facts),
@@ -123,11 +121,6 @@ def load(raw: Mapping[str, Any]) -> Task:
         statistics=images.describe(prepared),
         example=EXAMPLE,
     )
-
-
-def _source_digest() -> str:
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in SOURCES)).hexdigest()
 
 
 def _splits(prepared: Prepared) -> Splits:

@@ -5,7 +5,6 @@ gives batch sizes and epochs, Table 4 the models for its data set #10. docs/task
 decided.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.errors import InvalidConfiguration, InvalidSettings, Problem
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
 from evenhand.tasks import points, shapes
-from evenhand.tasks.base import Task
+from evenhand.tasks.base import Task, source_digest
 from evenhand.tasks.points import PointSet, Predict
 from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
@@ -125,7 +124,7 @@ def load(raw: Mapping[str, Any]) -> Task:
     }
     return Task(
         name=NAME,
-        version=digest({**full, "data": data.digest, "source": _source_digest()}),
+        version=digest({**full, "data": data.digest, "source": source_digest(SOURCES)}),
         space=space(settings),
         metric="accuracy",
         direction="maximize",
@@ -149,11 +148,6 @@ def data_of(task: Task) -> PointSet:
     if task.name != NAME:
         raise InvalidSettings(f"task {task.name!r}: expected the task {NAME}, which alone is of points")
     return points.locate(task.settings["data"], task.settings["scale"])
-
-
-def _source_digest() -> str:
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in SOURCES)).hexdigest()
 
 
 def _splits(data: PointSet) -> Splits:

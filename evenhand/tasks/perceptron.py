@@ -175,6 +175,10 @@ def fit(layout: Layout, plan: Plan, run: Run) -> Perceptron:
     network = build(layout, derive_seed(run.seed, "init"))
     weights = network.flatten()
     optimizer = optimizer_of(plan.optimizer, [weights], plan.learning_rate)
+    if (kept := run.restore()) is not None:
+        weights.data.copy_(kept["weights"])
+        optimizer.load_state_dict(kept["optimizer"])
+    run.keep(lambda: {"weights": weights.detach().clone(), "optimizer": optimizer.state_dict()})
     steps = math.ceil(len(labels) / plan.batch_size)
     for epoch in range(run.completed_epochs + 1, plan.epochs + 1):
         mean = _one_epoch(network, weights, optimizer, plan, run, data, epoch)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,10 @@ class Diverged(Exception):
     """The loss or the metric is no longer a finite number; its text says where."""
 
 
+class TookTooLong(BaseException):
+    """Raised in `run.report` where the task's limit on time is passed."""
+
+
 class Broken(BaseException):
     """The reporter itself failed (the server is gone, the lease is over): not the task's fault; `error` is what happened."""
 
@@ -40,12 +44,23 @@ class Objective(Protocol):
         """The name of the metric."""
 
     @property
+    def max_seconds(self) -> float | None:
+        """The limit of one training, in seconds."""
+
+    @property
     def score(self) -> Score | None:
         """The metric as a function, where it is not one of the known ones."""
 
     @property
     def data(self) -> Callable[[], Splits] | None:
         """What returns the splits."""
+
+
+class Resumed(NamedTuple):
+    """What a training goes on from: how many epochs, and what loads their state (None where it is not here)."""
+
+    epochs: int
+    load: Callable[[], Any | None]
 
 
 class Run:
@@ -56,14 +71,26 @@ class Run:
     """
 
     def __init__(
-        self, task: Objective, *, seed: int, evaluation: bool, report: Reporter, clock: Callable[[], float] = time.monotonic
+        self,
+        task: Objective,
+        *,
+        seed: int,
+        evaluation: bool,
+        report: Reporter,
+        clock: Callable[[], float] = time.monotonic,
+        resumed: "Resumed | None" = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.task = task
         self.seed = seed
         self.evaluation = evaluation
         self.completed_epochs = 0
         self.value: float | None = None  # the metric at the last completed epoch
-        self.ending: Stopped | Diverged | None = None  # kept, so that a task that swallows it changes nothing
+        self.ending: Stopped | Diverged | TookTooLong | None = None  # kept, so that a task that swallows it changes nothing
+        self.state: Callable[[], Any] | None = None  # what `keep` was given
+        self._resumed = resumed
+        self._alive = alive
+        self._silent = resumed is not None  # until the epochs before are there, loaded or trained again
         self._report = report
         self._clock = clock
         self._started = clock()
@@ -82,6 +109,22 @@ class Run:
                 x, y = splits.load("validation")
                 self._train = joined(self._train[0], x), joined(self._train[1], y)
         return self._train
+
+    def restore(self) -> Any | None:
+        """What the training that this one goes on with had kept after its last epoch; None for one from the start.
+
+        `completed_epochs` then says how many epochs there are already. Where the state is not on this machine it is None, too:
+        the epochs before are then trained again, and nothing of them is reported.
+        """
+        state = None if self._resumed is None else self._resumed.load()
+        if self._resumed is not None and state is not None:
+            self.completed_epochs, self._silent = self._resumed.epochs, False
+        return state
+
+    def keep(self, state: Callable[[], Any]) -> None:
+        """Say how to get the training's state (it is pickled), once, before the first epoch: where the training completes, the
+        state is kept, so that it can be resumed with more epochs."""
+        self.state = state
 
     def score(self, predict: Callable[[Any], Any]) -> float:
         """The task's metric of `predict(X)`, on validation data; in an evaluation on test data.
@@ -102,6 +145,9 @@ class Run:
         """
         if self.ending is not None:
             raise self.ending
+        if self.task.max_seconds is not None and self._clock() - self._started > self.task.max_seconds:
+            self.ending = TookTooLong(f"it took longer than the task's limit of {self.task.max_seconds:g} s")
+            raise self.ending
         step = self._index + 1 if step is None else int(step)
         numbers = {name: float(number) for name, number in metrics.items()}
         if epoch is None and self.task.metric in numbers:
@@ -111,6 +157,11 @@ class Run:
         if epoch is not None:
             self.completed_epochs = int(epoch)
             self.value = value if value is not None else self.value
+        if self._silent:
+            self._silent = self._resumed is not None and self.completed_epochs < self._resumed.epochs
+            self.value = None
+            self._send(None)
+            return
         measurement = Measurement(
             index=self._index,
             step=step,
@@ -121,8 +172,14 @@ class Run:
             extra=numbers,
         )
         self._index += 1
+        self._send(measurement)
+
+    def _send(self, measurement: Measurement | None) -> None:
         try:
-            self._report(measurement)
+            if measurement is None:
+                self._alive()
+            else:
+                self._report(measurement)
         except Stopped as stop:
             self.ending = stop
             raise

@@ -5,14 +5,16 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.records import Outcome
 from evenhand.space import Configuration
+from evenhand.tasks import checkpoints
 from evenhand.tasks.base import Task
-from evenhand.tasks.run import Broken, Diverged, Reporter, Run, Stopped
+from evenhand.tasks.run import Broken, Diverged, Reporter, Resumed, Run, Stopped, TookTooLong
 
 OUT_OF_MEMORY = (
     "can't allocate memory",
@@ -33,18 +35,30 @@ def run_trial(
     evaluation: bool,
     report: Reporter,
     clock: Callable[[], float] = time.monotonic,
+    epochs_before: int = 0,
+    keep: bool = False,
+    alive: Callable[[], None] = lambda: None,
 ) -> tuple[Outcome, str | None]:
     """Train one configuration and say how it ended, and why where it did not complete.
 
     report is called with each Measurement, in order; it raises `Stopped` to end the training. Any other exception of its own
     comes out of here unchanged, as it is not the training's fault. clock: seconds, for the measurements' times.
+    epochs_before: those that an earlier training of the configuration has done, from which this one goes on. keep: whether its
+    state is kept when it completes. alive: called in place of `report` for what is not reported, and may raise the same.
     """
-    run = Run(task, seed=seed, evaluation=evaluation, report=report, clock=clock)
+
+    def state_after(epochs: int) -> Path:
+        return checkpoints.path_of(task.version, task.space, configuration, seed, epochs)
+
+    resumed = Resumed(epochs_before, lambda: checkpoints.load(state_after(epochs_before))) if epochs_before else None
+    run = Run(task, seed=seed, evaluation=evaluation, report=report, clock=clock, resumed=resumed, alive=alive)
     seed_everything(seed)
     try:
         valid = configuration if isinstance(configuration, Configuration) else task.space.configuration(configuration)
         task.train(valid, run)
-    except Stopped:
+        if keep and run.ending is None and run.state is not None and run.value is not None:
+            checkpoints.save(state_after(run.completed_epochs), run.state())
+    except (Stopped, TookTooLong):
         pass
     except Broken as broken:
         raise broken.error from None
@@ -55,6 +69,9 @@ def run_trial(
     except (Exception, SystemExit) as error:
         if run.ending is None:
             return Outcome.INVALID, why_invalid(error)
+    if isinstance(run.ending, TookTooLong):
+        ended = Outcome.INVALID if run.value is None else Outcome.STOPPED
+        return ended, f"{run.ending}{' and completed no epoch' if run.value is None else ''}"
     if isinstance(run.ending, Stopped):
         return Outcome.STOPPED, str(run.ending) or None
     if isinstance(run.ending, Diverged):

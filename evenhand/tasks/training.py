@@ -8,7 +8,7 @@ same code runs, but some of PyTorch's kernels there (the gradient of max pooling
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -35,6 +35,12 @@ class Network(Protocol):
 
     def restart(self, seed: int) -> None:
         """Begin the dropout's random stream anew."""
+
+    def state_dict(self) -> Any:
+        """All weights."""
+
+    def load_state_dict(self, state_dict: Any) -> object:
+        """Take weights that `state_dict` gave."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,12 @@ def fit(
     images = Images(pixels, labels, plan, where)
     losses = Losses(run, where)
     step = 0
-    for epoch in range(1, plan.epochs + 1):
+    if (kept := run.restore()) is not None:
+        network.load_state_dict(kept["network"])
+        optimizer.load_state_dict(kept["optimizer"])
+        step = kept["step"]
+    run.keep(lambda: {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step})
+    for epoch in range(run.completed_epochs + 1, plan.epochs + 1):
         step = _one_epoch(network, optimizer, loss_of, plan, run, images, losses, (epoch, step))
         mean = losses.epoch_mean()
         if run.evaluation and epoch < plan.epochs:

@@ -3,29 +3,24 @@
 Source: Bergstra et al., "Algorithms for hyper-parameter optimization" (2011); in the multivariate form of Falkner et al. (2018).
 """
 
-import logging
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from evenhand.errors import InvalidSettings
-from evenhand.records import Outcome, Trial
-from evenhand.space import Choice, Configuration, Hyperparameter, Integer, Space, Value, show
-from evenhand.tuners.base import Suggestion, tried, untried_draw, within
-from evenhand.tuners.simple import explain_draw
+from evenhand.records import Trial
+from evenhand.space import Configuration, Space, Value
+from evenhand.tuners import explaining
+from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, check_counts, first_fresh, fresh_draw
+from evenhand.tuners.frozen import frozen, study_of, suggested
 
 if TYPE_CHECKING:
     import optuna
 
-ASKS = 20  # suggestions of the model that may repeat a tried configuration before a random draw takes over
-UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INVALID})
-STUDY = "evenhand-tpe"
-NAMED = 2  # hyperparameters that an explanation names
+ASKS = 20  # suggestions of the model that may be refused before a random draw takes over
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class _History:
 
 
 @dataclass(frozen=True)
-class TPE:
+class TPE(Method):
     """Optuna's TPE, built anew from the history at each call.
 
     Numbers go through the unit interval of their domain, so that scales, zeros and rounding stay `space`'s business.
@@ -56,35 +51,26 @@ class TPE:
     """
 
     name: ClassVar[str] = "tpe"
-    maximize: bool
     startup: int = 10
     candidates: int = 24
 
     def __post_init__(self) -> None:
-        for what, value in (("startup", self.startup), ("candidates", self.candidates)):
-            if type(value) is not int or value < 1:  # settings come from JSON and the command line
-                raise InvalidSettings(f"method 'tpe': {what} is {value!r}, expected a whole number above 0")
+        check_counts(self.name, startup=self.startup, candidates=self.candidates)
 
     def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
         """`n` configurations: random draws during start-up, then those that the model expects most of."""
         history = self._history(trials)
-        known = tried(space, trials)
+        known = Known(space, trials)
         model = None if self._why_random(history) else self._study(space, trials, int(rng.integers(2**31)))
         suggestions: list[Suggestion] = []
         for ahead in range(n):
-            suggestion = None
-            if model is not None:
-                suggestion = self._ask(model, space, history, known)
-            if suggestion is None:
-                suggestion = self._draw(space, history, known, ahead, rng)
-            known.setdefault(suggestion.configuration, 0)
-            suggestions.append(suggestion)
+            suggestion = None if model is None else self._ask(model, space, history, known)
+            suggestions.append(suggestion or fresh_draw(space, known, rng, self._why_drawn(history, ahead)))
         return suggestions
 
     def _history(self, trials: Sequence[Trial]) -> _History:
         """Split the trials as Optuna does: the best tenth (rounded up, at most 25) of those that ended are good."""
-        sign = -1.0 if self.maximize else 1.0
-        valued = sorted((each for each in trials if _has_value(each)), key=lambda each: (sign * (each.value or 0.0), each.number))
+        valued = by_value(trials, self.maximize)
         unusable = [each for each in trials if each.outcome in UNUSABLE]
         open_ones = [each for each in trials if each.is_open]
         ended = len(valued) + len(unusable)
@@ -99,31 +85,31 @@ class TPE:
             return f"random draw, since only {len(history.good)} of {history.ended} trials gave a value to learn from"
         return None
 
-    def _draw(
-        self, space: Space, history: _History, known: dict[Configuration, int], ahead: int, rng: np.random.Generator
-    ) -> Suggestion:
-        drawn, avoided = untried_draw(space, known, rng)
+    def _why_drawn(self, history: _History, ahead: int) -> str:
         why = self._why_random(history)
         if why is None:
-            why = "random draw, since the model kept proposing tried configurations"
-        elif history.ended < self.startup:
-            begun = history.ended + sum(each.is_open for each in history.bad) + ahead + 1
-            why = f"{why} {min(begun, self.startup)} of {self.startup}"
-        return Suggestion(drawn, explain_draw(why, avoided, known.get(drawn)))
+            return "random draw, since the model kept proposing what was tried"
+        if history.ended >= self.startup:
+            return why
+        begun = history.ended + sum(each.is_open for each in history.bad) + ahead + 1
+        return f"{why} {min(begun, self.startup)} of {self.startup}"
 
-    def _ask(self, study: "optuna.Study", space: Space, history: _History, known: dict[Configuration, int]) -> Suggestion | None:
-        """The model's next suggestion that was not tried, or None where it keeps repeating."""
-        for attempt in range(ASKS):
+    def _ask(self, study: "optuna.Study", space: Space, history: _History, known: Known) -> Suggestion | None:
+        """The model's next suggestion that nothing speaks against, or None where it keeps repeating."""
+
+        def propose() -> Configuration:
             asked = study.ask()  # stays open in the study, so that the next one keeps away from it
             values: dict[str, Value] = {}
             for each in space:
                 if space.is_active(each, values):
-                    values[each.name] = _suggest(asked, each)
-            configuration = space.configuration(values)
-            if configuration not in known:
-                why = explain(space, configuration, history)
-                return Suggestion(configuration, f"{why}; a repeat was avoided" if attempt else why)
-        return None
+                    values[each.name] = suggested(asked, each)
+            return space.configuration(values)
+
+        found = first_fresh(known, propose, ASKS)
+        if found is None:
+            return None
+        known.add(found[0])
+        return Suggestion(found[0], explain(space, found[0], history) + found[1])
 
     def _study(self, space: Space, trials: Sequence[Trial], seed: int) -> "optuna.Study":
         import optuna
@@ -133,130 +119,15 @@ class TPE:
             sampler = optuna.samplers.TPESampler(
                 n_startup_trials=0, n_ei_candidates=self.candidates, multivariate=True, group=True, constant_liar=True, seed=seed
             )
-        direction = optuna.study.StudyDirection.MAXIMIZE if self.maximize else optuna.study.StudyDirection.MINIMIZE
-        _silence()
-        study = optuna.create_study(direction=direction, sampler=sampler, study_name=STUDY)
-        study.add_trials([frozen for each in trials if (frozen := _frozen(space, each)) is not None])
-        return study
+        return study_of(sampler, self.maximize, [each for trial in trials if (each := frozen(space, trial)) is not None])
 
 
 def explain(space: Space, configuration: Configuration, history: _History) -> str:
-    """Why the model suggests this, from facts: whether the nearest trial is one it imitates, and what is changed from it.
-
-    Nearness is the mean difference on the unit scale, 1 for a hyperparameter active in one of both only.
-    """
-    trials = [*history.good, *history.bad]
-    nearest = min(trials, key=lambda trial: (_distance(space, configuration, trial), trial.number))
-    rank = history.good.index(nearest) + 1 if nearest in history.good else None
-    changed = _changes(space, configuration, nearest)
-    if rank is None:
-        model = history.good[0]
-        near = f"its nearest, {_called(nearest)}, is not among the best {len(history.good)} of {history.ended}"
-        return f"explores: {near}; the model's best so far is {_called(model)}; {changed}"
-    place = "the best" if rank == 1 else f"number {rank}"
-    return f"exploits: near {_called(nearest)}, {place} of {history.ended}; {changed}"
-
-
-def _changes(space: Space, configuration: Configuration, trial: Trial) -> str:
-    old = within(space, trial.configuration)
-    by_size = sorted(
-        (each for each in space if configuration.get(each.name) != old.get(each.name)),
-        key=lambda each: -_difference(each, configuration, old),
-    )
-    if not by_size:
-        return f"the same values as trial {trial.number}"
-    words = [_change(each, configuration, old) for each in by_size[:NAMED]]
-    more = f" and {len(by_size) - NAMED} more" if len(by_size) > NAMED else ""
-    return f"changed most from trial {trial.number}: {', '.join(words)}{more}"
-
-
-def _change(each: Hyperparameter, configuration: Configuration, old: Configuration) -> str:
-    if each.name not in configuration:
-        return f"without {each.label}"
-    new = f"{each.label} {each.show(configuration[each.name])}"
-    return f"{new} instead of {each.show(old[each.name])}" if each.name in old else new
-
-
-def _distance(space: Space, configuration: Configuration, trial: Trial) -> float:
-    old = within(space, trial.configuration)
-    active = [each for each in space if each.name in configuration or each.name in old]
-    return sum(_difference(each, configuration, old) for each in active) / len(active)
-
-
-def _difference(each: Hyperparameter, first: Configuration, second: Configuration) -> float:
-    if each.name not in first or each.name not in second:
-        return 1.0
-    if isinstance(each.domain, Choice):
-        return float(first[each.name] != second[each.name])
-    return abs(to_unit(each, first[each.name]) - to_unit(each, second[each.name]))
-
-
-def _called(trial: Trial) -> str:
-    if trial.is_open:
-        return f"trial {trial.number} (still open)"
-    if not _has_value(trial):
-        return f"trial {trial.number} ({trial.outcome})"
-    return f"trial {trial.number} ({show(float(f'{trial.value:.4g}'))})"
-
-
-def to_unit(each: Hyperparameter, value: Value) -> float:
-    """Where a number lies in the unit interval of its domain."""
-    assert not isinstance(each.domain, Choice)
-    return min(max(each.domain.to_unit(float(value)), 0.0), 1.0)
-
-
-def _has_value(trial: Trial) -> bool:
-    """Whether the trial ended with a value that says how good its configuration is."""
-    ended = trial.outcome in (Outcome.COMPLETED, Outcome.STOPPED)
-    return ended and trial.value is not None and math.isfinite(trial.value)
-
-
-def _suggest(asked: "optuna.Trial", each: Hyperparameter) -> Value:
-    if isinstance(each.domain, Choice):
-        return str(asked.suggest_categorical(each.name, each.domain.options))
-    return each.domain.from_unit(asked.suggest_float(each.name, 0.0, 1.0))
-
-
-def _frozen(space: Space, trial: Trial) -> "optuna.trial.FrozenTrial | None":
-    """The trial as Optuna knows it, None where it says nothing about its configuration."""
-    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-    from optuna.trial import TrialState, create_trial
-
-    if trial.is_open:
-        state = TrialState.RUNNING
-    elif trial.outcome in UNUSABLE:
-        state = TrialState.PRUNED  # without an intermediate value it ranks below every other trial
-    elif _has_value(trial):
-        state = TrialState.COMPLETE
-    else:
-        return None
-    params: dict[str, Any] = {}
-    distributions: dict[str, BaseDistribution] = {}
-    for each in space:
-        value = _learnt(each, trial)
-        if value is None:
-            continue
-        if isinstance(each.domain, Choice):
-            params[each.name], distributions[each.name] = value, CategoricalDistribution(each.domain.options)
-        else:
-            params[each.name], distributions[each.name] = to_unit(each, value), FloatDistribution(0.0, 1.0)
-    return create_trial(
-        state=state,
-        params=params,
-        distributions=distributions,
-        value=trial.value if state == TrialState.COMPLETE else None,
-    )
-
-
-def _learnt(each: Hyperparameter, trial: Trial) -> Value | None:
-    """The value that the trial's result belongs to: of a stopped one the epochs it completed, not those it asked for."""
-    value = trial.configuration.get(each.name)
-    if value is not None and each.fidelity and isinstance(each.domain, Integer) and trial.outcome is Outcome.STOPPED:
-        return max(each.domain.low, min(int(value), trial.epochs_done))
-    return value
-
-
-@cache
-def _silence() -> None:
-    """Keep Optuna from announcing each of these short-lived studies on the terminal; the user's own studies still are."""
-    logging.getLogger("optuna.storages._in_memory").addFilter(lambda record: STUDY not in record.getMessage())
+    """Why the model suggests this, from facts: whether the nearest trial is one it imitates, and what is changed from it."""
+    near = explaining.nearest(space, configuration, [*history.good, *history.bad])
+    changed = explaining.changed(space, configuration, near)
+    if near in history.good:
+        place = explaining.place(history.good.index(near) + 1, history.ended)
+        return f"exploits: near {explaining.called(near)}, {place}; {changed}"
+    far = f"its nearest, {explaining.called(near)}, is not among the best {len(history.good)} of {history.ended}"
+    return f"explores: {far}; the model's best so far is {explaining.called(history.good[0])}; {changed}"

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from evenhand import wire
 from evenhand.errors import NotAllowed, StaleAttempt
 from evenhand.lab import Lab
-from evenhand.records import Outcome, Report
+from evenhand.records import Outcome, Report, Stopper
 from evenhand.web.access import identity, lab_of
 
 router = APIRouter()
@@ -82,14 +82,18 @@ class Submission(OfSession):
     configuration: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     explanation: str = ""
+    resumes: int | None = None
+    revision: int | None = None
     key: str | None = None
 
 
 @dataclass
-class Number(OfSession):
-    """Which trial."""
+class Stop(OfSession):
+    """Which trial; rule: whether a stopping rule asks, and why it does."""
 
     number: int = 0
+    rule: bool = False
+    why: str | None = None
 
 
 @dataclass
@@ -177,16 +181,25 @@ def start(request: Request, body: OfSession) -> JSONResponse:
 def submit(request: Request, body: Submission) -> JSONResponse:
     """Queue a trial."""
     lab, session_id = lab_of(request), _session(request, body)
-    configuration = lab.view(session_id).session.space.configuration(body.configuration)
-    trial = lab.submit(session_id, configuration, reasons=body.reasons, explanation=body.explanation, key=body.key)
+    configuration = lab.view(session_id).session.current_space.configuration(body.configuration)
+    trial = lab.submit(
+        session_id,
+        configuration,
+        reasons=body.reasons,
+        explanation=body.explanation,
+        resumes=body.resumes,
+        revision=body.revision,
+        key=body.key,
+    )
     return JSONResponse(wire.to_json(trial))
 
 
 @router.post("/api/session/stop")
-def stop(request: Request, body: Number) -> JSONResponse:
+def stop(request: Request, body: Stop) -> JSONResponse:
     """Ask a trial to stop."""
     session_id = _session(request, body)
-    lab_of(request).stop(session_id, body.number)
+    by = Stopper.RULE if body.rule else Stopper.TUNER
+    lab_of(request).stop(session_id, body.number, by, why=body.why)
     trial = lab_of(request).view(session_id).session.trial(body.number)
     return JSONResponse(wire.to_json(trial))
 
@@ -195,7 +208,7 @@ def stop(request: Request, body: Number) -> JSONResponse:
 def choose(request: Request, body: Final) -> JSONResponse:
     """End the session with its final configuration."""
     lab, session_id = lab_of(request), _session(request, body)
-    space = lab.view(session_id).session.space
+    space = lab.view(session_id).session.current_space
     configuration = None if body.configuration is None else space.configuration(body.configuration)
     lab.choose(session_id, number=body.number, configuration=configuration, key=body.key)
     return _tuners_session(request, session_id)

@@ -1,0 +1,51 @@
+"""Checkpoints: what a training kept when it completed, so that it can go on with more epochs.
+
+They lie on the machine that trained. Where one is missing, as on another machine, the epochs before are trained again in silence:
+a training resumed equals an uninterrupted one, so only time is lost.
+"""
+
+import os
+import pickle
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from evenhand.settings import data_dir
+from evenhand.space import Space, digest
+
+FOLDER = "checkpoints"
+MOST = 4 << 30  # bytes of all of them; beyond it the oldest are deleted
+
+
+def path_of(version: str, space: Space, configuration: Mapping[str, object], seed: int, epochs: int) -> Path:
+    """Where the state after `epochs` epochs lies: the same for all trainings that differ in how long they go on only."""
+    rest = {each.name: configuration[each.name] for each in space if not each.fidelity and each.name in configuration}
+    return data_dir() / FOLDER / f"{digest([version, rest, seed, epochs])}.pickle"
+
+
+def save(path: Path, state: Any) -> None:
+    """Keep a state, written whole or not at all; the oldest ones go where the folder has grown too large."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    with part.open("wb") as file:
+        pickle.dump(state, file, pickle.HIGHEST_PROTOCOL)
+    part.replace(path)
+    _prune(path.parent)
+
+
+def load(path: Path) -> Any | None:
+    """The state that was kept; None where there is none, or it cannot be read."""
+    unreadable = (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError)
+    with suppress(*unreadable), path.open("rb") as file:
+        return pickle.load(file)  # of our own user's folder: whoever could write there could do anything else, too
+    return None
+
+
+def _prune(folder: Path) -> None:
+    found = sorted(((each.stat().st_mtime, each.stat().st_size, each) for each in folder.glob("*.pickle")), reverse=True)
+    total = 0
+    for _, size, path in found:
+        total += size
+        if total > MOST:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""A session's history as Optuna knows it: the same for every method that is one of its samplers."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from evenhand.records import Outcome, Trial
+from evenhand.space import Choice, Hyperparameter, Integer, Space, Value
+from evenhand.tuners.base import UNUSABLE, has_value
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY = "evenhand-history"
+
+
+def study_of(
+    sampler: "optuna.samplers.BaseSampler", maximize: bool, frozen: "Sequence[optuna.trial.FrozenTrial]"
+) -> "optuna.Study":
+    """A study in memory with this history."""
+    import optuna
+
+    direction = optuna.study.StudyDirection.MAXIMIZE if maximize else optuna.study.StudyDirection.MINIMIZE
+    _silence()
+    study = optuna.create_study(direction=direction, sampler=sampler, study_name=STUDY)
+    study.add_trials(list(frozen))
+    return study
+
+
+def suggested(asked: "optuna.Trial", each: Hyperparameter) -> Value:
+    """Optuna's next value: numbers, and options in an order, go through the unit interval of their domain."""
+    if isinstance(each.domain, Choice) and not each.domain.ordered:
+        return str(asked.suggest_categorical(each.name, each.domain.options))
+    return each.domain.from_unit(asked.suggest_float(each.name, 0.0, 1.0))
+
+
+def frozen(
+    space: Space, trial: Trial, *, worst: float | None = None, inactive: Callable[[Hyperparameter], Value] | None = None
+) -> "optuna.trial.FrozenTrial | None":
+    """The trial as Optuna knows it, None where it says nothing about its configuration, or has an option that is none any more.
+
+    worst: the value that what diverged or was invalid gets; without one it is pruned, which ranks below every other trial.
+    inactive: the value that an inactive hyperparameter is given, for a model that knows no conditions.
+    """
+    from optuna.trial import TrialState, create_trial
+
+    value: float | None = None
+    if trial.is_open:
+        state = TrialState.RUNNING
+    elif trial.outcome in UNUSABLE:
+        state, value = (TrialState.PRUNED, None) if worst is None else (TrialState.COMPLETE, worst)
+    elif has_value(trial):
+        state, value = TrialState.COMPLETE, trial.value
+    else:
+        return None
+    if any(each.name in trial.configuration and learnt(each, trial) is None for each in space):
+        return None
+    params: dict[str, Any] = {}
+    distributions: dict[str, Any] = {}
+    for each in space:
+        found = learnt(each, trial)
+        if found is None and inactive is not None:
+            found = inactive(each)
+        if found is not None:
+            params[each.name], distributions[each.name] = _param(each, found)
+    return create_trial(state=state, params=params, distributions=distributions, value=value)
+
+
+def learnt(each: Hyperparameter, trial: Trial) -> Value | None:
+    """The value that the trial's result belongs to: of a stopped one the epochs it completed, not those it asked for.
+
+    None where it has none, or an option that the space has no more.
+    """
+    value = trial.configuration.get(each.name)
+    if isinstance(each.domain, Choice) and value not in each.domain.options:
+        return None
+    if value is not None and each.fidelity and isinstance(each.domain, Integer) and trial.outcome is Outcome.STOPPED:
+        return max(each.domain.low, min(int(value), trial.epochs_done))
+    return value
+
+
+def to_unit(each: Hyperparameter, value: Value) -> float:
+    """Where a number, or an option in an order, lies in the unit interval of its domain."""
+    unit = each.domain.to_unit(str(value)) if isinstance(each.domain, Choice) else each.domain.to_unit(float(value))
+    return min(max(unit, 0.0), 1.0)
+
+
+def _param(each: Hyperparameter, value: Value) -> tuple[Any, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(each.domain, Choice) and not each.domain.ordered:
+        return value, CategoricalDistribution(each.domain.options)
+    return to_unit(each, value), FloatDistribution(0.0, 1.0)
+
+
+@cache
+def _silence() -> None:
+    """Keep Optuna from announcing each of these short-lived studies on the terminal; the user's own studies still are."""
+    logging.getLogger("optuna.storages._in_memory").addFilter(lambda record: STUDY not in record.getMessage())

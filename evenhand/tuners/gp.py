@@ -1,0 +1,112 @@
+"""Bayesian optimization with a Gaussian process, by Optuna's sampler, which needs PyTorch.
+
+Source: a Matérn kernel with one length scale a hyperparameter, and the logarithm of expected improvement (Ament et al., 2023).
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from evenhand.errors import InvalidSettings
+from evenhand.records import Trial
+from evenhand.space import Choice, Configuration, Hyperparameter, Space, Value
+from evenhand.tuners import explaining
+from evenhand.tuners.base import Known, Method, Suggestion, by_value, check_counts, first_fresh, fresh_draw
+from evenhand.tuners.frozen import frozen, study_of, suggested
+
+if TYPE_CHECKING:
+    import optuna
+
+ASKS = 5  # suggestions of the model that may be refused before a random draw takes over: each costs a search of its own
+
+
+@dataclass(frozen=True)
+class GP(Method):
+    """Optuna's Gaussian process, built anew from the history at each call.
+
+    It knows no conditions: what is inactive counts with its default (a number without one with the middle of its domain). What
+    diverged or was invalid counts as the worst value so far, as a model needs a number there. Open trials are expected to bring
+    what the model predicts for them.
+
+    startup: trials with a value before the model is used.
+    """
+
+    name: ClassVar[str] = "gp"
+    startup: int = 10
+
+    def __post_init__(self) -> None:
+        check_counts(self.name, startup=self.startup)
+
+    def check(self, space: Space) -> None:
+        """Refuse where PyTorch is missing."""
+        super().check(space)
+        if importlib.util.find_spec("torch") is None:
+            raise InvalidSettings("method 'gp' needs PyTorch, which is not installed here: pip install 'evenhand[torch]'")
+
+    def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """`n` configurations: random draws during start-up, then those with the largest expected improvement."""
+        known, ranked = Known(space, trials), by_value(trials, self.maximize)
+        if len(ranked) < self.startup:
+            done = len(ranked) + sum(each.is_open for each in trials)
+            places = (min(done + ahead + 1, self.startup) for ahead in range(n))
+            return [fresh_draw(space, known, rng, f"random start-up draw {place} of {self.startup}") for place in places]
+        study = self._study(space, trials, ranked, int(rng.integers(2**31)))
+        return [
+            self._ask(study, space, ranked, known)
+            or fresh_draw(space, known, rng, "random draw, since the model kept proposing what was tried")
+            for _ in range(n)
+        ]
+
+    def _ask(self, study: "optuna.Study", space: Space, ranked: Sequence[Trial], known: Known) -> Suggestion | None:
+        def propose() -> Configuration:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of the scarce numerics of a degenerate fit
+                asked = study.ask(_distributions(space))
+            values: dict[str, Value] = {}
+            for each in space:
+                if space.is_active(each, values):
+                    values[each.name] = suggested(asked, each)
+            return space.configuration(values)
+
+        found = first_fresh(known, propose, ASKS)
+        if found is None:
+            return None
+        known.add(found[0])
+        near = explaining.nearest(space, found[0], ranked)
+        rank = ranked.index(near) + 1
+        verb = "exploits" if rank <= max(1, len(ranked) // 10) else "explores"
+        place = explaining.place(rank, len(ranked))
+        why = f"largest expected improvement; {verb}: nearest is {explaining.called(near)}, {place}"
+        return Suggestion(found[0], f"{why}; {explaining.changed(space, found[0], near)}{found[1]}")
+
+    def _study(self, space: Space, trials: Sequence[Trial], ranked: Sequence[Trial], seed: int) -> "optuna.Study":
+        import optuna
+
+        with warnings.catch_warnings():  # marked experimental; the contract test holds what is relied on
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=1)
+        worst = ranked[-1].value
+        found = (frozen(space, each, worst=worst, inactive=_instead) for each in trials)
+        return study_of(sampler, self.maximize, [each for each in found if each is not None])
+
+
+def _instead(each: Hyperparameter) -> Value:
+    """What an inactive hyperparameter counts with."""
+    if each.default is not None:
+        return each.default
+    return each.domain.options[0] if isinstance(each.domain, Choice) else each.domain.from_unit(0.5)
+
+
+def _distributions(space: Space) -> "dict[str, optuna.distributions.BaseDistribution]":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    return {
+        each.name: CategoricalDistribution(each.domain.options)
+        if isinstance(each.domain, Choice) and not each.domain.ordered
+        else FloatDistribution(0.0, 1.0)
+        for each in space
+    }

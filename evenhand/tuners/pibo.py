@@ -1,0 +1,271 @@
+"""Bayesian optimization guided by what people believe.
+
+Source: Hvarfner et al., "πBO: augmenting acquisition functions with user beliefs for Bayesian optimization" (2022): expected
+improvement times the prior's density to the power β/n, so that the prior fades as trials come in.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import erfcx
+
+from evenhand.errors import InvalidSettings
+from evenhand.records import Trial
+from evenhand.space import Configuration, Space
+from evenhand.tuners import beliefs, explaining
+from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, check_counts, fresh_draw, has_value, within
+from evenhand.tuners.encoding import Encoding, Matrix
+from evenhand.tuners.frozen import learnt
+
+POOL = 700  # points drawn uniformly, and as many from the prior, of which the acquisition's best are improved
+LEADERS, NEAR, ROUNDS = 5, 40, 3  # points that are improved; neighbours of each in a round; rounds
+STEPS = (0.02, 0.06, 0.15)  # of a neighbour, on the unit scale; one is drawn for each
+LEARNT = 300  # trials that the model learns from: the best half and the newest half of these, as its cost grows with their cube
+LOOKED = 60  # of the acquisition's best points, those looked at for one that nothing speaks against
+
+
+@dataclass(frozen=True)
+class PiBO(Method):
+    """A Gaussian process (scikit-learn) over the configurations, expected improvement, and the prior's fading weight.
+
+    Without any belief it is plain Bayesian optimization. What diverged or was invalid counts as the worst value so far. Open
+    trials, and suggestions of the same call, count with what the model predicts for them.
+
+    beta: how long the prior counts: its power is beta / n after n trials (πBO's β). startup: trials before the model is used:
+    the first is the believed configuration itself, then draws from the prior and uniform ones take turns.
+    """
+
+    name: ClassVar[str] = "pibo"
+    beta: float = 6.0
+    startup: int = 6
+
+    def __post_init__(self) -> None:
+        check_counts(self.name, startup=self.startup)
+        if not isinstance(self.beta, int | float) or isinstance(self.beta, bool) or not 0 <= self.beta < math.inf:
+            raise InvalidSettings(f"method 'pibo': beta is {self.beta!r}, expected a number from 0")
+
+    def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """`n` configurations: draws during start-up, then those that the weighted acquisition likes best."""
+        known, ranked = Known(space, trials), by_value(trials, self.maximize)
+        ended = len(ranked) + sum(each.outcome in UNUSABLE for each in trials)
+        if ended < self.startup or len(ranked) < 2:
+            begun = ended + sum(each.is_open for each in trials)
+            return [self._first(space, known, begun + ahead, rng) for ahead in range(n)]
+        model = Surrogate.of(space, trials, self.maximize)
+        suggestions: list[Suggestion] = []
+        for _ in range(n):
+            suggestions.append(self._next(space, model, ranked, ended, known, rng))
+            model = model.believing(suggestions[-1].configuration)
+        return suggestions
+
+    def _first(self, space: Space, known: Known, place: int, rng: np.random.Generator) -> Suggestion:
+        count = f"start-up draw {min(place + 1, self.startup)} of {self.startup}"
+        if beliefs.believed(space) and place % 2 == 0:
+            for drawn in _likely(space, rng) if place == 0 else beliefs.draws(space, 20, rng):
+                configuration = space.at(drawn)
+                if known.why_not(configuration) is None:
+                    known.add(configuration)
+                    return Suggestion(configuration, f"{count}, from your prior: {beliefs.told(space)}")
+        return fresh_draw(space, known, rng, f"random {count}")
+
+    def _next(
+        self, space: Space, model: "Surrogate", ranked: Sequence[Trial], ended: int, known: Known, rng: np.random.Generator
+    ) -> Suggestion:
+        power = self.beta / max(1, ended)
+        points = candidates(space, ranked, rng)
+        expected, prior = model.log_improvement(points), beliefs.log_density(space, points)
+        for _ in range(ROUNDS):
+            leaders = points[np.argsort(-(expected + power * prior), kind="stable")[:LEADERS]]
+            more = neighbours(space, leaders, rng)
+            points = np.vstack([points, more])
+            expected = np.concatenate([expected, model.log_improvement(more)])
+            prior = np.concatenate([prior, beliefs.log_density(space, more)])
+        score = expected + power * prior
+        for at in np.argsort(-score, kind="stable")[:LOOKED]:
+            configuration = space.at(points[at])
+            if known.why_not(configuration) is None:
+                known.add(configuration)
+                return Suggestion(configuration, self._explained(space, configuration, ranked, power))
+        return fresh_draw(space, known, rng, "random draw, since the model kept proposing what was tried")
+
+    def _explained(self, space: Space, configuration: Configuration, ranked: Sequence[Trial], power: float) -> str:
+        near = explaining.nearest(space, configuration, ranked)
+        rank = ranked.index(near) + 1
+        verb = "exploits" if rank <= max(1, len(ranked) // 10) else "explores"
+        told = f"{verb}: nearest is {explaining.called(near)}, {explaining.place(rank, len(ranked))}"
+        told = f"{told}; {explaining.changed(space, configuration, near)}"
+        kept, against = _sides(space, configuration)
+        if kept:
+            told += f"; keeps to your belief about {', '.join(kept)}"
+        if against:
+            told += f"; goes against your belief about {', '.join(against)}, as the trials do"
+        return told + (f"; the prior counts to the power {power:.2g}" if beliefs.believed(space) else "")
+
+
+def _sides(space: Space, configuration: Configuration) -> tuple[list[str], list[str]]:
+    kept: list[str] = []
+    against: list[str] = []
+    for each in beliefs.believed(space):
+        agrees = beliefs.agrees(each, configuration[each.name]) if each.name in configuration else None
+        if agrees is not None:
+            (kept if agrees else against).append(each.label)
+    return kept, against
+
+
+def _likely(space: Space, rng: np.random.Generator) -> Matrix:
+    """The believed configuration, then draws from the prior; what nothing is believed of is drawn."""
+    drawn = beliefs.draws(space, 20, rng)
+    for at, each in enumerate(space):
+        if each.prior is not None and each.prior.value is not None:
+            drawn[0, at] = Encoding(space).point({each.name: each.prior.value})[at]
+    return drawn
+
+
+def candidates(space: Space, ranked: Sequence[Trial], rng: np.random.Generator) -> Matrix:
+    """Points to choose among: uniform ones, draws from the prior, and neighbours of the best trials."""
+    encoding = Encoding(space)
+    best = np.array([encoding.point(within(space, each.configuration)) for each in ranked[:LEADERS]])
+    uniform = rng.random((POOL, len(space.hyperparameters)))
+    prior = [beliefs.draws(space, POOL, rng)] if beliefs.believed(space) else []
+    return np.vstack([uniform, *prior, neighbours(space, best, rng)])
+
+
+def neighbours(space: Space, points: Matrix, rng: np.random.Generator) -> Matrix:
+    """`NEAR` points around each: about two coordinates changed, or as many more as matter, by a step of one of three sizes.
+
+    An option without an order is drawn anew.
+    """
+    repeated = np.repeat(points, NEAR, axis=0)
+    weights = np.array(beliefs.weights(space))
+    chance = np.minimum(1.0, 2.0 * weights / weights.sum())
+    changed = rng.random(repeated.shape) < chance
+    changed[np.arange(len(repeated)), rng.integers(repeated.shape[1], size=len(repeated))] = True
+    steps = rng.normal(0, 1, repeated.shape) * rng.choice(STEPS, (len(repeated), 1))
+    moved = repeated + np.where(changed, steps, 0.0)
+    moved = np.abs(moved)
+    moved = np.where(moved > 1, np.clip(2 - moved, 0, 1), moved)
+    for at, each in enumerate(space):
+        cells = getattr(each.domain, "options", None)
+        if cells is not None:
+            # a step of a fiftieth leaves a choice where it is: a changed one is drawn anew, or moves by a place
+            anew = rng.random(len(moved))
+            if each.domain.ordered:  # type: ignore[union-attr]
+                anew = np.clip(repeated[:, at] + rng.choice([-1, 1], len(moved)) / len(cells), 0, 1 - 1e-9)
+            moved[:, at] = np.where(changed[:, at], anew, repeated[:, at])
+    return moved
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A Gaussian process over features; values are minimized, normalised to mean 0 and variance 1."""
+
+    space: Space
+    stretch: tuple[float, ...]
+    features: Matrix
+    values: Matrix
+    process: Any
+
+    @classmethod
+    def of(cls, space: Space, trials: Sequence[Trial], maximize: bool) -> "Surrogate":
+        """The model of what the trials tell; open ones count with what it predicts for them."""
+        encoding, stretch = Encoding(space), tuple(beliefs.weights(space))
+        told = [each for each in trials if has_value(each) or each.outcome in UNUSABLE]
+        if len(told) > LEARNT:
+            newest = {each.id for each in told[-LEARNT // 2 :]}
+            best = {each.id for each in by_value(told, maximize)[: LEARNT // 2]}
+            told = [each for each in told if each.id in newest | best]
+        points = np.array([encoding.point(_learnt(space, each)) for each in told])
+        values = _normalised([each.value if has_value(each) else None for each in told], maximize)
+        features = encoding.features(points, stretch)
+        model = cls(space, stretch, features, values, _fitted(features, values))
+        for each in trials:
+            if each.is_open:
+                model = model.believing(within(space, each.configuration))
+        return model
+
+    def believing(self, configuration: Configuration) -> "Surrogate":
+        """The model with its own prediction for a configuration taken for true, so that the next one goes elsewhere."""
+        encoding = Encoding(self.space)
+        feature = encoding.features(np.array([encoding.point(configuration)]), self.stretch)
+        value = self.process.predict(feature)
+        features, values = np.vstack([self.features, feature]), np.concatenate([self.values, value])
+        return Surrogate(self.space, self.stretch, features, values, _conditioned(self.process, features, values))
+
+    def log_improvement(self, points: Matrix) -> Matrix:
+        """The logarithm of the expected improvement on the best value so far, (n,)."""
+        mean, deviation = self.process.predict(Encoding(self.space).features(points, self.stretch), return_std=True)
+        deviation = np.maximum(deviation, 1e-9)
+        found: Matrix = np.log(deviation) + log_h((self.values.min() - mean) / deviation)
+        return found
+
+
+def log_h(z: Matrix) -> Matrix:
+    """log(φ(z) + z Φ(z)), without loss where it is small (Ament et al., 2023, eq. 9)."""
+    z = np.asarray(z, dtype=float)
+    usual = np.maximum(z, -1.0)
+    plain = np.log(np.exp(-(usual**2) / 2) / math.sqrt(2 * math.pi) + usual * _phi(usual))
+    low = np.clip(z, -1e5, -1.0)
+    tail = -np.log(math.sqrt(2 * math.pi)) - low**2 / 2 + np.log1p(low * math.sqrt(math.pi / 2) * erfcx(-low / math.sqrt(2)))
+    far = -(low**2) / 2 - 2 * np.log(-low) - np.log(math.sqrt(2 * math.pi))
+    found: Matrix = np.where(z > -1.0, plain, np.where(z > -1e3, tail, far))
+    return found
+
+
+def _phi(z: Matrix) -> Matrix:
+    from scipy.special import ndtr
+
+    found: Matrix = ndtr(z)
+    return found
+
+
+def _learnt(space: Space, trial: Trial) -> dict[str, Any]:
+    """A trial's values as far as the space has them; of a stopped one the epochs that it completed."""
+    found = {each.name: learnt(each, trial) for each in space}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _normalised(values: Sequence[float | None], maximize: bool) -> Matrix:
+    """Values to be minimized, with mean 0 and variance 1; the worst one where there is none.
+
+    Far outliers on the bad side are drawn in to three interquartile ranges from the median: how bad they are does not matter, and
+    they would flatten all differences among the good ones.
+    """
+    sign = -1.0 if maximize else 1.0
+    there = np.array([sign * value for value in values if value is not None])
+    low, middle, high = np.quantile(there, [0.25, 0.5, 0.75])
+    top = middle + 3 * max(high - low, 1e-12)
+    found = np.array([there.max() if value is None else sign * value for value in values])
+    found = np.minimum(found, max(top, there.min()))
+    spread = found.std()
+    normal: Matrix = (found - found.mean()) / spread if spread > 0 else found - found.mean()
+    return normal
+
+
+def _fitted(features: Matrix, values: Matrix) -> Any:
+    from scipy.optimize import minimize
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    def few_steps(objective: Any, start: Any, bounds: Any) -> tuple[Any, float]:
+        found = minimize(objective, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": 25})
+        return found.x, found.fun
+
+    columns = features.shape[1]
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern([0.5] * columns, [(0.05, 5.0)] * columns, nu=2.5)
+    kernel = kernel + WhiteKernel(1e-2, (1e-6, 0.3))
+    process = GaussianProcessRegressor(kernel, optimizer=few_steps)
+    with warnings.catch_warnings():  # a length scale at its bound is an answer, too
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        process.fit(features, values)
+    return process
+
+
+def _conditioned(process: Any, features: Matrix, values: Matrix) -> Any:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    return GaussianProcessRegressor(process.kernel_, optimizer=None).fit(features, values)
