@@ -18,6 +18,7 @@ from evenhand import tasks
 from evenhand.errors import InvalidConfiguration, InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.records import Measurement, Outcome, TaskSpec
+from evenhand.space import Choice, show
 from evenhand.tasks import Splits, Stopped, Task, mlp, perceptron, points
 from evenhand.tasks.shapes import GENERATED
 
@@ -29,9 +30,8 @@ GOOD: dict[str, Any] = {
     "layers": 2,
     "learning_rate": 0.01,
 }
-
-
 COMPLETED = Outcome.COMPLETED
+DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
 
 
 def tiny(**settings: Any) -> Task:
@@ -342,3 +342,16 @@ def test_other_sets_train_and_other_tasks_have_no_points() -> None:
         mlp.data_of(tasks.load(TaskSpec("practice")))
     with pytest.raises(InvalidConfiguration, match="since it takes logarithms"):
         mlp.fitted(tiny(), {**GOOD, "loss": "nll", "output": "linear"}, 1)
+
+
+def test_ranges_and_weights_are_those_of_the_documentation() -> None:
+    section = DOCS.read_text().split("\n## The mlp task\n")[1].split("\n## ")[0]
+    rows = [row for row in section.splitlines() if row.startswith("| ")]
+    space = tiny(dropout=True, least_epochs=10).space
+    for name in ("batch_size", "learning_rate", "layers", "units_N", "dropout"):
+        domain = space[name.replace("N", "1")].domain
+        (row,) = (row for row in rows if f"`{name}`" in row and row.count("|") == 6)
+        assert not isinstance(domain, Choice)
+        assert f"{show(domain.low)} to {show(domain.high)}" in row
+    for name, published in mlp.PUBLISHED.items():
+        assert any(row.startswith(f"| {name} | {mlp.weights(published.values):,} |") for row in rows)
