@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from evenhand import __version__, backupcommands, botcommands, classcommands, settings, studycommands
+from evenhand import __version__, backupcommands, botcommands, classcommands, comparecommands, settings, studycommands
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ app.add_typer(studycommands.app, name="study")
 app.command()(botcommands.bots)
 app.command()(backupcommands.backup)
 app.command()(backupcommands.restore)
+app.command()(comparecommands.compare)
 app.command(name="class")(classcommands.open_class)
 
 console = Console(highlight=False, soft_wrap=True)

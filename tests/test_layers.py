@@ -14,7 +14,7 @@ PACKAGE = Path(evenhand.__file__).parent
 ROWS = [
     {"cli", "__main__"},
     {"studycommands"},
-    {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands"},  # commands
+    {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands", "comparecommands"},  # commands
     {"rehearsal"},
     {"web"},
     {
@@ -23,6 +23,7 @@ ROWS = [
         "sample",
         "replay",
         "tuning",
+        "comparison",
         "bots",
         "classroom",
         "golive",

@@ -280,10 +280,11 @@ def _plain(value: Any) -> Any:
 
 def _train(settings: Settings, configuration: Configuration, run: Run) -> None:
     """Fit on the training data and report the metric: once, or for a network after every epoch."""
-    estimator = estimator_of(settings, configuration, run.seed)
+    estimator = run.restore() or estimator_of(settings, configuration, run.seed)
     predict = partial(_predicted, estimator, settings.measured == "log_loss")
     with quiet():
         if EPOCHS.name in configuration:
+            run.keep(lambda: estimator)
             _by_epochs(estimator, int(configuration[EPOCHS.name]), settings, run, predict)
         else:
             estimator.fit(*run.train)
