@@ -47,7 +47,7 @@ ROWS = [
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 WORKERS_ONLY = {  # these may load torch
-    f"evenhand.tasks.{name}" for name in ("augment", "networks", "squeezenet", "threads", "training")
+    f"evenhand.tasks.{name}" for name in ("augment", "networks", "perceptron", "squeezenet", "threads", "training")
 }
 
 

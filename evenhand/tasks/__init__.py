@@ -24,6 +24,7 @@ __all__ = ["BUILT_IN", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec
 BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
     "black-magic": "evenhand.tasks.black_magic",
     "eeg": "evenhand.tasks.eeg",
+    "mlp": "evenhand.tasks.mlp",
     "patches": "evenhand.tasks.patches",
     "practice": "evenhand.tasks.practice",
     "sklearn": "evenhand.tasks.classic",
@@ -92,7 +93,7 @@ def _imported(path: Path, changed: int) -> ModuleType:
 def preload() -> None:
     """Import what trainings need, PyTorch first of all, if it is installed: a fork server does so once for all its workers."""
     if importlib.util.find_spec("torch"):
-        for name in ("torch", "torch._dynamo", "evenhand.tasks.training"):
+        for name in ("torch", "torch._dynamo", "evenhand.tasks.training", "evenhand.tasks.perceptron"):
             importlib.import_module(name)
 
 

@@ -1,0 +1,357 @@
+"""The mlp task: the paper's space and printed models, and real short trainings on generated points."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+
+import torch
+
+from evenhand import tasks
+from evenhand.errors import InvalidConfiguration, InvalidSettings
+from evenhand.protocol import derive_seed
+from evenhand.records import Measurement, Outcome, TaskSpec
+from evenhand.space import Choice, show
+from evenhand.tasks import Splits, Stopped, Task, mlp, perceptron, points
+from evenhand.tasks.shapes import GENERATED
+
+GOOD: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 32,
+    "loss": "cross_entropy",
+    "optimizer": "adam",
+    "layers": 2,
+    "learning_rate": 0.01,
+}
+COMPLETED = Outcome.COMPLETED
+DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
+
+
+def tiny(**settings: Any) -> Task:
+    return tasks.load(TaskSpec("mlp", {"data": "10", "scale": 0.02, "least_epochs": 1, **settings}))
+
+
+def ran(
+    task: Task, raw: Mapping[str, object], *, seed: int = 1, evaluation: bool = False
+) -> tuple[Outcome, str | None, list[Measurement]]:
+    found: list[Measurement] = []
+    outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=found.append)
+    return outcome, why, found
+
+
+def numbers(found: list[Measurement]) -> list[tuple[int, int | None, float | None, float | None]]:
+    return [(each.step, each.epoch, each.loss, each.value) for each in found]
+
+
+def test_the_space_has_the_papers_dimensions() -> None:
+    space = tasks.load(TaskSpec("mlp", {"scale": 0.01})).space
+    pairs = [name for number in range(1, 7) for name in (f"units_{number}", f"activation_{number}")]
+    assert space.names == ("epochs", "batch_size", "loss", "optimizer", "learning_rate", "layers", *pairs, "output")
+    assert [each.name for each in space if each.mandatory] == ["epochs", "batch_size", "loss", "optimizer", "layers"]
+    assert (space["epochs"].domain.expected, space["batch_size"].domain.expected) == (
+        "a whole number from 10 to 35",
+        "a whole number from 8 to 512",
+    )
+    assert space.fidelity is space["epochs"]
+    assert all(each.help and each.label for each in space)
+    assert set(space.configuration({**GOOD, "epochs": 10})) == {*GOOD, *pairs[:4], "output"}
+    with pytest.raises(InvalidConfiguration, match="units_3"):
+        space.configuration({**GOOD, "epochs": 10, "units_3": 8})
+    assert tiny(dropout=True).space.names == (*space.names, "dropout")
+    assert tiny().space.configuration(tiny().example or {})
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "count", "dropout"),
+    [
+        ("MLP-M1", (64, 32, 16), 2_834, 0.0),
+        ("MLP-M2", (64, 32), 2_338, 0.3),
+        ("MLP-A1", (52, 92, 62, 72, 67), 20_361, 0.0),
+        ("MLP-A2", (97, 47, 62, 37), 10_280, 0.25),
+    ],
+)
+def test_the_printed_models_are_configurations(name: str, units: tuple[int, ...], count: int, dropout: float) -> None:
+    published = mlp.PUBLISHED[name]
+    task = tasks.load(TaskSpec("mlp", {"scale": 0.01, "dropout": published.dropout}))
+    configuration = task.space.configuration(published.values)
+    assert dict(configuration) == dict(published.values)  # nothing is left to a default
+    assert tuple(configuration[f"units_{number}"] for number in range(1, len(units) + 1)) == units
+    assert configuration.number("dropout") == dropout
+    by_hand = name.startswith("MLP-M")
+    assert [configuration[each] for each in ("optimizer", "learning_rate", "batch_size", "epochs")] == [
+        "adam",
+        *((0.0001, 16, 25) if by_hand else (0.001, 512, 10)),
+    ]
+    layout = perceptron.Layout(2, 2, units, ("relu",) * len(units), "softmax")
+    assert mlp.weights(configuration) == count == sum(each.numel() for each in perceptron.build(layout, 0).parameters())
+    outcome, why, found = ran(tiny(dropout=published.dropout), {**published.values, "epochs": 2})
+    assert (outcome, why) == (Outcome.COMPLETED, None)
+    assert found[-1].epoch == 2
+
+
+def test_wrong_settings_are_all_listed() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        mlp.settings_from({"data": 3.5, "scale": 0, "dropout": "yes", "least_epochs": 0, "colour": 1})
+    for words in ("data: got 3.5", "scale: got 0", "dropout: got 'yes'", "least_epochs: got 0", "colour: unknown"):
+        assert words in str(caught.value)
+    with pytest.raises(InvalidSettings, match="least_epochs is 35, expected less than max_epochs, 35"):
+        mlp.settings_from({"least_epochs": 35})
+    assert mlp.settings_from({"data": 8, "scale": 1}) == mlp.Settings("08", 1.0)
+
+
+def test_the_version_follows_every_setting_and_the_content_of_files_but_not_their_place(tmp_path: Path) -> None:
+    changes: list[dict[str, Any]] = [
+        {"data": "09", "scale": 0.001},
+        {"scale": 0.03},
+        {"dropout": True},
+        {"least_epochs": 2},
+        {"max_epochs": 30},
+    ]
+    versions = [tiny().version, *(tiny(**change).version for change in changes)]
+    assert len(set(versions)) == 6
+    assert tasks.load(tiny().spec).version == versions[0]
+    for folder in ("here", "there"):
+        points.write(tmp_path / folder, points.locate("10", 0.02))
+    here, there = (tiny(data=str(tmp_path / folder), scale=1) for folder in ("here", "there"))
+    assert here.version == there.version != versions[0]
+    assert tiny().statistics["origin"] == GENERATED
+    assert here.statistics == {**tiny().statistics, "origin": "files"}
+    assert here.statistics["training points"] == 2_000
+
+
+def test_a_training_learns_and_reports() -> None:
+    task = tiny()
+    outcome, why, found = ran(task, {**GOOD, "epochs": 12})
+    assert (outcome, why) == (Outcome.COMPLETED, None)
+    epochs = [each for each in found if each.epoch is not None]
+    parts = [each for each in found if each.epoch is None]
+    steps = 63  # of 32 points each, the last of 16
+    assert [each.step for each in epochs] == [steps * number for number in range(1, 13)]
+    assert len(parts) == 12 * 16  # every fourth step, and the last
+    assert [each.step for each in parts[:16]] == [*range(4, 61, 4), 63]
+    sizes = [128] * 15 + [80]
+    first = [each.loss or 0.0 for each in parts[:16]]
+    assert epochs[0].loss == pytest.approx(float(np.average(first, weights=sizes)), rel=1e-5)
+    predict = mlp.fitted(task, {**GOOD, "epochs": 12}, seed=1)
+    errors = points.errors_of(mlp.data_of(task), predict)
+    assert errors.train < 15  # of the Bayes error's 9
+    assert errors.dev == pytest.approx(100 * (1 - (epochs[-1].value or 0)))  # as tuned: the very same model
+
+
+def test_two_runs_are_equal_bit_for_bit_also_in_another_process() -> None:
+    task = tiny(dropout=True)
+    configuration = {**GOOD, "optimizer": "rmsprop", "dropout": 0.2, "activation_2": "tanh", "output": "sigmoid"}
+    first, again = (numbers(ran(task, configuration)[2]) for _ in range(2))
+    assert first == again
+    code = (
+        "from evenhand import tasks\nfound = []\n"
+        f"task = tasks.load(tasks.TaskSpec('mlp', {dict(task.settings)!r}))\n"
+        f"tasks.run_trial(task, {configuration!r}, seed=1, evaluation=False, report=found.append)\n"
+        "print(repr([(each.step, each.epoch, each.loss, each.value) for each in found]))"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == repr(first)
+    assert numbers(ran(task, configuration, seed=2)[2]) != first
+
+
+@pytest.mark.parametrize("optimizer", list(mlp.OPTIMIZERS))
+def test_a_resumed_training_equals_an_uninterrupted_one(optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    task = tiny(dropout=True, scale=0.005)
+    raw = {**GOOD, "optimizer": optimizer, "dropout": 0.1}
+    whole = ran(task, {**raw, "epochs": 5})[2]
+    first: list[Measurement] = []
+    assert tasks.run_trial(task, {**raw, "epochs": 2}, seed=1, evaluation=False, report=first.append, keep=True)[0] is COMPLETED
+    files = list((tmp_path / "checkpoints").iterdir())
+    assert len(files) == 1
+    for state_is_here in (True, False):  # without the state the two epochs are trained again, and not reported
+        if not state_is_here:
+            files[0].unlink()
+        rest: list[Measurement] = []
+        outcome, _ = tasks.run_trial(task, {**raw, "epochs": 5}, seed=1, evaluation=False, report=rest.append, epochs_before=2)
+        assert outcome is COMPLETED
+        assert numbers([*first, *rest]) == numbers(whole)
+
+
+def test_dropout_depends_on_a_points_place_not_on_the_batch_size() -> None:
+    layer = perceptron.Dropout(0.3)
+    ones = torch.ones(1_000, 7)
+    layer.stream = np.random.PCG64(5)
+    whole = layer(ones)
+    layer.stream = np.random.PCG64(5)
+    assert torch.equal(whole, torch.cat([layer(ones[:13]), layer(ones[13:])]))
+    assert sorted(whole.unique().tolist()) == pytest.approx([0, 1 / 0.7])
+    assert (whole == 0).float().mean().item() == pytest.approx(0.3, abs=0.025)
+    layer.eval()
+    assert torch.equal(layer(ones), ones)
+    network = perceptron.Perceptron(perceptron.Layout(2, 2, (8, 8), ("relu", "relu"), "softmax", 0.5))
+    network.restart(1, 1)
+    streams = [each.stream.random_raw() for each in network.dropouts if isinstance(each, perceptron.Dropout)]
+    network.restart(1, 2)
+    streams += [each.stream.random_raw() for each in network.dropouts if isinstance(each, perceptron.Dropout)]
+    assert len(set(streams)) == 4
+
+
+@pytest.mark.parametrize("output", list(mlp.OUTPUTS))
+def test_losses_are_what_they_say(output: str) -> None:
+    raw, labels = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.25, 1.0]]), torch.tensor([0, 2])
+    numbers = raw.double().numpy()
+    powers = np.exp(numbers)
+    out = {"softmax": powers / powers.sum(1, keepdims=True), "sigmoid": 1 / (1 + np.exp(-numbers)), "linear": numbers}[output]
+    assert perceptron.outputs_of(raw, output).numpy() == pytest.approx(out, rel=1e-5)
+    targets = np.eye(3)[labels.numpy()]
+    chances = powers / powers.sum(1, keepdims=True) if output == "linear" else out / out.sum(1, keepdims=True)
+    expected = {"cross_entropy": -np.log(chances[[0, 1], [0, 2]]).mean(), "mse": ((out - targets) ** 2).mean()}
+    if output == "softmax":
+        expected["nll"] = expected["cross_entropy"]
+    if output != "linear":
+        expected["binary_cross_entropy"] = -(targets * np.log(out) + (1 - targets) * np.log(1 - out)).mean()
+    for name, value in expected.items():
+        assert perceptron.loss_of(name, output, raw, labels).item() == pytest.approx(value, rel=1e-5), name
+        lost = perceptron.loss_of(name, output, raw * torch.nan, labels)
+        assert torch.isnan(lost), name  # and nothing raised, so that the run can say that it diverged
+        extreme = (raw * 1e4).requires_grad_()
+        perceptron.loss_of(name, output, extreme, labels).backward()
+        assert extreme.grad is not None
+        assert torch.isfinite(extreme.grad).all(), name
+    refused = {name for name in mlp.LOSSES if not accepted(name, output)}
+    assert refused == mlp.LOSSES.keys() - expected.keys()
+
+
+def accepted(loss: str, output: str) -> bool:
+    try:
+        mlp.check({"loss": loss, "output": output})
+    except InvalidConfiguration:
+        return False
+    return True
+
+
+def test_what_cannot_be_built_is_invalid_and_says_why() -> None:
+    outcome, why, found = ran(tiny(), {**GOOD, "loss": "nll", "output": "sigmoid"})
+    assert (outcome, found) == (Outcome.INVALID, [])
+    assert why == (
+        "output: got sigmoid with the loss negative log-likelihood, expected softmax, since it takes logarithms of chances that "
+        "add to one; or another loss"
+    )
+    outcome, why, _ = ran(tiny(), {**GOOD, "loss": "binary_cross_entropy", "output": "linear"})
+    assert outcome is Outcome.INVALID
+    assert "expected softmax or sigmoid, since it takes logarithms of outputs from 0 to 1" in str(why)
+
+
+def test_exponentials_one_after_the_other_diverge() -> None:
+    stack = {
+        f"{what}_{number}": value for number in (1, 2, 3, 4) for what, value in (("activation", "exponential"), ("units", 64))
+    }
+    outcome, why, _ = ran(tiny(), {**GOOD, "layers": 4, **stack, "learning_rate": 1.0, "optimizer": "sgd"})
+    assert outcome is Outcome.DIVERGED
+    assert "loss became" in str(why)
+
+
+def test_random_configurations_all_end_and_the_invalid_ones_are_the_refused() -> None:
+    task = tiny(dropout=True, scale=0.002, max_epochs=2)
+    rng, ends = np.random.default_rng(42), []
+    for _ in range(60):
+        configuration = task.space.sample(rng)
+        outcome, why, _ = ran(task, configuration)
+        ends.append(outcome)
+        assert (outcome is Outcome.INVALID) == (not accepted(str(configuration["loss"]), str(configuration["output"]))), why
+        assert outcome in (Outcome.COMPLETED, Outcome.INVALID, Outcome.DIVERGED)
+    assert 5 <= ends.count(Outcome.INVALID) <= 30
+
+
+@pytest.mark.parametrize("optimizer", list(mlp.OPTIMIZERS))
+def test_one_vector_of_weights_steps_as_its_layers_would(optimizer: str) -> None:
+    layout = perceptron.Layout(2, 3, (8, 5), ("tanh", "sigmoid"), "softmax")
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(32, 2)).astype(np.float32))
+    y = torch.arange(32) % 3
+    layered, joined = perceptron.build(layout, 3), perceptron.build(layout, 3)
+    flat = joined.flatten()
+    steps = [(layered, list(layered.parameters())), (joined, [flat])]
+    losses: list[list[float]] = [[], []]
+    for (network, weights), found in zip(steps, losses, strict=True):
+        chosen = perceptron.optimizer_of(optimizer, weights, 0.05)
+        for _ in range(6):
+            for each in weights:
+                if each.grad is not None:
+                    each.grad.zero_()
+            loss = perceptron.loss_of("cross_entropy", "softmax", network(x), y)
+            loss.backward()
+            chosen.step()
+            found.append(loss.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert losses[0][-1] < losses[0][0]
+    assert torch.allclose(flat, torch.cat([each.flatten() for each in layered.parameters()]), rtol=1e-5, atol=1e-7)
+    assert next(joined.parameters()).data_ptr() == flat.data_ptr()
+
+
+def test_initial_weights_are_glorots_by_the_seed() -> None:
+    layout = perceptron.Layout(2, 2, (128, 128), ("relu", "relu"), "softmax")
+    first, same, other = (perceptron.build(layout, seed) for seed in (1, 1, 2))
+    middle = first.layers[1]
+    assert isinstance(middle, torch.nn.Linear)
+    bound = (6 / 256) ** 0.5
+    assert 0.98 * bound < middle.weight.abs().max().item() <= bound
+    assert middle.bias.abs().max().item() == 0
+    assert torch.equal(first.flatten(), same.flatten())
+    assert not torch.equal(first.flatten(), other.flatten())
+
+
+def test_tuning_never_opens_eval_and_an_evaluation_learns_from_dev_too() -> None:
+    task = tiny()
+    assert task.data is not None
+    splits = task.data()
+
+    def refuse() -> Any:
+        raise AssertionError("eval was opened")
+
+    blind = replace(task, data=lambda: Splits(splits.train, splits.validation, refuse))
+    assert ran(blind, GOOD)[0] is Outcome.COMPLETED
+    outcome, why, _ = ran(blind, GOOD, evaluation=True)
+    assert outcome is Outcome.INVALID
+    assert "eval was opened" in str(why)
+    outcome, _, found = ran(task, GOOD, evaluation=True)
+    assert outcome is Outcome.COMPLETED
+    assert found[-1].step == 3 * 69  # 2,000 and 200 points by 32
+    assert [each.value is None for each in found if each.epoch is not None] == [True, True, False]
+
+
+def test_a_stop_ends_it_at_the_next_report() -> None:
+    found: list[Measurement] = []
+
+    def report(measurement: Measurement) -> None:
+        found.append(measurement)
+        if len(found) == 3:
+            raise Stopped("tuner")
+
+    outcome, why = tasks.run_trial(tiny(), GOOD, seed=1, evaluation=False, report=report)
+    assert (outcome, why, len(found)) == (Outcome.STOPPED, "tuner", 3)
+
+
+def test_other_sets_train_and_other_tasks_have_no_points() -> None:
+    three = tiny(data="08", scale=0.003)
+    predict = mlp.fitted(three, {**GOOD, "epochs": 8}, derive_seed(0, "any"))
+    assert set(predict(mlp.data_of(three).part("dev")[0]).tolist()) == {0, 1, 2}
+    with pytest.raises(InvalidSettings, match="task 'practice': expected the task mlp"):
+        mlp.data_of(tasks.load(TaskSpec("practice")))
+    with pytest.raises(InvalidConfiguration, match="since it takes logarithms"):
+        mlp.fitted(tiny(), {**GOOD, "loss": "nll", "output": "linear"}, 1)
+
+
+def test_ranges_and_weights_are_those_of_the_documentation() -> None:
+    section = DOCS.read_text().split("\n## The mlp task\n")[1].split("\n## ")[0]
+    rows = [row for row in section.splitlines() if row.startswith("| ")]
+    space = tiny(dropout=True, least_epochs=10).space
+    for name in ("batch_size", "learning_rate", "layers", "units_N", "dropout"):
+        domain = space[name.replace("N", "1")].domain
+        (row,) = (row for row in rows if f"`{name}`" in row and row.count("|") == 6)
+        assert not isinstance(domain, Choice)
+        assert f"{show(domain.low)} to {show(domain.high)}" in row
+    for name, published in mlp.PUBLISHED.items():
+        assert any(row.startswith(f"| {name} | {mlp.weights(published.values):,} |") for row in rows)
