@@ -92,7 +92,7 @@ def load(declared: Declared) -> dict[str, Task]:
         try:
             found[key] = tasks.load(spec)
         except EvenhandError as error:
-            known = "black-magic, sklearn, table, FILE.py:NAME or MODULE:NAME, with data that is here"
+            known = "black-magic, mlp, patches, eeg, sklearn, table, FILE.py:NAME or MODULE:NAME, with data that is here"
             source.note(("tasks", key, "task"), tomlfile.said(f"{spec.name}: {error}"), known, "correct the task or its settings")
             continue
         _suits(source, key, declared.study, found[key])
