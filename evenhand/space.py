@@ -13,6 +13,7 @@ from evenhand.errors import InvalidConfiguration, InvalidSpace, Problem
 
 Value = float | int | str
 ZERO_SHARE = 0.1  # the part of the unit interval that an `or_zero` domain gives to exactly zero
+PRIOR_WIDTH = {"low": 0.25, "medium": 0.12, "high": 0.06}  # standard deviation, of a scale of length 1
 DRAWN_DIGITS = 4  # significant digits of drawn numbers: as many as a person can read and retype
 
 
@@ -464,6 +465,11 @@ def apart(domain: Domain, first: Value, second: Value) -> float:
             return float(first != second)
         return abs(domain.to_unit(str(first)) - domain.to_unit(str(second)))
     return abs(domain.to_unit(float(first)) - domain.to_unit(float(second)))
+
+
+def keeps_to(domain: Domain, value: Value, prior: Prior) -> bool | None:
+    """Whether a value keeps to what is believed likely: within two widths of it, or the option itself; None where no value is."""
+    return None if prior.value is None else apart(domain, value, prior.value) <= 2 * PRIOR_WIDTH[prior.confidence]
 
 
 def digest(value: object) -> str:

@@ -61,7 +61,9 @@ def archive(
     sessions = [_session(number, each, task) for number, each in enumerate(people, 1)]
     if random:
         method = _session(len(people) + 1, Person(values=random, chose=False), task)
-        sessions.append(replace(method, kind="method", tuner="random", method={"name": "random"}, participant_id=None))
+        trials = tuple(replace(trial, proposer="random") for trial in method.trials)
+        alone = replace(method, kind="method", tuner="random", method={"name": "random"}, participant_id=None, trials=trials)
+        sessions.append(alone)
     evaluations = {number: _evaluation(number, each.tests) for number, each in enumerate(people, 1) if each.tests}
     return Archive(study, (study,), (task,), participants, tuple(sessions), evaluations)
 
@@ -119,7 +121,7 @@ def _trial(session: int, index: int, each: Person, task: TaskRecord) -> Trial:
         session_id=session,
         number=index,
         configuration=task.space.configuration({"epochs": 10, "optimizer": "adam", **changed}),
-        proposer="P",
+        proposer=f"P-{session:02}",
         submitted_at=10.0 * index,
         epochs_planned=10,
         reasons=each.reasons[index - 1] if index <= len(each.reasons) else {},

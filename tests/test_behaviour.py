@@ -176,9 +176,13 @@ def test_the_best_of_random_tuners() -> None:
 
 def test_the_pool_is_the_random_sessions() -> None:
     made = session([({}, 0.1), ({"rate": 0.1}, None)])
-    random = replace(made, kind="method", method={"name": "random"})
+    trials = tuple(replace(each, proposer="random") for each in made.trials)
+    random = replace(made, kind="method", tuner="random", method={"name": "random"}, trials=trials)
     assert behaviour.random_pool([made, random, replace(random, method={"name": "tpe"})], 1) == (0.1, None)
     assert behaviour.random_pool([random], 2) == ()
+    joint = replace(random, trials=(trials[0], replace(trials[1], proposer="researcher")))
+    assert joint.is_joint
+    assert behaviour.random_pool([joint], 1) == ()
 
 
 # Sensitivity

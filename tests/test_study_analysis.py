@@ -11,7 +11,8 @@ from scipy import stats as scipy_stats
 from evenhand.analysis import study
 from evenhand.analysis.cohort import cohort, flow
 from evenhand.declaration import REASONS, Group, Grouping, Plan, Rule
-from evenhand.records import Archive
+from evenhand.records import Archive, Intervention
+from evenhand.report.build import build
 from evenhand.space import Value
 from tests.archives import SPACE, STUDY, TASK, Person, archive, many
 
@@ -207,6 +208,20 @@ def test_numbers_of_the_text_name_the_metric() -> None:
     task = replace(TASK, metric="squared_error", direction="minimize")
     found = study.headlines(cohort(archive([Person(0, (3.0,), (2.0,))], task=task), "live"), REASONS)
     assert [each.name for each in found if each.name.startswith("final")] == ["final squared error"]
+
+
+def test_joint_sessions_stand_beside_nobody() -> None:
+    made = archive([Person(0, (0.5,), (0.4,))], random=(0.2, 0.6))
+    person, method = made.sessions
+    method = replace(method, choice=person.choice, interventions=(Intervention(5.0, "researcher", "took over"),))
+    made = replace(made, sessions=(person, method))
+    assert study.joint(made) == (method,)
+    assert study.random_configurations(made).n == 0
+    assert [each.tuner for each in study.disclosure(made, cohort(made, "live"))] == ["P-01"]
+    items = [item for section in build(made, "live").sections for item in section.items]
+    assert "left out, since a person and a method worked on it together: random" in next(
+        each.how for each in items if each.key == "disclosure"
+    )
 
 
 def test_methods_are_disclosed_after_the_participants() -> None:

@@ -310,11 +310,14 @@ def against_random(session: Session, bests: np.ndarray, seed: int) -> AgainstRan
 
 
 def random_pool(sessions: Iterable[Session], task_id: int) -> tuple[float | None, ...]:
-    """Validation values of the ended trials of the random sessions on a task; empty where there are none."""
+    """Validation values of the ended trials of the random sessions on a task, joint ones left out; empty where there are none."""
     return tuple(
         trial.value
         for session in sessions
-        if session.kind == "method" and session.method.get("name") == "random" and session.task.id == task_id
+        if session.kind == "method"
+        and session.method.get("name") == "random"
+        and session.task.id == task_id
+        and not session.is_joint
         for trial in counted(session)
     )
 

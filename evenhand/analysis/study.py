@@ -48,12 +48,15 @@ GUESS = "guess"
 
 
 def random_configurations(archive: Archive) -> Histogram:
-    """Fig. 1: validation metric of random configurations: those of the study's sessions of the method `random`."""
-    sessions = [each for each in archive.sessions if each.kind == "method" and each.method.get("name") == "random"]
+    """Fig. 1: validation metric of random configurations: those of the study's sessions of the method `random` alone."""
+    sessions = [
+        each for each in archive.sessions if each.kind == "method" and each.method.get("name") == "random" and not each.is_joint
+    ]
     trials = [trial for session in sessions for trial in counted(session)]
     how = (
         "validation metric, after the last completed epoch, of configurations drawn from the space (uniform on each "
-        "hyperparameter's own scale, log where it is marked so; independent of the defaults)"
+        "hyperparameter's own scale, log where it is marked so; independent of the defaults); not of sessions in which a person "
+        "took part"
     )
     if not trials:
         return _histogram([], how, why="not computable: no session of the method `random` has trials")
@@ -351,9 +354,15 @@ def _worst_from_defaults(cohort: Cohort) -> Headline:
 
 
 def disclosure(archive: Archive, cohort: Cohort) -> tuple[Final, ...]:
-    """Everyone's final settings and effort, as the paper's recommendations ask; methods come after the participants."""
+    """Everyone's final settings and effort, as the paper's recommendations ask; methods come after the participants.
+
+    A method's session in which a person took part is neither's, and is left out: see `joint`.
+    """
     of = {each.session.id: each for each in cohort.members}
-    methods = [each for each in archive.sessions if each.kind == "method" and each.choice is not None]
+    joint_ids = {each.id for each in joint(archive)}
+    methods = [
+        each for each in archive.sessions if each.kind == "method" and each.choice is not None and each.id not in joint_ids
+    ]
     found = []
     for session in [*(each.session for each in cohort.members), *methods]:
         member, choice = of.get(session.id), session.choice
@@ -378,6 +387,11 @@ def disclosure(archive: Archive, cohort: Cohort) -> tuple[Final, ...]:
             )
         )
     return tuple(found)
+
+
+def joint(archive: Archive) -> tuple[Session, ...]:
+    """The methods' sessions in which a person took part: they stay out of what sets people beside methods."""
+    return tuple(each for each in archive.sessions if each.kind == "method" and each.is_joint)
 
 
 def _settings(space: Space, chosen: Configuration | None) -> tuple[tuple[str, str], ...]:

@@ -237,6 +237,9 @@ def disclosure(frame: Frame) -> Section:
         rows.append((each.tuner, each.group or each.kind, *effort, frame.score(each.best), final, str(each.seeds), chosen))
     columns = ("tuner", "group", "trials", "epochs", "minutes", "best validation", "test", "seeds", "final settings")
     how = "as the paper's recommendations ask: final settings and effort of everyone; test: mean ± SD over seeds"
+    if together := study.joint(frame.archive):
+        names = ", ".join(each.tuner for each in together)
+        how += f"; left out, since a person and a method worked on it together: {names}"
     item = Item(
         "disclosure",
         "Final settings and effort",

@@ -42,6 +42,7 @@ class Method(ABC):
     name: ClassVar[str]  # what `tuners.method` finds it by
     needs_fidelity: ClassVar[bool] = False
     resumes: ClassVar[bool] = False  # whether it lets trainings go on with more epochs
+    uses_priors: ClassVar[bool] = False  # whether what people believe changes what it proposes
     maximize: bool
 
     @abstractmethod

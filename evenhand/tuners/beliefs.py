@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import truncnorm
 
-from evenhand.space import Choice, Hyperparameter, Prior, Space
+from evenhand.space import PRIOR_WIDTH, Choice, Hyperparameter, Prior, Space, keeps_to
 from evenhand.tuners.encoding import Encoding, Matrix, to_coordinate
 
-WIDTH = {"low": 0.25, "medium": 0.12, "high": 0.06}  # standard deviation of the bell, of a scale of length 1
 SURE = {"low": 0.5, "medium": 0.7, "high": 0.9}  # chance of the likely option of a choice without an order
 SLOPE = {"low": 1.0, "medium": 1.5, "high": 1.9}  # density at the better end less that at the worse; 2 would rule that one out
 FLOOR = 0.05  # part of each density that is uniform
@@ -57,12 +56,7 @@ def draws(space: Space, count: int, rng: np.random.Generator) -> Matrix:
 
 def agrees(each: Hyperparameter, value: Any) -> bool | None:
     """Whether a value keeps to what is believed likely; None where no value is: within two widths, or the option itself."""
-    prior = each.prior
-    if prior is None or prior.value is None:
-        return None
-    if isinstance(each.domain, Choice) and not each.domain.ordered:
-        return bool(value == prior.value)
-    return abs(to_coordinate(each, value) - to_coordinate(each, prior.value)) <= 2 * WIDTH[prior.confidence]
+    return None if each.prior is None else keeps_to(each.domain, value, each.prior)
 
 
 def _density(each: Hyperparameter, prior: Prior, units: Matrix) -> Matrix:
@@ -89,7 +83,7 @@ def _around(each: Hyperparameter, prior: Prior, units: Matrix) -> Matrix:
 
 
 def _bell(prior: Prior, middle: float) -> Any:
-    width = WIDTH[prior.confidence]
+    width = PRIOR_WIDTH[prior.confidence]
     return truncnorm(-middle / width, (1 - middle) / width, loc=middle, scale=width)
 
 

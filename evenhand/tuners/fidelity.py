@@ -269,6 +269,7 @@ class PriorBand(Hyperband):
     """
 
     name: ClassVar[str] = "priorband"
+    uses_priors: ClassVar[bool] = True
 
     def _fresh(self, space: Space, ladder: Ladder, known: Known, epochs: int, at: int, rng: np.random.Generator) -> Suggestion:
         uniform = 1 / (1 + self.eta**at)

@@ -40,6 +40,7 @@ class PiBO(Method):
     """
 
     name: ClassVar[str] = "pibo"
+    uses_priors: ClassVar[bool] = True
     beta: float = 6.0
     startup: int = 6
 
