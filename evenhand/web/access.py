@@ -79,6 +79,12 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/trials/{number}/curve"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/reveal"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/workbench"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/workbench/events"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/workbench/trial"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/workbench/limits"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/workbench/beliefs"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/workbench/turn"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/explore"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/explore.json"): Role.RESEARCHER,
     # The participant's pages

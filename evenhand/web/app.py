@@ -37,6 +37,7 @@ from evenhand.web import (
     reports,
     researcher,
     versions,
+    workbench,
 )
 from evenhand.web.pages import render
 from evenhand.web.players import Players
@@ -99,7 +100,20 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
     app.state.players = Players(lab)
     app.state.ending = False  # event streams end when this is set
     # The router asks them in order: those that are called all the time come first.
-    for module in (api, participant, questions, entry, classroom, researcher, monitor, invitations, versions, reports, exports):
+    for module in (
+        api,
+        participant,
+        questions,
+        entry,
+        classroom,
+        researcher,
+        workbench,
+        monitor,
+        invitations,
+        versions,
+        reports,
+        exports,
+    ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(EvenhandError, _on_error)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import resources
@@ -182,13 +182,14 @@ def _names(method: str, taken: int) -> list[str]:
 @router.get("/sessions/{session_id}")
 def session_page(request: Request, session_id: int) -> Response:
     """How one session goes: its trials, and after the choice its evaluation."""
-    context = _session_context(request, session_id)
+    context = session_context(request, session_id)
     task = context["session"].task
     words, share = task.metric.replace("_", " "), scores.is_share(task.metric)
     return render(request, "researcher/session.html", metric=words, share=share, **context)
 
 
-def _session_context(request: Request, session_id: int) -> dict[str, Any]:
+def session_context(request: Request, session_id: int) -> dict[str, Any]:
+    """What the parts of a session's pages show."""
     lab, who = lab_of(request), identity(request).who
     session = lab.session(session_id)
     study = lab.study(session.study_id, session.version)
@@ -224,11 +225,24 @@ async def session_events(request: Request, session_id: int) -> Response:
     return live.session_events(request, lab, session_id, Parts(request, session_id))
 
 
-class Parts:
-    """The changing parts of one open session page: at once where something happened, else now and then."""
+PARTS = {name: f"researcher/_session_{name}.html" for name in ("status", "trials", "evaluation")}
 
-    def __init__(self, request: Request, session_id: int) -> None:
+
+class Parts:
+    """The changing parts of one open session page: at once where something happened, else now and then.
+
+    templates: by the part's id. context: what they show.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        session_id: int,
+        templates: Mapping[str, str] = PARTS,
+        context: Callable[[Request, int], Mapping[str, Any]] = session_context,
+    ) -> None:
         self._request, self._session_id = request, session_id
+        self._templates, self._context = templates, context
         self._happened: object = None
         self._rendered_at = float("-inf")
         self._sent: dict[str, str] = {}
@@ -237,13 +251,12 @@ class Parts:
         """The HTML of each part that differs from what was sent before."""
         session, now = view.session, time.monotonic()
         trials = tuple((trial.attempt, trial.epochs_done, trial.stop_by, trial.outcome) for trial in session.trials)
-        happened = (view.state, view.waiting, session.choice, session.evaluated, trials)
+        happened = (view.state, view.waiting, session.choice, session.evaluated, len(session.interventions), trials)
         if happened == self._happened and now - self._rendered_at < SHOWN_EVERY:
             return {}
         self._happened, self._rendered_at = happened, now
-        context = _session_context(self._request, self._session_id)
-        names = ("status", "trials", "evaluation")
-        parts = {name: fragment(self._request, f"researcher/_session_{name}.html", **context) for name in names}
+        context = self._context(self._request, self._session_id)
+        parts = {name: fragment(self._request, template, **context) for name, template in self._templates.items()}
         changed = {name: html for name, html in parts.items() if html != self._sent.get(name)}
         self._sent = parts
         return changed
@@ -272,8 +285,15 @@ def trial_curve(request: Request, session_id: int, number: int, attempt: int = 0
 
 @router.post("/sessions/{session_id}/trials/{number}/stop")
 def stop_trial(request: Request, session_id: int, number: int) -> Response:
-    """Stop a training for the researcher; refused to whoever looked at a test score of the task."""
-    lab_of(request).stop(session_id, number, Stopper.RESEARCHER, identity(request).who)
+    """Stop a training for the researcher; refused to whoever looked at a test score of the task.
+
+    In a method's session this is working together, and is kept as that.
+    """
+    lab, who = lab_of(request), identity(request).who
+    if lab.session(session_id).kind == "method":
+        lab.stop_trial(session_id, number, who=who)
+    else:
+        lab.stop(session_id, number, Stopper.RESEARCHER, who)
     return go(f"/sessions/{session_id}")
 
 

@@ -170,6 +170,13 @@
       this.changed();
     }
 
+    // The colour of whoever proposed the trial, where that differs from trial to trial.
+    proposedBy(kind) {
+      if (kind === this.options.kind) return;
+      this.options.kind = kind;
+      this.rebuild();
+    }
+
     last() { return this.points.length ? this.points[this.points.length - 1][INDEX] : -1; }
     key() { return this.known ? "epochs" : "steps"; }
     show(value) { return Math.abs(value) >= 1e5 ? value.toExponential(0) : String(+value.toPrecision(4)); }

@@ -333,6 +333,9 @@
       if (fresh.length || number !== this.shown) this.draw();
     }
 
+    // Who proposed a trial: the row of the table says it.
+    by(number) { return find(`tr[data-trial="${number}"]`)?.dataset.by ?? this.kind; }
+
     say(value) { return this.percent ? `${value.toFixed(1)}\u202f%` : String(+value.toPrecision(4)); }
 
     draw() {
@@ -356,7 +359,10 @@
         const byEpoch = new Map(this.values[number]);
         return epochs.map((epoch) => (byEpoch.has(epoch) ? byEpoch.get(epoch) * unit : null));
       });
-      const [tone, quiet, line] = [this.kind === "method" ? "--machine" : "--person", "--quiet", "--line"].map(colour);
+      const [person, machine, quiet, line] = ["--person", "--machine", "--quiet", "--line"].map(colour);
+      const tone = this.by(this.shown) === "method" ? machine : person;
+      // Trials of whoever the session is not named after stand out among the others.
+      const other = (number) => (this.by(number) === this.kind ? quiet : person);
       const font = "12px system-ui, sans-serif";
       const axis = { stroke: quiet, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
       this.plot = new uPlot({
@@ -365,7 +371,7 @@
         scales: { x: { time: false, range: [1, last] } },
         series: [{}, ...this.numbers.map((number, index) => (number === this.shown
           ? { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } }
-          : { stroke: quiet, alpha: 0.55, width: 1.25, spanGaps: true, points: { show: columns[index].filter((value) => value !== null).length === 1, size: 5, fill: quiet } }))],
+          : { stroke: other(number), alpha: 0.55, width: 1.25, spanGaps: true, points: { show: columns[index].filter((value) => value !== null).length === 1, size: 5, fill: other(number) } }))],
         axes: [{ ...axis, size: 32, incrs: [1, 2, 5, 10, 20, 50, 100], space: 40 },
           { ...axis, size: 50, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
         hooks: { draw: [(plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
@@ -425,6 +431,7 @@
       every.shown = number;
       const list = number === newest ? points : (await json(`/trials/${number}/curve`)).points;
       if (every.shown !== number) return;
+      loss.proposedBy(every.by(number));
       loss.set(list);
       every.draw();
       mark();
@@ -449,6 +456,7 @@
       if (focused >= 0) all("a, button, summary, input", old)[focused]?.focus();
     };
     const place = (host, html) => {
+      if (!host) return;
       const fresh = document.createElement("template");
       fresh.innerHTML = html;
       const [rows, body] = [all("tr[data-trial]", fresh.content), find("tbody", host)];
@@ -471,6 +479,7 @@
     const update = (parts) => {
       for (const [name, html] of Object.entries(parts)) place(document.getElementById(name), html);
       if ("status" in parts) readClock();
+      if ("trials" in parts && every.shown) loss.proposedBy(every.by(every.shown));
       mark();
     };
     session.addEventListener("click", (event) => {
@@ -490,6 +499,6 @@
       every.values = { ...values, ...every.values };
       every.draw();
     }).catch(() => {});
-    Evenhand.follow(`${address}/events`, { points: measured, state: update });
+    Evenhand.follow(session.dataset.events ?? `${address}/events`, { points: measured, state: update });
   }
 })();

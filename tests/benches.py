@@ -1,0 +1,137 @@
+"""A served method's session that a person works with, and an agent that trains its trials at a pace, by a formula."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evenhand.declaration import Budget, Study, Text
+from evenhand.lab import Lab
+from evenhand.records import Assignment, Measurement, Outcome, Session, TaskRecord, TaskSpec, Trial
+from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space
+from tests.agents import wait_for
+from tests.labs import Clock, make_lab
+from tests.web import Site, serve
+
+SPACE = Space(
+    [
+        Hyperparameter("epochs", Integer(1, 4), default=4, fidelity=True),
+        Hyperparameter("optimizer", Choice(("sgd", "adam", "rmsprop"), ("SGD", "Adam", "RMSprop"))),
+        Hyperparameter("learning_rate", Float(1e-5, 1, log=True), 0.001),
+        Hyperparameter("momentum", Float(0, 0.99), 0.0, condition=Condition("optimizer", ("sgd",))),
+        Hyperparameter("weight_decay", Float(1e-6, 0.1, log=True, or_zero=True), 0.0),
+    ]
+)
+PACE = 0.01  # seconds between two epochs
+
+
+def score(values: object, epoch: int) -> float:
+    """Best at a learning rate of 0.01, with Adam, after more epochs."""
+    assert isinstance(values, dict)
+    away = abs(math.log10(float(values["learning_rate"])) + 2) / 5
+    return round(0.9 - 0.6 * away - 0.05 * (values["optimizer"] != "adam") - 0.1 / epoch, 4)
+
+
+@dataclass
+class Agent:
+    """Trains what is claimed until it is told to hold: it then goes on with epochs that say nothing new, until it is stopped.
+
+    Tests' time moves by a second with each epoch.
+    """
+
+    lab: Lab
+    clock: Clock
+    ending: threading.Event = field(default_factory=threading.Event)
+    holds: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Claim and train until the end."""
+        agent, _ = self.lab.add_agent("formula", 1)
+        while not self.ending.is_set():
+            self.lab.hello(agent, slots=1, machine="Linux")
+            job = self.lab.claim(agent)
+            if job is None:
+                self.ending.wait(PACE)
+            else:
+                self._train(job)
+
+    def _train(self, job: Assignment) -> None:
+        index, epochs = 0, int(job.configuration["epochs"])
+        while index < epochs or (self.holds.is_set() and not self.ending.is_set()):
+            self.ending.wait(PACE)
+            self.clock.now += 1
+            fresh = index < epochs - self.holds.is_set()
+            value = score(dict(job.configuration), index + 1)
+            batch = [Measurement(index, 10 * (index + 1), index + 1, 1 - value, value, index + 1.0)] if fresh else []
+            if not self.lab.measure(job.job_id, job.attempt, batch):
+                self.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
+                return
+            index += fresh
+        self.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+
+
+@dataclass
+class Bench:
+    """A session that is played and trained."""
+
+    site: Site
+    agent: Agent
+    id: int
+
+    @property
+    def session(self) -> Session:
+        """The session now."""
+        return self.site.lab.session(self.id)
+
+    @property
+    def address(self) -> str:
+        """The workbench's address."""
+        return f"/sessions/{self.id}/workbench"
+
+    def until(self, true: Callable[[Session], bool], why: str) -> Session:
+        """The session, when this is true of it."""
+        return wait_for(lambda: found if true(found := self.session) else None, why, 40)
+
+    def trained(self, count: int) -> Session:
+        """The session, when this many trials have ended."""
+        return self.until(lambda session: sum(not each.is_open for each in session.trials) >= count, f"{count} trials end")
+
+    def held(self) -> Trial:
+        """A trial that trains on until it is stopped."""
+        self.agent.holds.set()
+        found = self.until(lambda session: any(each.is_open and each.claimed_at for each in session.trials), "a trial trains")
+        return next(each for each in found.trials if each.is_open)
+
+
+@contextmanager
+def bench(folder: Path, method: str = "tpe", trials: int = 200, **settings: object) -> Iterator[Bench]:
+    """A server that plays a method's session, and the agent."""
+    lab, clock = make_lab(f"sqlite:///{folder / 'lab.sqlite'}")
+    task = TaskRecord(TaskSpec("formula"), "version 1", SPACE, "accuracy", "maximize", 4)
+    study = lab.add_study(
+        Study(
+            name="bench",
+            title="Working together",
+            task_id=lab.add_task(task).id,
+            budget=Budget(trials=trials),
+            seed=7,
+            consent=Text(""),
+            details=Text(""),
+            thanks=Text(""),
+            evaluation_seeds=2,
+        )
+    )
+    agent = Agent(lab, clock)
+    thread = threading.Thread(target=agent.run, daemon=True)
+    with serve(lab, clock, folder) as site:
+        session = lab.open(study.id, tuner=method, method={"name": method, "seed": 0, **settings})
+        thread.start()
+        site.app.state.players.play(session.id)
+        try:
+            yield Bench(site, agent, session.id)
+        finally:
+            agent.ending.set()
+            thread.join(timeout=5)
+    lab.close()
