@@ -87,10 +87,16 @@ class Row:
         """Whether its session can be paused or extended."""
         return self.state in OPEN
 
+    @property
+    def is_joint(self) -> bool:
+        """Whether a person and a method worked on its session together, so that it is compared with neither."""
+        return self.kind == "method" and self.session is not None and self.session.is_joint
+
 
 @dataclass(frozen=True)
 class Overview:
-    """The study's first page, in one mode. rows: who is ahead comes first; those without a value, then those that withdrew, last.
+    """The study's first page, in one mode. rows: who is ahead comes first; those without a value, joint ones, then those that
+    withdrew, last.
 
     newest: the newest version, which may not be published. counts: participants in each mode.
     """
@@ -109,8 +115,13 @@ class Overview:
 
     @property
     def leader(self) -> Row | None:
-        """Who is ahead on validation."""
-        return self.rows[0] if self.rows and self.rows[0].best else None
+        """Who is ahead on validation, joint sessions aside."""
+        return self.rows[0] if self.rows and self.rows[0].best and not self.rows[0].is_joint else None
+
+    @property
+    def joint(self) -> int:
+        """How many sessions are joint."""
+        return sum(row.is_joint for row in self.rows)
 
     @property
     def slots(self) -> int:
@@ -282,26 +293,26 @@ def evaluation_progress(session: Session) -> str:
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:
-    """Best validation first; the earlier session of equals first."""
+    """Best validation first; the earlier session of equals first. Joint sessions come after all that are compared."""
 
-    def key(each: Row) -> tuple[bool, bool, float, bool, int]:
+    def key(each: Row) -> tuple[bool, bool, bool, float, bool, int]:
         value = each.best.value if each.best else None
         sign = 1.0 if each.session and not each.session.maximize else -1.0
         number = each.session.id if each.session else each.person.id if each.person else 0
-        return each.state is State.WITHDRAWN, value is None, sign * (value or 0.0), each.session is None, number
+        return each.state is State.WITHDRAWN, each.is_joint, value is None, sign * (value or 0.0), each.session is None, number
 
     return sorted(rows, key=key)
 
 
 def curves(shown: Overview) -> dict[str, Any]:
-    """The best-so-far lines as JSON: x in the budget's unit (time in minutes), y in percent where the metric is a share."""
+    """The best-so-far lines as JSON, joint sessions left out: x in the budget's unit (time in minutes), y in percent where the metric is a share."""
     unit = scores.unit_of(shown.study.budget)
     factor = 100.0 if scores.is_share(shown.task.metric) else 1.0
     scale = 1 / 60 if unit == "seconds" else 1.0
     lines = []
     for each in shown.rows:
         session = each.session
-        if session is None:
+        if session is None or each.is_joint:
             continue
         steps = scores.best_so_far(session, unit, shown.now)
         if not steps:
