@@ -2,10 +2,11 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from evenhand.declaration import Budget, Study, Text
 from evenhand.lab import Lab
@@ -24,13 +25,11 @@ SPACE = Space(
         Hyperparameter("weight_decay", Float(1e-6, 0.1, log=True, or_zero=True), 0.0),
     ]
 )
-PACE = 0.01  # seconds between two epochs
 
 
-def score(values: object, epoch: int) -> float:
+def score(values: Mapping[str, Any], epoch: int) -> float:
     """Best at a learning rate of 0.01, with Adam, after more epochs."""
-    assert isinstance(values, dict)
-    away = abs(math.log10(float(values["learning_rate"])) + 2) / 5
+    away = abs(math.log10(values["learning_rate"]) + 2) / 5
     return round(0.9 - 0.6 * away - 0.05 * (values["optimizer"] != "adam") - 0.1 / epoch, 4)
 
 
@@ -38,11 +37,12 @@ def score(values: object, epoch: int) -> float:
 class Agent:
     """Trains what is claimed until it is told to hold: it then goes on with epochs that say nothing new, until it is stopped.
 
-    Tests' time moves by a second with each epoch.
+    Tests' time moves by a second with each epoch. pace: real seconds between two epochs.
     """
 
     lab: Lab
     clock: Clock
+    pace: float
     ending: threading.Event = field(default_factory=threading.Event)
     holds: threading.Event = field(default_factory=threading.Event)
 
@@ -53,17 +53,17 @@ class Agent:
             self.lab.hello(agent, slots=1, machine="Linux")
             job = self.lab.claim(agent)
             if job is None:
-                self.ending.wait(PACE)
+                self.ending.wait(self.pace)
             else:
                 self._train(job)
 
     def _train(self, job: Assignment) -> None:
         index, epochs = 0, int(job.configuration["epochs"])
         while index < epochs or (self.holds.is_set() and not self.ending.is_set()):
-            self.ending.wait(PACE)
+            self.ending.wait(self.pace)
             self.clock.now += 1
             fresh = index < epochs - self.holds.is_set()
-            value = score(dict(job.configuration), index + 1)
+            value = score(job.configuration, index + 1)
             batch = [Measurement(index, 10 * (index + 1), index + 1, 1 - value, value, index + 1.0)] if fresh else []
             if not self.lab.measure(job.job_id, job.attempt, batch):
                 self.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
@@ -106,7 +106,7 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, method: str = "tpe", trials: int = 200, **settings: object) -> Iterator[Bench]:
+def bench(folder: Path, method: str = "tpe", pace: float = 0.01, **settings: object) -> Iterator[Bench]:
     """A server that plays a method's session, and the agent."""
     lab, clock = make_lab(f"sqlite:///{folder / 'lab.sqlite'}")
     task = TaskRecord(TaskSpec("formula"), "version 1", SPACE, "accuracy", "maximize", 4)
@@ -115,7 +115,7 @@ def bench(folder: Path, method: str = "tpe", trials: int = 200, **settings: obje
             name="bench",
             title="Working together",
             task_id=lab.add_task(task).id,
-            budget=Budget(trials=trials),
+            budget=Budget(trials=200),
             seed=7,
             consent=Text(""),
             details=Text(""),
@@ -123,7 +123,7 @@ def bench(folder: Path, method: str = "tpe", trials: int = 200, **settings: obje
             evaluation_seeds=2,
         )
     )
-    agent = Agent(lab, clock)
+    agent = Agent(lab, clock, pace)
     thread = threading.Thread(target=agent.run, daemon=True)
     with serve(lab, clock, folder) as site:
         session = lab.open(study.id, tuner=method, method={"name": method, "seed": 0, **settings})

@@ -33,7 +33,7 @@ def opened(running: Bench, context: Watched) -> Page:
 
 
 def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -> None:
-    with bench(tmp_path, "pibo", startup=4) as running, watched(browser) as context:
+    with bench(tmp_path, "pibo", 0.15, startup=4) as running, watched(browser) as context:
         running.trained(3)
         page = opened(running, context)
         expect(page.locator("#turn")).to_contain_text("pibo proposes")

@@ -95,7 +95,9 @@ def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) ->
 def test_what_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     running.trained(1)
-    answer = caller.post(f"{running.address}/trial", {**MINE, "value.learning_rate": "7", "value.epochs": "x", "reason": "a hunch"})
+    answer = caller.post(
+        f"{running.address}/trial", {**MINE, "value.learning_rate": "7", "value.epochs": "x", "reason": "a hunch"}
+    )
     assert answer.status_code == 422
     assert "7 is not possible here: enter a number from 1e-5 to 1." in answer.text
     assert "x is not possible here: enter a whole number from 1 to 4." in answer.text

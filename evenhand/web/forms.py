@@ -109,6 +109,8 @@ def range_of(each: Hyperparameter) -> str:
     if isinstance(each.domain, Choice):
         return ""
     zero = not isinstance(each.domain, Integer) and each.domain.or_zero
+    if each.domain.low == each.domain.high and not zero:
+        return f"only {show(each.domain.low)}"
     return f"{show(each.domain.low)} to {show(each.domain.high)}{', or 0' if zero else ''}"
 
 

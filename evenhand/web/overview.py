@@ -305,7 +305,10 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
 
 
 def curves(shown: Overview) -> dict[str, Any]:
-    """The best-so-far lines as JSON, joint sessions left out: x in the budget's unit (time in minutes), y in percent where the metric is a share."""
+    """The best-so-far lines as JSON, joint sessions left out.
+
+    x is in the budget's unit (time in minutes), y in percent where the metric is a share.
+    """
     unit = scores.unit_of(shown.study.budget)
     factor = 100.0 if scores.is_share(shown.task.metric) else 1.0
     scale = 1 / 60 if unit == "seconds" else 1.0

@@ -44,10 +44,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class Said:
-    """What is believed of a hyperparameter, as the form shows it. ordered: whether larger or smaller can be better."""
+    """What is believed of a hyperparameter, as the form shows it. words: what is believed now, "" for nothing.
+
+    ordered: whether larger or smaller can be better.
+    """
 
     id: str
     hyperparameter: Hyperparameter
+    words: str
     likely: str
     confidence: str
     matters: str
@@ -216,6 +220,7 @@ def _said(index: int, each: Hyperparameter, prior: Prior | None, asked: Asked | 
     return Said(
         id=f"belief-{index}",
         hyperparameter=each,
+        words="" if prior is None else prior_words(each, prior),
         likely=_text(texts, f"{LIKELY}{name}"),
         confidence=_text(texts, f"{CONFIDENCE}{name}") or "medium",
         matters=_text(texts, f"{MATTERS}{name}"),

@@ -32,11 +32,14 @@ from evenhand.web.steering import Asked
 
 router = APIRouter()
 
+SHOWN_TRIALS = 50  # rows of the table; the session's page has them all
 UNSAID = "no reason given"  # for what cannot do without one
 PARTS: Mapping[str, str] = {
     "status": "researcher/_session_status.html",
     "turn": "workbench/_turn.html",
     "moves": "workbench/_moves.html",
+    "joint": "workbench/_joint.html",
+    "bar": "workbench/_bar.html",
     "add-note": "workbench/_add_note.html",
     "beliefs-held": "workbench/_held.html",
     "trials": "researcher/_session_trials.html",
@@ -105,6 +108,7 @@ def _context(request: Request, session_id: int) -> dict[str, Any]:
         "happened": happened(session),
         "values": {trial.number: _texts(trial) for trial in session.trials},
         "works": True,
+        "shown_trials": SHOWN_TRIALS,
     }
 
 

@@ -460,7 +460,8 @@
       const fresh = document.createElement("template");
       fresh.innerHTML = html;
       const [rows, body] = [all("tr[data-trial]", fresh.content), find("tbody", host)];
-      if (host.id !== "trials" || !rows.length || !body || all("tr[data-trial]", host).length !== rows.length) {
+      if (host.id !== "trials" || !rows.length || !body || all("tr[data-trial]", host).length !== rows.length
+        || body.rows[0].dataset.trial !== rows[0].dataset.trial) {
         swap(host, html);
         return;
       }
