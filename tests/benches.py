@@ -30,7 +30,7 @@ SPACE = Space(
 def score(values: Mapping[str, Any], epoch: int) -> float:
     """Best at a learning rate of 0.01, with Adam, after more epochs."""
     away = abs(math.log10(float(values["learning_rate"])) + 2) / 5
-    return round(0.9 - 0.6 * away - 0.05 * (values["optimizer"] != "adam") - 0.1 / epoch, 4)
+    return round(0.9 - 0.6 * away - 0.05 * bool(values["optimizer"] != "adam") - 0.1 / epoch, 4)
 
 
 @dataclass

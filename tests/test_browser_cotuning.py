@@ -57,7 +57,7 @@ def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -
         # limits, typed while trials come in
         page.get_by_text("Limit what it may try").click()
         page.get_by_label("learning rate from").fill("0.001")
-        page.get_by_label("RMSprop").uncheck()
+        page.get_by_role("checkbox", name="RMSprop").uncheck()
         page.get_by_label("weight decay only").fill("0.0001")
         running.trained(len(running.session.trials) + 2)
         expect(page.get_by_label("learning rate from")).to_have_value("0.001")  # no event swaps a form
