@@ -156,6 +156,11 @@ def test_limits_go_both_ways_and_frozen_values_come_back(running: Bench) -> None
     assert last["weight_decay"] == {"low": 1e-6, "high": 0.01, "zero": False}
     running.trained(len(running.session.trials) + 2)
     assert running.session.trials[-1].configuration["optimizer"] == "adam"
+    sgd = next((each for each in running.session.trials if each.configuration["optimizer"] == "sgd"), None)
+    page = caller.get(f"{running.address}?from={sgd.number if sgd else 1}").text
+    form = page[page.index('id="add-form"') : page.index('id="limits"')]
+    assert "momentum" not in form  # it can never be active now
+    assert '<option value="adam" selected>' in form  # moved into what is allowed
 
 
 def test_beliefs_are_kept_told_and_taken_back(tmp_path: Path) -> None:
@@ -191,6 +196,17 @@ def test_beliefs_are_kept_told_and_taken_back(tmp_path: Path) -> None:
         assert running.session.current_space["learning_rate"].prior is None
         assert '<span class="badge">taken back</span>' in page
         assert caller.post(f"{running.address}/beliefs", {"back": "nonsense"}).status_code == 409
+
+
+def test_a_stop_on_the_sessions_page_is_working_together_too(running: Bench) -> None:
+    caller = running.site.caller(Role.RESEARCHER)
+    held = running.held()
+    assert caller.post(f"/sessions/{running.id}/trials/{held.number}/stop").status_code == 303
+    running.agent.holds.clear()
+    running.trained(held.number)
+    (kept,) = running.session.interventions
+    assert (kept.kind, kept.who, kept.trial) == ("stopped", "researcher", held.number)
+    assert "joint" in caller.get(f"/sessions/{running.id}").text
 
 
 def test_pausing_alone_leaves_the_session_the_methods_own(running: Bench) -> None:

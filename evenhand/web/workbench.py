@@ -6,7 +6,7 @@ Each form is one verb of `cotuning`, sent once; the method goes on from there wi
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -106,7 +106,7 @@ def _context(request: Request, session_id: int) -> dict[str, Any]:
         "open_trials": [each for each in session.trials if each.is_open],
         "became": held.became(session),
         "happened": happened(session),
-        "values": {trial.number: _texts(trial) for trial in session.trials},
+        "values": {trial.number: _texts(session, trial) for trial in session.trials[-SHOWN_TRIALS:]},
         "works": True,
         "shown_trials": SHOWN_TRIALS,
     }
@@ -119,7 +119,7 @@ def _page(request: Request, session_id: int, entered: Entered, status: int = 200
     typed, moved = entered.typed, 0
     if typed is None and source is not None:
         typed, moved = _within(session.current_space, source)
-    shown = forms.fields(session.current_space, typed, entered.problems if entered.part == "trial" else None)
+    shown = _possible(forms.fields(session.current_space, typed, entered.problems if entered.part == "trial" else None))
     chosen = {name: entered for name in ("limits", "beliefs") if entered.part == name}
     limits, beliefs = chosen.get("limits", Entered()), chosen.get("beliefs", Entered())
     metric = session.task.metric
@@ -163,8 +163,17 @@ def _within(space: Space, trial: Trial) -> tuple[Typed, int]:
     return Typed(texts), moved
 
 
-def _texts(trial: Trial) -> str:
-    return json.dumps({name: show(value) for name, value in trial.configuration.items()})
+def _texts(session: Session, trial: Trial) -> str:
+    return json.dumps(_within(session.current_space, trial)[0].values)
+
+
+def _possible(shown: Sequence[forms.Field]) -> tuple[forms.Field, ...]:
+    """The fields that can be active under the limits in force."""
+    never: set[str] = set()
+    for each in shown:
+        if each.on and (not each.when or each.on in never):
+            never.add(each.hyperparameter.name)
+    return tuple(each for each in shown if each.hyperparameter.name not in never)
 
 
 def happened(session: Session) -> tuple[Happened, ...]:

@@ -41,7 +41,7 @@
     refresh();
   });
 
-  // Values that are not allowed any more are said where they stand; an option that is gone has to be chosen anew.
+  // The server has moved what is not allowed any more to the nearest that is; an option that is gone has to be chosen anew.
   const start = (number, values) => {
     for (const field of fields) {
       input(field).value = values[field.dataset.name] ?? field.dataset.default;
