@@ -219,6 +219,11 @@ class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
         with self._store.read() as tx:
             return sessions.driven_by(tx, driver)
 
+    def drive(self, session_id: int, driver: str = "server") -> None:
+        """Give a method's session to the driver that plays it from now on."""
+        with self._change(session_id) as tx:
+            sessions.update_facts(tx, session_id, driver=driver)
+
     def seen(self, session_id: int) -> None:
         """Note that the session's tuner is there."""
         self._store.together(lambda tx: sessions.update_facts(tx, session_id, last_seen=self.clock()))

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from evenhand.declaration import Budget
 from evenhand.records import Outcome, State
 from evenhand.space import Prior
 from evenhand.web.access import Role
+from tests.agents import wait_for
 from tests.benches import Bench, bench
+from tests.labs import toy_study
 from tests.web import Caller, evaluated, toy_site, tuned_study, tuning_participant
 
 MINE = {
@@ -207,6 +210,28 @@ def test_a_stop_on_the_sessions_page_is_working_together_too(running: Bench) -> 
     (kept,) = running.session.interventions
     assert (kept.kind, kept.who, kept.trial) == ("stopped", "researcher", held.number)
     assert "joint" in caller.get(f"/sessions/{running.id}").text
+
+
+def test_a_method_that_is_held_is_told_before_it_starts(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study = toy_study(site.lab, Budget(trials=3))
+        caller = site.caller(Role.RESEARCHER)
+        answer = caller.post(f"/studies/{study.id}/methods", {"method": "pibo", "hold": "yes"})
+        assert answer.headers["location"] == "/sessions/1/workbench?do=beliefs"
+        page = caller.get(answer.headers["location"]).text
+        assert "Start pibo" in page
+        assert "pibo waits for your word" in page
+        site.app.state.players.resume()  # as after a restart
+        said = {"likely.learning_rate": "0.25", "confidence.learning_rate": "high", "reason": "the last project"}
+        assert caller.post("/sessions/1/workbench/beliefs", said).status_code == 303
+        assert site.lab.view(1).state is State.WAITING
+        assert caller.post("/sessions/1/workbench/turn", {"what": "start"}).status_code == 303
+        first = wait_for(lambda: next(iter(site.lab.session(1).trials), None), "the first trial")
+        assert first.configuration["learning_rate"] == 0.25
+        assert "from your prior: learning rate near 0.25 (high confidence)" in first.explanation
+        assert not site.lab.session(1).is_joint  # what is believed before the start is prior knowledge
+        assert site.lab.to_play() == [1]
+        assert caller.post("/sessions/1/workbench/turn", {"what": "start"}).status_code == 409
 
 
 def test_pausing_alone_leaves_the_session_the_methods_own(running: Bench) -> None:

@@ -9,6 +9,8 @@ from evenhand.lab import Lab
 
 log = logging.getLogger(__name__)
 
+HELD = "held"  # the driver of a session that is not to be played before somebody says so
+
 
 class Players:
     """Plays methods' sessions in threads; what stopped one is kept in words for the researcher's page."""
@@ -31,6 +33,14 @@ class Players:
             thread = threading.Thread(target=self._run, args=(session_id,), name=f"method-{session_id}", daemon=True)
             self._threads[session_id] = thread
             thread.start()
+
+    def begin(self, session_id: int) -> bool:
+        """Play a session that was held until now, also after a restart; False where it was not held."""
+        if session_id not in self._lab.to_play(HELD):
+            return False
+        self._lab.drive(session_id)
+        self.play(session_id)
+        return True
 
     def stop(self) -> None:
         """Let every thread end at its next step; the sessions stay open and are played on after the next start."""

@@ -27,6 +27,7 @@ from evenhand.web.entry import go
 from evenhand.web.flash import said
 from evenhand.web.overview import Overview
 from evenhand.web.pages import environment, fragment, render
+from evenhand.web.players import HELD
 from evenhand.web.scores import dots
 
 router = APIRouter()
@@ -155,8 +156,12 @@ def start_method(
     method: Annotated[str, Form()],
     seed: Annotated[int, Form()] = 0,
     mode: Annotated[Mode, Form()] = "live",
+    hold: Annotated[str, Form()] = "",
 ) -> Response:
-    """Open a method's session under the study's budget, beside the records of a mode, and play it."""
+    """Open a method's session under the study's budget, beside the records of a mode, and play it.
+
+    hold: "yes" where it waits on its workbench, so that what is believed can be said before it starts.
+    """
     lab = lab_of(request)
     if method not in METHODS:
         raise InvalidSettings(f"method {method!r}: there is none; expected one of {', '.join(METHODS)}")
@@ -166,7 +171,10 @@ def start_method(
         raise Refused("the study is not published yet; start the method in its pilot")
     names = {session.tuner for session in lab.sessions(study_id) if session.mode == mode}
     tuner = next(name for name in _names(method, len(names)) if name not in names)
-    session = lab.open(study_id, tuner=tuner, method={"name": method, "seed": seed}, mode=mode)
+    driver = HELD if hold == "yes" else "server"
+    session = lab.open(study_id, tuner=tuner, method={"name": method, "seed": seed}, driver=driver, mode=mode)
+    if driver == HELD:
+        return go(f"/sessions/{session.id}/workbench?do=beliefs")
     request.app.state.players.play(session.id)
     return go(f"/studies/{study_id}?mode={mode}")
 

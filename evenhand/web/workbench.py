@@ -18,7 +18,7 @@ from evenhand import protocol
 from evenhand.analysis import held, scores
 from evenhand.errors import InvalidConfiguration, InvalidSpace, Refused
 from evenhand.lab import Lab
-from evenhand.records import Intervention, Session, Trial
+from evenhand.records import Intervention, Session, State, Trial
 from evenhand.space import Choice, Space, nearest, show
 from evenhand.tuners import METHODS
 from evenhand.web import forms, live, steering
@@ -27,6 +27,7 @@ from evenhand.web.flash import said, say
 from evenhand.web.forms import Typed
 from evenhand.web.overview import ENDED
 from evenhand.web.pages import environment, render
+from evenhand.web.players import HELD
 from evenhand.web.researcher import Parts, session_context
 from evenhand.web.steering import Asked
 
@@ -103,6 +104,7 @@ def _context(request: Request, session_id: int) -> dict[str, Any]:
         "state": view.state,
         "refusal": view.refusal,
         "over": view.state in ENDED,
+        "held": view.state is State.WAITING and session_id in lab_of(request).to_play(HELD),
         "open_trials": [each for each in session.trials if each.is_open],
         "became": held.became(session),
         "happened": happened(session),
@@ -276,11 +278,12 @@ def _believe(request: Request, lab: Lab, session: Session, form: Any) -> Respons
 
 @router.post("/sessions/{session_id}/workbench/turn")
 def turn(request: Request, session_id: int, what: Annotated[str, Form()], reason: Annotated[str, Form()] = "") -> Response:
-    """Pause, go on, take over, hand back, or stop a trial (`stop NUMBER`)."""
+    """Start what was held, pause, go on, take over, hand back, or stop a trial (`stop NUMBER`)."""
     lab, who, reason = lab_of(request), identity(request).who, reason.strip()[: forms.LONGEST]
     session = _context(request, session_id)["session"]
     number = what.removeprefix("stop ")
     verbs: Mapping[str, tuple[Callable[[], object], str]] = {
+        "start": (lambda: request.app.state.players.begin(session_id), f"{session.tuner} starts."),
         "pause": (lambda: lab.pause([session_id], reason or UNSAID, who), "Paused; its clock stands still."),
         "go on": (lambda: lab.unpause([session_id]), "It goes on."),
         "take over": (lambda: lab.take_over(session_id, who=who, reason=reason), f"You propose now; {session.tuner} waits."),
