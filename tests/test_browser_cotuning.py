@@ -49,6 +49,7 @@ def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -
         look(page, "61-workbench-beliefs")
         page.get_by_role("button", name="Tell pibo").click()
         expect(page.get_by_text("7 is not possible here")).to_be_visible()
+        expect(page.get_by_label("Likely learning rate")).to_be_focused()
         expect(page.locator("#beliefs-reason")).to_have_value("as with the last data")
         page.get_by_label("Likely learning rate").fill("0.02")
         page.keyboard.press("Enter")

@@ -9,7 +9,7 @@ from evenhand.analysis import held
 from evenhand.analysis.held import Became
 from evenhand.declaration import Budget
 from evenhand.records import Intervention, Outcome, Session, Trial
-from evenhand.space import Prior, Value, keeps_to
+from evenhand.space import Prior, Space, Value, keeps_to
 from tests.archives import SPACE, TASK
 
 GOOD, BAD = 0.01, 1.0  # learning rates: half of the scale apart, so that BAD lies two widths of medium confidence away
@@ -130,6 +130,16 @@ def test_importance_and_direction_are_left_undecided() -> None:
     assert "how much" in matters.why
     options: list[Made] = [("adam", 0.1), ("sgd", 0.2)]
     assert one(session(options, Prior("sgd"), "optimizer")).trend is None
+
+
+def test_what_the_tasks_file_says_is_a_belief_too() -> None:
+    made: list[Made] = [(BAD, 0.3), (GOOD, 0.6), (GOOD, 0.7), (BAD, 0.65), (GOOD, 0.8), (BAD, 0.1)]
+    rates = [replace(each, prior=SAID) if each.name == "rate" else each for each in SPACE]
+    told = replace(session(made, None), task=replace(TASK, space=Space(rates)))
+    found = one(told)
+    assert (found.belief.who, found.verdict, found.valued) == (held.TASK, "helped", 6)
+    taken = replace(told, interventions=(Intervention(35.0, "researcher", "believes", None, {"rate": None}),))
+    assert (one(taken).belief.ended, one(taken).valued) == ("taken back", 3)
 
 
 def test_nothing_believed_is_nothing_to_tell() -> None:

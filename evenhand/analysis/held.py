@@ -12,6 +12,7 @@ from evenhand.records import COUNTED, Outcome, Session, Trial
 from evenhand.space import Choice, Hyperparameter, Prior, Value, keeps_to
 
 FEW = 6  # trials with a value below which nothing is said
+TASK = "the task"  # who is named for what the task's own file says
 EACH = 2  # of them on either side, at the least, before their medians are compared
 
 Verdict = Literal["helped", "overruled", "undecided"]
@@ -68,8 +69,8 @@ class Became:
 
 
 def beliefs(session: Session) -> tuple[Belief, ...]:
-    """Every belief that was recorded in a session, in the order in which they were given."""
-    found: list[Belief] = []
+    """Every belief that was recorded in a session, in the order in which they were given; the task's own come first."""
+    found = [Belief(each.name, each.prior, TASK, session.opened_at) for each in session.space if each.prior is not None]
     for each in session.interventions:
         if each.kind != "believes":
             continue

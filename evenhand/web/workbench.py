@@ -321,4 +321,6 @@ def _done(request: Request, session: Session, words: str, part: str) -> Response
     if session.id in players.problems:
         players.play(session.id)
     address = f"/sessions/{session.id}/workbench"
-    return say(request, f"{address}?do={part}" if part else address, words)
+    response = say(request, f"{address}?do={part}" if part else address, words)
+    response.headers["location"] += "#main"  # else a browser keeps the form's own place, below what is said
+    return response

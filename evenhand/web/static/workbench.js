@@ -61,4 +61,5 @@
   });
 
   refresh();
+  find(".field.wrong .field-input, .limit.wrong input, .belief.wrong [aria-invalid]")?.focus();
 })();
