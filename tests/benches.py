@@ -45,6 +45,7 @@ class Agent:
     pace: float
     ending: threading.Event = field(default_factory=threading.Event)
     holds: threading.Event = field(default_factory=threading.Event)
+    holding: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Claim and train until the end."""
@@ -63,6 +64,8 @@ class Agent:
             self.ending.wait(self.pace)
             self.clock.now += 1
             fresh = index < epochs - self.holds.is_set()
+            if not fresh:
+                self.holding.set()
             value = score(job.configuration, index + 1)
             batch = [Measurement(index, 10 * (index + 1), index + 1, 1 - value, value, index + 1.0)] if fresh else []
             if not self.lab.measure(job.job_id, job.attempt, batch):
@@ -100,9 +103,10 @@ class Bench:
 
     def held(self) -> Trial:
         """A trial that trains on until it is stopped."""
+        self.agent.holding.clear()
         self.agent.holds.set()
-        found = self.until(lambda session: any(each.is_open and each.claimed_at for each in session.trials), "a trial trains")
-        return next(each for each in found.trials if each.is_open)
+        assert self.agent.holding.wait(40), "no trial trains on"
+        return next(each for each in self.session.trials if each.is_open)
 
 
 @contextmanager

@@ -61,5 +61,8 @@
   });
 
   refresh();
-  find(".field.wrong .field-input, .limit.wrong input, .belief.wrong [aria-invalid]")?.focus();
+  // After the browser has gone to the form's place in the page, which takes the focus away.
+  addEventListener("load", () => setTimeout(() => {
+    find(".field.wrong .field-input, .limit.wrong input, .belief.wrong [aria-invalid]")?.focus();
+  }));
 })();
