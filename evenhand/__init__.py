@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space
+    from evenhand.frames import Session, session
+    from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Prior, Space
     from evenhand.tasks import Run, Splits, Task, task
     from evenhand.tuning import Result, tune
 
@@ -16,17 +17,21 @@ __all__ = [
     "Float",
     "Hyperparameter",
     "Integer",
+    "Prior",
     "Result",
     "Run",
+    "Session",
     "Space",
     "Splits",
     "Task",
+    "session",
     "task",
     "tune",
 ]
 
 _HOMES = {
-    "evenhand.space": ("Choice", "Condition", "Configuration", "Float", "Hyperparameter", "Integer", "Space"),
+    "evenhand.frames": ("Session", "session"),
+    "evenhand.space": ("Choice", "Condition", "Configuration", "Float", "Hyperparameter", "Integer", "Prior", "Space"),
     "evenhand.tasks": ("Run", "Splits", "Task", "task"),
     "evenhand.tuning": ("Result", "tune"),
 }

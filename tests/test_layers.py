@@ -31,7 +31,7 @@ ROWS = [
         "studyfile",
     },  # programs that commands run
     {"report", "play", "worker", "export", "archive", "backup"},
-    {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
+    {"inline", "workerprocess", "forks", "frames", "livedisplay"},  # how a training is run: in this process, in another one
     {"lab", "client"},
     {"leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"},  # the lab's parts
     {"core"},
