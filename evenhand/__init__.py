@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenhand.estimators import EstimatorResult, tune_estimator
     from evenhand.frames import Session, session
     from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Prior, Space
     from evenhand.tasks import Run, Splits, Task, task
@@ -14,6 +15,7 @@ __all__ = [
     "Choice",
     "Condition",
     "Configuration",
+    "EstimatorResult",
     "Float",
     "Hyperparameter",
     "Integer",
@@ -27,9 +29,11 @@ __all__ = [
     "session",
     "task",
     "tune",
+    "tune_estimator",
 ]
 
 _HOMES = {
+    "evenhand.estimators": ("EstimatorResult", "tune_estimator"),
     "evenhand.frames": ("Session", "session"),
     "evenhand.space": ("Choice", "Condition", "Configuration", "Float", "Hyperparameter", "Integer", "Prior", "Space"),
     "evenhand.tasks": ("Run", "Splits", "Task", "task"),

@@ -15,7 +15,7 @@ ROWS = [
     {"cli", "__main__"},
     {"studycommands"},
     {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands", "comparecommands"},  # commands
-    {"rehearsal"},
+    {"rehearsal", "estimators"},
     {"web"},
     {
         "supervisor",
