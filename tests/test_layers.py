@@ -14,7 +14,15 @@ PACKAGE = Path(evenhand.__file__).parent
 ROWS = [
     {"cli", "__main__"},
     {"studycommands"},
-    {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands", "comparecommands"},  # commands
+    {
+        "botcommands",
+        "classcommands",
+        "reportcommands",
+        "datacommands",
+        "backupcommands",
+        "comparecommands",
+        "optunacommands",
+    },  # commands
     {"rehearsal", "estimators"},
     {"web"},
     {
@@ -23,6 +31,7 @@ ROWS = [
         "sample",
         "replay",
         "tuning",
+        "optunastudies",
         "comparison",
         "bots",
         "classroom",
@@ -36,7 +45,7 @@ ROWS = [
     {"leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"},  # the lab's parts
     {"core"},
     {"store"},
-    {"tasks", "tuners", "analysis", "policies", "tablefiles"},
+    {"tasks", "tuners", "analysis", "policies", "tablefiles", "optunaspaces"},
     {"tomltables", "studychecks", "codebook"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
