@@ -30,12 +30,12 @@ from evenhand import (
     optunacommands,
     settings,
     studycommands,
+    taskcommands,
 )
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
     from evenhand.records import TaskSpec
-    from evenhand.tasks.check import Check
 
 app = typer.Typer(
     name="evenhand",
@@ -49,6 +49,7 @@ app.add_typer(data_app, name="data", invoke_without_command=True)
 app.add_typer(task_app, name="task")
 app.add_typer(studycommands.app, name="study")
 app.add_typer(optunacommands.app, name="optuna")
+task_app.command(name="new")(taskcommands.new)
 app.command()(botcommands.bots)
 app.command()(backupcommands.backup)
 app.command()(backupcommands.restore)
@@ -236,21 +237,9 @@ def task_check(
             epochs=epochs,
             progress=lambda what, done, total: progress.update(bar, description=what, completed=done, total=total),
         )
-    _print_check(found)
+    taskcommands.print_check(found)
     if sheet:
         console.print(f"A few training images: {sheet}")
-
-
-def _print_check(found: "Check") -> None:
-    table = Table(box=None, show_header=False)
-    table.add_row("one epoch", "none completed" if found.epoch_seconds is None else f"{found.epoch_seconds:.2f} s")
-    for label, pair in (("the same configuration, several seeds", found.noise), ("random configurations", found.spread)):
-        table.add_row(label, "too few have a value" if pair is None else f"{found.metric} {pair[0]:.4f}, SD {pair[1]:.4f}")
-    if found.chance is not None and found.stuck is not None:
-        table.add_row("no better than chance", f"{found.stuck:.0%} of the random ones (chance is {found.chance:.3f})")
-    table.add_row("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in found.outcomes.items()))
-    console.print(table)
-    console.print(f"Each training took at most {found.epochs} epochs; standard deviations have n - 1.")
 
 
 @app.command()

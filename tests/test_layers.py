@@ -22,6 +22,7 @@ ROWS = [
         "backupcommands",
         "comparecommands",
         "optunacommands",
+        "taskcommands",
     },  # commands
     {"rehearsal", "estimators"},
     {"web"},
@@ -32,6 +33,7 @@ ROWS = [
         "replay",
         "tuning",
         "optunastudies",
+        "newtask",
         "comparison",
         "bots",
         "classroom",
