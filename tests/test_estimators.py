@@ -111,6 +111,9 @@ def test_default_spaces_follow_the_estimators_settings() -> None:
     assert "momentum" in sgd.names
     assert "max_iter" in adam.names
     assert adam.fidelity is None
+    forest = estimators.default_space(RandomForestClassifier())
+    assert forest.names == ("n_estimators", "max_depth", "min_samples_split", "min_samples_leaf", "max_features")
+    assert forest.defaults() == {"n_estimators": 100, "min_samples_split": 2, "min_samples_leaf": 1}, "the others have none there"
     assert estimators.default_space(LogisticRegression()).names == ("C",)
     assert estimators.default_space(LogisticRegression(solver="liblinear")).names == ("C", "intercept_scaling")
     assert estimators.default_space(Ridge(fit_intercept=False))["fit_intercept"].default == "false"
@@ -150,3 +153,14 @@ def test_the_version_tells_data_estimators_and_spaces_apart() -> None:
         estimators.task_of(KNeighborsClassifier(), data, scoring="f1_macro"),
     )
     assert len({first, *(each.version for each in others)}) == 5
+
+
+def test_a_forests_default_space_finds_what_is_as_good_as_its_own_settings(db: str) -> None:
+    forest = RandomForestClassifier(n_estimators=20)
+    result = evenhand.tune_estimator(forest, X, Y, method="tpe", trials=8, seed=1, db=db, progress=False, evaluate=False)
+    splits = result.data.splits
+    (train, y), (validation, targets) = splits.load("train"), splits.load("validation")
+    as_it_comes = estimators.fitted(forest, {}, X[train], y, result.session.tuning_seed).score(X[validation], targets)
+    assert result.best is not None
+    assert result.best.value is not None
+    assert result.best.value >= as_it_comes - 0.03

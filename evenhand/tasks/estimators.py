@@ -1,7 +1,8 @@
 """A scikit-learn estimator and a user's own data as a task: its space, its fixed splits, one fit a trial.
 
-The estimators of the sklearn task have a space already, the one of the 2020 black-box optimization challenge; for others, and
-for pipelines, the space is the user's.
+The estimators of the sklearn task have a default space: the one of the 2020 black-box optimization challenge, but for trees,
+forests, support vectors and the iterations of networks, whose ranges there leave out scikit-learn's own settings. For other
+estimators, and for pipelines, the space is the user's.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.errors import InvalidSettings
-from evenhand.space import Configuration, Hyperparameter, Space, Value, digest
+from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space, Value, digest
 from evenhand.tasks import classic
 from evenhand.tasks.base import Task, source_digest
 from evenhand.tasks.run import Run
@@ -22,6 +23,27 @@ from evenhand.tasks.splits import Splits
 SOURCES = ("estimators", "classic", "run", "running", "splits")  # what a trial's numbers hang on
 WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}  # options that stand for what is no text
 SEED = "random_state"
+TREE = (
+    Hyperparameter("max_depth", Integer(1, 32, log=True), None, "Largest depth", "How many questions lead to an answer at most."),
+    Hyperparameter(
+        "min_samples_split", Integer(2, 32, log=True), None, "Least to split", "Examples that a node needs to be split."
+    ),
+    Hyperparameter(
+        "min_samples_leaf", Integer(1, 16, log=True), None, "Least in a leaf", "Examples that each leaf keeps at least."
+    ),
+    Hyperparameter("max_features", Float(0.05, 1.0), None, "Features tried", "The share that each split may choose from."),
+)
+TREES = Hyperparameter("n_estimators", Integer(10, 300, log=True), None, "Trees", "How many trees vote.")
+VECTORS = (
+    Hyperparameter("C", Float(1e-2, 1e3, log=True), None, "C", "How much an example on the wrong side costs."),
+    Hyperparameter("gamma", Float(1e-5, 10, log=True), None, "Gamma", "How near examples have to be to count as similar."),
+)
+ROUNDS = Hyperparameter("max_iter", Integer(10, 500, log=True), None, "Iterations", "Passes over the training examples at most.")
+OWN: Mapping[str, tuple[Hyperparameter, ...]] = {  # in place of the challenge's, by the estimator's class
+    **{f"DecisionTree{kind}": TREE for kind in ("Classifier", "Regressor")},
+    **{f"RandomForest{kind}": (TREES, *TREE) for kind in ("Classifier", "Regressor")},
+    **dict.fromkeys(("SVC", "SVR"), VECTORS),
+}
 
 
 @dataclass(frozen=True)
@@ -90,23 +112,23 @@ def task_of(estimator: Any, data: Data, *, space: Space | None = None, scoring: 
 
 
 def default_space(estimator: Any) -> Space:
-    """The challenge's space for an estimator that the sklearn task knows; defaults are the estimator's own settings."""
+    """The default space of an estimator that the sklearn task knows; defaults are the estimator's own settings.
+
+    Raises:
+        InvalidSettings: it is not known; the text says which are, and how to give a space.
+    """
     now = estimator.get_params()
     for model in (each for kinds in classic.MODELS.values() for each in kinds.values()):
         module, _, name = model.place.partition(":")
         same = type(estimator).__name__ == name and type(estimator).__module__.startswith(module)
         if same and (not name.startswith("MLP") or now["solver"] == model.fixed["solver"]):
-            return Space([_with_default(each, now) for each in map(_own, model.hyperparameters) if _matters(each, now)])
+            wanted = OWN.get(name, tuple(ROUNDS if each.fidelity else each for each in model.hyperparameters))
+            return Space([_with_default(each, now) for each in wanted if _matters(each, now)])
     known = sorted({model.place.partition(":")[2] for kinds in classic.MODELS.values() for model in kinds.values()})
     raise InvalidSettings(
         f"{type(estimator).__name__}: there is no default space for it, only for {', '.join(known)}; give one, as in "
         'space=Space([Hyperparameter("alpha", Float(1e-4, 1, log=True))])'
     )
-
-
-def _own(each: Hyperparameter) -> Hyperparameter:
-    """What the sklearn task counts as epochs is the number of iterations of a fit."""
-    return replace(each, name="max_iter", fidelity=False) if each.fidelity else each
 
 
 def _matters(each: Hyperparameter, now: Mapping[str, Any]) -> bool:
