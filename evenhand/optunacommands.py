@@ -36,8 +36,11 @@ def export(
     db: Database = None,
 ) -> None:
     """Write a session as a study of Optuna."""
+    import optuna
+
     from evenhand import optunastudies
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it is said below what was written
     with console.status("Writing ..."):
         study = optunastudies.export_session(session, storage=storage, name=name, db=db)
     console.print(f"Study {study.study_name!r}: {len(study.trials)} trials", markup=False)

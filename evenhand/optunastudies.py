@@ -291,6 +291,7 @@ def _archive(study: optuna.Study, said: Mapping[str, Any], task: TaskRecord, tri
     sign = 1.0 if task.maximize else -1.0
     best = max(valued, key=lambda each: (sign * (each.value or 0.0), -each.number), default=None)
     choice = Choice(ended, best.configuration, best.id, automatic=True) if best else Choice(ended, None, None, automatic=True)
+    resumable = any(each.resumes is not None for each in trials)
     made = Study(
         name=f"optuna {study.study_name}",
         title=study.study_name,
@@ -301,6 +302,7 @@ def _archive(study: optuna.Study, said: Mapping[str, Any], task: TaskRecord, tri
         details=Text(""),
         thanks=Text(""),
         evaluation_seeds=0,
+        resumable=resumable,
         created_at=began,
         closed_at=ended,
         archived=True,
@@ -317,7 +319,7 @@ def _archive(study: optuna.Study, said: Mapping[str, Any], task: TaskRecord, tri
         opened_at=began,
         started_at=began,
         mode="pilot",
-        resumable=any(each.resumes is not None for each in trials),
+        resumable=resumable,
         trials=tuple(trials),
         choice=choice,
     )

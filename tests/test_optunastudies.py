@@ -30,6 +30,8 @@ from evenhand.errors import InvalidSettings, NotFound, Refused
 from evenhand.lab import Lab
 from evenhand.protocol import best_trial
 from evenhand.records import Measurement, Outcome, Stopper
+from evenhand.web.access import Role
+from tests.web import toy_site
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 SPACE = Space(
@@ -157,6 +159,41 @@ def test_a_session_and_back_again(db: str, tmp_path: Path) -> None:
         for name in ("params", "distributions", "state", "values", "intermediate_values", "user_attrs", "datetime_complete"):
             assert getattr(one, name) == getattr(other, name), name
     lab.close()
+
+
+def test_resumed_and_stopped_trials_come_back(db: str) -> None:
+    def deep(configuration: Configuration, run: Run) -> None:
+        for epoch in range(1, int(configuration["epochs"]) + 1):
+            run.report(epoch=epoch, value=configuration.number("rate") * epoch)
+
+    space = Space([Hyperparameter("epochs", Integer(1, 9), fidelity=True), Hyperparameter("rate", Float(0, 1))])
+    found = evenhand.tune(deep, space, direction="maximize", method="hyperband", epochs=60, db=db, progress=False, evaluate=False)
+    assert any(trial.resumes for trial in found.trials)
+    again_id, notes = optunastudies.import_study(optunastudies.export_session(found.session_id, db=db), db=db)
+    assert notes == ()
+    again = evenhand.session(again_id, db).record
+    assert again.resumable
+    for mine, theirs in zip(again.trials, found.trials, strict=True):
+        for name in ("resumes", "epochs_before", "epochs_done", "epochs_planned", "value", "outcome"):
+            assert getattr(mine, name) == getattr(theirs, name), name
+
+
+def test_the_pages_show_a_study_that_came_in(tmp_path: Path) -> None:
+    session_id, _ = optunastudies.import_study(
+        study_of(network, 40, study_name="network"), db=f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    )
+    with toy_site(tmp_path) as site:
+        researcher = site.caller(Role.RESEARCHER)
+        study_id = site.lab.session(session_id).study_id
+        for page in (f"/studies/{study_id}", f"/sessions/{session_id}", f"/sessions/{session_id}/explore"):
+            answer = researcher.get(page)
+            assert answer.status_code == 200, page
+        shown = researcher.get(f"/sessions/{session_id}").text
+        assert {str(trial.outcome) for trial in site.lab.session(session_id).trials} == {"completed", "stopped", "invalid"}
+        assert "invalid" in shown
+        assert "stopped" in shown
+        curve = researcher.get(f"/sessions/{session_id}/trials/1/curve")
+        assert curve.status_code == 200
 
 
 def values(curve: tuple[Measurement, ...]) -> list[tuple[int, float]]:
