@@ -1,6 +1,7 @@
 """The live display: its numbers, then one output that a shell of IPython replaces, then a real notebook with a kernel."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 import pytest
 
 import evenhand
-from evenhand import Float, Hyperparameter, Space, livedisplay
+from evenhand import Configuration, Float, Hyperparameter, Integer, Run, Space, livedisplay
 from evenhand.records import Outcome, Session
 from tests import archives
 
 LINE = Space([Hyperparameter("x", Float(-1, 1))])
+SLOW = Space([*LINE, Hyperparameter("epochs", Integer(3, 3), fidelity=True)])
 CELL = """
 import evenhand
 from evenhand import Float, Hyperparameter, Space
@@ -20,6 +22,12 @@ from evenhand import Float, Hyperparameter, Space
 space = Space([Hyperparameter("x", Float(-1, 1))])
 result = evenhand.tune(lambda c: 1 - c["x"] ** 2, space, direction="maximize", trials=6, evaluate=False)
 """
+
+
+def slow(configuration: Configuration, run: Run) -> None:
+    for epoch in (1, 2, 3):
+        run.report(epoch=epoch, value=configuration.number("x"))
+        time.sleep(0.5)
 
 
 def session(values: list[float | None]) -> Session:
@@ -72,8 +80,12 @@ def test_in_ipython_one_output_is_replaced(tmp_path: Path, monkeypatch: pytest.M
         assert livedisplay.in_notebook()
         db = f"sqlite:///{tmp_path / 'lab.sqlite'}"
         evenhand.tune(lambda c: c["x"], LINE, direction="maximize", trials=4, db=db, evaluate=False)
+        count = len(published)
+        evenhand.tune(slow, SLOW, direction="maximize", trials=1, db=db, evaluate=False)
     finally:
         shells.InteractiveShell.clear_instance()
+    later, published = published[count:], published[:count]
+    assert any("training: epoch 1 of 3" in each["data"]["text/html"] for each in later), "it moves while a trial trains"
     assert len({each["transient"]["display_id"] for each in published}) == 1
     assert [bool(each.get("update")) for each in published] == [False, *[True] * (len(published) - 1)]
     assert len(published) >= 5
