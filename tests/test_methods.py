@@ -143,7 +143,7 @@ def test_nsga2_spreads_along_the_front_of_two_metrics() -> None:
     inside = [x for x in late if 0 <= x <= 1]
     assert min(inside) < 0.25
     assert max(inside) > 0.75
-    assert re.match(r"child of trial \d+ .*, of front 1", suggest(method, space, trials)[0].explanation)
+    assert re.match(r"child of trial \d+ .*, of front [12]", suggest(method, space, trials)[0].explanation)
 
 
 def test_nsga2_is_told_the_tasks_metrics() -> None:
