@@ -253,8 +253,10 @@ def _shown(progress: bool, lab: Lab, session_id: int) -> Iterator[Show]:
     if livedisplay.in_notebook():
         display = livedisplay.Display()
         display.show(lab.session(session_id), lab.clock())
-        yield lambda: display.show(lab.session(session_id), lab.clock())
-        display.show(lab.session(session_id), lab.clock(), last=True)
+        try:
+            yield lambda: display.show(lab.session(session_id), lab.clock())
+        finally:
+            display.show(lab.session(session_id), lab.clock(), last=True)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
