@@ -341,3 +341,19 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         optunastudies.export_session(1, storage=journal, name="mine")
     with pytest.raises(InvalidSettings, match="cannot be opened"):
         optunastudies.open_study("nonsense://nowhere")
+
+
+def test_a_value_that_is_not_finite_is_diverged_and_never_chosen() -> None:
+    study = optuna.create_study(direction="maximize")
+    for value, steps in ((math.inf, {1: 0.5}), (0.25, {1: math.nan, 2: 0.25})):
+        trial = trial_with({"z": 0.5}, KINDS)
+        study.add_trial(
+            create_trial(value=value, params=trial.params, distributions=trial.distributions, intermediate_values=steps)
+        )
+    found = optunastudies.read(study)
+    first, second = found.session.trials
+    assert (first.outcome, first.why, first.value) == (Outcome.DIVERGED, "the value became inf", 0.5)
+    assert (second.outcome, second.value, second.epochs_done) == (Outcome.COMPLETED, 0.25, 2)
+    assert found.session.choice is not None
+    assert found.session.choice.trial_id == second.id
+    assert "1 intermediate values that are not finite are left out" in found.notes
