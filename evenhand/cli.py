@@ -36,6 +36,7 @@ from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
     from evenhand.records import TaskSpec
+    from evenhand.space import Prior, Space
 
 app = typer.Typer(
     name="evenhand",
@@ -261,6 +262,7 @@ def tune(
     name: TaskName,
     method: Annotated[str, typer.Option(help="NAME or NAME:key=value,...; docs/methods.md lists them")] = "random",
     stopping: Annotated[str | None, typer.Option(help="a rule that ends running trials early: median")] = None,
+    prior: Annotated[list[str] | None, typer.Option(help="a likely value, as NAME=VALUE or NAME=VALUE:high; repeatable")] = None,
     trials: Annotated[int | None, typer.Option(help="budget: number of trials")] = None,
     minutes: Annotated[float | None, typer.Option(help="budget: minutes")] = None,
     epochs: Annotated[int | None, typer.Option(help="budget: epochs in all")] = None,
@@ -289,12 +291,33 @@ def tune(
         minutes=minutes,
         epochs=epochs,
         epochs_per_trial=epochs_per_trial,
+        priors=_priors(task.space, prior or []),
         seed=seed,
         evaluate=evaluate,
         db=db,
         **described,
     )
     console.print(escape(repr(found)))
+
+
+def _priors(space: "Space", texts: list[str]) -> "dict[str, Prior]":
+    """What `--prior` says: NAME=VALUE, or NAME=VALUE:CONFIDENCE."""
+    from evenhand.space import Prior
+
+    found = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        value, colon, confidence = rest.rpartition(":")
+        if not colon:
+            value, confidence = rest, "medium"
+        if not equals or name not in space or confidence not in ("low", "medium", "high"):
+            expected = "NAME=VALUE or NAME=VALUE:CONFIDENCE with low, medium or high"
+            raise InvalidSettings(f"--prior {text!r}: expected {expected}, and one of {', '.join(space.names)}")
+        try:
+            found[name] = Prior(space[name].domain.accept(value), confidence)  # type: ignore[arg-type] # checked above
+        except (ValueError, TypeError, OverflowError):
+            raise InvalidSettings(f"--prior {text!r}: {value!r} is not {space[name].domain.expected}") from None
+    return found
 
 
 def _spec(name: str, data: str | None, size: int | None, setting: list[str] | None) -> "TaskSpec":
