@@ -14,8 +14,17 @@ PACKAGE = Path(evenhand.__file__).parent
 ROWS = [
     {"cli", "__main__"},
     {"studycommands"},
-    {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands", "comparecommands"},  # commands
-    {"rehearsal"},
+    {
+        "botcommands",
+        "classcommands",
+        "reportcommands",
+        "datacommands",
+        "backupcommands",
+        "comparecommands",
+        "optunacommands",
+        "taskcommands",
+    },  # commands
+    {"rehearsal", "estimators"},
     {"web"},
     {
         "supervisor",
@@ -23,6 +32,8 @@ ROWS = [
         "sample",
         "replay",
         "tuning",
+        "optunastudies",
+        "newtask",
         "comparison",
         "bots",
         "classroom",
@@ -31,12 +42,12 @@ ROWS = [
         "studyfile",
     },  # programs that commands run
     {"report", "play", "worker", "export", "archive", "backup"},
-    {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
+    {"inline", "workerprocess", "forks", "frames", "livedisplay"},  # how a training is run: in this process, in another one
     {"lab", "client"},
     {"leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"},  # the lab's parts
     {"core"},
     {"store"},
-    {"tasks", "tuners", "analysis", "policies", "tablefiles"},
+    {"tasks", "tuners", "analysis", "policies", "tablefiles", "optunaspaces"},
     {"tomltables", "studychecks", "codebook"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
