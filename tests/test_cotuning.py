@@ -256,6 +256,7 @@ def test_whoever_looked_only_watches_and_people_have_no_workbench(tmp_path: Path
         person = tuning_participant(site, study)
         caller = site.caller(Role.RESEARCHER)
         assert caller.get(f"/sessions/{person.session_id}/workbench").status_code == 409
+        assert caller.get(f"/sessions/{person.session_id}/workbench/events").status_code == 409
         assert "Add a trial of your own" in caller.get(f"/sessions/{other.id}/workbench").text
         evaluated(site, session.id, agent, 0.7, 0.8)
         assert "This session has ended" in caller.get(f"/sessions/{session.id}/workbench").text

@@ -188,12 +188,13 @@ def everything_shown(researcher: Caller, study_id: int, session_id: int) -> str:
     paths = [
         f"/studies/{study_id}",
         f"/sessions/{session_id}",
+        f"/sessions/{session_id}/workbench",
         f"/sessions/{session_id}/curves",
         f"/sessions/{session_id}/explore",
         f"/sessions/{session_id}/explore.json",
         f"/sessions/{session_id}/trials/2/curve",
     ]
-    streams = [f"/studies/{study_id}/events", f"/sessions/{session_id}/events"]
+    streams = [f"/studies/{study_id}/events", f"/sessions/{session_id}/events", f"/sessions/{session_id}/workbench/events"]
     return "".join([researcher.get(path).text for path in paths] + [researcher.first_event(path) for path in streams])
 
 

@@ -86,15 +86,14 @@ def workbench_page(request: Request, session_id: int) -> Response:
 async def workbench_events(request: Request, session_id: int) -> Response:
     """What the shown trial measures, and the parts of the page that changed; never a form."""
     lab = lab_of(request)
-    await run_in_threadpool(lab.session, session_id)
+    _check(await run_in_threadpool(lab.session, session_id))
     return live.session_events(request, lab, session_id, Parts(request, session_id, PARTS, _context))
 
 
 def _context(request: Request, session_id: int) -> dict[str, Any]:
     context = session_context(request, session_id)
     session: Session = context["session"]
-    if session.kind != "method":
-        raise Refused(f"session {session_id} is {session.tuner}'s; only a method's session can be worked on together")
+    _check(session)
     with suppress(KeyError):
         context["uses_priors"] = METHODS[session.method["name"]].uses_priors
     view = lab_of(request).view(session_id)
@@ -112,6 +111,11 @@ def _context(request: Request, session_id: int) -> dict[str, Any]:
         "works": True,
         "shown_trials": SHOWN_TRIALS,
     }
+
+
+def _check(session: Session) -> None:
+    if session.kind != "method":
+        raise Refused(f"session {session.id} is {session.tuner}'s; only a method's session can be worked on together")
 
 
 def _page(request: Request, session_id: int, entered: Entered, status: int = 200) -> Response:
