@@ -30,6 +30,7 @@ WHO = "evenhand compare"  # who looks at test scores, in the log of looks
 DRIVER = "compare"
 LOOK = 0.5  # seconds between two looks at how far the runs are
 REST = 0.05  # seconds until a method that waits is asked again
+Call = tuple[Callable[..., None], tuple[Any, ...]]  # a function and its arguments, all of which can be pickled
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,20 @@ def run(
     Raises:
         InvalidSettings: a method that cannot tune one of the tasks, or two contestants of one name; nothing is stored then.
     """
+    return run_all(url, [plan], processes=processes, tell=tell)
+
+
+def run_all(
+    url: str, plans: Sequence[Plan], *, processes: int | None = None, tell: Callable[[Progress], None] = lambda _: None
+) -> tuple[Run, ...]:
+    """As `run`, for several plans in the same processes; their runs in order."""
     lab = Lab.connect(url)
     try:
-        runs = tuple(_opened(lab, plan))
+        runs = tuple(each for plan in plans for each in _opened(lab, plan))
         left = [each for each in runs if not _is_over(lab, each.session_id)]
     finally:
         lab.close()
-    for done in _played(url, left, processes or os.cpu_count() or 1):
+    for done in spread([(play_one, (url, each.spec, each.session_id)) for each in left], processes):
         tell(Progress(len(runs) - len(left) + done, len(runs)))
     return runs
 
@@ -203,17 +211,18 @@ def _is_over(lab: Lab, session_id: int) -> bool:
     return session.choice is not None and session.evaluated.done >= session.evaluated.planned
 
 
-def _played(url: str, runs: Sequence[Run], processes: int) -> Iterator[int]:
-    """How many have ended, each time one does and now and then between."""
+def spread(calls: Sequence[Call], processes: int | None = None) -> Iterator[int]:
+    """Make each call in one of the processes (default: one a core); how many have ended, each time one does and now and then."""
     yield 0
-    if processes == 1 or len(runs) < 2:
-        for done, each in enumerate(runs, start=1):
-            play_one(url, each.spec, each.session_id)
+    count = min(processes or os.cpu_count() or 1, len(calls))
+    if count < 2:
+        for done, (function, arguments) in enumerate(calls, start=1):
+            function(*arguments)
             yield done
         return
     # spawned: a fork of a process with threads may hang
-    with ProcessPoolExecutor(min(processes, len(runs)), multiprocessing.get_context("spawn"), _one_thread) as pool:
-        waiting: set[Future[None]] = {pool.submit(play_one, url, each.spec, each.session_id) for each in runs}
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _one_thread) as pool:
+        waiting: set[Future[None]] = {pool.submit(function, *arguments) for function, arguments in calls}
         done = 0
         try:
             while waiting:
