@@ -5,6 +5,7 @@ bit. Opening the test split is a look at it: whoever tunes must not call `errors
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from evenhand.errors import InvalidSettings
@@ -47,10 +48,8 @@ def model_of(task: Task, configuration: Mapping[str, object], seed: int, epochs:
     run = Keeping(task, seed=seed, evaluation=False, report=report)
     with one_thread():
         seed_everything(seed)
-        try:
+        with suppress(Stopped):
             task.train(valid, run)
-        except Stopped:
-            pass
     if run.predict is None or run.completed_epochs != epochs:
         raise InvalidSettings(
             f"task {task.name!r}: its training reached epoch {run.completed_epochs} and scored "
