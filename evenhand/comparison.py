@@ -81,22 +81,30 @@ def run(
     Raises:
         InvalidSettings: a method that cannot tune one of the tasks, or two contestants of one name; nothing is stored then.
     """
-    return run_all(url, [plan], processes=processes, tell=tell)
+    return play_all(url, open_all(url, [plan]), processes=processes, tell=tell)
 
 
-def run_all(
-    url: str, plans: Sequence[Plan], *, processes: int | None = None, tell: Callable[[Progress], None] = lambda _: None
-) -> tuple[Run, ...]:
-    """As `run`, for several plans in the same processes; their runs in order."""
+def open_all(url: str, plans: Sequence[Plan]) -> tuple[Run, ...]:
+    """A session for every run of the plans, those that are there already among them, in order. Raises as `run` does."""
     lab = Lab.connect(url)
     try:
-        runs = tuple(each for plan in plans for each in _opened(lab, plan))
+        return tuple(each for plan in plans for each in _opened(lab, plan))
+    finally:
+        lab.close()
+
+
+def play_all(
+    url: str, runs: Sequence[Run], *, processes: int | None = None, tell: Callable[[Progress], None] = lambda _: None
+) -> tuple[Run, ...]:
+    """Play those of the runs that have not ended yet; see `run`."""
+    lab = Lab.connect(url)
+    try:
         left = [each for each in runs if not _is_over(lab, each.session_id)]
     finally:
         lab.close()
     for done in spread([(play_one, (url, each.spec, each.session_id)) for each in left], processes):
         tell(Progress(len(runs) - len(left) + done, len(runs)))
-    return runs
+    return tuple(runs)
 
 
 def contestant(text: str) -> Contestant:

@@ -14,9 +14,18 @@ PACKAGE = Path(evenhand.__file__).parent
 ROWS = [
     {"cli", "__main__"},
     {"studycommands"},
-    {"botcommands", "classcommands", "reportcommands", "datacommands", "backupcommands", "comparecommands"},  # commands
+    {
+        "botcommands",
+        "classcommands",
+        "reportcommands",
+        "datacommands",
+        "backupcommands",
+        "comparecommands",
+        "contestcommands",
+    },  # commands
     {"rehearsal"},
     {"web"},
+    {"contest"},  # a program made of comparisons
     {
         "supervisor",
         "watch",
@@ -30,7 +39,7 @@ ROWS = [
         "planning",
         "studyfile",
     },  # programs that commands run
-    {"report", "play", "worker", "export", "archive", "backup"},
+    {"report", "play", "worker", "export", "archive", "backup", "scored"},
     {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
     {"lab", "client"},
     {"leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"},  # the lab's parts

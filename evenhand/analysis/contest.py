@@ -61,8 +61,8 @@ TABLE_1: Mapping[str, tuple[str, int, tuple[int, int, int]]] = {
     "12": ("EEG signals", 2, (10_000, 2_500, 2_500)),
 }
 EFFORT = (
-    "about three hours each on #08 to #10, with 15 manual iterations against 500 explorations; on #11 and #12 the autotuner halted "
-    "at settings whose layers did not fit, and explored little"
+    "about three hours on #08 to #10, with 15 manual iterations against 500 explorations; on #11 and #12 the autotuner halted at "
+    "settings whose layers did not fit, and explored little"
 )
 
 

@@ -1,7 +1,7 @@
 """The model that a trial ended with, and its errors on every split: `as tuned`, as paper 003 scores its contestants.
 
 Trained again on the training split alone, with the trial's seed and to the epoch that it reached, it is the trial's model bit for
-bit. Opening the test split is a look at it: whoever tunes must not call `errors_of`.
+bit. Opening the test split is a look at it: whoever tunes must not call `parts_of`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from evenhand.tasks.metrics import accuracy
 from evenhand.tasks.points import Errors
 from evenhand.tasks.run import Run, Stopped
 from evenhand.tasks.running import seed_everything
+from evenhand.tasks.splits import Part
 from evenhand.tasks.threads import one_thread
 
 Predict = Callable[[Any], Any]  # X of a split as the task's data gives it, to predictions
@@ -58,8 +59,8 @@ def model_of(task: Task, configuration: Mapping[str, object], seed: int, epochs:
     return run.predict
 
 
-def errors_of(task: Task, predict: Predict) -> Errors:
-    """The error of `predict` on training, validation (dev) and test data (eval), in percent.
+def parts_of(task: Task) -> dict[str, Part]:
+    """(X, y) of train, dev (validation) and eval (test), which is opened by this.
 
     Raises:
         InvalidSettings: the task has no test split, or a metric that is not accuracy.
@@ -67,9 +68,10 @@ def errors_of(task: Task, predict: Predict) -> Errors:
     if task.metric != "accuracy" or task.data is None or not task.has_test:
         raise InvalidSettings(f"task {task.name!r}: errors on all splits need the metric accuracy and a test split")
     splits = task.data()
+    return {name: splits.load(split) for name, split in NAMES.items()}
+
+
+def errors_of(parts: Mapping[str, Part], predict: Predict) -> Errors:
+    """The error of `predict` on each split, in percent."""
     with one_thread():
-        return Errors(**{name: _error(predict, *splits.load(split)) for name, split in NAMES.items()})
-
-
-def _error(predict: Predict, x: Any, y: Any) -> float:
-    return 100 * (1 - accuracy(y, predict(x)))
+        return Errors(**{name: 100 * (1 - accuracy(y, predict(x))) for name, (x, y) in parts.items()})
