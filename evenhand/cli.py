@@ -21,7 +21,16 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from evenhand import __version__, backupcommands, botcommands, classcommands, comparecommands, settings, studycommands
+from evenhand import (
+    __version__,
+    backupcommands,
+    botcommands,
+    classcommands,
+    comparecommands,
+    contestcommands,
+    settings,
+    studycommands,
+)
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
@@ -43,15 +52,14 @@ app.command()(botcommands.bots)
 app.command()(backupcommands.backup)
 app.command()(backupcommands.restore)
 app.command()(comparecommands.compare)
+app.command()(contestcommands.contest)
 app.command(name="class")(classcommands.open_class)
 
 console = Console(highlight=False, soft_wrap=True)
 SIGNIN_SECONDS = 24 * 3600.0
 
 Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [default: SQLite in the data directory]")]
-TaskName = Annotated[
-    str, typer.Argument(help="black-magic, mlp, patches, eeg, sklearn, table, FILE.py:NAME or MODULE:NAME", metavar="TASK")
-]
+TaskName = Annotated[str, typer.Argument(help="black-magic, mlp, patches, eeg, sklearn, table, FILE.py:NAME or MODULE:NAME", metavar="TASK")]
 DataName = Annotated[str | None, typer.Option("--data", help="data set by name, or a folder or tar of SPLIT/CLASS/FILE")]
 Size = Annotated[int | None, typer.Option("--size", help="image size in pixels")]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="another setting of the task, as KEY=VALUE; repeatable")]

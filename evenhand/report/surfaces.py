@@ -32,7 +32,7 @@ class Frame:
 
     @property
     def height(self) -> float:
-        """Of the panel: one unit is as long upwards as across."""
+        """Of the panel: one unit is as long upwards as across, unless it would be very flat or very tall."""
         return min(2.2 * WIDTH, max(0.3 * WIDTH, WIDTH * self.size[1] / self.size[0]))
 
     def x(self, value: float) -> float:
@@ -44,10 +44,13 @@ class Frame:
         return TOP + self.height * (1 - (value - self.low[1]) / self.size[1])
 
 
-def drawing(found: Surface, classes: Sequence[str], *, regions: bool = True, mark: str = "") -> str:
+def drawing(
+    found: Surface, classes: Sequence[str], *, regions: bool = True, errors: Mapping[str, float] | None = None, mark: str = ""
+) -> str:
     """One panel a split: its points, with `regions` over the classes that the model names, and `mark` above them all.
 
-    classes: names by number. The head of a panel says the split's error where there are regions, else how many points it has.
+    classes: names by number. errors: of each split in percent, for the heads of the panels, which else say how many points these
+    are.
     """
     frames = _frames(found)
     above = 20 if mark else 0
@@ -55,7 +58,7 @@ def drawing(found: Surface, classes: Sequence[str], *, regions: bool = True, mar
     width = len(found.shown) * (WIDTH + GAP) - GAP
     parts = [_text(mark, width, 13, CAUTION, 'font-weight="600" text-anchor="end"')] if mark else []
     panels = zip(frames, found.shown.items(), strict=True)
-    body = [part for frame, (name, shown) in panels for part in _panel(found, frame, name, shown, regions)]
+    body = [part for frame, (name, shown) in panels for part in _panel(found, frame, name, shown, regions, errors)]
     parts.append(f'<g transform="translate(0 {above})">{"".join(body)}{_legend(classes, frames[0].height)}</g>')
     size = f'width="{width:g}" height="{height:.4g}" viewBox="0 0 {width:g} {height:.4g}" font-family="system-ui, sans-serif"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>'
@@ -68,8 +71,8 @@ def _frames(found: Surface) -> list[Frame]:
     return [Frame(low, size, at * (WIDTH + GAP)) for at in range(len(found.shown))]
 
 
-def _panel(found: Surface, frame: Frame, name: str, shown: Shown, regions: bool) -> list[str]:
-    said = f"{shown.error:.1f}{NARROW}%" if regions else f"{len(shown.points):,} shown".replace(",", NARROW)
+def _panel(found: Surface, frame: Frame, name: str, shown: Shown, regions: bool, errors: Mapping[str, float] | None) -> list[str]:
+    said = f"{errors[name]:.1f}{NARROW}%" if errors else f"{len(shown.points)} points"
     parts = [
         _text(name, frame.left, TOP - 7, INK, 'font-weight="600"'),
         _text(said, frame.left + WIDTH, TOP - 7, QUIET, 'text-anchor="end"'),
