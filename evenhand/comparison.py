@@ -7,6 +7,7 @@ same task enters like any other. Contestants share a seed's trainings, evaluatio
 import multiprocessing
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -229,7 +230,7 @@ def spread(calls: Sequence[Call], processes: int | None = None) -> Iterator[int]
             yield done
         return
     # spawned: a fork of a process with threads may hang
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin) as pool:
         waiting: set[Future[None]] = {pool.submit(function, *arguments) for function, arguments in calls}
         done = 0
         try:
@@ -244,7 +245,11 @@ def spread(calls: Sequence[Call], processes: int | None = None) -> Iterator[int]
             raise
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    """Of a process: it computes on one thread, and ends with the one that started it, however that one ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), name="evenhand parent", daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False, soft_wrap=True)
 PRINTED = ("table-3", "difficulty", "architectures-")  # keys, or beginnings of keys, of the tables that the terminal shows
+WIDTH = 150  # letters of a table at least, also where the terminal says that it has fewer
 
 
 def contest(
@@ -94,12 +95,11 @@ def _write(built: "Report", out: Path) -> None:
 
 
 def _print(item: "Item") -> None:
-    """An item's table, without the long last column of Table 3, whose words the report has."""
+    """An item's table, as wide as it is: numbers that are cut are of no use."""
     assert item.table is not None
-    columns = item.table.columns[:-1] if item.key == "table-3" else item.table.columns
     shown = Table(title=item.title, title_justify="left", box=None)
-    for at, name in enumerate(columns):
-        shown.add_column(name, justify="right" if at in item.table.numbers else "left")
+    for at, name in enumerate(item.table.columns):
+        shown.add_column(name, justify="right" if at in item.table.numbers else "left", overflow="fold")
     for row in item.table.rows:
-        shown.add_row(*row[: len(columns)])
-    console.print(shown)
+        shown.add_row(*row)
+    Console(highlight=False, soft_wrap=True, width=max(console.width, WIDTH)).print(shown)

@@ -63,7 +63,7 @@ def _dropout(share: float) -> str:
 
 def _words(name: str) -> str:
     label = WORDS.get(name, name)
-    return label if label[1:2].isupper() or label == "Adam" else label.lower()
+    return label if label.startswith("Ad") or label[1:] != label[1:].lower() else label.lower()
 
 
 def layout(columns: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, ...], ...]:

@@ -24,7 +24,7 @@ def build(contest: Contest, setup: Setup) -> Report:
     mode, mark = _mark(contest)
     here = [each for each in contest.sets if not each.why]
     sections = (
-        Section("errors", "Errors (Table 3)", ONE_LOOK, (_table_3(contest), _table_1(contest))),
+        Section("errors", "Errors (Table 3)", ONE_LOOK, (_table_3(contest), _rows(contest), _table_1(contest))),
         Section("difficulty", "What it took", items=(_difficulty(contest),)),
         Section("architectures", "Architectures (Tables 4 and 5)", items=tuple(_architectures(contest))),
         *_drawn(here),
@@ -102,13 +102,13 @@ def table_3(contest: Contest) -> Table:
     rows = []
     for found in contest.sets:
         for each in found.entrants:
-            told = "; ".join(part for part in (each.why, each.how, each.note) if part)
+            told = each.why or each.note or "–"
             data = "generated" if found.generated else found.label
             rows.append(
                 (f"#{found.number}", each.name, ROLES[each.role], *_three(each.ours), *_three(each.published), data, told)
             )
     splits = ("train", "dev", "eval")
-    columns = ("data set", "system", "kind", *splits, *(f"paper: {each}" for each in splits), "data", "what it is")
+    columns = ("data set", "system", "kind", *splits, *(f"paper: {each}" for each in splits), "data", "note")
     return table(columns, rows, range(3, 9))
 
 
@@ -126,6 +126,14 @@ def _table_3(contest: Contest) -> Item:
         f"the points that they are scored on{true}; –: not published, or not here, as the last column says"
     )
     return Item("table-3", "Error rates, ours beside the paper's", cases(scored, "row") + " scored here", how, table=found)
+
+
+def _rows(contest: Contest) -> Item:
+    rows = [(f"#{found.number}", each.name, each.how) for found in contest.sets for each in found.entrants if each.how]
+    how = "of those that were scored here"
+    return Item(
+        "rows", "What each row is", cases(len(rows), "row"), how, table=table(("data set", "system", "what"), rows), folded=True
+    )
 
 
 def _table_1(contest: Contest) -> Item:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evenhand.errors import InvalidSettings
 from evenhand.records import Measurement
 from evenhand.space import Configuration
 from evenhand.tasks.base import Task
-from evenhand.tasks.metrics import accuracy
 from evenhand.tasks.points import Errors
 from evenhand.tasks.run import Run, Stopped
 from evenhand.tasks.running import seed_everything
@@ -74,4 +76,10 @@ def parts_of(task: Task) -> dict[str, Part]:
 def errors_of(parts: Mapping[str, Part], predict: Predict) -> Errors:
     """The error of `predict` on each split, in percent."""
     with one_thread():
-        return Errors(**{name: 100 * (1 - accuracy(y, predict(x))) for name, (x, y) in parts.items()})
+        return Errors(**{name: _error(y, np.asarray(predict(x))) for name, (x, y) in parts.items()})
+
+
+def _error(wanted: Any, found: NDArray[Any]) -> float:
+    """In percent; predictions are labels (N,), or scores (N, classes) of which the largest counts."""
+    labels = found.argmax(axis=-1) if found.ndim == 2 else found
+    return 100 * float(np.mean(labels != np.asarray(wanted)))
