@@ -247,11 +247,16 @@ def spread(calls: Sequence[Call], processes: int | None = None) -> Iterator[int]
 
 def _begin() -> None:
     """Of a process: it computes on one thread, and ends with the one that started it, however that one ends."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), name="evenhand parent", daemon=True).start()
+    threading.Thread(target=_end_with_parent, name="evenhand parent", daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # a lease that is not renewed goes to whoever takes the run up again
 
 
 _labs: dict[str, Lab] = {}  # of this process: opening one takes longer than a run on a table
