@@ -299,7 +299,7 @@ def test_a_persons_session_enters_as_tuned_by_hand(tmp_path: Path, monkeypatch: 
     lab.close()
 
 
-def test_who_is_no_person_on_this_data_is_refused_before_anything_is_stored(
+def test_who_is_no_person_on_this_data_is_refused_and_a_try_out_is_marked(
     at_home: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = at_home.of("MLP-A1").session
@@ -313,6 +313,11 @@ def test_who_is_no_person_on_this_data_is_refused_before_anything_is_stored(
     with pytest.raises(Refused, match="another task, data or version; expected mlp with data=08"):
         contest.run(url, Terms(sets=("08",), scale=0.0002, trials=1, human={"08": session.id}))
     assert len(lab.studies()) == 1
+    built = report.build(contest.run(url, Terms(("08",), 0.0003, 1, human={"08": session.id}), processes=1), Setup())
+    assert built.mark == f"Pilot sessions among the contestants: {session.id}; they are no part of a study"
+    drawn = {item.key: item.svg for item in built.items}
+    assert "pilot session, generated data" in drawn["surface-08-mlp-m"]
+    assert "pilot session" not in drawn["surface-08-knn"]
     lab.close()
 
 

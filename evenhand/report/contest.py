@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from evenhand.analysis.contest import EFFORT, TABLE_1, Contest, DataSet, Entrant, Margin, Rates, difficulty, margins
 from evenhand.declaration import Mode
+from evenhand.records import Session
 from evenhand.report import architectures, surfaces
 from evenhand.report.architectures import grouped
 from evenhand.report.blocks import NARROW, Item, Report, Section, Table, cases, number, table
@@ -34,11 +35,16 @@ def build(contest: Contest, setup: Setup) -> Report:
 
 
 def _mark(contest: Contest) -> tuple[Mode, str]:
-    people = [each.session for found in contest.sets for each in found.entrants if each.session and each.session.participant_id]
-    pilots = sorted({each.id for each in people if each is not None and each.mode == "pilot"})
+    sessions = [each.session for found in contest.sets for each in found.entrants if each.session is not None]
+    pilots = sorted({each.id for each in sessions if _is_pilot(each)})
     if pilots:
         return "pilot", f"Pilot sessions among the contestants: {', '.join(map(str, pilots))}; they are no part of a study"
     return "live", ""
+
+
+def _is_pilot(session: Session) -> bool:
+    """Whether it is a person's try-out. Methods are what they are in every mode."""
+    return session.kind == "participant" and session.mode == "pilot"
 
 
 def _lead(contest: Contest) -> tuple[str, ...]:
@@ -296,15 +302,17 @@ def _surface(found: DataSet, entrant: Entrant) -> Item:
         title=f"{entrant.name} on data set #{found.number}",
         n=cases(sum(len(each.points) for each in surface.shown.values()), "point"),
         how=f"{entrant.how}; {len(surface.x)} x {len(surface.y)} cells, of whose area {shares}. Data: {found.label}",
-        svg=surfaces.drawing(surface, _classes(found), mark=_generated(found), errors=errors),
+        svg=surfaces.drawing(surface, _classes(found), mark=_generated(found, entrant), errors=errors),
         table=table(("split", "error, %", "points shown"), rows, [1, 2]),
         paper=f"{' / '.join(_three(published))}{NARROW}% on train / dev / eval" if published else "",
         alt=f"Errors {' / '.join(_three(rates))}{NARROW}% on train / dev / eval",
     )
 
 
-def _generated(found: DataSet) -> str:
-    return "generated data" if found.generated else ""
+def _generated(found: DataSet, entrant: Entrant | None = None) -> str:
+    """What is said on a drawing of generated data, and of a person's try-out."""
+    pilot = entrant is not None and entrant.session is not None and _is_pilot(entrant.session)
+    return ", ".join(["pilot session"] * pilot + ["generated data"] * found.generated)
 
 
 def _classes(found: DataSet) -> tuple[str, ...]:
