@@ -57,7 +57,10 @@ def _lead(contest: Contest) -> tuple[str, ...]:
     lead = [_ahead(both)] if both else ["No data set has contestants of both kinds here, so nobody is ahead."]
     lead += [f"Data: {', '.join(names)} {label}." for label, names in labels.items()]
     if contest.scale < 1 and any(each.number in ("08", "09", "10") for each in contest.sets):
-        lead.append(f"#08 to #10 have {contest.scale:g} of the paper's points; numbers at another scale are others.")
+        lead.append(
+            f"#08 to #10 have {contest.scale:g} of the paper's points; the settings printed for #10, whose epochs "
+            "stay as they are, make as much fewer steps."
+        )
     alone = [f"#{each.number}" for each, margin in zip(contest.sets, found, strict=True) if not each.why and margin.hand is None]
     if alone:
         lead.append(f"On {', '.join(alone)} nobody tuned by hand here: the paper prints no settings, and no session was given.")
