@@ -13,7 +13,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def open_class(
-    task: Annotated[str, typer.Argument(help="black-magic, mlp, patches, eeg, sklearn, table, FILE.py:NAME or MODULE:NAME", metavar="TASK")],
+    task: Annotated[str, typer.Argument(help="a built-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME", metavar="TASK")],
     minutes: Annotated[float, typer.Option(help="how long each student tunes")] = 30,
     students: Annotated[int, typer.Option(help="how many are expected")] = 30,
     epochs: Annotated[int, typer.Option(help="epochs of a trial that the class is planned with")] = 3,

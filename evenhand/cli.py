@@ -59,7 +59,7 @@ console = Console(highlight=False, soft_wrap=True)
 SIGNIN_SECONDS = 24 * 3600.0
 
 Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [default: SQLite in the data directory]")]
-TaskName = Annotated[str, typer.Argument(help="black-magic, mlp, patches, eeg, sklearn, table, FILE.py:NAME or MODULE:NAME", metavar="TASK")]
+TaskName = Annotated[str, typer.Argument(help="a built-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME", metavar="TASK")]
 DataName = Annotated[str | None, typer.Option("--data", help="data set by name, or a folder or tar of SPLIT/CLASS/FILE")]
 Size = Annotated[int | None, typer.Option("--size", help="image size in pixels")]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="another setting of the task, as KEY=VALUE; repeatable")]
@@ -270,7 +270,8 @@ def replay(
 @app.command()
 def tune(
     name: TaskName,
-    method: Annotated[str, typer.Option(help="random or tpe")] = "random",
+    method: Annotated[str, typer.Option(help="NAME or NAME:key=value,...; docs/methods.md lists them")] = "random",
+    stopping: Annotated[str | None, typer.Option(help="a rule that ends running trials early: median")] = None,
     trials: Annotated[int | None, typer.Option(help="budget: number of trials")] = None,
     minutes: Annotated[float | None, typer.Option(help="budget: minutes")] = None,
     epochs: Annotated[int | None, typer.Option(help="budget: epochs in all")] = None,
@@ -284,13 +285,17 @@ def tune(
 ) -> None:
     """Let a method tune a task under a budget, and score its choice on test; the pages show the session."""
     from evenhand import tasks
+    from evenhand.comparison import contestant
     from evenhand.tuning import tune as run
 
+    described = dict(contestant(method).method)
+    if stopping is not None:
+        described["stopping"] = stopping
     with console.status("Preparing the task's data ..."):
         task = tasks.load(_spec(name, data, size, setting))
     found = run(
         task,
-        method=method,
+        method=described.pop("name"),
         trials=trials,
         minutes=minutes,
         epochs=epochs,
@@ -298,6 +303,7 @@ def tune(
         seed=seed,
         evaluate=evaluate,
         db=db,
+        **described,
     )
     console.print(escape(repr(found)))
 

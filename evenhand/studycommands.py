@@ -32,7 +32,7 @@ Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [defa
 @app.command(name="new")
 def new(
     folder: Annotated[Path, typer.Argument(help="a folder, made if need be")],
-    task: Annotated[str, typer.Option(help="black-magic, mlp, patches, eeg, sklearn, table, FILE.py:NAME or MODULE:NAME")] = "black-magic",
+    task: Annotated[str, typer.Option(help="a built-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME")] = "black-magic",
     data: Annotated[str | None, typer.Option(help="data set by name, or a folder or tar [default: the best at hand]")] = None,
     size: Annotated[int | None, typer.Option(help="image size in pixels [default: 32]")] = None,
 ) -> None:

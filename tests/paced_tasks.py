@@ -5,7 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evenhand import tasks
+from evenhand.protocol import derive_seed
 from evenhand.records import TaskSpec
 from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
 from evenhand.tasks import Run, task
@@ -47,8 +50,6 @@ def steady(configuration: Configuration, run: Run) -> None:
 @task(space=SHORT, metric="accuracy", max_epochs=100)
 def hungry(configuration: Configuration, run: Run) -> None:
     """Asks for 64 GB."""
-    import numpy as np
-
     np.ones(8_000_000_000)
     run.report(epoch=1, accuracy=1.0)
 
@@ -72,3 +73,47 @@ def fatal(configuration: Configuration, run: Run) -> None:
     """Kills its own process, as the system does where memory runs out."""
     run.report(step=1, loss=1.0)
     os.kill(os.getpid(), 9)
+
+
+TRAINED = 0  # epochs that this process has trained of `summing`
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100, further={"size": "minimize"})
+def summing(configuration: Configuration, run: Run) -> None:
+    """Adds up numbers drawn from the seed and the epoch, and keeps its sum, so that it can go on."""
+    global TRAINED
+    held = {"sum": 0.0}
+    if (kept := run.restore()) is not None:
+        held = kept
+    run.keep(lambda: held)
+    for epoch in range(run.completed_epochs + 1, int(configuration["epochs"]) + 1):
+        drawn = float(np.random.default_rng(derive_seed(run.seed, "epoch", epoch)).random())
+        held["sum"] = held["sum"] * configuration.number("rate") + drawn
+        TRAINED += 1
+        run.report(step=2 * epoch - 1, loss=drawn)
+        run.report(step=2 * epoch, epoch=epoch, loss=drawn, accuracy=held["sum"], size=1 / epoch)
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100, max_seconds=0.3)
+def slow(configuration: Configuration, run: Run) -> None:
+    """An epoch takes 0.1 s times a hundred times its rate: with the default five seconds, with 0.01 a tenth of one."""
+    for epoch in range(1, int(configuration["epochs"]) + 1):
+        until = time.monotonic() + 10 * configuration.number("rate")
+        while time.monotonic() < until:
+            time.sleep(0.02)
+            run.report(loss=1.0)
+        run.report(epoch=epoch, accuracy=float(epoch))
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100, max_seconds=0.5)
+def stuck(configuration: Configuration, run: Run) -> None:
+    """Says one thing and then nothing, and has a limit on time."""
+    run.report(step=1, loss=1.0)
+    time.sleep(600)
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100, max_memory=100_000_000)
+def growing(configuration: Configuration, run: Run) -> None:
+    """Holds a gigabyte times its rate, and may hold 100 MB."""
+    held = np.ones(int(125_000_000 * configuration.number("rate")))
+    run.report(epoch=1, accuracy=float(held[:1].sum()))

@@ -35,13 +35,13 @@ class PiBO(Method):
     Without any belief it is plain Bayesian optimization. What diverged or was invalid counts as the worst value so far. Open
     trials, and suggestions of the same call, count with what the model predicts for them.
 
-    beta: how long the prior counts: its power is beta / n after n trials (πBO's β). startup: trials before the model is used:
-    the first is the believed configuration itself, then draws from the prior and uniform ones take turns.
+    beta: how long the prior counts: its power is beta / n in the n-th trial after the start-up (πBO's β, as in SMAC). startup:
+    trials before the model is used: the believed configuration itself, then uniform draws and draws from the prior take turns.
     """
 
     name: ClassVar[str] = "pibo"
-    beta: float = 6.0
-    startup: int = 6
+    beta: float = 3.0
+    startup: int = 3
 
     def __post_init__(self) -> None:
         check_counts(self.name, startup=self.startup)
@@ -75,7 +75,7 @@ class PiBO(Method):
     def _next(
         self, space: Space, model: "Surrogate", ranked: Sequence[Trial], ended: int, known: Known, rng: np.random.Generator
     ) -> Suggestion:
-        power = self.beta / max(1, ended)
+        power = self.beta / max(1, ended - self.startup + 1)
         points = candidates(space, ranked, rng)
         expected, prior = model.log_improvement(points), beliefs.log_density(space, points)
         for _ in range(ROUNDS):

@@ -1,0 +1,320 @@
+"""Every method on twelve tables of real trainings, with SMAC and Optuna's own samplers beside, on equal budgets and paired seeds.
+
+    python -m benchmarks.methods run --db sqlite:///methods.sqlite
+    python -m benchmarks.methods peers --out peers.jsonl            (SMAC needs pip install 'evenhand[smac]')
+    python -m benchmarks.methods priors --out priors.jsonl
+    python -m benchmarks.methods report --db sqlite:///methods.sqlite --peers peers.jsonl --priors priors.jsonl --out methods.html
+
+Run it in the repository. Each of the first three may be interrupted and goes on where it stood. Ours are sessions, played
+through the lab's verbs, each trial on disk before the next. Peers run in their own loops, as their users write them, on the same
+rows of the same tables; only what they suggest is theirs. Tables hold no epochs, so `hyperband`, `asha` and `priorband` do not
+enter.
+
+priors: `pibo` with a good belief (for each hyperparameter the median, or the commonest option, of the best 1 % of the table), a
+misleading one (a configuration drawn from the worst 1 %), and none; how many trials the good one needs to reach the plain
+method's best of 60, and what the misleading one costs in normalised regret at the last trial.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib import metadata
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenhand import comparison, tuners
+from evenhand.analysis import anytime
+from evenhand.analysis.anytime import Comparison, Entry
+from evenhand.declaration import Budget
+from evenhand.protocol import derive_seed
+from evenhand.records import Outcome, Session, TaskSpec, Trial
+from evenhand.space import Choice, Prior, Space, with_priors
+from evenhand.tasks import load, tables
+from evenhand.worker import machine_kind
+
+TABLES = [name for name in tables.TABLES if not name.startswith("nasbench201")]
+METHODS = ("random", "sobol", "grid", "tpe", "gp", "cmaes", "evolution", "nsga2", "pibo")
+PEERS = ("optuna-tpe", "optuna-gp", "optuna-cmaes", "smac")
+CONFIDENCES = ("low", "medium", "high")
+Ask = Callable[[], tuple[dict[str, str], Any]]  # options by name, and the peer's own handle
+Tell = Callable[[Any, float], None]  # the handle, and what is to be minimized
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "peers", "priors", "report"))
+    parser.add_argument("--db", default="sqlite:///methods.sqlite")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--only", nargs="*", help="methods, or peers")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--peers", type=Path)
+    parser.add_argument("--priors", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("methods.html"))
+    given = parser.parse_args()
+    begun = time.time()
+    {"run": run, "peers": peers, "priors": priors, "report": report}[given.what](given)
+    print(
+        f"{given.what}: {time.time() - begun:.0f} s; {machine_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+
+
+def plan_of(given: argparse.Namespace) -> comparison.Plan:
+    contestants = tuple(comparison.contestant(each) for each in given.only or METHODS)
+    specs = tuple(TaskSpec("table", {"table": name}) for name in TABLES)
+    return comparison.Plan(specs, contestants, tuple(range(given.seeds)), Budget(trials=given.trials))
+
+
+def run(given: argparse.Namespace) -> None:
+    """Ours, as `evenhand compare` runs them."""
+
+    def tell(now: comparison.Progress) -> None:
+        print(f"\r{now.runs} of {now.planned} runs", end="", flush=True)
+
+    comparison.run(given.db, plan_of(given), processes=given.processes, tell=tell)
+    print()
+
+
+# Peers
+
+
+def peers(given: argparse.Namespace) -> None:
+    """Each peer on each table and seed: a line of JSON a run."""
+    done = {(row["peer"], row["table"], row["seed"]) for row in lines(given.out)}
+    wanted = [each for each in product(given.only or PEERS, TABLES, range(given.seeds)) if each not in done]
+    collect(given, partial(peer_run, given.trials), wanted)
+
+
+def collect(given: argparse.Namespace, work: Callable[[Any], Mapping[str, Any]], wanted: Sequence[Any]) -> None:
+    with ProcessPoolExecutor(given.processes) as pool, given.out.open("a") as out:
+        for at, row in enumerate(pool.map(work, wanted), start=1):
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+            print(f"\r{at} of {len(wanted)} runs", end="", flush=True)
+    print()
+
+
+def lines(path: Path | None) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
+
+
+def peer_run(trials: int, which: tuple[str, str, int]) -> dict[str, Any]:
+    """One peer's run. The values are the ones that a session of the same seed sees."""
+    peer, name, seed = which
+    table, tuning = tables.table_of(name), derive_seed(seed, "tuning")
+    maximize = table.family.direction == "maximize"
+    own = derive_seed(seed, "method")
+    ask, tell = smac(table.space, own, trials) if peer == "smac" else optuna_of(peer, table.space, own)
+    rows = []
+    for _ in range(trials):
+        begun = time.perf_counter()
+        options, handle = ask()
+        row = table.row_of(options)
+        value = float(table.runs[row, table.column_of(row, tuning)])
+        tell(handle, -value if maximize else value)
+        rows.append([options, value, time.perf_counter() - begun])
+    return {"peer": peer, "table": name, "seed": seed, "version": metadata.version(peer.partition("-")[0]), "trials": rows}
+
+
+def optuna_of(peer: str, space: Space, seed: int) -> tuple[Ask, Tell]:
+    """Optuna as its documentation writes it: whole numbers for what has an order, categories for the rest; its defaults."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    kinds = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler, "cmaes": optuna.samplers.CmaEsSampler}
+    study = optuna.create_study(sampler=kinds[peer.partition("-")[2]](seed=seed))
+
+    def ask() -> tuple[dict[str, str], Any]:
+        trial, found = study.ask(), {}
+        for each in space:
+            assert isinstance(each.domain, Choice)
+            options = each.domain.options
+            ordered = each.domain.ordered
+            found[each.name] = (
+                options[trial.suggest_int(each.name, 0, len(options) - 1)]
+                if ordered
+                else str(trial.suggest_categorical(each.name, options))
+            )
+        return found, trial
+
+    def tell(trial: Any, cost: float) -> None:
+        study.tell(trial, cost)
+
+    return ask, tell
+
+
+def smac(space: Space, seed: int, trials: int) -> tuple[Ask, Tell]:
+    """SMAC's facade for hyperparameter optimization, with its defaults."""
+    import tempfile
+
+    from ConfigSpace import Categorical, ConfigurationSpace, OrdinalHyperparameter
+    from smac import HyperparameterOptimizationFacade, Scenario
+    from smac.runhistory import TrialValue
+
+    theirs = ConfigurationSpace(seed=seed)
+    for each in space:
+        assert isinstance(each.domain, Choice)
+        make = OrdinalHyperparameter if each.domain.ordered else Categorical
+        theirs.add(make(each.name, list(each.domain.options)))
+    scenario = Scenario(
+        theirs, deterministic=True, n_trials=trials, seed=seed, output_directory=Path(tempfile.mkdtemp(prefix="smac-"))
+    )
+    facade = HyperparameterOptimizationFacade(scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=False)
+
+    def ask() -> tuple[dict[str, str], Any]:
+        info = facade.ask()
+        return {name: str(value) for name, value in dict(info.config).items()}, info
+
+    def tell(info: Any, cost: float) -> None:
+        facade.tell(info, TrialValue(cost=cost))
+
+    return ask, tell
+
+
+# Priors
+
+
+def priors(given: argparse.Namespace) -> None:
+    """`pibo` with a good, a misleading and no belief on each table and seed: a line of JSON a pair."""
+    done = {(row["table"], row["seed"]) for row in lines(given.out)}
+    wanted = [each for each in product(TABLES, range(given.seeds)) if each not in done]
+    collect(given, partial(priors_run, given.trials), wanted)
+
+
+def priors_run(trials: int, which: tuple[str, int]) -> dict[str, Any]:
+    """Best regret after each trial: plain, and for each confidence with the good and with the misleading belief."""
+    name, seed = which
+    table = tables.table_of(name)
+    found = {"plain": bests(table, table.space, seed, trials)}
+    for confidence in CONFIDENCES:
+        for kind in ("good", "bad"):
+            space = believed(table, kind, confidence, seed)
+            found[f"{kind} {confidence}"] = bests(table, space, seed, trials)
+    return {"table": name, "seed": seed, "regret": found}
+
+
+def believed(table: tables.Table, kind: str, confidence: Any, seed: int) -> Space:
+    configurations, means = tables.all_rows(table.name)
+    maximize = table.family.direction == "maximize"
+    order = np.argsort(-means if maximize else means, kind="stable")
+    count = max(1, len(order) // 100)
+    if kind == "bad":
+        drawn = configurations[int(np.random.default_rng(seed).choice(order[-count:]))]
+        return with_priors(table.space, {name: Prior(value, confidence) for name, value in drawn.items()})
+    best = [configurations[int(at)] for at in order[:count]]
+    return with_priors(table.space, {each.name: Prior(_centre(each, best), confidence) for each in table.space})
+
+
+def _centre(each: Any, best: Sequence[Mapping[str, str]]) -> str:
+    options = each.domain.options
+    places = sorted(options.index(row[each.name]) for row in best)
+    if each.domain.ordered:
+        return str(options[int(np.median(places))])
+    return str(options[int(np.bincount(places).argmax())])
+
+
+def bests(table: tables.Table, space: Space, seed: int, count: int) -> list[float]:
+    maximize = table.family.direction == "maximize"
+    method, trials = tuners.method("pibo", maximize=maximize), list[Trial]()
+    own = derive_seed(seed, "method")
+    for number in range(1, count + 1):
+        rng = np.random.default_rng(derive_seed(own, len(trials)))
+        (suggestion,) = method.suggest(space, trials, 1, rng)
+        row = table.row_of(suggestion.configuration)
+        value = float(table.runs[row, table.column_of(row, derive_seed(seed, "tuning"))])
+        trials.append(_trial(number, suggestion.configuration, value, float(number), 0.0))
+    regrets = [tables.regret(table.name, trial.value or 0.0) for trial in trials]
+    return [round(float(each), 6) for each in np.minimum.accumulate(regrets)]
+
+
+def _trial(number: int, configuration: Any, value: float, at: float, seconds: float) -> Trial:
+    return Trial(
+        number, 0, number, configuration, "peer", at, 1, claimed_at=at, attempt=1, finished_at=at + seconds,
+        outcome=Outcome.COMPLETED, value=value, epochs_done=1, epochs_begun=1,
+    )  # fmt: skip
+
+
+# Report
+
+
+def report(given: argparse.Namespace) -> None:
+    """The page, and the tables of benchmarks/README.md."""
+    from evenhand.comparecommands import write
+
+    runs = comparison.run(given.db, plan_of(given), processes=1)
+    ours = comparison.comparison(given.db, runs)
+    theirs = list(_peer_entries(lines(given.peers), given))
+    whole = Comparison((*ours.entries, *theirs), ours.scales)
+    command = "python -m benchmarks.methods"
+    write(whole, comparison.setup("Methods on twelve tables", command), given.out)
+    print(_table(whole))
+    if rows := lines(given.priors):
+        print(_priors_table(rows))
+
+
+def _peer_entries(rows: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> Iterator[Entry]:
+    for row in rows:
+        spec = TaskSpec("table", {"table": row["table"]})
+        record = load(spec).record
+        at, trials = 0.0, []
+        for number, (options, value, seconds) in enumerate(row["trials"][: given.trials], start=1):
+            trials.append(_trial(number, record.space.configuration(options), value, at, seconds))
+            at += seconds
+        method = {"name": row["peer"], "version": row["version"]}
+        budget = Budget(trials=given.trials)
+        session = Session(0, 0, record, "method", row["peer"], budget, 0, 0.0, 0.0, method=method, trials=tuple(trials))
+        yield Entry(row["table"], row["peer"], "method", row["seed"], session, None, method)
+
+
+def _table(whole: Comparison) -> str:
+    """Regret at a quarter, a half and all of the budget: medians over seeds, then the mean over tables; what a trial took."""
+    race = anytime.race(whole)
+    out = ["| contestant | regret at 15 | 30 | 60 | ms a trial |", "| --- | --- | --- | --- | --- |"]
+    rows = []
+    for name in race.contestants:
+        mine = [each for each in race.courses if each.entry.contestant == name]
+        values = []
+        for share in (0.25, 0.5, 1.0):
+            by_task: dict[str, list[float]] = {}
+            for course in mine:
+                cap = share * (course.entry.session.budget.trials or 0)
+                best = [point.best for point in course.points if point.trials <= cap and point.best is not None]
+                scale = race.scales[course.entry.task]
+                assert scale.best is not None
+                assert scale.reference is not None
+                regret = (best[-1] - scale.best) / (scale.reference - scale.best) if best else 1.0
+                by_task.setdefault(course.entry.task, []).append(max(0.0, regret))
+            values.append(float(np.mean([np.median(each) for each in by_task.values()])))
+        spent = [(course.points[-1].seconds, course.points[-1].trials) for course in mine]
+        rows.append((values, f"{1000 * sum(each for each, _ in spent) / sum(each for _, each in spent):.0f}", name))
+    for values, ms, name in sorted(rows, key=lambda each: each[0][2]):
+        out.append(f"| {name} | {' | '.join(f'{value:.4f}' for value in values)} | {ms} |")
+    return "\n".join(out)
+
+
+def _priors_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = "confidence | trials to the plain best of 60, good belief (median) | within 15 | cost of the misleading belief at 60"
+    out = [f"| {head} (median; mean; largest) |", "| --- | --- | --- | --- |"]
+    for confidence in CONFIDENCES:
+        needs, costs = [], []
+        for row in rows:
+            plain, good, bad = (row["regret"][name] for name in ("plain", f"good {confidence}", f"bad {confidence}"))
+            reached = [at for at, value in enumerate(good, start=1) if value <= plain[-1] + 1e-12]
+            needs.append(reached[0] if reached else len(good) + 1)
+            costs.append(bad[-1] - plain[-1])
+        within = np.mean([need <= 15 for need in needs])
+        told = f"{np.median(costs):.4f}; {np.mean(costs):.4f}; {max(costs):.3f}"
+        out.append(f"| {confidence} | {np.median(needs):.1f} | {100 * within:.0f} % | {told} |")
+    return "\n".join(out)
+
+
+if __name__ == "__main__":
+    main()
