@@ -73,7 +73,7 @@ def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in given or ():
         number, equals, value = each.partition("=")
-        if not equals or not value or number in found:
+        if not number or not equals or not value or number in found:
             raise InvalidSettings(f"{option}: got {each!r}, expected NUMBER=VALUE, each number once")
         found[number] = value
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenhand import contest, scored
+from evenhand import contest, contestcommands, scored
 from evenhand.analysis.contest import TABLE_3, Contest, Entrant, Rates, difficulty, margins
 from evenhand.analysis.surface import surface
 from evenhand.contest import Terms
@@ -21,6 +21,7 @@ from evenhand.report import contest as report
 from evenhand.report.sheet import Setup
 from evenhand.tasks import Task, astuned, baselines, convnet, mlp, points
 from evenhand.tasks.shapes import GENERATED, SPLITS, bayes_error
+from tests.test_eeg import series_of
 from tests.test_patches import pictures
 
 pytest.importorskip("torch")
@@ -252,6 +253,42 @@ def test_patches_given_as_set_11_are_tuned_by_hand_as_printed_and_automatically(
     assert manual.ours.dev == pytest.approx(100 * (1 - best), abs=1e-9)
     assert len(auto.session.trials) == 1
     assert (auto.ours is None) == bool(auto.why)
+
+
+def test_signals_given_as_set_12_are_tuned_automatically_and_by_hand_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    home = tmp_path / "signals"
+    home.mkdir()
+    series_of(home, "Made_TRAIN.ts", ["slow", "fast"] * 20)
+    series_of(home, "Made_TEST.ts", ["fast", "slow"] * 6)
+    wanted = f"{home}[channels=null,source_rate=64,rate=64,window=0.5,frame=0.25,least_epochs=1,max_epochs=3]"
+    terms = Terms(sets=("12",), trials=4, data={"12": wanted})
+    (found,) = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1).sets
+    manual, auto = found.entrants
+    assert (manual.ours, manual.why) == (None, "not published")
+    assert auto.session is not None
+    assert auto.ours is not None
+    best = max(each.value for each in auto.session.trials if each.value is not None)
+    assert auto.ours.dev == pytest.approx(100 * (1 - best), abs=1e-9)
+    assert found.sizes is not None
+    assert found.sizes[2] == auto.session.task.statistics["test pieces"]
+    assert auto.weights is not None
+
+
+@pytest.mark.parametrize("given", ["10", "10=", "=x"])
+def test_an_option_that_is_no_pair_is_refused(given: str) -> None:
+    with pytest.raises(InvalidSettings, match="expected NUMBER=VALUE"):
+        contestcommands._pairs("--data", [given])
+
+
+def test_options_are_read_as_pairs() -> None:
+    assert contestcommands._pairs("--data", ["10=a=b", "08=c"]) == {"10": "a=b", "08": "c"}
+    with pytest.raises(InvalidSettings, match="each number once"):
+        contestcommands._pairs("--human", ["10=1", "10=2"])
+    with pytest.raises(InvalidSettings, match="got session 'me'"):
+        contestcommands._session("me")
 
 
 def a_person(lab: Lab, task: Task, *, mode: str = "live", study: str = "people", trials: int = 1) -> Session:

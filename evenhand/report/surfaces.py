@@ -79,7 +79,7 @@ def _panel(found: Surface, frame: Frame, name: str, shown: Shown, regions: bool,
     ]
     if regions:
         parts += [
-            f'<path d="{path}" fill="{CLASSES[number % len(CLASSES)]}" fill-opacity="{SHARE}"/>'
+            f'<path d="{path}" fill="{CLASSES[number % len(CLASSES)]}" fill-opacity="{SHARE}" shape-rendering="crispEdges"/>'
             for number, path in _regions(found, frame).items()
         ]
     parts += [
