@@ -26,7 +26,7 @@ from evenhand.space import digest
 from evenhand.tasks import Task, astuned, baselines, convlstm, convnet, eeg, mlp, shapes
 from evenhand.tasks.base import source_digest
 from evenhand.tasks.points import Errors, PointSet
-from evenhand.tasks.shapes import SPLITS
+from evenhand.tasks.shapes import GENERATED, SPLITS
 
 WHO = "evenhand contest"  # who looks at eval, in the log of looks
 SETS = tuple(TABLE_1)
@@ -437,7 +437,7 @@ def _data_set(lab: Lab, number: str, terms: Terms, tuners: tuple[Tuner, ...]) ->
 def _label(number: str, task: Task) -> tuple[str, bool]:
     if number in POINTS:
         data = mlp.data_of(task)
-        return data.label, data.generated
+        return data.label, GENERATED in data.label  # files that were written of generated points say so, too
     return f"read from {task.settings['data'].replace(chr(92), '/').rstrip('/').rpartition('/')[2]}", False
 
 

@@ -232,6 +232,16 @@ def test_a_folder_of_csv_files_is_not_called_generated(folder: Path, tmp_path: P
     assert all("generated" not in item.svg for item in built.items)
 
 
+def test_generated_points_stay_so_called_when_they_are_written_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    points.write(tmp_path / "written", points.locate("08", 0.0003))
+    terms = Terms(("08",), trials=1, data={"08": f"{tmp_path / 'written'}[least_epochs=1,max_epochs=2]"})
+    found = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1)
+    assert found.sets[0].label == f"read from written, {GENERATED}"
+    assert {row[9] for row in report.table_3(found).rows} == {"generated"}
+    assert all("generated data" in item.svg for item in report.build(found, Setup()).items if item.svg)
+
+
 def test_patches_given_as_set_11_are_tuned_by_hand_as_printed_and_automatically(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
