@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space
+    from evenhand.estimators import EstimatorResult, tune_estimator
+    from evenhand.frames import Session, session
+    from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Prior, Space
     from evenhand.tasks import Run, Splits, Task, task
     from evenhand.tuning import Result, tune
 
@@ -13,20 +15,27 @@ __all__ = [
     "Choice",
     "Condition",
     "Configuration",
+    "EstimatorResult",
     "Float",
     "Hyperparameter",
     "Integer",
+    "Prior",
     "Result",
     "Run",
+    "Session",
     "Space",
     "Splits",
     "Task",
+    "session",
     "task",
     "tune",
+    "tune_estimator",
 ]
 
 _HOMES = {
-    "evenhand.space": ("Choice", "Condition", "Configuration", "Float", "Hyperparameter", "Integer", "Space"),
+    "evenhand.estimators": ("EstimatorResult", "tune_estimator"),
+    "evenhand.frames": ("Session", "session"),
+    "evenhand.space": ("Choice", "Condition", "Configuration", "Float", "Hyperparameter", "Integer", "Prior", "Space"),
     "evenhand.tasks": ("Run", "Splits", "Task", "task"),
     "evenhand.tuning": ("Result", "tune"),
 }

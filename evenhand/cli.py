@@ -28,14 +28,16 @@ from evenhand import (
     classcommands,
     comparecommands,
     contestcommands,
+    optunacommands,
     settings,
     studycommands,
+    taskcommands,
 )
 from evenhand.errors import EvenhandError, InvalidSettings
 
 if TYPE_CHECKING:
     from evenhand.records import TaskSpec
-    from evenhand.tasks.check import Check
+    from evenhand.space import Prior, Space
 
 app = typer.Typer(
     name="evenhand",
@@ -48,6 +50,8 @@ task_app = typer.Typer(help="Tasks: what is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data", invoke_without_command=True)
 app.add_typer(task_app, name="task")
 app.add_typer(studycommands.app, name="study")
+app.add_typer(optunacommands.app, name="optuna")
+task_app.command(name="new")(taskcommands.new)
 app.command()(botcommands.bots)
 app.command()(backupcommands.backup)
 app.command()(backupcommands.restore)
@@ -234,21 +238,9 @@ def task_check(
             epochs=epochs,
             progress=lambda what, done, total: progress.update(bar, description=what, completed=done, total=total),
         )
-    _print_check(found)
+    taskcommands.print_check(found)
     if sheet:
         console.print(f"A few training images: {sheet}")
-
-
-def _print_check(found: "Check") -> None:
-    table = Table(box=None, show_header=False)
-    table.add_row("one epoch", "none completed" if found.epoch_seconds is None else f"{found.epoch_seconds:.2f} s")
-    for label, pair in (("the same configuration, several seeds", found.noise), ("random configurations", found.spread)):
-        table.add_row(label, "too few have a value" if pair is None else f"{found.metric} {pair[0]:.4f}, SD {pair[1]:.4f}")
-    if found.chance is not None and found.stuck is not None:
-        table.add_row("no better than chance", f"{found.stuck:.0%} of the random ones (chance is {found.chance:.3f})")
-    table.add_row("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in found.outcomes.items()))
-    console.print(table)
-    console.print(f"Each training took at most {found.epochs} epochs; standard deviations have n - 1.")
 
 
 @app.command()
@@ -272,6 +264,7 @@ def tune(
     name: TaskName,
     method: Annotated[str, typer.Option(help="NAME or NAME:key=value,...; docs/methods.md lists them")] = "random",
     stopping: Annotated[str | None, typer.Option(help="a rule that ends running trials early: median")] = None,
+    prior: Annotated[list[str] | None, typer.Option(help="a likely value, as NAME=VALUE or NAME=VALUE:high; repeatable")] = None,
     trials: Annotated[int | None, typer.Option(help="budget: number of trials")] = None,
     minutes: Annotated[float | None, typer.Option(help="budget: minutes")] = None,
     epochs: Annotated[int | None, typer.Option(help="budget: epochs in all")] = None,
@@ -300,12 +293,33 @@ def tune(
         minutes=minutes,
         epochs=epochs,
         epochs_per_trial=epochs_per_trial,
+        priors=_priors(task.space, prior or []),
         seed=seed,
         evaluate=evaluate,
         db=db,
         **described,
     )
     console.print(escape(repr(found)))
+
+
+def _priors(space: "Space", texts: list[str]) -> "dict[str, Prior]":
+    """What `--prior` says: NAME=VALUE, or NAME=VALUE:CONFIDENCE."""
+    from evenhand.space import Prior
+
+    found = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        value, colon, confidence = rest.rpartition(":")
+        if not colon:
+            value, confidence = rest, "medium"
+        if not equals or name not in space or confidence not in ("low", "medium", "high"):
+            expected = "NAME=VALUE or NAME=VALUE:CONFIDENCE with low, medium or high"
+            raise InvalidSettings(f"--prior {text!r}: expected {expected}, and one of {', '.join(space.names)}")
+        try:
+            found[name] = Prior(space[name].domain.accept(value), confidence)  # type: ignore[arg-type] # checked above
+        except (ValueError, TypeError, OverflowError):
+            raise InvalidSettings(f"--prior {text!r}: {value!r} is not {space[name].domain.expected}") from None
+    return found
 
 
 def _spec(name: str, data: str | None, size: int | None, setting: list[str] | None) -> "TaskSpec":

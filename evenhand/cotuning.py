@@ -49,9 +49,14 @@ class CoTuning(Core):
             return sessions.get(tx, session_id)
 
     def believe(self, session_id: int, priors: Mapping[str, Prior | None], *, who: str, reason: str = "") -> Session:
-        """Tell the method what is believed of its hyperparameters; None takes a belief back. Not every method uses priors."""
+        """Tell the method what is believed of its hyperparameters; None takes a belief back. Not every method uses priors.
+
+        Before the clock has started it declares the session, as its settings do, and is no intervention in an open one: so
+        anybody may.
+        """
         with self._change(session_id) as tx:
-            session = self._joined(tx, session_id, who)
+            waits = sessions.get(tx, session_id).started_at is None
+            session = self._joined(tx, session_id, None if waits else who)
             for name in priors:
                 if name not in session.space:
                     raise InvalidSpace(
@@ -89,7 +94,7 @@ class CoTuning(Core):
                 self._intervene(tx, session, Intervention(self.clock(), who, kind, reason=reason))
             return sessions.get(tx, session_id)
 
-    def _joined(self, tx: Connection, session_id: int, who: str) -> Session:
+    def _joined(self, tx: Connection, session_id: int, who: str | None) -> Session:
         """The session, where a person may intervene in it."""
         session = sessions.get(tx, session_id)
         self._check_may_intervene(tx, [session], who)

@@ -12,18 +12,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from evenhand import protocol, tasks
+from evenhand import frames, livedisplay, protocol, tasks
 from evenhand.analysis.scores import show_score, summarize
 from evenhand.declaration import Budget, Study, Text
-from evenhand.errors import InvalidSettings, TaskMissing
+from evenhand.errors import InvalidSettings, InvalidSpace, TaskMissing
 from evenhand.inline import Trainer
 from evenhand.lab import Lab
 from evenhand.play import Player, Turn, read_method
 from evenhand.records import Evaluation, Outcome, SeedScore, Session, Trial
-from evenhand.space import Configuration, Space, digest
+from evenhand.space import Configuration, Prior, Space, digest
 from evenhand.tasks import Run, Task
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 WHO = "evenhand.tune"  # who looks at the test score, in the log of looks
 SEEDS = 10  # of the final evaluation
@@ -81,6 +84,10 @@ class Result:
         """The final choice; None where no trial has a value."""
         return self.session.choice.configuration if self.session.choice else None
 
+    def dataframe(self) -> "DataFrame":
+        """The trials as a table of pandas, one row a trial; see `evenhand.frames.dataframe`."""
+        return frames.dataframe(self.session)
+
     def __repr__(self) -> str:
         session = self.session
         counts = Counter(str(trial.outcome or "open") for trial in self.trials)
@@ -110,6 +117,7 @@ def tune(
     minutes: float | None = None,
     epochs: int | None = None,
     epochs_per_trial: int | None = None,
+    priors: Mapping[str, Prior] | None = None,
     seed: int = 0,
     evaluate: bool = True,
     metric: str = "value",
@@ -125,13 +133,16 @@ def tune(
     process, on one thread. An exception of its own makes the trial `invalid`, and the search goes on.
 
     seed: decides the method's draws, the tuning seed of the trainings, and the evaluation's seeds. epochs_per_trial: fixes the
-    space's fidelity. evaluate: whether the choice is scored on test. db: SQLAlchemy URL (default: the user's data directory).
-    settings: of the method, such as `startup=20` for tpe.
+    space's fidelity. priors: what is believed of hyperparameters, by name, recorded before the first trial; `pibo` and
+    `priorband` use them. evaluate: whether the choice is scored on test. db: SQLAlchemy URL (default: the user's data
+    directory). settings: of the method, such as `startup=20` for tpe, and for every method `stopping="median"`, which ends
+    trials that fall behind.
 
     Ctrl-C stops the training, chooses the best trial so far, and goes on as KeyboardInterrupt.
 
     Raises:
         InvalidSettings: a budget, method or function that cannot be used; the text says which and why.
+        InvalidSpace: a prior of something that is not in the space, or with a value outside its domain.
     """
     _refuse_while_imported()
     task = _as_task(function, space, metric, direction)
@@ -140,9 +151,12 @@ def tune(
     if epochs_per_trial is not None:
         chosen["epochs_per_trial"] = epochs_per_trial
     read_method(task.record, chosen)  # what is wrong with it is said before anything is stored
+    _check_priors(task.space, priors or {})
     lab = Lab.connect(db)
     try:
         player = _open(lab, task, budget, chosen, seed, evaluate)
+        if priors:
+            lab.believe(player.session_id, priors, who=WHO)
         with _shown(progress, lab, player.session_id) as show:
             _tune(lab, task, player, show)
             session = _evaluate(lab, task, player.session_id, show) if evaluate else lab.session(player.session_id)
@@ -153,6 +167,17 @@ def tune(
         return Result(session, evaluation)
     finally:
         lab.close()
+
+
+def _check_priors(space: Space, priors: Mapping[str, Prior]) -> None:
+    for name, prior in priors.items():
+        if name not in space:
+            raise InvalidSpace(f"priors: there is no hyperparameter {name!r}; expected one of {', '.join(space.names)}")
+        if not isinstance(prior, Prior):
+            raise InvalidSpace(f'priors: {name!r} is {prior!r}, expected a Prior, such as Prior(0.01, "high")')
+        if prior.confidence not in ("low", "medium", "high"):
+            raise InvalidSpace(f"priors: {name!r} has the confidence {prior.confidence!r}, expected low, medium or high")
+        replace(space[name], prior=prior)  # checks it against the domain
 
 
 def _open(lab: Lab, task: Task, budget: Budget, method: Mapping[str, Any], seed: int, evaluate: bool) -> Player:
@@ -178,7 +203,11 @@ def _open(lab: Lab, task: Task, budget: Budget, method: Mapping[str, Any], seed:
 
 
 def _tune(lab: Lab, task: Task, player: Player, show: "Show") -> None:
-    trainer = Trainer(lab, task, player.session_id, lambda: player.stop_early(lab.view(player.session_id).session))
+    def measured() -> None:
+        player.stop_early(lab.view(player.session_id).session)
+        show()
+
+    trainer = Trainer(lab, task, player.session_id, measured)
     try:
         while player.turn() is not Turn.OVER:
             if not trainer.train_next():
@@ -217,9 +246,17 @@ Show = Callable[[], None]
 
 @contextmanager
 def _shown(progress: bool, lab: Lab, session_id: int) -> Iterator[Show]:
-    """A progress bar on standard error, and what updates it; with `progress` off, nothing."""
+    """A progress bar on standard error (in a notebook a display), and what updates it; with `progress` off, nothing."""
     if not progress:
         yield lambda: None
+        return
+    if livedisplay.in_notebook():
+        display = livedisplay.Display()
+        display.show(lab.session(session_id), lab.clock())
+        try:
+            yield lambda: display.show(lab.session(session_id), lab.clock())
+        finally:
+            display.show(lab.session(session_id), lab.clock(), last=True)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

@@ -33,6 +33,13 @@ def test_tune_prints_a_choice_with_its_test_score_and_leaves_a_session_that_repl
     assert evenhand("tune", EXAMPLE, *budget, "--no-evaluate", data=tmp_path).stdout.count("test") == 0
 
 
+def test_tune_takes_beliefs_settings_and_a_stopping_rule(tmp_path: Path) -> None:
+    method = ("--method", "pibo:startup=2", "--stopping", "median", "--prior", "units=32:high")
+    done = evenhand("tune", EXAMPLE, *method, "--trials", "2", "--epochs-per-trial", "1", "--no-evaluate", data=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "session 1: pibo, 2 trials" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -43,6 +50,8 @@ def test_tune_prints_a_choice_with_its_test_score_and_leaves_a_session_that_repl
         (("tune", "black-magic", "--trials", "1", "--set", "precision"), "KEY=VALUE"),
         (("tune", "black-magic", "--trials", "1", "--set", "precision=fp8", "--size", "3"), "fp32 or bf16"),
         (("tune", "black-magic", "--trials", "1", "--data", "/no/such/folder"), "imagenette"),
+        (("tune", EXAMPLE, "--trials", "1", "--prior", "units=32:sure"), "with low, medium or high"),
+        (("tune", EXAMPLE, "--trials", "1", "--prior", "units=many"), "'many' is not a whole number"),
         (("replay", "9", "1"), "session 9 does not exist"),
         (("data", "fetch", "mnist3d"), "fashion-mnist"),
         (("serve", "--db", "oracle://x", "--port", "0"), "expected sqlite"),

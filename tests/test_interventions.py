@@ -195,6 +195,11 @@ def test_who_looked_at_a_test_score_may_not_help(toy: tuple[Lab, Clock]) -> None
     with pytest.raises(NotAllowed, match="cannot intervene"):
         lab.add_trial(session.id, session.space.configuration({"epochs": 1}), who=WHO)
     lab.add_trial(session.id, session.space.configuration({"epochs": 1}), who="somebody else")
+    later = lab.open(study.id, tuner="pibo", method={"name": "pibo"})
+    lab.believe(later.id, {"epochs": Prior(3)}, who=WHO)  # it declares the session, as its settings do
+    lab.start(later.id)
+    with pytest.raises(NotAllowed, match="cannot intervene"):
+        lab.believe(later.id, {"epochs": Prior(4)}, who=WHO)
 
 
 def test_a_session_that_has_ended_takes_nothing_more(toy: tuple[Lab, Clock]) -> None:

@@ -22,8 +22,10 @@ ROWS = [
         "backupcommands",
         "comparecommands",
         "contestcommands",
+        "optunacommands",
+        "taskcommands",
     },  # commands
-    {"rehearsal"},
+    {"rehearsal", "estimators"},
     {"web"},
     {"contest"},  # a program made of comparisons
     {
@@ -32,6 +34,8 @@ ROWS = [
         "sample",
         "replay",
         "tuning",
+        "optunastudies",
+        "newtask",
         "comparison",
         "bots",
         "classroom",
@@ -40,12 +44,12 @@ ROWS = [
         "studyfile",
     },  # programs that commands run
     {"report", "play", "worker", "export", "archive", "backup", "scored"},
-    {"inline", "workerprocess", "forks"},  # how a training is run: in this process, in another one
+    {"inline", "workerprocess", "forks", "frames", "livedisplay"},  # how a training is run: in this process, in another one
     {"lab", "client"},
     {"leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"},  # the lab's parts
     {"core"},
     {"store"},
-    {"tasks", "tuners", "analysis", "policies", "tablefiles"},
+    {"tasks", "tuners", "analysis", "policies", "tablefiles", "optunaspaces"},
     {"tomltables", "studychecks", "codebook"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
