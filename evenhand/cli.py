@@ -27,6 +27,7 @@ from evenhand import (
     botcommands,
     classcommands,
     comparecommands,
+    contestcommands,
     optunacommands,
     settings,
     studycommands,
@@ -55,6 +56,7 @@ app.command()(botcommands.bots)
 app.command()(backupcommands.backup)
 app.command()(backupcommands.restore)
 app.command()(comparecommands.compare)
+app.command()(contestcommands.contest)
 app.command(name="class")(classcommands.open_class)
 
 console = Console(highlight=False, soft_wrap=True)

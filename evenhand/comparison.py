@@ -7,6 +7,7 @@ same task enters like any other. Contestants share a seed's trainings, evaluatio
 import multiprocessing
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -30,6 +31,7 @@ WHO = "evenhand compare"  # who looks at test scores, in the log of looks
 DRIVER = "compare"
 LOOK = 0.5  # seconds between two looks at how far the runs are
 REST = 0.05  # seconds until a method that waits is asked again
+Call = tuple[Callable[..., None], tuple[Any, ...]]  # a function and its arguments, all of which can be pickled
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,30 @@ def run(
     Raises:
         InvalidSettings: a method that cannot tune one of the tasks, or two contestants of one name; nothing is stored then.
     """
+    return play_all(url, open_all(url, [plan]), processes=processes, tell=tell)
+
+
+def open_all(url: str, plans: Sequence[Plan]) -> tuple[Run, ...]:
+    """A session for every run of the plans, those that are there already among them, in order. Raises as `run` does."""
     lab = Lab.connect(url)
     try:
-        runs = tuple(_opened(lab, plan))
+        return tuple(each for plan in plans for each in _opened(lab, plan))
+    finally:
+        lab.close()
+
+
+def play_all(
+    url: str, runs: Sequence[Run], *, processes: int | None = None, tell: Callable[[Progress], None] = lambda _: None
+) -> tuple[Run, ...]:
+    """Play those of the runs that have not ended yet; see `run`."""
+    lab = Lab.connect(url)
+    try:
         left = [each for each in runs if not _is_over(lab, each.session_id)]
     finally:
         lab.close()
-    for done in _played(url, left, processes or os.cpu_count() or 1):
+    for done in spread([(play_one, (url, each.spec, each.session_id)) for each in left], processes):
         tell(Progress(len(runs) - len(left) + done, len(runs)))
-    return runs
+    return tuple(runs)
 
 
 def contestant(text: str) -> Contestant:
@@ -203,17 +220,18 @@ def _is_over(lab: Lab, session_id: int) -> bool:
     return session.choice is not None and session.evaluated.done >= session.evaluated.planned
 
 
-def _played(url: str, runs: Sequence[Run], processes: int) -> Iterator[int]:
-    """How many have ended, each time one does and now and then between."""
+def spread(calls: Sequence[Call], processes: int | None = None) -> Iterator[int]:
+    """Make each call in one of the processes (default: one a core); how many have ended, each time one does and now and then."""
     yield 0
-    if processes == 1 or len(runs) < 2:
-        for done, each in enumerate(runs, start=1):
-            play_one(url, each.spec, each.session_id)
+    count = min(processes or os.cpu_count() or 1, len(calls))
+    if count < 2:
+        for done, (function, arguments) in enumerate(calls, start=1):
+            function(*arguments)
             yield done
         return
     # spawned: a fork of a process with threads may hang
-    with ProcessPoolExecutor(min(processes, len(runs)), multiprocessing.get_context("spawn"), _one_thread) as pool:
-        waiting: set[Future[None]] = {pool.submit(play_one, url, each.spec, each.session_id) for each in runs}
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin) as pool:
+        waiting: set[Future[None]] = {pool.submit(function, *arguments) for function, arguments in calls}
         done = 0
         try:
             while waiting:
@@ -227,9 +245,18 @@ def _played(url: str, runs: Sequence[Run], processes: int) -> Iterator[int]:
             raise
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    """Of a process: it computes on one thread, and ends with the one that started it, however that one ends."""
+    threading.Thread(target=_end_with_parent, name="evenhand parent", daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # a lease that is not renewed goes to whoever takes the run up again
 
 
 _labs: dict[str, Lab] = {}  # of this process: opening one takes longer than a run on a table

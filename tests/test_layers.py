@@ -21,11 +21,13 @@ ROWS = [
         "datacommands",
         "backupcommands",
         "comparecommands",
+        "contestcommands",
         "optunacommands",
         "taskcommands",
     },  # commands
     {"rehearsal", "estimators"},
     {"web"},
+    {"contest"},  # a program made of comparisons
     {
         "supervisor",
         "watch",
@@ -41,7 +43,7 @@ ROWS = [
         "planning",
         "studyfile",
     },  # programs that commands run
-    {"report", "play", "worker", "export", "archive", "backup"},
+    {"report", "play", "worker", "export", "archive", "backup", "scored"},
     {"inline", "workerprocess", "forks", "frames", "livedisplay"},  # how a training is run: in this process, in another one
     {"lab", "client"},
     {"leases", "enrolment", "conduct", "cotuning", "ledger", "keeping"},  # the lab's parts

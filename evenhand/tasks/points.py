@@ -149,13 +149,20 @@ def _read_set(files: tuple[tuple[Split, Path], ...], digests: tuple[str, ...], s
         raise DataError(f"{paths['train']}: has {len(classes)} classes, expected 2 to {CLASSES_MOST}")
     return PointSet(
         name=paths["train"].parent.name,
-        label=f"read from {paths['train'].parent.name}",
+        label=f"read from {paths['train'].parent.name}{_origin(paths['train'])}",
         generated=False,
         classes=classes,
         features=features.shape[1],
         digest=digest({"files": list(digests), "scale": scale}),
         part=partial(_part, files, digests, classes, features.shape[1], scale),
     )
+
+
+def _origin(path: Path) -> str:
+    """What a file that `write` made of generated points says of itself; "" for any other."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        first = file.readline()
+    return f", {GENERATED}" if first.startswith(COMMENTS) and GENERATED in first else ""
 
 
 @lru_cache(maxsize=6)
