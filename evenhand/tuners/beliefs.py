@@ -108,17 +108,17 @@ def _drawn(each: Hyperparameter, prior: Prior, uniform: Matrix) -> Matrix:
 
 def told(space: Space, names: Sequence[str] | None = None) -> str:
     """What is believed, in words: learning rate near 0.01 (high confidence)."""
-    return "; ".join(_words(each) for each in believed(space) if names is None or each.name in names)
+    found = [each for each in believed(space) if names is None or each.name in names]
+    return "; ".join(f"{each.label} {words(each, each.prior)}" for each in found if each.prior is not None)
 
 
-def _words(each: Hyperparameter) -> str:
-    prior = each.prior
-    assert prior is not None
+def words(each: Hyperparameter, prior: Prior) -> str:
+    """A belief in words: near 0.01, important (high confidence)."""
     said = []
     if prior.value is not None:
-        said.append(f"near {each.show(prior.value)}")
+        said.append(f"{'' if isinstance(each.domain, Choice) else 'near '}{each.show(prior.value)}")
     if prior.better is not None:
-        said.append(f"better when {prior.better}")
+        said.append(f"{prior.better} is better")
     if prior.important is not None:
         said.append("important" if prior.important else "not important")
-    return f"{each.label} {', '.join(said)} ({prior.confidence} confidence)"
+    return f"{', '.join(said)} ({prior.confidence} confidence)"

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from evenhand.records import Outcome, Trial
-from evenhand.space import Choice, Hyperparameter, Integer, Space, Value
+from evenhand.space import Choice, Configuration, Hyperparameter, Integer, Space, Value
 from evenhand.tuners.base import UNUSABLE, has_value
 
 if TYPE_CHECKING:
@@ -28,8 +28,17 @@ def study_of(
     return study
 
 
-def suggested(asked: "optuna.Trial", each: Hyperparameter) -> Value:
-    """Optuna's next value: numbers, and options in an order, go through the unit interval of their domain."""
+def suggested(asked: "optuna.Trial", space: Space) -> Configuration:
+    """Optuna's next configuration."""
+    values: dict[str, Value] = {}
+    for each in space:
+        if space.is_active(each, values):
+            values[each.name] = _suggested(asked, each)
+    return space.configuration(values)
+
+
+def _suggested(asked: "optuna.Trial", each: Hyperparameter) -> Value:
+    """The next value: numbers, and options in an order, go through the unit interval of their domain."""
     if isinstance(each.domain, Choice) and not each.domain.ordered:
         return str(asked.suggest_categorical(each.name, each.domain.options))
     return each.domain.from_unit(asked.suggest_float(each.name, 0.0, 1.0))

@@ -66,11 +66,7 @@ class GP(Method):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of the scarce numerics of a degenerate fit
                 asked = study.ask(_distributions(space))
-            values: dict[str, Value] = {}
-            for each in space:
-                if space.is_active(each, values):
-                    values[each.name] = suggested(asked, each)
-            return space.configuration(values)
+            return suggested(asked, space)
 
         found = first_fresh(known, propose, ASKS)
         if found is None:

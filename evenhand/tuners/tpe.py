@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from evenhand.records import Trial
-from evenhand.space import Configuration, Space, Value
+from evenhand.space import Configuration, Space
 from evenhand.tuners import explaining
 from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, check_counts, first_fresh, fresh_draw
 from evenhand.tuners.frozen import frozen, study_of, suggested
@@ -98,12 +98,7 @@ class TPE(Method):
         """The model's next suggestion that nothing speaks against, or None where it keeps repeating."""
 
         def propose() -> Configuration:
-            asked = study.ask()  # stays open in the study, so that the next one keeps away from it
-            values: dict[str, Value] = {}
-            for each in space:
-                if space.is_active(each, values):
-                    values[each.name] = suggested(asked, each)
-            return space.configuration(values)
+            return suggested(study.ask(), space)  # it stays open in the study, so that the next one keeps away from it
 
         found = first_fresh(known, propose, ASKS)
         if found is None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from evenhand.errors import InvalidSpace
 from evenhand.records import Session
 from evenhand.space import Choice, Domain, Float, Hyperparameter, Integer, Prior, Space, Value, reshaped, show
+from evenhand.tuners.beliefs import words as prior_words
 from evenhand.web.forms import LONGEST
 
 Asked = Mapping[str, Sequence[str]]  # a posted form: every value that a field was sent with
@@ -276,18 +277,6 @@ def _prior(each: Hyperparameter, asked: Asked) -> Prior | None:
 def prior_of(kept: Mapping[str, Any]) -> Prior:
     """A belief as an intervention keeps it."""
     return Prior(**kept)
-
-
-def prior_words(each: Hyperparameter, prior: Prior) -> str:
-    """A belief in words: near 0.01, important (high confidence)."""
-    said = []
-    if prior.value is not None:
-        said.append(f"{'' if isinstance(each.domain, Choice) else 'near '}{each.show(prior.value)}")
-    if prior.better is not None:
-        said.append(f"{prior.better} is better")
-    if prior.important is not None:
-        said.append("important" if prior.important else "not important")
-    return f"{', '.join(said)} ({prior.confidence} confidence)"
 
 
 def change_words(space: Space, detail: Mapping[str, Any]) -> list[str]:

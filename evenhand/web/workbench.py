@@ -21,6 +21,7 @@ from evenhand.lab import Lab
 from evenhand.records import Intervention, Session, State, Trial
 from evenhand.space import Choice, Space, nearest, show
 from evenhand.tuners import METHODS
+from evenhand.tuners.beliefs import words as prior_words
 from evenhand.web import forms, live, steering
 from evenhand.web.access import identity, lab_of
 from evenhand.web.flash import said, say
@@ -47,7 +48,7 @@ PARTS: Mapping[str, str] = {
     "interventions": "workbench/_interventions.html",
 }
 
-environment.globals.update(prior_words=steering.prior_words, change_words=steering.change_words)
+environment.globals.update(prior_words=prior_words, change_words=steering.change_words)
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def _line(session: Session, each: Intervention) -> Happened:
     elif each.kind == "believes":
         for name, prior in each.detail.items():
             known = session.space[name]
-            told = "taken back" if prior is None else steering.prior_words(known, steering.prior_of(prior))
+            told = "taken back" if prior is None else prior_words(known, steering.prior_of(prior))
             details.append(f"{known.label}: {told}")
     return Happened(each.at, each.who, words[each.kind], tuple(details), each.reason)
 
