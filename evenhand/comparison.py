@@ -268,7 +268,7 @@ def play_one(url: str, spec: TaskSpec, session_id: int) -> None:
         _labs[url] = Lab.connect(url)
     lab, task = _labs[url], tasks.load(spec)
     player = Player.of(lab, session_id)
-    trainer = Trainer(lab, task, session_id, lambda: player.stop_early(lab.view(session_id).session))
+    trainer = Trainer(lab, task, session_id, player.look)
     try:
         while player.turn() is not Turn.OVER:
             if not trainer.train_next():

@@ -148,6 +148,11 @@ class Player:
                 if why is not None:
                     self.verbs.stop(self.session_id, trial.number, Stopper.RULE, why=why)
 
+    def look(self) -> None:
+        """What there is to do while a trial trains: nothing, where no stopping rule asks for it."""
+        if self.stopping is not None:
+            self.stop_early(self.verbs.view(self.session_id).session)
+
     def _values(self, trial: Trial) -> Values:
         measured = self.verbs.curve(self.session_id, trial.number).measurements
         return {each.epoch: each.value for each in measured if each.epoch is not None and each.value is not None}

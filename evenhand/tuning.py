@@ -204,7 +204,7 @@ def _open(lab: Lab, task: Task, budget: Budget, method: Mapping[str, Any], seed:
 
 def _tune(lab: Lab, task: Task, player: Player, show: "Show") -> None:
     def measured() -> None:
-        player.stop_early(lab.view(player.session_id).session)
+        player.look()
         show()
 
     trainer = Trainer(lab, task, player.session_id, measured)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from evenhand import tuners
 from evenhand.protocol import derive_seed
 from evenhand.records import Outcome, Trial
-from evenhand.space import Configuration, Float, Hyperparameter, Integer, Prior, Space
+from evenhand.space import Configuration, Float, Hyperparameter, Integer, Prior, Space, reshaped
 from evenhand.tuners import Method
 from evenhand.tuners.fidelity import brackets, rungs_of
 from tests.tuner_contract import ended
@@ -89,10 +90,10 @@ def test_asha_promotes_whenever_it_can() -> None:
         if trial.resumes is not None:
             there = [each for each in trials[:-1] if each.epochs_done == trial.epochs_before]
             rank = sum((each.value or 0) > (trials[trial.resumes - 1].value or 0) for each in there)
-            assert rank < len(there) // 3 or len(there) > 3
+            assert rank < len(there) // 3
     at = {epochs: sum(each.epochs_planned == epochs for each in trials) for epochs in (1, 3, 9)}
-    assert at[3] == at[1] // 3
-    assert at[9] == at[3] // 3
+    assert at[3] >= at[1] // 3  # the best third changes as trials come in
+    assert at[9] >= at[3] // 3
     assert len({each.resumes for each in trials if each.resumes}) == sum(each.resumes is not None for each in trials)
 
 
@@ -103,6 +104,20 @@ def test_a_persons_trial_can_be_promoted() -> None:
     mine = ended(3, SPACE.configuration({"epochs": 1, "x": 0.7}), 0.9, proposer="researcher")
     trials.append(mine)
     assert step(method, trials).resumes == 3
+
+
+@pytest.mark.parametrize("name", ["asha", "hyperband", "priorband"])
+def test_what_lies_outside_of_new_limits_is_not_promoted(name: str) -> None:
+    """It could not be resumed as it is: the lab would refuse it, and the method would wait for ever."""
+    method, trials = tuners.method(name, maximize=True), list[Trial]()
+    for _ in range(9):
+        step(method, trials)
+    narrow = reshaped(SPACE, {"x": {"low": 0.0, "high": 0.4}})
+    for seed in range(3):
+        (found,) = method.suggest(narrow, trials, 1, np.random.default_rng(seed))
+        assert found.configuration.number("x") <= 0.4
+        if found.resumes is not None:
+            assert trials[found.resumes - 1].configuration["x"] == found.configuration["x"]
 
 
 def test_priorband_draws_from_the_prior_more_on_higher_rungs() -> None:

@@ -123,6 +123,12 @@ def _is_there(domain: Domain, value: Value) -> bool:
     return not isinstance(domain, Choice) or value in domain.options
 
 
+def fits(space: Space, trial: Trial) -> bool:
+    """Whether each option that the trial had is one still: a model would take another one in its place for what it was."""
+    found = trial.configuration
+    return all(_is_there(space[name].domain, value) for name, value in found.items() if name in space)
+
+
 def has_value(trial: Trial) -> bool:
     """Whether the trial ended with a value that says how good its configuration is."""
     ended = trial.outcome in (Outcome.COMPLETED, Outcome.STOPPED)

@@ -13,7 +13,7 @@ import numpy as np
 from evenhand.records import Trial
 from evenhand.space import Choice, Configuration, Domain, Integer, Space, Value
 from evenhand.tuners import explaining
-from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, first_fresh, fresh_draw, has_value
+from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, first_fresh, fits, fresh_draw, has_value
 from evenhand.tuners.encoding import Encoding, to_coordinate
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CMAES(Method):
     def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
         """`n` draws from the distribution that the whole generations so far have led to."""
         layout = _Layout.of(space)
-        told = [each for each in trials if has_value(each) or each.outcome in UNUSABLE]
+        told = [each for each in trials if fits(space, each) and (has_value(each) or each.outcome in UNUSABLE)]
         optimizer, generations = self._replayed(layout, told)
         optimizer.reseed_rng(int(rng.integers(2**31)))
         known, best = Known(space, trials), by_value(trials, self.maximize)[:1]

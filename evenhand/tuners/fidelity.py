@@ -5,6 +5,7 @@ next rung's epochs that resumes the earlier one.
 """
 
 import math
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from evenhand.errors import InvalidSettings
 from evenhand.records import Trial
 from evenhand.space import Configuration, Integer, Space
 from evenhand.tuners import beliefs, explaining
-from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, first_fresh, fresh_draw, has_value, within
+from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, first_fresh, fits, fresh_draw, has_value, within
 from evenhand.tuners.encoding import Encoding
 from evenhand.tuners.variation import acceptable, mutated
 
@@ -47,7 +48,7 @@ class Ladder:
             plain = without_epochs(space, trial.configuration)
             for at, epochs in enumerate(rungs):
                 if reaches(trial, epochs, rungs[0]):
-                    there[at][plain] = trial
+                    there[at].setdefault(plain, trial)  # not the one that was promoted from it: it had more epochs
         return cls(space, rungs, tuple(there), maximize)
 
     def done(self, at: int) -> list[Trial]:
@@ -58,7 +59,14 @@ class Ladder:
     def promotable(self, at: int, count: int) -> list[Trial]:
         """Of the best `count` of a rung, those with a value that no trial has taken to the next one."""
         next_one = self.there[at + 1]
-        return [each for each in self.done(at)[:count] if has_value(each) and self.plain(each) not in next_one]
+        best = (each for each in self.done(at)[:count] if has_value(each) and self.plain(each) not in next_one)
+        return [each for each in best if self.can_go_on(each)]
+
+    def can_go_on(self, trial: Trial) -> bool:
+        """Whether the space still takes what the trial had: limits may have been set since, and nothing else can be resumed."""
+        return without_epochs(self.space, Configuration(acceptable(self.space, trial.configuration))) == without_epochs(
+            self.space, trial.configuration
+        ) and fits(self.space, trial)
 
     def plain(self, trial: Trial) -> Plain:
         """The trial's configuration without its epochs."""
@@ -136,9 +144,9 @@ class _Halving(Method):
             suggestions.append(suggestion)
         return suggestions
 
+    @abstractmethod
     def _one(self, ladder: Ladder, trials: Sequence[Trial], made: Sequence[Suggestion], fresh: Fresh) -> Suggestion | None:
         """The next suggestion after those of the same call; None where an open trial has to end first."""
-        raise NotImplementedError
 
     def _fresh(self, space: Space, ladder: Ladder, known: Known, epochs: int, at: int, rng: np.random.Generator) -> Suggestion:
         """A new configuration for a rung; its plain form is on no rung yet where that can be had."""
@@ -222,6 +230,9 @@ class Hyperband(_Halving):
                 return found
         raise AssertionError("brackets never end")
 
+    def _went_on(self, trial: Trial, trials: Sequence[Trial]) -> Trial | None:
+        return next((each for each in reversed(trials) if each.resumes == trial.number), None)
+
     def _epochs(self, ladder: Ladder, suggestion: Suggestion) -> int:
         assert ladder.space.fidelity is not None
         return int(suggestion.configuration.number(ladder.space.fidelity.name))
@@ -235,13 +246,12 @@ class Hyperband(_Halving):
             if any(each.is_open for each in alive.values()):
                 return None
             ranked = by_value(alive.values(), self.maximize)
-            kept = ranked[: len(alive) // self.eta]
+            kept = [each for each in ranked[: len(alive) // self.eta] if ladder.can_go_on(each) or self._went_on(each, trials)]
             going_on: dict[Plain, Trial] = {}
             for rank, trial in enumerate(kept, start=1):
                 plain = ladder.plain(trial)
-                higher = [each for each in trials if each.resumes == trial.number]
-                if higher:
-                    going_on[plain] = higher[-1]
+                if (higher := self._went_on(trial, trials)) is not None:
+                    going_on[plain] = higher
                 elif plain not in taken:
                     return ladder.promotion(trial, at, rank, len(alive))
             if len(going_on) < len(kept):
@@ -295,7 +305,7 @@ class PriorBand(Hyperband):
     def _share(self, space: Space, ladder: Ladder, incumbent: Trial) -> float:
         """The incumbent's part of what is not uniform: its likelihood of the best trials, against the prior's (section 5.2)."""
         at = next((each for each in range(len(ladder.rungs) - 1, -1, -1) if len(ladder.done(each)) >= self.eta), 0)
-        ranked = by_value(ladder.done(at), self.maximize)
+        ranked = [each for each in by_value(ladder.done(at), self.maximize) if fits(space, each)]
         best = ranked[: max(self.eta, len(ranked) // self.eta)]
         if not best:
             return 0.5

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand.records import Outcome, Trial
 from evenhand.space import Choice, Configuration, Hyperparameter, Integer, Space, Value
-from evenhand.tuners.base import UNUSABLE, has_value
+from evenhand.tuners.base import UNUSABLE, fits, has_value
 
 if TYPE_CHECKING:
     import optuna
@@ -63,7 +63,7 @@ def frozen(
         state, value = TrialState.COMPLETE, trial.value
     else:
         return None
-    if any(each.name in trial.configuration and learnt(each, trial) is None for each in space):
+    if not fits(space, trial):
         return None
     params: dict[str, Any] = {}
     distributions: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from evenhand.errors import InvalidSettings
 from evenhand.records import Trial
 from evenhand.space import Configuration, Space
 from evenhand.tuners import beliefs, explaining
-from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, check_counts, fresh_draw, has_value, within
+from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, check_counts, fits, fresh_draw, has_value, within
 from evenhand.tuners.encoding import Encoding, Matrix
 from evenhand.tuners.frozen import learnt
 
@@ -51,7 +51,9 @@ class PiBO(Method):
 
     def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
         """`n` configurations: draws during start-up, then those that the weighted acquisition likes best."""
-        known, ranked = Known(space, trials), by_value(trials, self.maximize)
+        known = Known(space, trials)
+        trials = [each for each in trials if fits(space, each)]
+        ranked = by_value(trials, self.maximize)
         ended = len(ranked) + sum(each.outcome in UNUSABLE for each in trials)
         if ended < self.startup or len(ranked) < 2:
             begun = ended + sum(each.is_open for each in trials)
