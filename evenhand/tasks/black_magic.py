@@ -3,16 +3,16 @@
 docs/tasks.md says where the paper is ambiguous and what was decided.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from evenhand.errors import InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
 from evenhand.tasks import images
 from evenhand.tasks.base import Task, source_digest
+from evenhand.tasks.checked import Checks, checked, whole
 from evenhand.tasks.images import Prepared
 from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
@@ -68,28 +68,16 @@ class Settings:
 
 def settings_from(raw: Mapping[str, Any]) -> Settings:
     """The settings that `raw` holds; those left out have their defaults. InvalidSettings lists all that are wrong."""
-    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+    checks: Checks = {
         "data": (lambda v: isinstance(v, str) and bool(v), "a source's name or a path"),
-        "size": (lambda v: _whole(v) and SMALLEST <= v <= LARGEST, f"a whole number of pixels from {SMALLEST} to {LARGEST}"),
+        "size": (whole(SMALLEST, LARGEST)[0], f"a whole number of pixels from {SMALLEST} to {LARGEST}"),
         "precision": (lambda v: v in ("fp32", "bf16"), "fp32 or bf16"),
         "last_relu": (lambda v: isinstance(v, bool), "true or false"),
-        "split_seed": (lambda v: _whole(v) and v >= 0, "a whole number from 0"),
+        "split_seed": (whole(0, 2**63)[0], "a whole number from 0"),
         "augment": (lambda v: v is None or isinstance(v, bool), "true, false, or null to leave it to the data"),
-        "max_epochs": (lambda v: _whole(v) and 2 <= v <= 10_000, "a whole number from 2 to 10000"),
+        "max_epochs": whole(2, 10_000),
     }
-    wrong = [f"{name}: unknown, expected one of {', '.join(checks)}" for name in raw if name not in checks]
-    wrong += [
-        f"{name}: got {raw[name]!r}, expected {expected}"
-        for name, (accepts, expected) in checks.items()
-        if name in raw and not accepts(raw[name])
-    ]
-    if wrong:
-        raise InvalidSettings(f"settings of {NAME}: {'; '.join(wrong)}")
-    return Settings(**raw)
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return Settings(**checked(NAME, raw, checks))
 
 
 def load(raw: Mapping[str, Any]) -> Task:

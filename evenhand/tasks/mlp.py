@@ -5,8 +5,8 @@ gives batch sizes and epochs, Table 4 the models for its data set #10. docs/task
 decided.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,8 @@ from evenhand.errors import InvalidConfiguration, InvalidSettings, Problem
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
 from evenhand.tasks import points, shapes
 from evenhand.tasks.base import Task, source_digest
+from evenhand.tasks.checked import Checks, checked, text, whole
+from evenhand.tasks.checked import number as within
 from evenhand.tasks.points import PointSet, Predict
 from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
@@ -76,38 +78,27 @@ class Published:
     values: Mapping[str, Value]
 
 
+CHECKS: Checks = {
+    "data": text(f"{', '.join(shapes.SETS)} or the path of a folder"),
+    "scale": (lambda v: within(0, 1)[0](v) and v > 0, "a number above 0 and at most 1"),
+    "dropout": (lambda v: isinstance(v, bool), "true or false"),
+    "least_epochs": whole(1, 10_000),
+    "max_epochs": whole(1, 10_000),
+}
+
+
 def settings_from(raw: Mapping[str, Any]) -> Settings:
     """The settings that `raw` holds; those left out have their defaults. InvalidSettings lists all that are wrong."""
     given = dict(raw)
     if isinstance(given.get("data"), int):
         given["data"] = f"{given['data']:02d}"  # `--set data=10` is read as a number
-    if _whole(given.get("scale")):
-        given["scale"] = float(given["scale"])
-    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-        "data": (lambda v: isinstance(v, str) and bool(v), f"{', '.join(shapes.SETS)} or the path of a folder"),
-        "scale": (lambda v: isinstance(v, float) and 0 < v <= 1, "a number above 0 and at most 1"),
-        "dropout": (lambda v: isinstance(v, bool), "true or false"),
-        "least_epochs": (lambda v: _whole(v) and 1 <= v <= 10_000, "a whole number from 1 to 10000"),
-        "max_epochs": (lambda v: _whole(v) and 1 <= v <= 10_000, "a whole number from 1 to 10000"),
-    }
-    wrong = [f"{name}: unknown, expected one of {', '.join(checks)}" for name in given if name not in checks]
-    wrong += [
-        f"{name}: got {given[name]!r}, expected {expected}"
-        for name, (accepts, expected) in checks.items()
-        if name in given and not accepts(given[name])
-    ]
-    if wrong:
-        raise InvalidSettings(f"settings of {NAME}: {'; '.join(wrong)}")
-    settings = Settings(**given)
+    settings = Settings(**checked(NAME, given, CHECKS))
+    settings = replace(settings, scale=float(settings.scale))  # a version must not depend on how 1 was written
     if settings.least_epochs >= settings.max_epochs:
         raise InvalidSettings(
             f"settings of {NAME}: least_epochs is {settings.least_epochs}, expected less than max_epochs, {settings.max_epochs}"
         )
     return settings
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def load(raw: Mapping[str, Any]) -> Task:
