@@ -15,7 +15,7 @@ from evenhand.web.access import COOKIES, Role
 from evenhand.web.app import HEARTBEAT, beat, last_alive
 from evenhand.web.pages import ago, clock, plural
 from tests.labs import SPACE, claim, epoch, make_lab, toy_study
-from tests.web import Caller, Site, evaluated, serve, toy_site, train, tuned_study, tuning_participant
+from tests.web import Caller, Site, evaluated, scored, serve, toy_site, train, tuned_study, tuning_participant
 
 TEST_SCORES = (0.7131, 0.7353)  # values that occur nowhere else
 SHOWN = ("71.3", "73.5", "72.4", "0.7131", "0.7353", "0.7242")
@@ -353,6 +353,18 @@ def test_a_session_is_followed_and_revealed_in_a_browser(site: Site, page: Page)
     page.get_by_role("button", name="test score").click()
     expect(page.locator(".test-score")).to_contain_text("72.4")
     expect(page.locator("circle.seed")).to_have_count(2)
+
+
+def test_a_button_that_is_replaced_while_it_is_pressed_is_clicked_all_the_same(site: Site, page: Page) -> None:
+    _, session, agent = tuned_study(site)
+    evaluated(site, session.id, agent)
+    page.goto(f"{site.address}/sessions/{session.id}")
+    page.get_by_role("button", name="test score").hover()
+    page.mouse.down()
+    scored(site, agent, *TEST_SCORES)
+    time.sleep(1)  # the stream has told of both seeds
+    page.mouse.up()
+    expect(page.locator(".test-score")).to_contain_text("72.4")
 
 
 def test_the_explore_page_draws_within_its_policy(site: Site, page: Page) -> None:

@@ -10,6 +10,26 @@
   const SHOWN_AFTER = 1200; // ms for which a lost connection is not worth a word: the server may only have been restarted
   const REFUSED = new Set([401, 403, 404]);
 
+  // A button that is replaced between press and release is not clicked: what arrives while a pointer is down waits for its release.
+  const LONGEST_PRESS = 5000; // ms after which a release is held to be lost
+  const waiting = [];
+  let pressed = 0;
+  const release = () => {
+    clearTimeout(pressed);
+    pressed = 0;
+    for (const deliver of waiting.splice(0)) deliver();
+  };
+  addEventListener("pointerdown", () => {
+    clearTimeout(pressed);
+    pressed = setTimeout(release, LONGEST_PRESS);
+  }, true);
+  // The click comes after the release, in the same turn of the browser's loop or the next.
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { if (pressed) setTimeout(release, 0); }, true);
+  const unpressed = (deliver) => {
+    if (pressed) waiting.push(deliver);
+    else deliver();
+  };
+
   const follow = (url, handlers) => {
     const banner = document.getElementById("connection");
     let source = null, last = "", wait = FIRST_WAIT, timer = 0, shown = 0, watch = 0, ended = false;
@@ -45,7 +65,7 @@
         source.addEventListener(name, (event) => {
           alive();
           if (event.lastEventId) last = event.lastEventId;
-          handler(JSON.parse(event.data));
+          unpressed(() => handler(JSON.parse(event.data)));
         });
       }
     };
