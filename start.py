@@ -36,7 +36,7 @@ HALF_MADE = VENV / "half-made"  # there while the environment itself is being ma
 INSTALLING = VENV / "installing"  # there while packages are being installed into it
 LOCK = ROOT / ".start.lock"
 BROWSER_FILES = ROOT / "evenhand" / "web" / "static" / "vendor" / "manifest.json"
-STAMPED = ("pyproject.toml", "assets/package-lock.json", "hatch_build.py")
+STAMPED = ("pyproject.toml", "assets/package-lock.json", "hatch_build.py", "evenhand/lanes/whole.cpp")
 
 TORCH = "torch==2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"

@@ -63,5 +63,9 @@ class TaskMissing(EvenhandError):
     """A task that cannot be found here, or is here in another version."""
 
 
+class LaneMissing(EvenhandError):
+    """A training lane that is not on this machine."""
+
+
 class Unreachable(EvenhandError):
     """The server does not answer."""

@@ -50,6 +50,7 @@ ROWS = [
     {"core"},
     {"store"},
     {"tasks", "tuners", "analysis", "policies", "tablefiles", "optunaspaces"},
+    {"lanes"},
     {"tomltables", "studychecks", "codebook"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
@@ -60,8 +61,8 @@ ROWS = [
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 WORKERS_ONLY = {  # these may load torch
-    f"evenhand.tasks.{name}" for name in ("augment", "networks", "perceptron", "squeezenet", "threads", "training")
-}
+    f"evenhand.tasks.{name}" for name in ("augment", "networks", "squeezenet", "threads", "training")
+} | {"evenhand.lanes.general"}
 
 
 def modules() -> dict[str, Path]:

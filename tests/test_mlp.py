@@ -16,10 +16,12 @@ import torch
 
 from evenhand import tasks
 from evenhand.errors import InvalidConfiguration, InvalidSettings
+from evenhand.lanes import general
+from evenhand.lanes.base import Layout, initial
 from evenhand.protocol import derive_seed
 from evenhand.records import Measurement, Outcome, TaskSpec
 from evenhand.space import Choice, show
-from evenhand.tasks import Splits, Stopped, Task, mlp, perceptron, points
+from evenhand.tasks import Splits, Stopped, Task, mlp, points
 from evenhand.tasks.shapes import GENERATED
 
 GOOD: dict[str, Any] = {
@@ -89,8 +91,8 @@ def test_the_printed_models_are_configurations(name: str, units: tuple[int, ...]
         "adam",
         *((0.0001, 16, 25) if by_hand else (0.001, 512, 10)),
     ]
-    layout = perceptron.Layout(2, 2, units, ("relu",) * len(units), "softmax")
-    assert mlp.weights(configuration) == count == sum(each.numel() for each in perceptron.build(layout, 0).parameters())
+    layout = Layout(2, 2, units, ("relu",) * len(units), "softmax")
+    assert mlp.weights(configuration) == count == sum(each.size for pair in initial(layout, 0) for each in pair)
     outcome, why, found = ran(tiny(dropout=published.dropout), {**published.values, "epochs": 2})
     assert (outcome, why) == (Outcome.COMPLETED, None)
     assert found[-1].epoch == 2
@@ -103,6 +105,8 @@ def test_wrong_settings_are_all_listed() -> None:
         assert words in str(caught.value)
     with pytest.raises(InvalidSettings, match="least_epochs is 35, expected less than max_epochs, 35"):
         mlp.settings_from({"least_epochs": 35})
+    with pytest.raises(InvalidSettings, match=r"lane: got 'fast', expected auto or whole or general; precision: got 'bf16'"):
+        mlp.settings_from({"lane": "fast", "precision": "bf16"})
     assert mlp.settings_from({"data": 8, "scale": 1}) == mlp.Settings("08", 1.0)
 
 
@@ -113,9 +117,11 @@ def test_the_version_follows_every_setting_and_the_content_of_files_but_not_thei
         {"dropout": True},
         {"least_epochs": 2},
         {"max_epochs": 30},
+        {"lane": "general"},
+        {"precision": "fp64"},
     ]
     versions = [tiny().version, *(tiny(**change).version for change in changes)]
-    assert len(set(versions)) == 6
+    assert len(set(versions)) == 8
     assert tasks.load(tiny().spec).version == versions[0]
     for folder in ("here", "there"):
         points.write(tmp_path / folder, points.locate("10", 0.02))
@@ -180,32 +186,12 @@ def test_a_resumed_training_equals_an_uninterrupted_one(optimizer: str, tmp_path
         assert numbers([*first, *rest]) == numbers(whole)
 
 
-def test_dropout_depends_on_a_points_place_not_on_the_batch_size() -> None:
-    layer = perceptron.Dropout(0.3)
-    ones = torch.ones(1_000, 7)
-    layer.stream = np.random.PCG64(5)
-    whole = layer(ones)
-    layer.stream = np.random.PCG64(5)
-    assert torch.equal(whole, torch.cat([layer(ones[:13]), layer(ones[13:])]))
-    assert sorted(whole.unique().tolist()) == pytest.approx([0, 1 / 0.7])
-    assert (whole == 0).float().mean().item() == pytest.approx(0.3, abs=0.025)
-    layer.eval()
-    assert torch.equal(layer(ones), ones)
-    network = perceptron.Perceptron(perceptron.Layout(2, 2, (8, 8), ("relu", "relu"), "softmax", 0.5))
-    network.restart(1, 1)
-    streams = [each.stream.random_raw() for each in network.dropouts if isinstance(each, perceptron.Dropout)]
-    network.restart(1, 2)
-    streams += [each.stream.random_raw() for each in network.dropouts if isinstance(each, perceptron.Dropout)]
-    assert len(set(streams)) == 4
-
-
 @pytest.mark.parametrize("output", list(mlp.OUTPUTS))
 def test_losses_are_what_they_say(output: str) -> None:
     raw, labels = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.25, 1.0]]), torch.tensor([0, 2])
     numbers = raw.double().numpy()
     powers = np.exp(numbers)
     out = {"softmax": powers / powers.sum(1, keepdims=True), "sigmoid": 1 / (1 + np.exp(-numbers)), "linear": numbers}[output]
-    assert perceptron.outputs_of(raw, output).numpy() == pytest.approx(out, rel=1e-5)
     targets = np.eye(3)[labels.numpy()]
     chances = powers / powers.sum(1, keepdims=True) if output == "linear" else out / out.sum(1, keepdims=True)
     expected = {"cross_entropy": -np.log(chances[[0, 1], [0, 2]]).mean(), "mse": ((out - targets) ** 2).mean()}
@@ -214,11 +200,11 @@ def test_losses_are_what_they_say(output: str) -> None:
     if output != "linear":
         expected["binary_cross_entropy"] = -(targets * np.log(out) + (1 - targets) * np.log(1 - out)).mean()
     for name, value in expected.items():
-        assert perceptron.loss_of(name, output, raw, labels).item() == pytest.approx(value, rel=1e-5), name
-        lost = perceptron.loss_of(name, output, raw * torch.nan, labels)
+        assert general.loss_of(name, output, raw, labels).item() == pytest.approx(value, rel=1e-5), name
+        lost = general.loss_of(name, output, raw * torch.nan, labels)
         assert torch.isnan(lost), name  # and nothing raised, so that the run can say that it diverged
         extreme = (raw * 1e4).requires_grad_()
-        perceptron.loss_of(name, output, extreme, labels).backward()
+        general.loss_of(name, output, extreme, labels).backward()
         assert extreme.grad is not None
         assert torch.isfinite(extreme.grad).all(), name
     refused = {name for name in mlp.LOSSES if not accepted(name, output)}
@@ -264,43 +250,6 @@ def test_random_configurations_all_end_and_the_invalid_ones_are_the_refused() ->
         assert (outcome is Outcome.INVALID) == (not accepted(str(configuration["loss"]), str(configuration["output"]))), why
         assert outcome in (Outcome.COMPLETED, Outcome.INVALID, Outcome.DIVERGED)
     assert 5 <= ends.count(Outcome.INVALID) <= 30
-
-
-@pytest.mark.parametrize("optimizer", list(mlp.OPTIMIZERS))
-def test_one_vector_of_weights_steps_as_its_layers_would(optimizer: str) -> None:
-    layout = perceptron.Layout(2, 3, (8, 5), ("tanh", "sigmoid"), "softmax")
-    x = torch.from_numpy(np.random.default_rng(0).normal(size=(32, 2)).astype(np.float32))
-    y = torch.arange(32) % 3
-    layered, joined = perceptron.build(layout, 3), perceptron.build(layout, 3)
-    flat = joined.flatten()
-    steps = [(layered, list(layered.parameters())), (joined, [flat])]
-    losses: list[list[float]] = [[], []]
-    for (network, weights), found in zip(steps, losses, strict=True):
-        chosen = perceptron.optimizer_of(optimizer, weights, 0.05)
-        for _ in range(6):
-            for each in weights:
-                if each.grad is not None:
-                    each.grad.zero_()
-            loss = perceptron.loss_of("cross_entropy", "softmax", network(x), y)
-            loss.backward()
-            chosen.step()
-            found.append(loss.item())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    assert losses[0][-1] < losses[0][0]
-    assert torch.allclose(flat, torch.cat([each.flatten() for each in layered.parameters()]), rtol=1e-5, atol=1e-7)
-    assert next(joined.parameters()).data_ptr() == flat.data_ptr()
-
-
-def test_initial_weights_are_glorots_by_the_seed() -> None:
-    layout = perceptron.Layout(2, 2, (128, 128), ("relu", "relu"), "softmax")
-    first, same, other = (perceptron.build(layout, seed) for seed in (1, 1, 2))
-    middle = first.layers[1]
-    assert isinstance(middle, torch.nn.Linear)
-    bound = (6 / 256) ** 0.5
-    assert 0.98 * bound < middle.weight.abs().max().item() <= bound
-    assert middle.bias.abs().max().item() == 0
-    assert torch.equal(first.flatten(), same.flatten())
-    assert not torch.equal(first.flatten(), other.flatten())
 
 
 def test_tuning_never_opens_eval_and_an_evaluation_learns_from_dev_too() -> None:

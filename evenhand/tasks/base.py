@@ -147,6 +147,6 @@ def _source_of(function: Callable[..., Any]) -> tuple[Path | None, bytes]:
 
 
 def source_digest(names: Sequence[str]) -> str:
-    """SHA-256 (hex) of the named modules of this package, as files: what a built-in task's version says of its source."""
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in names)).hexdigest()
+    """SHA-256 (hex) of the named modules of this package, or files: what a built-in task's version says of its source."""
+    files = (name if "." in name else f"{name}.py" for name in names)
+    return hashlib.sha256(b"\0".join((Path(__file__).parent / file).read_bytes() for file in files)).hexdigest()

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from evenhand.errors import InvalidConfiguration, InvalidSettings, Problem
+from evenhand import lanes
+from evenhand.errors import InvalidConfiguration, InvalidSettings, LaneMissing, Problem
+from evenhand.lanes.base import Layout, Plan, Training
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
-from evenhand.tasks import points, shapes
+from evenhand.tasks import perceptron, points, shapes
 from evenhand.tasks.base import Task, source_digest
 from evenhand.tasks.checked import Checks, checked, text, whole
 from evenhand.tasks.checked import number as within
@@ -22,16 +24,13 @@ from evenhand.tasks.points import PointSet, Predict
 from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
 
-if TYPE_CHECKING:
-    from evenhand.tasks.perceptron import Perceptron
-
 NAME = "mlp"
 LAYERS_MOST = 6  # before the output; the largest network that the paper prints has five
 UNITS_LEAST, UNITS_MOST = 4, 128
 BATCH_LEAST, BATCH_MOST = 8, 512  # Table 2
 EPOCHS_LEAST, EPOCHS_MOST = 10, 35  # Table 2
 # What a trial's numbers hang on:
-SOURCES = ("metrics", "mixtures", "mlp", "perceptron", "points", "run", "running", "shapes", "splits", "training")
+SOURCES = ("metrics", "mixtures", "mlp", "perceptron", "points", "run", "running", "shapes", "splits")
 ACTIVATIONS = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "exponential": "Exponential"}
 OUTPUTS = {"softmax": "Softmax", "sigmoid": "Sigmoid", "linear": "Linear"}
 LOSSES = {
@@ -60,7 +59,8 @@ class Settings:
     """What belongs to a version of the task and is never tuned.
 
     data: "08", "09", "10" (generated) or a folder of CSV files. scale: the share of its points to use. dropout: whether there is
-    a dropout rate to tune, as for the paper's models ending in 2. least_epochs, max_epochs: what may be asked for.
+    a dropout rate to tune, as for the paper's models ending in 2. least_epochs, max_epochs: what may be asked for. lane: what
+    trains (see `evenhand.lanes`), or "auto" for the quickest that is here. precision: of its numbers.
     """
 
     data: str = "10"
@@ -68,6 +68,8 @@ class Settings:
     dropout: bool = False
     least_epochs: int = EPOCHS_LEAST
     max_epochs: int = EPOCHS_MOST
+    lane: str = "auto"
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ CHECKS: Checks = {
     "dropout": (lambda v: isinstance(v, bool), "true or false"),
     "least_epochs": whole(1, 10_000),
     "max_epochs": whole(1, 10_000),
+    "lane": (lambda v: v in ("auto", *lanes.LANES), f"auto or {' or '.join(lanes.LANES)}"),
+    "precision": (lambda v: v in lanes.PRECISIONS, " or ".join(lanes.PRECISIONS)),
 }
 
 
@@ -104,6 +108,9 @@ def settings_from(raw: Mapping[str, Any]) -> Settings:
 def load(raw: Mapping[str, Any]) -> Task:
     """The task with these settings; its metric is the accuracy on dev (the paper's val_accuracy), its test split is eval."""
     settings = settings_from(raw)
+    lane = lanes.proposed() if settings.lane == "auto" else settings.lane
+    if (missing := lanes.why_not(lane)) is not None:
+        raise LaneMissing(f"task {NAME} in the training lane {lane!r}: {missing}")
     data = points.locate(settings.data, settings.scale)
     place = settings.data if data.generated else str(Path(settings.data).expanduser().resolve())
     full = {
@@ -112,15 +119,18 @@ def load(raw: Mapping[str, Any]) -> Task:
         "dropout": settings.dropout,
         "least_epochs": settings.least_epochs,
         "max_epochs": settings.max_epochs,
+        "lane": lane,
+        "precision": settings.precision,
     }
+    sources = (*SOURCES, *(f"../lanes/{each}" for each in lanes.LANES[lane]))
     return Task(
         name=NAME,
-        version=digest({**full, "data": data.digest, "source": source_digest(SOURCES)}),
+        version=digest({**full, "data": data.digest, "source": source_digest(sources)}),
         space=space(settings),
         metric="accuracy",
         direction="maximize",
         max_epochs=settings.max_epochs,
-        train=partial(_train, data),
+        train=partial(_train, data, lane, settings.precision),
         data=partial(_splits, data),
         settings=full,
         statistics={
@@ -323,22 +333,18 @@ def fitted(task: Task, configuration: Mapping[str, object], seed: int) -> Predic
         InvalidConfiguration: the configuration cannot be built. Diverged: its training did not stay finite.
     """
     run = Run(task, seed=seed, evaluation=False, report=lambda measurement: None)
-    network = _fit(data_of(task), task.space.configuration(configuration), run)
-    from evenhand.tasks import perceptron
-
-    return partial(perceptron.predict, network)
+    lane, precision = task.settings["lane"], task.settings["precision"]
+    return partial(perceptron.predict, _fit(data_of(task), lane, precision, task.space.configuration(configuration), run))
 
 
-def _train(data: PointSet, configuration: Configuration, run: Run) -> None:
-    _fit(data, configuration, run)
+def _train(data: PointSet, lane: str, precision: str, configuration: Configuration, run: Run) -> None:
+    _fit(data, lane, precision, configuration, run)
 
 
-def _fit(data: PointSet, configuration: Configuration, run: Run) -> "Perceptron":
+def _fit(data: PointSet, lane: str, precision: str, configuration: Configuration, run: Run) -> Training:
     check(configuration)
-    from evenhand.tasks import perceptron
-
     units = _units(configuration)
-    layout = perceptron.Layout(
+    layout = Layout(
         features=data.features,
         classes=len(data.classes),
         units=units,
@@ -346,11 +352,10 @@ def _fit(data: PointSet, configuration: Configuration, run: Run) -> "Perceptron"
         output=str(configuration["output"]),
         dropout=configuration.number("dropout"),
     )
-    plan = perceptron.Plan(
+    plan = Plan(
         loss=str(configuration["loss"]),
         optimizer=str(configuration["optimizer"]),
         learning_rate=configuration.number("learning_rate"),
         batch_size=int(configuration["batch_size"]),
-        epochs=int(configuration["epochs"]),
     )
-    return perceptron.fit(layout, plan, run)
+    return perceptron.fit(layout, plan, perceptron.Engine(lane, precision, int(configuration["epochs"])), run)

@@ -1,0 +1,47 @@
+"""Lanes: engines that train multilayer perceptrons, interchangeable but for their speed and their last bits.
+
+A lane belongs to the task's version: `proposed` fills it in where a task is made, and from then on it is kept.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import Protocol
+
+from evenhand.errors import LaneMissing
+from evenhand.lanes import whole
+from evenhand.lanes.base import Data, Layout, Plan, Training
+
+LANES: Mapping[str, tuple[str, ...]] = {  # module: the files that a training's numbers hang on; the quickest first
+    "whole": ("base.py", "whole.py", "whole.cpp"),
+    "general": ("base.py", "general.py"),
+}
+PRECISIONS = ("fp32", "fp64")
+
+
+class Lane(Protocol):
+    """A module that is a lane."""
+
+    def begin(self, layout: Layout, plan: Plan, seed: int, data: Data, precision: str) -> Training:
+        """A network with its initial weights, which hang on `seed` alone."""
+
+
+def proposed() -> str:
+    """The quickest lane that this machine has, or `general` where it has none: all that this one needs is PyTorch."""
+    return next((name for name in LANES if why_not(name) is None), "general")
+
+
+def why_not(name: str) -> str | None:
+    """Why this machine does not have a lane, and what to do; None where it does."""
+    if name == "general":
+        return None if importlib.util.find_spec("torch") else "it needs PyTorch: pip install 'evenhand[torch]'"
+    return whole.why_not()
+
+
+def begin(name: str, layout: Layout, plan: Plan, seed: int, data: Data, precision: str) -> Training:
+    """A network with its initial weights in the lane called `name`; see `Lane`. Raises LaneMissing where it is not here."""
+    missing = why_not(name)
+    if missing is not None:
+        raise LaneMissing(f"the training lane {name!r} is not on this machine: {missing}")
+    lane: Lane = importlib.import_module(f"evenhand.lanes.{name}")
+    return lane.begin(layout, plan, seed, data, precision)
