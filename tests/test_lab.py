@@ -2,19 +2,19 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from evenhand.declaration import Budget
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
 from evenhand.lab import Lab
 from evenhand.protocol import Step
-from evenhand.records import Outcome, Session, State, Stopper
+from evenhand.records import Outcome, Session, State, Stopper, Trial
 from evenhand.settings import Rules
-from evenhand.store import Store
+from evenhand.store import Store, sessions
 from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study
 
 CONFIGURATION = SPACE.configuration({"epochs": 2})
@@ -90,6 +90,38 @@ def test_a_session_is_read_as_another_process_left_it(lab: Lab, url: str, clock:
     assert read().trials[0].outcome is Outcome.COMPLETED
     other.choose(session.id, number=1)
     assert read().evaluated.planned == 2
+    other.close()
+
+
+def test_a_long_session_is_read_from_its_first_open_trial_on(lab: Lab, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = started(lab, toy_study(lab, Budget(trials=100)))
+    other, _ = make_lab(url)
+    agent, _ = other.add_agent("a", 1)
+    read: list[tuple[int, int]] = []  # how many trials were known, and how many there were
+    trials_after = sessions._trials_after
+
+    def recorded(tx: Connection, session_id: int, first: Sequence[Trial]) -> list[Trial] | None:
+        found = trials_after(tx, session_id, first)
+        read.append((len(first), len(found or ())))
+        return found
+
+    monkeypatch.setattr(sessions, "_trials_after", recorded)
+    monkeypatch.setattr(sessions, "ENOUGH", 5)
+    for number in range(1, 9):
+        trial = lab.submit(session.id, CONFIGURATION)
+        job = claim(other, agent)
+        other.measure(job.job_id, 1, [epoch(0, 2, number / 10)])
+        other.finish(job.job_id, 1, Outcome.COMPLETED)
+        found = lab.session(session.id)
+        assert (trial.number, [each.value for each in found.trials]) == (number, [at / 10 for at in range(1, number + 1)])
+    assert read
+    assert all(known >= 5 and there - known <= 2 for known, there in read)
+    read.clear()
+    with Store(url).write() as tx:  # another history, as a restored backup brings it
+        tx.execute(text("UPDATE event SET at = at - 5"))
+        tx.execute(text("UPDATE trial SET explanation = 'other'"))
+    assert {each.explanation for each in lab.session(session.id).trials} == {"other"}
+    assert not read
     other.close()
 
 

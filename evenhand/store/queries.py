@@ -44,6 +44,11 @@ class Kept(Generic[T]):
             found = {id_: self._found[id_] for id_ in newest if id_ in self._found}
         return {id_: value for id_, (event, value) in found.items() if event == newest[id_]}
 
+    def any(self, ids: Iterable[int]) -> dict[int, tuple[Newest, T]]:
+        """What was read last of these, with the newest event that there was then."""
+        with self._lock:
+            return {id_: self._found[id_] for id_ in ids if id_ in self._found}
+
     def drop(self, ids: Iterable[int]) -> None:
         """Forget these."""
         with self._lock:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, func, insert, select, update
@@ -16,6 +18,7 @@ from evenhand.store.queries import KEPT, Kept, Of
 from evenhand.store.studies import budget_to_json, inserted
 
 ARCHIVE = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
+ENOUGH = 20  # trials that have ended, from which on they are not read again
 _job, _trial = tables.job.c, tables.trial.c
 
 
@@ -225,16 +228,36 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping]) -> list[Session]:
 
 
 def _parts(tx: Connection, rows: Sequence[RowMapping]) -> Mapping[int, Parts]:
-    """The parts of each session: as they were read before, where nothing happened since. A write reads all anew."""
-    kept: Kept[Parts] | None = None if tx.get_execution_options().get("evenhand_write") else tx.info.get(KEPT)
+    """The parts of each session: as they were read before, where nothing happened since.
+
+    Where something did, the trials that had ended by then are kept, since nothing of these changes any more: so a session of
+    thousands is read as quickly as one of ten. A write may have changed what it logs only later: it takes these trials alone.
+    """
+    kept: Kept[Parts] | None = tx.info.get(KEPT)
     if kept is None:
         return _read_parts(tx, rows)
     kept.drop(row["id"] for row in rows if row["withdrawn_at"] is not None)  # what was erased does not stay in memory either
     newest = {row["id"]: (row["newest_event"], row["newest_event_at"]) for row in rows if row["withdrawn_at"] is None}
-    known = kept.some(newest)
-    read = _read_parts(tx, [row for row in rows if row["id"] not in known])
-    kept.add(newest, {each: parts for each, parts in read.items() if each in newest})
+    writes = tx.get_execution_options().get("evenhand_write")
+    known = {} if writes else kept.some(newest)
+    left = [row for row in rows if row["id"] not in known]
+    read = _read_parts(tx, left, _ended_before(tx, kept, left))
+    if not writes:
+        kept.add(newest, {each: parts for each, parts in read.items() if each in newest})
     return {**_up_to_date(tx, known), **read}
+
+
+def _ended_before(tx: Connection, kept: Kept[Parts], rows: Sequence[RowMapping]) -> Mapping[int, tuple[Trial, ...]]:
+    """By session, those of its first trials that had all ended when it was read last, where these are enough to matter.
+
+    The event that was the newest then is still there, or a backup from before it was restored since.
+    """
+    found = {}
+    for session_id, (newest, parts) in kept.any(row["id"] for row in rows).items():
+        ended = tuple(takewhile(lambda trial: not trial.is_open, parts.trials))
+        if len(ended) >= ENOUGH and tx.execute(_EVENT, {"id": newest[0]}).first() == newest:
+            found[session_id] = ended
+    return found
 
 
 def _up_to_date(tx: Connection, known: Mapping[int, Parts]) -> Mapping[int, Parts]:
@@ -247,11 +270,17 @@ def _up_to_date(tx: Connection, known: Mapping[int, Parts]) -> Mapping[int, Part
     return {**known, **{each: replace(known[each], trials=trials) for each, trials in fresh.items()}}
 
 
-def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
+def _read_parts(
+    tx: Connection, rows: Sequence[RowMapping], ended: Mapping[int, tuple[Trial, ...]] = MappingProxyType({})
+) -> dict[int, Parts]:
+    """The parts of each session. ended: its first trials, of which only those after are read."""
     if not rows:
         return {}
     ids = [row["id"] for row in rows]
-    trials, extensions, pauses = _trials(tx, ids), _extensions(tx, ids), _pauses(tx, ids)
+    rest = {session_id: found for session_id, first in ended.items() if (found := _trials_after(tx, session_id, first))}
+    whole = [each for each in ids if each not in rest]
+    trials = {**(_trials(tx, whole) if whole else {}), **rest}
+    extensions, pauses = _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated, interventions = _choices(tx, ids), _evaluated(tx, ids), _interventions(tx, ids)
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
     declared = {each: studies.study(tx, *each) for each in {(row["study_id"], row["version"]) for row in rows}}
@@ -259,7 +288,7 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
         row["id"]: Parts(
             task=tasks[row["task_id"]],
             shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
-            trials=tuple(trials[row["id"]]),
+            trials=tuple(trials.get(row["id"], ())),
             extensions=tuple(extensions[row["id"]]),
             pauses=tuple(pauses[row["id"]]),
             interventions=tuple(interventions[row["id"]]),
@@ -332,6 +361,8 @@ _NEWEST = _newest_event(tables.event.c.id).label("newest_event"), _newest_event(
 _SESSIONS = select(tables.session, *_NEWEST)
 _SESSION = _SESSIONS.where(tables.session.c.id == bindparam("id"))
 _TRIALS = Of(_trials_query(), _trial.session_id)
+_LATER_TRIALS = _trials_query().where(_trial.session_id == bindparam("id"), _trial.number >= bindparam("number"))
+_EVENT = select(tables.event.c.id, tables.event.c.at).where(tables.event.c.id == bindparam("id"))
 _OPEN_TRIALS = Of(_trials_query().where(_job.finished_at.is_(None)), _trial.session_id)
 _EXTENSIONS = Of(select(tables.extension), tables.extension.c.session_id)
 _PAUSES = Of(select(tables.pause).order_by(tables.pause.c.id), tables.pause.c.session_id)
@@ -350,6 +381,13 @@ def _trials(tx: Connection, ids: Sequence[int], query: Of = _TRIALS) -> Mapping[
     for row in query(tx, ids):
         trials[row["session_id"]].append(_to_trial(row))
     return trials
+
+
+def _trials_after(tx: Connection, session_id: int, first: Sequence[Trial]) -> list[Trial] | None:
+    """All trials of a session whose `first` are known; None where these are not there any more."""
+    rows = tx.execute(_LATER_TRIALS, {"id": session_id, "number": first[-1].number}).mappings()
+    found = [_to_trial(row) for row in rows]
+    return [*first, *found[1:]] if found[:1] == [first[-1]] else None
 
 
 def _to_trial(row: RowMapping) -> Trial:
