@@ -212,7 +212,7 @@ class Configuration(Mapping[str, Value]):
         return len(self._values)
 
     def __hash__(self) -> int:
-        return hash(self.digest)
+        return hash(frozenset(self._values.items()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Configuration) and self._values == other._values

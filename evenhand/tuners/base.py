@@ -74,9 +74,10 @@ class Known:
         self._space = space
         self._numbers: dict[Configuration, int] = {}
         self._bad: list[tuple[Configuration, Trial]] = []
+        restrict = _restriction(space)  # once, as it is applied to every trial of every call
         for trial in trials:
             if trial.outcome is not Outcome.FAILED:
-                configuration = within(space, trial.configuration)
+                configuration = restrict(trial.configuration)
                 self._numbers.setdefault(configuration, trial.number)
                 if trial.outcome in UNUSABLE:
                     self._bad.append((configuration, trial))
@@ -115,8 +116,23 @@ def was(trial: Trial) -> str:
 
 def within(space: Space, configuration: Configuration) -> Configuration:
     """`configuration` without the hyperparameters that `space` leaves out, and the options that it has no more."""
-    kept = {name: value for name, value in configuration.items() if name in space and _is_there(space[name].domain, value)}
-    return configuration if len(kept) == len(configuration) else Configuration(kept)
+    return _restriction(space)(configuration)
+
+
+def _restriction(space: Space) -> Callable[[Configuration], Configuration]:
+    names = frozenset(space.names)
+    options = {each.name: each.domain.options for each in space if isinstance(each.domain, Choice)}
+
+    def restricted(configuration: Configuration) -> Configuration:
+        values = dict(configuration)
+        for name in values.keys() - names:
+            del values[name]
+        for name in values.keys() & options.keys():
+            if values[name] not in options[name]:
+                del values[name]
+        return configuration if len(values) == len(configuration) else Configuration(values)
+
+    return restricted
 
 
 def _is_there(domain: Domain, value: Value) -> bool:
