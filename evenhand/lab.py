@@ -283,7 +283,7 @@ class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
         session's space, under which it was made (default: the one now): one of before is refused, so that its tuner thinks again.
         """
         with self._change(session_id) as tx:
-            session, now = sessions.get(tx, session_id), self.clock()
+            session, now = sessions.get(tx, session_id, logged=True), self.clock()
             if key is not None and (number := sessions.number_by_key(tx, session_id, key)) is not None:
                 return trial_of(_hide(session), number)
             if session.taken_over_by is not None:

@@ -89,7 +89,7 @@ class Leases(Core, ABC):
             assignment = None
             if job.finished_at is None:
                 attempt = jobs.lease(tx, job, agent_id, now, now + self.rules.lease)
-                assignment = _assignment(sessions.get(tx, job.session_id), job, attempt)
+                assignment = _assignment(sessions.get(tx, job.session_id, logged=True), job, attempt)
                 journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
         self._notify(job.session_id)
         return assignment

@@ -27,10 +27,9 @@ def kept_as_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """In every test: what is kept in memory of a session is what reading it anew gives, so no change goes without an event."""
     parts = sessions._parts
 
-    def compared(tx: Connection, rows: Sequence[RowMapping]) -> Mapping[int, sessions.Parts]:
-        found = parts(tx, rows)
+    def compared(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, sessions.Parts]:
+        found = parts(tx, rows, logged)
         assert found == sessions._read_parts(tx, rows)
         return found
 
     monkeypatch.setattr(sessions, "_parts", compared)
-    monkeypatch.setattr(sessions, "ENOUGH", 1)  # tests' sessions are short

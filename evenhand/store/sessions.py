@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, func, insert, select, update
@@ -18,7 +17,8 @@ from evenhand.store.queries import KEPT, Kept, Of
 from evenhand.store.studies import budget_to_json, inserted
 
 ARCHIVE = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
-ENOUGH = 20  # trials that have ended, from which on they are not read again
+FEW = 8  # sessions, up to which each is brought up to date by itself; more are read together
+OF_TRIALS = {"submitted", "claimed", "stop asked", "finished", "attempt ended"}  # events of a trial that change nothing else
 _job, _trial = tables.job.c, tables.trial.c
 
 
@@ -42,12 +42,16 @@ def add(tx: Connection, session: Session, driver: str) -> int:
     return inserted(tx, tables.session, row)
 
 
-def get(tx: Connection, session_id: int) -> Session:
-    """The session with this id, with its trials."""
+def get(tx: Connection, session_id: int, logged: bool | None = None) -> Session:
+    """The session with this id, with its trials.
+
+    logged: that this transaction has changed nothing of it yet, but for trials that are open, that is not in the log: then what
+    was read before is used. By default that is said of reads.
+    """
     row = tx.execute(_SESSION, {"id": session_id}).mappings().first()
     if row is None:
         raise NotFound(f"session {session_id} does not exist")
-    return _with_all(tx, [row])[0]
+    return _with_all(tx, [row], not _writes(tx) if logged is None else logged)[0]
 
 
 def of_study(tx: Connection, study_id: int) -> list[Session]:
@@ -189,7 +193,7 @@ def erase(tx: Connection, session_id: int) -> None:
 
 def _load(tx: Connection, condition: Any) -> list[Session]:
     rows = tx.execute(_SESSIONS.where(condition).order_by(tables.session.c.id)).mappings().all()
-    return _with_all(tx, rows) if rows else []
+    return _with_all(tx, rows, not _writes(tx)) if rows else []
 
 
 @dataclass(frozen=True)
@@ -207,8 +211,8 @@ class Parts:
     evaluated: Evaluated
 
 
-def _with_all(tx: Connection, rows: Sequence[RowMapping]) -> list[Session]:
-    parts = _parts(tx, rows)
+def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[Session]:
+    parts = _parts(tx, rows, logged)
     return [
         Session(
             kind="method" if row["participant_id"] is None else "participant",
@@ -227,36 +231,41 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping]) -> list[Session]:
     ]
 
 
-def _parts(tx: Connection, rows: Sequence[RowMapping]) -> Mapping[int, Parts]:
-    """The parts of each session: as they were read before, where nothing happened since.
-
-    Where something did, the trials that had ended by then are kept, since nothing of these changes any more: so a session of
-    thousands is read as quickly as one of ten. A write may have changed what it logs only later: it takes these trials alone.
-    """
-    kept: Kept[Parts] | None = tx.info.get(KEPT)
+def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, Parts]:
+    """The parts of each session: as they were read before, where nothing happened since. logged: see `get`."""
+    kept: Kept[Parts] | None = tx.info.get(KEPT) if logged else None
     if kept is None:
         return _read_parts(tx, rows)
     kept.drop(row["id"] for row in rows if row["withdrawn_at"] is not None)  # what was erased does not stay in memory either
     newest = {row["id"]: (row["newest_event"], row["newest_event_at"]) for row in rows if row["withdrawn_at"] is None}
-    writes = tx.get_execution_options().get("evenhand_write")
-    known = {} if writes else kept.some(newest)
+    known = kept.some(newest)
     left = [row for row in rows if row["id"] not in known]
-    read = _read_parts(tx, left, _ended_before(tx, kept, left))
-    if not writes:
+    read = _brought_up(tx, kept, [row["id"] for row in left]) if len(left) <= FEW else {}
+    read |= _read_parts(tx, [row for row in left if row["id"] not in read])
+    if not _writes(tx):  # what a write reads may yet be undone
         kept.add(newest, {each: parts for each, parts in read.items() if each in newest})
     return {**_up_to_date(tx, known), **read}
 
 
-def _ended_before(tx: Connection, kept: Kept[Parts], rows: Sequence[RowMapping]) -> Mapping[int, tuple[Trial, ...]]:
-    """By session, those of its first trials that had all ended when it was read last, where these are enough to matter.
+def _writes(tx: Connection) -> bool:
+    return bool(tx.get_execution_options().get("evenhand_write"))
 
-    The event that was the newest then is still there, or a backup from before it was restored since.
+
+def _brought_up(tx: Connection, kept: Kept[Parts], ids: Sequence[int]) -> dict[int, Parts]:
+    """Sessions of which, since they were read, only trials changed: what has ended is kept, and only the trials after are read.
+
+    So a session of thousands of trials is read as quickly as one of ten. The event that was the newest then is still there: else
+    a backup from before it was restored since.
     """
     found = {}
-    for session_id, (newest, parts) in kept.any(row["id"] for row in rows).items():
-        ended = tuple(takewhile(lambda trial: not trial.is_open, parts.trials))
-        if len(ended) >= ENOUGH and tx.execute(_EVENT, {"id": newest[0]}).first() == newest:
-            found[session_id] = ended
+    for session_id, (newest, parts) in kept.any(ids).items():
+        events = tx.execute(_SINCE, {"id": session_id, "first": newest[0]}).all()
+        if [(each.id, each.at) for each in events[:1]] != [newest]:
+            continue
+        if all(each.kind in OF_TRIALS and each.trial_id is not None for each in events[1:]):
+            trials = _trials_after(tx, session_id, tuple(takewhile(lambda trial: not trial.is_open, parts.trials)))
+            if trials is not None:
+                found[session_id] = replace(parts, trials=trials)
     return found
 
 
@@ -270,16 +279,11 @@ def _up_to_date(tx: Connection, known: Mapping[int, Parts]) -> Mapping[int, Part
     return {**known, **{each: replace(known[each], trials=trials) for each, trials in fresh.items()}}
 
 
-def _read_parts(
-    tx: Connection, rows: Sequence[RowMapping], ended: Mapping[int, tuple[Trial, ...]] = MappingProxyType({})
-) -> dict[int, Parts]:
-    """The parts of each session. ended: its first trials, of which only those after are read."""
+def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
     if not rows:
         return {}
     ids = [row["id"] for row in rows]
-    rest = {session_id: found for session_id, first in ended.items() if (found := _trials_after(tx, session_id, first))}
-    whole = [each for each in ids if each not in rest]
-    trials = {**(_trials(tx, whole) if whole else {}), **rest}
+    trials = _trials(tx, ids)
     extensions, pauses = _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated, interventions = _choices(tx, ids), _evaluated(tx, ids), _interventions(tx, ids)
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
@@ -288,7 +292,7 @@ def _read_parts(
         row["id"]: Parts(
             task=tasks[row["task_id"]],
             shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
-            trials=tuple(trials.get(row["id"], ())),
+            trials=tuple(trials[row["id"]]),
             extensions=tuple(extensions[row["id"]]),
             pauses=tuple(pauses[row["id"]]),
             interventions=tuple(interventions[row["id"]]),
@@ -362,7 +366,11 @@ _SESSIONS = select(tables.session, *_NEWEST)
 _SESSION = _SESSIONS.where(tables.session.c.id == bindparam("id"))
 _TRIALS = Of(_trials_query(), _trial.session_id)
 _LATER_TRIALS = _trials_query().where(_trial.session_id == bindparam("id"), _trial.number >= bindparam("number"))
-_EVENT = select(tables.event.c.id, tables.event.c.at).where(tables.event.c.id == bindparam("id"))
+_SINCE = (
+    select(tables.event.c.id, tables.event.c.at, tables.event.c.kind, tables.event.c.trial_id)
+    .where(tables.event.c.session_id == bindparam("id"), tables.event.c.id >= bindparam("first"))
+    .order_by(tables.event.c.id)
+)
 _OPEN_TRIALS = Of(_trials_query().where(_job.finished_at.is_(None)), _trial.session_id)
 _EXTENSIONS = Of(select(tables.extension), tables.extension.c.session_id)
 _PAUSES = Of(select(tables.pause).order_by(tables.pause.c.id), tables.pause.c.session_id)
@@ -383,11 +391,11 @@ def _trials(tx: Connection, ids: Sequence[int], query: Of = _TRIALS) -> Mapping[
     return trials
 
 
-def _trials_after(tx: Connection, session_id: int, first: Sequence[Trial]) -> list[Trial] | None:
+def _trials_after(tx: Connection, session_id: int, first: tuple[Trial, ...]) -> tuple[Trial, ...] | None:
     """All trials of a session whose `first` are known; None where these are not there any more."""
-    rows = tx.execute(_LATER_TRIALS, {"id": session_id, "number": first[-1].number}).mappings()
-    found = [_to_trial(row) for row in rows]
-    return [*first, *found[1:]] if found[:1] == [first[-1]] else None
+    number = first[-1].number if first else 0
+    found = [_to_trial(row) for row in tx.execute(_LATER_TRIALS, {"id": session_id, "number": number}).mappings()]
+    return (*first, *found[len(first[-1:]) :]) if tuple(found[: len(first[-1:])]) == first[-1:] else None
 
 
 def _to_trial(row: RowMapping) -> Trial:
