@@ -3,7 +3,7 @@
     python -m benchmarks.methods run --db sqlite:///methods.sqlite
     python -m benchmarks.methods peers --out peers.jsonl            (SMAC needs pip install 'evenhand[smac]')
     python -m benchmarks.methods priors --out priors.jsonl
-    python -m benchmarks.methods report --db sqlite:///methods.sqlite --peers peers.jsonl --priors priors.jsonl --out methods.html
+    python -m benchmarks.methods report --db sqlite:///methods.sqlite --peers peers.jsonl --priors priors.jsonl --record .
 
 Run it in the repository. Each of the first three may be interrupted and goes on where it stood. Ours are sessions, played
 through the lab's verbs, each trial on disk before the next. Peers run in their own loops, as their users write them, on the same
@@ -12,7 +12,9 @@ enter.
 
 priors: `pibo` with a good belief (for each hyperparameter the median, or the commonest option, of the best 1 % of the table), a
 misleading one (a configuration drawn from the worst 1 %), and none; how many trials the good one needs to reach the plain
-method's best of 60, and what the misleading one costs in normalised regret at the last trial.
+method's best of 60, and what the misleading one costs in normalised regret at the last trial. Both are counted twice: by the
+values that the method saw, each of one training and so with its luck, and by the mean over a table's trainings of the best
+configuration so far, which is what it is worth.
 """
 
 import argparse
@@ -36,6 +38,7 @@ from evenhand.analysis.anytime import Comparison, Entry
 from evenhand.declaration import Budget
 from evenhand.protocol import derive_seed
 from evenhand.records import Outcome, Session, TaskSpec, Trial
+from evenhand.report.sheet import Setup
 from evenhand.space import Choice, Prior, Space, with_priors
 from evenhand.tasks import load, tables
 from evenhand.worker import machine_kind
@@ -43,6 +46,7 @@ from evenhand.worker import machine_kind
 TABLES = [name for name in tables.TABLES if not name.startswith("nasbench201")]
 METHODS = ("random", "sobol", "grid", "tpe", "gp", "cmaes", "evolution", "nsga2", "pibo")
 PEERS = ("optuna-tpe", "optuna-gp", "optuna-cmaes", "smac")
+PACKAGES = ("evenhand", "optuna", "scikit-learn", "numpy", "scipy", "torch")
 CONFIDENCES = ("low", "medium", "high")
 Ask = Callable[[], tuple[dict[str, str], Any]]  # options by name, and the peer's own handle
 Tell = Callable[[Any, float], None]  # the handle, and what is to be minimized
@@ -59,6 +63,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--priors", type=Path)
     parser.add_argument("--out", type=Path, default=Path("methods.html"))
+    parser.add_argument("--record", type=Path, help="a folder for the report's record")
     given = parser.parse_args()
     begun = time.time()
     {"run": run, "peers": peers, "priors": priors, "report": report}[given.what](given)
@@ -190,7 +195,7 @@ def priors(given: argparse.Namespace) -> None:
 
 
 def priors_run(trials: int, which: tuple[str, int]) -> dict[str, Any]:
-    """Best regret after each trial: plain, and for each confidence with the good and with the misleading belief."""
+    """Best regret after each trial, seen and worth: plain, and for each confidence with the good and the misleading belief."""
     name, seed = which
     table = tables.table_of(name)
     found = {"plain": bests(table, table.space, seed, trials)}
@@ -221,18 +226,23 @@ def _centre(each: Any, best: Sequence[Mapping[str, str]]) -> str:
     return str(options[int(np.bincount(places).argmax())])
 
 
-def bests(table: tables.Table, space: Space, seed: int, count: int) -> list[float]:
+def bests(table: tables.Table, space: Space, seed: int, count: int) -> dict[str, list[float]]:
+    """After each trial the regret of the best so far. seen: of its value; worth: of its mean over the table's trainings."""
     maximize = table.family.direction == "maximize"
     method, trials = tuners.method("pibo", maximize=maximize), list[Trial]()
-    own = derive_seed(seed, "method")
+    own, sign = derive_seed(seed, "method"), -1.0 if maximize else 1.0
+    found: dict[str, list[float]] = {"seen": [], "worth": []}
     for number in range(1, count + 1):
         rng = np.random.default_rng(derive_seed(own, len(trials)))
         (suggestion,) = method.suggest(space, trials, 1, rng)
         row = table.row_of(suggestion.configuration)
         value = float(table.runs[row, table.column_of(row, derive_seed(seed, "tuning"))])
         trials.append(_trial(number, suggestion.configuration, value, float(number), 0.0))
-    regrets = [tables.regret(table.name, trial.value or 0.0) for trial in trials]
-    return [round(float(each), 6) for each in np.minimum.accumulate(regrets)]
+        best = min(trials, key=lambda trial: sign * (trial.value or 0.0))
+        values = best.value or 0.0, tables.mean_of(table.name, best.configuration)
+        for kind, each in zip(found, values, strict=True):
+            found[kind].append(round(tables.regret(table.name, each), 6))
+    return found
 
 
 def _trial(number: int, configuration: Any, value: float, at: float, seconds: float) -> Trial:
@@ -246,18 +256,47 @@ def _trial(number: int, configuration: Any, value: float, at: float, seconds: fl
 
 
 def report(given: argparse.Namespace) -> None:
-    """The page, and the tables of benchmarks/README.md."""
+    """The page, the tables of benchmarks/README.md, and with `--record` what is kept of it: its numbers and the first drawing."""
     from evenhand.comparecommands import write
 
     runs = comparison.run(given.db, plan_of(given), processes=1)
     ours = comparison.comparison(given.db, runs)
     theirs = list(_peer_entries(lines(given.peers), given))
     whole = Comparison((*ours.entries, *theirs), ours.scales)
-    command = "python -m benchmarks.methods"
-    write(whole, comparison.setup("Methods on twelve tables", command), given.out)
-    print(_table(whole))
+    setup = comparison.setup("Methods on twelve tables", "python -m benchmarks.methods")
+    write(whole, setup, given.out)
+    race = anytime.race(whole)
+    tables = {"methods": _table(race)}
     if rows := lines(given.priors):
-        print(_priors_table(rows))
+        tables["priors"] = _priors_table(rows)
+    for each in tables.values():
+        print(each)
+    if given.record is not None:
+        _record(given.record, race, setup, tables)
+
+
+def _record(folder: Path, race: anytime.Race, setup: Setup, told: Mapping[str, str]) -> None:
+    """A dated record. curves: of each contestant [mean regret, and its 95 % interval] after each trial; see `anytime.overall`."""
+    from evenhand.report import contestants, figures
+
+    curves = anytime.overall(race, setup.seed)
+    date = time.strftime("%Y-%m-%d")
+    record = {
+        "commands": [line.strip() for line in (__doc__ or "").splitlines() if line.startswith("    python")],
+        "date": date,
+        "machine": f"{machine_kind()}, {os.cpu_count()} cores",
+        "versions": {"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        "tables": list(race.tasks),
+        "sessions": len(race.courses),
+        "curves": {
+            each.contestant: [[round(value, 5) for value in (at.regret, at.low, at.high)] for at in each.points]
+            for each in curves
+        },
+        "told": {name: table.splitlines() for name, table in told.items()},
+    }
+    (folder / f"{date}-methods.json").write_text(json.dumps(record, indent=1) + "\n")
+    drawn = contestants.lines(curves, race.contestants, "trials", 60.0, contestants.logarithmic(curves))
+    (folder / f"{date}-methods.svg").write_text(figures.svg(drawn))
 
 
 def _peer_entries(rows: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> Iterator[Entry]:
@@ -274,9 +313,9 @@ def _peer_entries(rows: Sequence[Mapping[str, Any]], given: argparse.Namespace) 
         yield Entry(row["table"], row["peer"], "method", row["seed"], session, None, method)
 
 
-def _table(whole: Comparison) -> str:
-    """Regret at a quarter, a half and all of the budget: medians over seeds, then the mean over tables; what a trial took."""
-    race = anytime.race(whole)
+def _table(race: anytime.Race) -> str:
+    """Regret at a quarter, a half and all of the budget: medians over seeds, then the mean over tables; what a trial took, as
+    the median over runs, since one that was interrupted took hours."""
     out = ["| contestant | regret at 15 | 30 | 60 | ms a trial |", "| --- | --- | --- | --- | --- |"]
     rows = []
     for name in race.contestants:
@@ -293,26 +332,26 @@ def _table(whole: Comparison) -> str:
                 regret = (best[-1] - scale.best) / (scale.reference - scale.best) if best else 1.0
                 by_task.setdefault(course.entry.task, []).append(max(0.0, regret))
             values.append(float(np.mean([np.median(each) for each in by_task.values()])))
-        spent = [(course.points[-1].seconds, course.points[-1].trials) for course in mine]
-        rows.append((values, f"{1000 * sum(each for each, _ in spent) / sum(each for _, each in spent):.0f}", name))
+        spent = [course.points[-1].seconds / course.points[-1].trials for course in mine]
+        rows.append((values, f"{1000 * float(np.median(spent)):.0f}", name))
     for values, ms, name in sorted(rows, key=lambda each: each[0][2]):
         out.append(f"| {name} | {' | '.join(f'{value:.4f}' for value in values)} | {ms} |")
     return "\n".join(out)
 
 
 def _priors_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "confidence | trials to the plain best of 60, good belief (median) | within 15 | cost of the misleading belief at 60"
-    out = [f"| {head} (median; mean; largest) |", "| --- | --- | --- | --- |"]
-    for confidence in CONFIDENCES:
+    head = "confidence | counted by | trials to the plain best of 60, good belief (median) | within 15"
+    out = [f"| {head} | cost of the misleading belief at 60 (median; mean; largest) |", "| --- | --- | --- | --- | --- |"]
+    for confidence, kind in product(CONFIDENCES, ("seen", "worth")):
         needs, costs = [], []
         for row in rows:
-            plain, good, bad = (row["regret"][name] for name in ("plain", f"good {confidence}", f"bad {confidence}"))
+            plain, good, bad = (row["regret"][name][kind] for name in ("plain", f"good {confidence}", f"bad {confidence}"))
             reached = [at for at, value in enumerate(good, start=1) if value <= plain[-1] + 1e-12]
             needs.append(reached[0] if reached else len(good) + 1)
             costs.append(bad[-1] - plain[-1])
         within = np.mean([need <= 15 for need in needs])
         told = f"{np.median(costs):.4f}; {np.mean(costs):.4f}; {max(costs):.3f}"
-        out.append(f"| {confidence} | {np.median(needs):.1f} | {100 * within:.0f} % | {told} |")
+        out.append(f"| {confidence} | {kind} | {np.median(needs):.1f} | {100 * within:.0f} % | {told} |")
     return "\n".join(out)
 
 
