@@ -272,10 +272,11 @@ def report(given: argparse.Namespace) -> None:
     for each in tables.values():
         print(each)
     if given.record is not None:
-        _record(given.record, race, setup, tables)
+        peers = {row["peer"]: row["version"] for row in lines(given.peers)}
+        _record(given.record, race, setup, tables, peers)
 
 
-def _record(folder: Path, race: anytime.Race, setup: Setup, told: Mapping[str, str]) -> None:
+def _record(folder: Path, race: anytime.Race, setup: Setup, told: Mapping[str, str], peers: Mapping[str, str]) -> None:
     """A dated record. curves: of each contestant [mean regret, and its 95 % interval] after each trial; see `anytime.overall`."""
     from evenhand.report import contestants, figures
 
@@ -285,7 +286,7 @@ def _record(folder: Path, race: anytime.Race, setup: Setup, told: Mapping[str, s
         "commands": [line.strip() for line in (__doc__ or "").splitlines() if line.startswith("    python")],
         "date": date,
         "machine": f"{machine_kind()}, {os.cpu_count()} cores",
-        "versions": {"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        "versions": {"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}, **peers},
         "tables": list(race.tasks),
         "sessions": len(race.courses),
         "curves": {
