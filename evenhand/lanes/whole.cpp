@@ -163,8 +163,12 @@ template <class T, int N>
 inline void columns(int64_t rows, T* c, int64_t ldc, const T* start, int64_t lds, const T* a, int64_t ar, int64_t ak, const T* b,
                     int64_t ldb, int64_t terms) {
   int64_t r = 0;
-  for (; r + 4 <= rows; r += 4)
+  for (; r + 6 <= rows; r += 6)  // with two vectors, as many sums as sixteen registers hold
+    block<T, 6, N>(c + r * ldc, ldc, start ? start + r * lds : 0, lds, a + r * ar, ar, ak, b, ldb, terms);
+  if (r + 4 <= rows) {
     block<T, 4, N>(c + r * ldc, ldc, start ? start + r * lds : 0, lds, a + r * ar, ar, ak, b, ldb, terms);
+    r += 4;
+  }
   if (r + 2 <= rows) {
     block<T, 2, N>(c + r * ldc, ldc, start ? start + r * lds : 0, lds, a + r * ar, ar, ak, b, ldb, terms);
     r += 2;
@@ -176,10 +180,8 @@ template <class T>
 void product(int64_t rows, int64_t vectors, T* c, int64_t ldc, const T* start, int64_t lds, const T* a, int64_t ar, int64_t ak,
              const T* b, int64_t ldb, int64_t terms) {
   while (vectors > 0) {
-    const int take = vectors >= 5 || vectors == 3 ? 3 : vectors >= 2 ? 2 : 1;
-    if (take == 3)
-      columns<T, 3>(rows, c, ldc, start, lds, a, ar, ak, b, ldb, terms);
-    else if (take == 2)
+    const int take = vectors >= 2 ? 2 : 1;
+    if (take == 2)
       columns<T, 2>(rows, c, ldc, start, lds, a, ar, ak, b, ldb, terms);
     else
       columns<T, 1>(rows, c, ldc, start, lds, a, ar, ak, b, ldb, terms);
