@@ -207,7 +207,9 @@ def test_a_lane_that_is_not_here_says_so_and_another_is_proposed(monkeypatch: py
     monkeypatch.setattr(whole, "LIBRARY", tmp_path / "_whole.so")
     assert lanes.proposed() == "general"
     assert load(TaskSpec("mlp", tiny)).settings["lane"] == "general"
-    with pytest.raises(LaneMissing, match=r"lane 'whole': _whole\.so was not compiled .* use the lane 'general'"):
+    with pytest.raises(
+        LaneMissing, match=r"lane 'whole' is not on this machine: _whole\.so was not compiled .* use the lane 'general'"
+    ):
         load(TaskSpec("mlp", {**tiny, "lane": "whole"}))
     with pytest.raises(LaneMissing, match="not on this machine"):
         begun("whole", layout(), plan())

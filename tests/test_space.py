@@ -60,6 +60,7 @@ def test_a_configuration_is_immutable_and_hashes_by_content() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert one.digest == other.digest
+    assert {Configuration({"x": 1})} == {Configuration({"x": 1.0})}  # equal, so the same key
     assert one.digest == Configuration(json.loads(json.dumps(dict(one)))).digest
     with pytest.raises(TypeError):
         one["epochs"] = 2  # type: ignore[index]

@@ -38,10 +38,14 @@ def why_not(name: str) -> str | None:
     return whole.why_not()
 
 
+def check(name: str) -> None:
+    """Nothing, or LaneMissing where this machine does not have the lane."""
+    if (missing := why_not(name)) is not None:
+        raise LaneMissing(f"the training lane {name!r} is not on this machine: {missing}")
+
+
 def begin(name: str, layout: Layout, plan: Plan, seed: int, data: Data, precision: str) -> Training:
     """A network with its initial weights in the lane called `name`; see `Lane`. Raises LaneMissing where it is not here."""
-    missing = why_not(name)
-    if missing is not None:
-        raise LaneMissing(f"the training lane {name!r} is not on this machine: {missing}")
+    check(name)
     lane: Lane = importlib.import_module(f"evenhand.lanes.{name}")
     return lane.begin(layout, plan, seed, data, precision)

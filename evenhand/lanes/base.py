@@ -5,7 +5,7 @@ what is trained beside it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -111,9 +111,6 @@ class Training(Protocol):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned in this lane."""
-
-
-Begin = Callable[[Layout, Plan, int, Data, str], Training]  # layout, plan, seed, data, precision
 
 
 def initial(layout: Layout, seed: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand import lanes
-from evenhand.errors import InvalidConfiguration, InvalidSettings, LaneMissing, Problem
+from evenhand.errors import InvalidConfiguration, InvalidSettings, Problem
 from evenhand.lanes.base import Layout, Plan, Training
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
 from evenhand.tasks import perceptron, points, shapes
@@ -109,8 +109,7 @@ def load(raw: Mapping[str, Any]) -> Task:
     """The task with these settings; its metric is the accuracy on dev (the paper's val_accuracy), its test split is eval."""
     settings = settings_from(raw)
     lane = lanes.proposed() if settings.lane == "auto" else settings.lane
-    if (missing := lanes.why_not(lane)) is not None:
-        raise LaneMissing(f"task {NAME} in the training lane {lane!r}: {missing}")
+    lanes.check(lane)
     data = points.locate(settings.data, settings.scale)
     place = settings.data if data.generated else str(Path(settings.data).expanduser().resolve())
     full = {
