@@ -375,19 +375,20 @@ class Watcher(asyncio.Protocol):
     def _take(self, message: bytes) -> None:
         arrived, now = time.monotonic(), time.time()
         self.messages.append(arrived)
-        rows = [row for event in message.split(b"\n\n") if event.startswith(b"event: points") for row in _rows(event)]
-        for row in rows:
+        for told in message.split(b"\n\n"):
+            if told.startswith(b"event: points"):
+                points = json.loads(next(line for line in told.split(b"\n") if line.startswith(b"data: "))[6:])
+                self._note(points, arrived, now - self._start)
+
+    def _note(self, points: Mapping[str, Any], arrived: float, now: float) -> None:
+        """The first message has all that was measured before: that is not late."""
+        for row in points["measurements"]:
             self.gaps += row[0] != self.last + 1
             self.last = row[0]
-            self.ages.append((arrived, now - self._start - row[5]))
-        if rows:
+            if not points["reset"]:
+                self.ages.append((arrived, now - row[5]))
+        if not points["reset"] and points["measurements"]:
             self.newest.append(self.ages[-1])
-
-
-def _rows(event: bytes) -> list[list[Any]]:
-    data = next(line for line in event.split(b"\n") if line.startswith(b"data: "))
-    rows: list[list[Any]] = json.loads(data[6:])["measurements"]
-    return rows
 
 
 async def train(load: Load, number: int) -> None:
