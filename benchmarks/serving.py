@@ -31,7 +31,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,8 @@ from evenhand.worker import machine_kind
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = 15
-EPOCHS = 10**6
+EPOCHS = 10**6  # of a training, which no load reaches
+EPOCH = 20  # measurements, the last of which is the epoch's
 TICK = 1.0  # seconds between two posts of an agent
 TRAINING = (4, 9)  # posts of a training, from and to
 POSTS = 5  # posts a second for a training that is watched: agents send one in 200 ms at the most
@@ -206,6 +207,12 @@ class Line:
         return found
 
 
+def row_of(index: int, at: float) -> list[Any]:
+    """A generated measurement as an agent posts it: of one batch, or each twentieth time of an epoch, with made-up numbers."""
+    epoch = (index + 1) // EPOCH if (index + 1) % EPOCH == 0 else None
+    return [index, 10 * index, epoch, round(2 / (1 + index), 6), None if epoch is None else round(1 - 1 / (1 + index), 6), at, {}]
+
+
 @dataclass
 class Load:
     """The load on a server: a line for each session that submits and for each agent that trains, and what was acknowledged.
@@ -251,11 +258,9 @@ class Load:
         return {each.name: float(10 ** rng.uniform(-4, 0)) for each in self.space}
 
     async def measure(self, line: Line, job: Mapping[str, Any], first: int, count: int) -> None:
-        """Post generated measurements from an index on: each a batch with a made-up loss and the time of now."""
+        """Post generated measurements from an index on, with the time of now."""
         at = round(time.time() - self.start, 3)
-        rows: list[list[Any]] = [
-            [index, 10 * index, None, round(2 / (1 + index), 6), None, at, {}] for index in range(first, first + count)
-        ]
+        rows = [row_of(index, at) for index in range(first, first + count)]
         await line.post("/api/agent/measure", reports=[[job["job_id"], job["attempt"], rows]])
         self.told += [(job["job_id"], job["attempt"], row[0], row[3]) for row in rows]
 
@@ -327,6 +332,13 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
 # Watchers
 
 
+@lru_cache(64)  # many are sent the same; reading each would make this process late
+def points_of(message: bytes) -> list[dict[str, Any]]:
+    """The measurements in a message, as the page's script takes them."""
+    events = [each.split(b"\n") for each in message.split(b"\n\n") if each.startswith(b"event: points")]
+    return [json.loads(next(line for line in lines if line.startswith(b"data: "))[6:]) for lines in events]
+
+
 class Watcher(asyncio.Protocol):
     """One open event stream: the messages that were written to it, and the age of each measurement when it arrived."""
 
@@ -375,10 +387,8 @@ class Watcher(asyncio.Protocol):
     def _take(self, message: bytes) -> None:
         arrived, now = time.monotonic(), time.time()
         self.messages.append(arrived)
-        for told in message.split(b"\n\n"):
-            if told.startswith(b"event: points"):
-                points = json.loads(next(line for line in told.split(b"\n") if line.startswith(b"data: "))[6:])
-                self._note(points, arrived, now - self._start)
+        for points in points_of(message):
+            self._note(points, arrived, now - self._start)
 
     def _note(self, points: Mapping[str, Any], arrived: float, now: float) -> None:
         """The first message has all that was measured before: that is not late."""

@@ -61,10 +61,10 @@ def session_events(
 ) -> Response:
     """The session's events, as the response to a request that may carry a cursor (header Last-Event-ID, or query `after`).
 
-    describe: makes what gives the `state` event's content, from the view and the shown trial's newest batch and epoch; it is asked
-    in a thread. viewer: the same for all whom it tells the same. news: what of a content is sent to whoever has the one before;
-    nothing where it is empty. present: called now and then while the stream is open. beside: a fact that is no part of the view;
-    a new one is told at once.
+    describe: makes what gives the `state` event's content, from the view and the shown trial's newest batch and epoch; it is
+    asked in a thread. viewer: the same for all whom it tells the same. news: what of a content is sent to whoever has the one
+    before; nothing where it is empty. present: called now and then while the stream is open. beside: a fact that is no part of
+    the view; a new one is told at once.
     """
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
     topic = Topic((session_id, viewer), lambda: Feed(lab, session_id, describe(), beside, news), PACE, session_id)
