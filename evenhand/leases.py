@@ -18,6 +18,7 @@ from evenhand.store import Store, jobs, journal, sessions
 
 OVER = "attempt {} of job {} is over; stop this training and claim another"
 NOT_THEIRS = "job {} is not this agent's; stop this training and claim another"
+MOST_TRIED = 100  # trainings at the queue's head that a claim looks at; other agents may have taken some meanwhile
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
 
 
@@ -71,18 +72,17 @@ class Leases(Core, ABC):
         self._sweep_now_and_then(session_id)
         self._refused[agent_id] = frozenset(refused)
         with self._store.read() as tx:
-            if not jobs.claimable(tx, self.clock(), refused, session_id):
-                known = any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5))
-                if known:
-                    return None
+            waiting = jobs.claimable(tx, self.clock(), refused, session_id)
+            if not waiting and any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5)):
+                return None
+            running = jobs.busy_sessions(tx) if waiting else {}
+        order = sorted(waiting, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
         with self._change() as tx:
             now = self.clock()
             jobs.agent_seen(tx, agent_id, now)
-            candidates = jobs.claimable(tx, now, refused, session_id)
-            if not candidates:
+            job = self._still_free(tx, order[:MOST_TRIED], now)
+            if job is None:
                 return None
-            running = jobs.busy_sessions(tx)
-            job = min(candidates, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
             if job.leased_until is not None:
                 self._fail_attempt(tx, job, "its agent was not heard of any more")
                 job = jobs.get(tx, job.id) or job
@@ -94,17 +94,16 @@ class Leases(Core, ABC):
         self._notify(job.session_id)
         return assignment
 
-    def check_holder(self, job_id: int, agent_id: int) -> None:
-        """StaleAttempt where a job was last leased to another agent: a token writes about its own trainings only."""
-        with self._store.read() as tx:
-            job = jobs.get(tx, job_id)
-        if job is None or job.agent_id != agent_id:
-            raise StaleAttempt(NOT_THEIRS.format(job_id))
+    def _still_free(self, tx: Connection, order: Sequence[jobs.Job], now: float) -> jobs.Job | None:
+        """The first of these jobs, in this order, that nobody has claimed since they were read: the queue is read but once."""
+        found = jobs.some(tx, [job.id for job in order]) if order else {}
+        free = (job for each in order if (job := found.get(each.id)) and job.finished_at is None)
+        return next((job for job in free if job.leased_until is None or job.leased_until < now), None)
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
         """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over.
 
-        agent_id: also where it is another agent's (see `check_holder`).
+        agent_id: also where it is another agent's.
         """
         answer = self.measure_all([Report(job_id, attempt, batch)], agent_id)[0]
         if isinstance(answer, StaleAttempt):
@@ -138,10 +137,13 @@ class Leases(Core, ABC):
             if each.batch and each.batch[0].index // cap != each.batch[-1].index // cap:
                 self._thin(tx, job)
 
-    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
-        """End a training. The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt."""
+    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None, agent_id: int | None = None) -> None:
+        """End a training. The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt.
+
+        agent_id: StaleAttempt also where the job was last leased to another agent: a token ends its own trainings only.
+        """
         with self._store.write() as tx:
-            job = jobs.get(tx, job_id)
+            job = _theirs(jobs.get(tx, job_id), job_id, agent_id)
             if job is not None and job.finished_at is not None and job.attempt == attempt:
                 return
             job = self._held(tx, job_id, attempt)
@@ -150,9 +152,13 @@ class Leases(Core, ABC):
             journal.record(tx, self.clock(), "finished", job.session_id, job.trial_id, outcome=outcome, job=job_id)
         self._notify(job.session_id)
 
-    def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
-        """Give a training back unfinished; `counts` where the attempt failed, not where its agent was shut down in order."""
+    def release(self, job_id: int, attempt: int, why: str, counts: bool = True, agent_id: int | None = None) -> None:
+        """Give a training back unfinished; `counts` where the attempt failed, not where its agent was shut down in order.
+
+        agent_id: as `finish` has it.
+        """
         with self._store.write() as tx:
+            _theirs(jobs.get(tx, job_id), job_id, agent_id)
             job = self._held(tx, job_id, attempt)
             self._fail_attempt(tx, job, why, counts)
         self._notify(job.session_id)
@@ -231,6 +237,13 @@ def _holder(job: jobs.Job | None, report: Report, agent_id: int | None) -> jobs.
         return StaleAttempt(OVER.format(report.attempt, report.job_id))
     if agent_id is not None and job.agent_id != agent_id:
         return StaleAttempt(NOT_THEIRS.format(report.job_id))
+    return job
+
+
+def _theirs(job: jobs.Job | None, job_id: int, agent_id: int | None) -> jobs.Job | None:
+    """The job; StaleAttempt where there is an agent and it is not the one that the job was last leased to."""
+    if agent_id is not None and (job is None or job.agent_id != agent_id):
+        raise StaleAttempt(NOT_THEIRS.format(job_id))
     return job
 
 
