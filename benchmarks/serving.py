@@ -315,6 +315,7 @@ async def load_of_agents(site: Served, wishes: Wishes) -> dict[str, Any]:
         "answers, ms": {kind: milliseconds([seconds for what, _, seconds in took if what == kind]) for kind in kinds},
         "requests a second": len(took) / used.at,
         "commits a second": used.counts["writes"] / used.at,
+        "measurements a commit": load.wishes.rate * sum(each[0] == "measure" for each in took) / max(1, used.counts["writes"]),
         "SQL statements a request": used.counts["statements"] / len(took),
         "server's CPU, share of a core": used.cpu / used.at,
         "trainings": load.finished,

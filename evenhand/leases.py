@@ -18,7 +18,7 @@ from evenhand.store import Store, jobs, journal, sessions
 
 OVER = "attempt {} of job {} is over; stop this training and claim another"
 NOT_THEIRS = "job {} is not this agent's; stop this training and claim another"
-MOST_TRIED = 100  # trainings at the queue's head that a claim looks at; other agents may have taken some meanwhile
+MOST_TRIED = 100  # trainings of those that wait that a claim looks at again within its write: each session's first, then others
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
 
 
@@ -75,14 +75,14 @@ class Leases(Core, ABC):
             waiting = jobs.claimable(tx, self.clock(), refused, session_id)
             if not waiting and any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5)):
                 return None
-            running = jobs.busy_sessions(tx) if waiting else {}
-        order = sorted(waiting, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
         with self._change() as tx:
             now = self.clock()
             jobs.agent_seen(tx, agent_id, now)
-            job = self._still_free(tx, order[:MOST_TRIED], now)
-            if job is None:
+            free = _free(tx, waiting, now) or (jobs.claimable(tx, now, refused, session_id) if waiting else [])
+            if not free:
                 return None
+            running = jobs.busy_sessions(tx)
+            job = min(free, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
             if job.leased_until is not None:
                 self._fail_attempt(tx, job, "its agent was not heard of any more")
                 job = jobs.get(tx, job.id) or job
@@ -93,12 +93,6 @@ class Leases(Core, ABC):
                 journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
         self._notify(job.session_id)
         return assignment
-
-    def _still_free(self, tx: Connection, order: Sequence[jobs.Job], now: float) -> jobs.Job | None:
-        """The first of these jobs, in this order, that nobody has claimed since they were read: the queue is read but once."""
-        found = jobs.some(tx, [job.id for job in order]) if order else {}
-        free = (job for each in order if (job := found.get(each.id)) and job.finished_at is None)
-        return next((job for job in free if job.leased_until is None or job.leased_until < now), None)
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
         """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over.
@@ -229,6 +223,14 @@ class Leases(Core, ABC):
     @abstractmethod
     def sweep(self, session_id: int | None = None) -> None:
         """Do what time asks for, in all sessions or in one."""
+
+
+def _free(tx: Connection, waiting: Sequence[jobs.Job], now: float) -> list[jobs.Job]:
+    """Of jobs that waited just now, each session's first among them, those that no other agent has claimed meanwhile."""
+    firsts = {job.session_id: job.id for job in reversed(waiting)}
+    ids = dict.fromkeys([*firsts.values(), *(job.id for job in waiting)])
+    found = jobs.some(tx, list(ids)[:MOST_TRIED]) if ids else {}
+    return [job for job in found.values() if job.finished_at is None and (job.leased_until is None or job.leased_until < now)]
 
 
 def _holder(job: jobs.Job | None, report: Report, agent_id: int | None) -> jobs.Job | StaleAttempt:
