@@ -165,6 +165,37 @@ def test_under_load_each_connection_gets_at_most_its_share_of_messages(monkeypat
     run(scene)
 
 
+def test_who_hears_nothing_gets_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "ALIVE", 0.2)
+
+    async def scene() -> None:
+        rig = Rig()
+        channel, watcher = rig.join()
+        await message(channel, watcher)
+        begun = time.monotonic()
+        assert await message(channel, watcher) == b"event: alive\ndata: {}\n\n"
+        assert time.monotonic() - begun < 1
+        rig.change()
+        assert await message(channel, watcher) == b"news of 1"
+
+    run(scene)
+
+
+def test_a_server_that_ends_ends_its_streams_soon() -> None:
+    async def scene() -> None:
+        rig = Rig(Pace(rest=0.01, load=0, poll=60))
+        channel, watcher = rig.join()
+        await message(channel, watcher)
+        waits = asyncio.create_task(message(channel, watcher))
+        await asyncio.sleep(0.05)
+        rig.ending = True
+        begun = time.monotonic()
+        assert await waits == b""
+        assert time.monotonic() - begun < 2
+
+    run(scene)
+
+
 def test_after_the_last_has_gone_nothing_is_left_and_the_next_begins_anew() -> None:
     async def scene() -> None:
         rig = Rig()

@@ -181,11 +181,12 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
     seen = lab.evaluation(session_id, who) if any(looker == who for looker, _ in looks) else None
     summary = scores.summarize(seen) if seen else None
     chosen = next((each for each in session.trials if session.choice and each.id == session.choice.trial_id), None)
+    waits = any(each.is_open and each.claimed_at is None for each in session.trials)
     return {
         "session": session,
         "study": study,
         "row": row,
-        "waiting": lab.view(session_id).waiting,
+        "waiting": lab.view(session_id).waiting if waits else None,
         "spent": scores.clock(session, session.choice.at) if session.choice else None,
         "chosen": chosen.number if chosen else None,
         "chosen_value": chosen.value if chosen else None,
