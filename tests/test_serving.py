@@ -50,6 +50,7 @@ def test_watchers_get_every_measurement_once(tmp_path: Path) -> None:
     assert set(record["goals"]) == {
         "CPU a message, microseconds",
         "age of a measurement, 95 %, ms",
+        "age of the newest in a message, 95 %, ms",
         "messages a second and connection",
     }
     assert record["errors the server told"] == 0
