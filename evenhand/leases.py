@@ -140,7 +140,7 @@ class Leases(Core, ABC):
             job = _theirs(jobs.get(tx, job_id), job_id, agent_id)
             if job is not None and job.finished_at is not None and job.attempt == attempt:
                 return
-            job = self._held(tx, job_id, attempt)
+            job = _held(job, job_id, attempt)
             self._thin(tx, job)
             jobs.finish(tx, job_id, self.clock(), outcome, why)
             journal.record(tx, self.clock(), "finished", job.session_id, job.trial_id, outcome=outcome, job=job_id)
@@ -152,16 +152,9 @@ class Leases(Core, ABC):
         agent_id: as `finish` has it.
         """
         with self._store.write() as tx:
-            _theirs(jobs.get(tx, job_id), job_id, agent_id)
-            job = self._held(tx, job_id, attempt)
+            job = _held(_theirs(jobs.get(tx, job_id), job_id, agent_id), job_id, attempt)
             self._fail_attempt(tx, job, why, counts)
         self._notify(job.session_id)
-
-    def _held(self, tx: Connection, job_id: int, attempt: int) -> jobs.Job:
-        job = _holder(jobs.get(tx, job_id), Report(job_id, attempt, ()), None)
-        if isinstance(job, StaleAttempt):
-            raise job
-        return job
 
     def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
         """End an attempt whose agent lost it. Was it asked to stop anyway, then it has stopped, and what it measured stands."""
@@ -240,6 +233,14 @@ def _holder(job: jobs.Job | None, report: Report, agent_id: int | None) -> jobs.
     if agent_id is not None and job.agent_id != agent_id:
         return StaleAttempt(NOT_THEIRS.format(report.job_id))
     return job
+
+
+def _held(job: jobs.Job | None, job_id: int, attempt: int) -> jobs.Job:
+    """The job; StaleAttempt where the attempt does not hold its lease."""
+    found = _holder(job, Report(job_id, attempt, ()), None)
+    if isinstance(found, StaleAttempt):
+        raise found
+    return found
 
 
 def _theirs(job: jobs.Job | None, job_id: int, agent_id: int | None) -> jobs.Job | None:
