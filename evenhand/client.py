@@ -122,9 +122,12 @@ class Client:
         for each, answer in zip(group, answers, strict=True):
             each.told = answer
 
-    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
-        """End a training."""
-        self._repeat(f"/api/agent/jobs/{job_id}/finish", attempt=attempt, outcome=outcome.value, why=why)
+    def finish(
+        self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None, batch: Sequence[Measurement] = ()
+    ) -> None:
+        """End a training, with the last of what it measured."""
+        rows = [wire.row_of(each) for each in batch]
+        self._repeat(f"/api/agent/jobs/{job_id}/finish", attempt=attempt, outcome=outcome.value, why=why, rows=rows)
 
     def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
         """Give a training back unfinished."""

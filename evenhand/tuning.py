@@ -72,7 +72,7 @@ class Result:
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials, in order."""
-        return self.session.trials
+        return tuple(self.session.trials)
 
     @property
     def best(self) -> Trial | None:

@@ -91,7 +91,7 @@ def _generic(kind: Any, data: object, where: str) -> Any:
         if data not in arguments:
             raise _wrong(where, data, f"one of {', '.join(map(str, arguments))}")
         return data
-    if origin is tuple:  # of any length: records have no other ones
+    if origin in (tuple, Sequence):  # of any length: records have no other ones
         if not isinstance(data, list):
             raise _wrong(where, data, "a list")
         return tuple(_read(arguments[0], each, f"{where}[{i}]") for i, each in enumerate(data))

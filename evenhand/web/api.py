@@ -43,11 +43,12 @@ class Reports:
 
 @dataclass
 class End:
-    """How a training ended."""
+    """How a training ended, and the last of what it measured, in rows as `wire.row_of` writes them."""
 
     attempt: int
     outcome: Outcome
     why: str | None = None
+    rows: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -137,7 +138,8 @@ def measure(request: Request, body: Reports) -> JSONResponse:
 @router.post("/api/agent/jobs/{job_id}/finish")
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
-    _lab_for(request, job_id).finish(job_id, body.attempt, body.outcome, body.why)
+    measured = [wire.measurement_of(row) for row in body.rows]
+    _lab_for(request, job_id).finish(job_id, body.attempt, body.outcome, body.why, measured)
     return JSONResponse({})
 
 
