@@ -68,6 +68,15 @@ class OfSession:
 
 
 @dataclass
+class Look(OfSession):
+    """What the tuner has read before; see `wire.view_to_json`."""
+
+    settled: int = 0
+    last: int = 0
+    task: str = ""
+
+
+@dataclass
 class Cursor(OfSession):
     """Which trial, and after which measurement of it."""
 
@@ -158,9 +167,10 @@ def _lab_for(request: Request, job_id: int) -> Lab:
 
 
 @router.post("/api/session/view")
-def view(request: Request, body: OfSession) -> JSONResponse:
-    """All that the session's tuner may see."""
-    return JSONResponse(wire.to_json(lab_of(request).view(_session(request, body))))
+def view(request: Request, body: Look) -> JSONResponse:
+    """All that the session's tuner may see, without what was read before."""
+    found = lab_of(request).view(_session(request, body))
+    return JSONResponse(wire.view_to_json(found, body.settled, body.last, body.task))
 
 
 @router.post("/api/session/curve")
