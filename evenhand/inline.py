@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Self
 
 from evenhand import tasks
 from evenhand.errors import StaleAttempt
@@ -17,6 +18,7 @@ from evenhand.tasks.threads import one_thread
 FLUSH = 0.2  # seconds between two writes of what a training measured
 RENEWAL = 1.0  # seconds after which the lease is renewed even without a measurement
 SWEEP = 0.5  # seconds between two looks at the deadline
+OTHERS = 0.2  # seconds until the next look for a training, where nothing waited
 
 
 class Trainer:
@@ -35,6 +37,10 @@ class Trainer:
         """Say that this agent ends in order."""
         self._pipe.close()
         self._lab.goodbye(self._agent_id)
+
+    def interrupt(self) -> None:
+        """Let the training that goes on end as by Ctrl-C, which only a process's first thread hears."""
+        self._pipe.interrupted = True
 
     def train_next(self) -> bool:
         """Train what waits, or return False where nothing does."""
@@ -70,6 +76,59 @@ class Trainer:
         self._lab.finish(*job, outcome, why, left)
 
 
+class Crew:
+    """Several trainers of one session in threads of this process, which train what waits beside one another."""
+
+    def __init__(self, lab: Lab, task: Task, session_id: int, count: int, on_sent: Callable[[], None] = lambda: None) -> None:
+        """count: of the trainers. on_sent: as for a `Trainer`."""
+        self._lab = lab
+        self._session_id = session_id
+        self._trainers = [Trainer(lab, task, session_id, on_sent) for _ in range(count)]
+        self._changed = [threading.Event() for _ in range(count + 1)]  # the last one is of `wait`
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._threads = [threading.Thread(target=self._train, args=each, daemon=True) for each in enumerate(self._trainers)]
+
+    def __enter__(self) -> Self:
+        self._lab.on_change.append(self._listen)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._ended.set()
+        for trainer in self._trainers if kind is not None else ():
+            trainer.interrupt()
+        self._listen(self._session_id)
+        for thread in self._threads:
+            thread.join()
+        self._lab.on_change.remove(self._listen)
+        for trainer in self._trainers:
+            trainer.close()
+
+    def wait(self, seconds: float) -> None:
+        """Until the session changes, at most so long; raises what a trainer ended with."""
+        self._changed[-1].wait(seconds)
+        self._changed[-1].clear()
+        if self._error is not None:
+            raise self._error
+
+    def _listen(self, session_id: int) -> None:
+        if session_id == self._session_id:
+            for each in self._changed:
+                each.set()
+
+    def _train(self, number: int, trainer: Trainer) -> None:
+        try:
+            while not self._ended.is_set():
+                self._changed[number].clear()
+                if not trainer.train_next():
+                    self._changed[number].wait(OTHERS)
+        except BaseException as error:  # it is raised again where `wait` is called
+            self._error = self._error or error
+            self._changed[-1].set()
+
+
 class Pipe:
     """Carries what a training measures to the lab in a thread of its own, which also keeps the lease and the deadline.
 
@@ -85,6 +144,7 @@ class Pipe:
         self._job: tuple[int, int] | None = None  # and attempt, while one trains
         self._stopped = False
         self._error: BaseException | None = None
+        self.interrupted = False  # whether what trains is to end as by Ctrl-C
         self._sent_at = self._swept_at = 0.0
         self._sending = threading.Lock()  # held while what was taken from `_waiting` is on its way
         self._closed = threading.Event()
@@ -126,6 +186,8 @@ class Pipe:
 
     def check(self) -> None:
         """Stopped where a stop was asked for, or what went wrong with the lab."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         if self._error is not None:
             raise self._error
         if self._stopped:
