@@ -13,9 +13,9 @@ import numpy as np
 
 from evenhand.records import Trial
 from evenhand.space import Configuration, Space
-from evenhand.tuners import explaining
+from evenhand.tuners import explaining, frozen
 from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, check_counts, first_fresh, fresh_draw
-from evenhand.tuners.frozen import frozen, study_of, suggested
+from evenhand.tuners.frozen import study_of, suggested
 
 if TYPE_CHECKING:
     import optuna
@@ -114,7 +114,7 @@ class TPE(Method):
             sampler = optuna.samplers.TPESampler(
                 n_startup_trials=0, n_ei_candidates=self.candidates, multivariate=True, group=True, constant_liar=True, seed=seed
             )
-        return study_of(sampler, self.maximize, [each for trial in trials if (each := frozen(space, trial)) is not None])
+        return study_of(sampler, self.maximize, frozen.history(space, trials))
 
 
 def explain(space: Space, configuration: Configuration, history: _History) -> str:
