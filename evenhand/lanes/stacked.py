@@ -85,7 +85,8 @@ def _rows(layout: Layout) -> tuple[int, ...]:
 class Weights:
     """All weights of `members` networks and what an optimizer keeps of them: one vector each, layer by layer, then by member.
 
-    layers: views (K, inputs with the one, outputs with the one). rates: each weight's learning rate, 0 for what is padding.
+    layers, slopes: views of the weights and their gradients (K, inputs with the one, outputs with the one); turned: those of the
+    weights with inputs and outputs changed about. rates: each weight's learning rate, 0 for what is padding.
     """
 
     def __init__(self, layout: Layout, members: int, dtype: torch.dtype, device: str) -> None:
@@ -95,6 +96,7 @@ class Weights:
         self.weights, self.gradients, self.first, self.second, self.rates, self.spare, self.other = kinds
         self.members = members
         self.layers, self.slopes = self.views(self.weights), self.views(self.gradients)
+        self.turned = [each.transpose(1, 2) for each in self.layers]
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """Of each layer (K, inputs, outputs)."""
@@ -144,10 +146,15 @@ def _trained(layout: Layout) -> Tensor:
 # Optimizers: PyTorch's, with its settings. `at.spare` and `at.other` may be written over; `c` is what COEFFICIENTS gives of the step.
 
 
+def _root(at: Weights) -> Tensor:
+    """The root of `second`, in `spare`; not of less than the least normal number, which takes twenty times as long."""
+    return torch.clamp(at.second, min=torch.finfo(at.second.dtype).tiny, out=at.spare).sqrt_()
+
+
 def _moments(at: Weights) -> None:
     at.first.lerp_(at.gradients, 1 - 0.9)
     at.second.mul_(0.999).addcmul_(at.gradients, at.gradients, value=1 - 0.999)
-    torch.sqrt(at.second, out=at.spare)
+    _root(at)
 
 
 def _go(at: Weights, by: Tensor) -> None:
@@ -169,7 +176,7 @@ def _nadam(at: Weights, c: Coefficients) -> None:
 
 def _rmsprop(at: Weights, c: Coefficients) -> None:
     at.second.mul_(0.99).addcmul_(at.gradients, at.gradients, value=1 - 0.99)
-    torch.sqrt(at.second, out=at.spare).add_(1e-8)
+    _root(at).add_(1e-8)
     _go(at, at.gradients.div_(at.spare))
 
 
@@ -179,7 +186,7 @@ def _sgd(at: Weights, c: Coefficients) -> None:
 
 def _adagrad(at: Weights, c: Coefficients) -> None:
     at.second.addcmul_(at.gradients, at.gradients)
-    torch.sqrt(at.second, out=at.spare).add_(1e-10)
+    _root(at).add_(1e-10)
     _go(at, at.gradients.div_(at.spare))
 
 
@@ -225,13 +232,14 @@ class Scores:
 
     raw, slope: (K, classes padded, B), what the output's activation is applied to and the loss's derivative for it. right:
     (K, classes, B), 1 for the right class, else 0. share: (B,), 1 over the number of points, 0 for padding. lost: (K, classes, B),
-    the terms of the losses, summed over steps.
+    the terms of the losses, summed over steps. outputs, slopes: what of `raw` and `slope` is no padding.
     """
 
     def __init__(self, layout: Layout, members: int, points: int, like: Tensor, right: Tensor) -> None:
         self.layout, self.right = layout, right
         padded = _padded(points, POINTS)
         self.raw, self.slope = (room(members, _rows(layout)[-1], padded, like) for _ in range(2))
+        self.outputs, self.slopes = self.of_classes(self.raw.flat), self.of_classes(self.slope.flat)
         self.logs, self.chances, self.spare, self.lost = (room(members, layout.classes, padded, like) for _ in range(4))
         self.share = like.new_zeros(padded)
         self.share[:points] = 1 / points
@@ -260,25 +268,24 @@ class Scores:
 
 
 def _cross_entropy(at: Scores) -> None:
-    slope = at.of_classes(at.slope.flat)
     if at.layout.output == "sigmoid":  # their softmax is each sigmoid's share of the sum
         at.softmax(at.of_classes(functional.logsigmoid(at.raw.flat)))
     else:
-        at.softmax(at.of_classes(at.raw.flat))
+        at.softmax(at.outputs)
     at.lost.values.addcmul_(at.logs.values, at.right, value=-1)
-    torch.sub(at.chances.values, at.right, out=slope).mul_(at.share)
+    torch.sub(at.chances.values, at.right, out=at.slopes).mul_(at.share)
     if at.layout.output == "sigmoid":
-        slope.mul_(at.of_classes(torch.sigmoid(-at.raw.flat)))
+        at.slopes.mul_(at.of_classes(torch.sigmoid(-at.raw.flat)))
 
 
-def _through_softmax(at: Scores, slope: Tensor) -> None:
-    """Turn the derivatives for `chances`, which `spare` holds, into those for the raw outputs; they are added to `slope`."""
+def _through_softmax(at: Scores) -> None:
+    """Turn the derivatives for `chances`, which `spare` holds, into those for the raw outputs; they are added to `slopes`."""
     at.spare.flat.mul_(at.chances.flat)
-    slope.add_(at.spare.values.sub_(at.chances.values * at.summed(at.spare.values)))
+    at.slopes.add_(at.spare.values.sub_(at.chances.values * at.summed(at.spare.values)))
 
 
 def _mean_squared(at: Scores) -> None:
-    slope, raw = at.of_classes(at.slope.flat), at.of_classes(at.raw.flat)
+    raw = at.outputs
     if at.layout.output == "softmax":
         at.softmax(raw)
         raw = at.chances.values
@@ -288,20 +295,20 @@ def _mean_squared(at: Scores) -> None:
     at.lost.flat.addcmul_(at.spare.flat, at.spare.flat, value=1 / at.layout.classes)
     difference.mul_(at.share * (2 / at.layout.classes))
     if at.layout.output == "softmax":
-        slope.zero_()
-        _through_softmax(at, slope)
+        at.slopes.zero_()
+        _through_softmax(at)
     elif at.layout.output == "sigmoid":
-        slope.copy_(difference.mul_(raw).mul_(1 - raw))
+        at.slopes.copy_(difference.mul_(raw).mul_(1 - raw))
     else:
-        slope.copy_(difference)
+        at.slopes.copy_(difference)
 
 
 def _binary_cross_entropy(at: Scores) -> None:
-    slope, raw, classes = at.of_classes(at.slope.flat), at.of_classes(at.raw.flat), at.layout.classes
+    raw, classes = at.outputs, at.layout.classes
     if at.layout.output == "sigmoid":
         logs = at.of_classes(functional.logsigmoid(at.raw.flat))  # of a chance c; that of 1 - c is less by the raw output
         at.lost.values.sub_((logs - raw + raw * at.right).div_(classes))
-        torch.sub(at.of_classes(torch.sigmoid(at.raw.flat)), at.right, out=slope).mul_(at.share / classes)
+        torch.sub(at.of_classes(torch.sigmoid(at.raw.flat)), at.right, out=at.slopes).mul_(at.share / classes)
         return
     at.softmax(raw)
     others = 1 - at.chances.flat
@@ -311,11 +318,11 @@ def _binary_cross_entropy(at: Scores) -> None:
     wrong = 1 - at.right
     logs = torch.log(others)[:count].view_as(wrong)
     at.lost.values.sub_((at.logs.values * at.right + logs * wrong).div_(classes))
-    torch.sub(at.chances.values, at.right, out=slope)
+    torch.sub(at.chances.values, at.right, out=at.slopes)
     torch.div(seen, others, out=at.spare.flat)
     at.spare.values.mul_(wrong)
-    _through_softmax(at, slope)
-    slope.mul_(at.share / classes)
+    _through_softmax(at)
+    at.slopes.mul_(at.share / classes)
 
 
 LOSSES: Mapping[str, Callable[[Scores], None]] = {
@@ -353,7 +360,9 @@ class Step:
         drawn = self._drawn.view(members, padded, -1).transpose(1, 2)
         self.scores = Scores(layout, members, points, like, drawn[:, rows[0] : rows[0] + layout.classes])
         hidden = rows[1:-1]
-        self._values, self._slopes = ([room(members, each, padded, like) for each in hidden] for _ in range(2))
+        self._values = [room(members, each, padded, like) for each in hidden]
+        self._slopes = [*(room(members, each, padded, like) for each in hidden), self.scores.slope]
+        self._turned = [each.values.transpose(1, 2) for each in self._slopes]
         self._kept = [room(members, each, padded, like) for each in hidden] if layout.threshold else self._values
         self._inputs = [drawn[:, : rows[0]], *(each.values for each in self._kept)]
 
@@ -369,20 +378,18 @@ class Step:
         """From the table's rows drawn to the raw outputs."""
         for at, name in enumerate(self.layout.activations):
             values = self._values[at]
-            torch.bmm(self.weights.layers[at].transpose(1, 2), self._inputs[at], out=values.values)
+            torch.bmm(self.weights.turned[at], self._inputs[at], out=values.values)
             ACTIVATIONS[name](values.flat)
             if masks:
                 torch.mul(values.values, masks[at], out=self._kept[at].values)
-        torch.bmm(self.weights.layers[-1].transpose(1, 2), self._inputs[-1], out=self.scores.raw.values)
+        torch.bmm(self.weights.turned[-1], self._inputs[-1], out=self.scores.raw.values)
 
     def _backward(self, masks: Sequence[Tensor]) -> None:
-        slope = self.scores.slope
         for at in range(len(self._inputs) - 1, -1, -1):
-            torch.bmm(self._inputs[at], slope.values.transpose(1, 2), out=self.weights.slopes[at])
+            torch.bmm(self._inputs[at], self._turned[at], out=self.weights.slopes[at])
             if at:
-                before = self._slopes[at - 1]
-                torch.bmm(self.weights.layers[at], slope.values, out=before.values)
-                slope = before
+                slope = self._slopes[at - 1]
+                torch.bmm(self.weights.layers[at], self._slopes[at].values, out=slope.values)
                 if masks:
                     slope.values.mul_(masks[at - 1])
                 _slope_of(self.layout.activations[at - 1], slope.flat, self._values[at - 1].flat)
@@ -549,9 +556,9 @@ class Group:
         with torch.inference_mode():
             for part in inputs.to(self._device).split(SCORE_BATCH):
                 values = part.T[None]
-                for layer, name in zip(weights.layers, self.layout.activations, strict=False):
-                    values = ACTIVATIONS[name](torch.bmm(layer.transpose(1, 2), values))
-                found.append(torch.bmm(weights.layers[-1].transpose(1, 2), values)[0, : self.layout.classes].T)
+                for layer, name in zip(weights.turned, self.layout.activations, strict=False):
+                    values = ACTIVATIONS[name](torch.bmm(layer, values))
+                found.append(torch.bmm(weights.turned[-1], values)[0, : self.layout.classes].T)
         raw: Numbers = torch.cat(found).cpu().numpy()
         return raw
 
