@@ -105,7 +105,9 @@ def test_wrong_settings_are_all_listed() -> None:
         assert words in str(caught.value)
     with pytest.raises(InvalidSettings, match="least_epochs is 35, expected less than max_epochs, 35"):
         mlp.settings_from({"least_epochs": 35})
-    with pytest.raises(InvalidSettings, match=r"lane: got 'fast', expected auto or whole or general; precision: got 'bf16'"):
+    with pytest.raises(
+        InvalidSettings, match=r"lane: got 'fast', expected auto or whole or stacked or general; precision: got 'bf16'"
+    ):
         mlp.settings_from({"lane": "fast", "precision": "bf16"})
     assert mlp.settings_from({"data": 8, "scale": 1}) == mlp.Settings("08", 1.0)
 

@@ -5,7 +5,7 @@ A lane belongs to the task's version: `proposed` fills it in where a task is mad
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from evenhand.errors import LaneMissing
@@ -64,3 +64,10 @@ def begin_group(name: str, layout: Layout, plans: Sequence[Plan], seeds: Sequenc
         return OneByOne([begin(name, layout, plan, seed, data, precision) for plan, seed in zip(plans, seeds, strict=True)])
     group: Group = own(layout, plans, seeds, data, precision)
     return group
+
+
+def group_size(name: str, batch_size: int) -> int:
+    """How many members make a group quick in a lane: 1 where it trains them one by one."""
+    check(name)
+    own: Callable[[int], int] | None = getattr(importlib.import_module(f"evenhand.lanes.{name}"), "group_size", None)
+    return 1 if own is None else own(batch_size)

@@ -1,9 +1,9 @@
 """The stacked lane: networks of one layout as stacked arrays, trained together by PyTorch with gradients written by hand.
 
 One call works on all members at once, so that what a call costs is shared. A member's bits hang on no other member: each product
-of matrices is one of a batch (`torch.bmm`), whose arrays all begin at a multiple of 64 bytes, since the kernels of some libraries
-choose their way by that; and whatever works number by number does so on whole vectors, since at an array's end exponentials may be
-others. So arrays are padded: units and points by nothing that counts.
+of matrices is one of a batch (`torch.bmm`) whose arrays all begin at a multiple of 64 bytes, since a library's kernels may choose
+their way by that; and whatever works number by number does so on whole vectors, since a sigmoid at an array's end may have other
+bits than one amid it. So arrays are padded: units and points by what counts for nothing.
 
 Values lie by member, unit and point, (K, units, B): so the points, which are many, fill the vectors. Biases are a row of
 the weights, of an input that is always one.
@@ -143,7 +143,7 @@ def _trained(layout: Layout) -> Tensor:
     return torch.from_numpy(np.concatenate(found))
 
 
-# Optimizers: PyTorch's, with its settings. `at.spare` and `at.other` may be written over; `c` is what COEFFICIENTS gives of the step.
+# Optimizers: PyTorch's, with its settings. They write over `gradients`, `spare` and `other`; c: what `_coefficients` gives.
 
 
 def _root(at: Weights) -> Tensor:
@@ -230,9 +230,9 @@ def _coefficients(optimizer: str, before: int, steps: int) -> list[list[float]]:
 class Scores:
     """The outputs of a step and their loss, of K networks with B points each, padded.
 
-    raw, slope: (K, classes padded, B), what the output's activation is applied to and the loss's derivative for it. right:
-    (K, classes, B), 1 for the right class, else 0. share: (B,), 1 over the number of points, 0 for padding. lost: (K, classes, B),
-    the terms of the losses, summed over steps. outputs, slopes: what of `raw` and `slope` is no padding.
+    raw, slope: (K, classes padded, B), what the output's activation is applied to and the loss's derivative for it; outputs,
+    slopes: the same without padding classes. right: (K, classes, B), 1 for the right class, else 0. share: (B,), 1 over the number
+    of points, 0 for padding. lost: (K, classes, B), the terms of the losses, summed over steps.
     """
 
     def __init__(self, layout: Layout, members: int, points: int, like: Tensor, right: Tensor) -> None:
@@ -367,7 +367,7 @@ class Step:
         self._inputs = [drawn[:, : rows[0]], *(each.values for each in self._kept)]
 
     def take(self, places: Tensor, masks: Sequence[Tensor], coefficients: Coefficients) -> None:
-        """places: (K * B,) rows of the table. masks: for each layer with dropout (K, units, B), what its values are multiplied by."""
+        """places: (K * B,) rows of the table. masks: of each layer (K, units, B), what dropout multiplies its values by, or none."""
         torch.index_select(self._table, 0, places, out=self._drawn)
         self.forward(masks)
         self._loss(self.scores)
@@ -461,8 +461,11 @@ class Group:
 
     def epoch(self, numbers: Mapping[int, int]) -> Iterator[tuple[int, Part]]:
         going = [member for member in numbers if member not in self._stopped]
-        for steps in sorted({self._steps[member] for member in going}):
-            yield from self._together([member for member in going if self._steps[member] == steps], numbers)
+        by_steps: dict[int, list[int]] = {}
+        for member in going:
+            by_steps.setdefault(self._steps[member], []).append(member)
+        for members in by_steps.values():
+            yield from self._together(members, numbers)
 
     def _together(self, members: list[int], numbers: Mapping[int, int]) -> Iterator[tuple[int, Part]]:
         """An epoch of members that have equally many steps behind them."""
@@ -511,7 +514,7 @@ class Group:
         self._ways[points].take(places, masks, coefficients)
 
     def _masks(self, numbers: Mapping[int, int], begin: int, steps: int, points: int) -> list[Tensor]:
-        """For each layer with dropout (steps, K, units, B) what its values are multiplied by, from the place `begin` of the order."""
+        """What dropout multiplies each layer's values by, (steps, K, units, B), from the place `begin` of the order on."""
         layout, threshold, found = self.layout, self.layout.threshold, []
         if not threshold:
             return []
