@@ -2,7 +2,7 @@
 
 import importlib.util
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle, product
@@ -257,7 +257,37 @@ def test_what_may_be_grouped_differs_in_seed_and_learning_rate_alone() -> None:
 @torch_is_here
 def test_a_group_is_as_large_as_its_batch_allows() -> None:
     assert [lanes.group_size("stacked", batch) for batch in (1, 16, 64, 512, 4096)] == [64, 64, 32, 4, 4]
+    assert lanes.group_size("stacked", 16, "cuda") == 1000
     assert lanes.group_size("general", 16) == 1
+
+
+@torch_is_here
+@pytest.mark.parametrize("optimizer", base.OPTIMIZERS)
+def test_a_step_made_to_be_captured_has_the_bits_of_any_other(monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
+    from evenhand.lanes import stacked, stackedsteps
+
+    members = [(plan(optimizer=optimizer), seed) for seed in range(3)]
+    for network, precision in product((layout(), layout(dropout=0.3)), lanes.PRECISIONS):
+        expected = advanced(grouped("stacked", members, network, precision=precision), dict.fromkeys(range(3), 0), 2)
+        runs: list[int] = []
+
+        def captured(call: Callable[[], None], runs: list[int] = runs) -> Callable[[], None]:
+            runs.append(0)
+            call()  # as on a GPU, where it prepares libraries
+            return call
+
+        with monkeypatch.context() as patched:  # a processor has no graphs: the step is called in their stead
+            patched.setattr(stacked, "_captures", lambda device: True)
+            patched.setattr(stackedsteps, "captured", captured)
+            found = advanced(grouped("stacked", members, network, precision=precision), dict.fromkeys(range(3), 0), 2)
+        assert found == expected
+        assert len(runs) == 2  # whole batches, and the last one
+
+
+@torch_is_here
+def test_a_lane_that_is_for_processors_says_so() -> None:
+    with pytest.raises(LaneMissing, match=r"'general' trains on the processor only, not on 'cuda': use the lane 'stacked'"):
+        lanes.begin_group("general", layout(), [plan()], [1], data(), "fp32", "cuda")
 
 
 @every_lane

@@ -15,7 +15,7 @@ from evenhand.lanes.groups import OneByOne
 
 LANES: Mapping[str, tuple[str, ...]] = {  # module: the files that a training's numbers hang on; the quickest first
     "whole": ("base.py", "whole.py", "whole.cpp"),
-    "stacked": ("base.py", "stacked.py"),
+    "stacked": ("base.py", "stacked.py", "stackedsteps.py"),
     "general": ("base.py", "general.py"),
 }
 PRECISIONS = ("fp32", "fp64")
@@ -53,21 +53,26 @@ def begin(name: str, layout: Layout, plan: Plan, seed: int, data: Data, precisio
     return lane.begin(layout, plan, seed, data, precision)
 
 
-def begin_group(name: str, layout: Layout, plans: Sequence[Plan], seeds: Sequence[int], data: Data, precision: str) -> Group:
+def begin_group(
+    name: str, layout: Layout, plans: Sequence[Plan], seeds: Sequence[int], data: Data, precision: str, device: str = "cpu"
+) -> Group:
     """Networks in training together in the lane called `name`, one for each plan and seed; the plans are of one `groups.key`.
 
-    Where the lane has no way of its own for several, it trains them one by one. Raises LaneMissing where it is not here.
+    Where the lane has no way of its own for several, it trains them one by one. device: "cpu", or PyTorch's name of a GPU.
+    Raises LaneMissing where the lane is not here, or not for the device.
     """
     check(name)
     own = getattr(importlib.import_module(f"evenhand.lanes.{name}"), "begin_group", None)
-    if own is None:
-        return OneByOne([begin(name, layout, plan, seed, data, precision) for plan, seed in zip(plans, seeds, strict=True)])
-    group: Group = own(layout, plans, seeds, data, precision)
-    return group
+    if own is not None:
+        group: Group = own(layout, plans, seeds, data, precision, device)
+        return group
+    if device != "cpu":
+        raise LaneMissing(f"the training lane {name!r} trains on the processor only, not on {device!r}: use the lane 'stacked'")
+    return OneByOne([begin(name, layout, plan, seed, data, precision) for plan, seed in zip(plans, seeds, strict=True)])
 
 
-def group_size(name: str, batch_size: int) -> int:
+def group_size(name: str, batch_size: int, device: str = "cpu") -> int:
     """How many members make a group quick in a lane: 1 where it trains them one by one."""
     check(name)
-    own: Callable[[int], int] | None = getattr(importlib.import_module(f"evenhand.lanes.{name}"), "group_size", None)
-    return 1 if own is None else own(batch_size)
+    own: Callable[[int, str], int] | None = getattr(importlib.import_module(f"evenhand.lanes.{name}"), "group_size", None)
+    return 1 if own is None else own(batch_size, device)
