@@ -43,8 +43,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     lab.close()
 
 
-def session_of(lab: Lab, which: Task) -> Session:
+def session_of(lab: Lab, which: Task, *, resumable: bool = False) -> Session:
     study = Study(which.name, "", lab.add_task(which.record).id, Budget(trials=9), 5, Text(""), Text(""), Text(""))
+    study = replace(study, resumable=resumable)
     return lab.start(lab.open(lab.add_study(study).id, tuner="random").id)
 
 
@@ -67,21 +68,22 @@ def test_a_completed_trial_matches_and_its_thinned_batches_too(lab: Lab) -> None
 
 
 @pytest.mark.parametrize("lane", lanes.LANES)
-def test_a_trial_of_every_lane_matches_whether_it_ended_or_went_on_with_more_epochs(lab: Lab, lane: str) -> None:
+def test_a_trial_of_every_lane_matches_from_the_start_or_gone_on_with_from_another(lab: Lab, lane: str) -> None:
     if (why := lanes.why_not(lane)) is not None:
         pytest.skip(f"the lane {lane}: {why}")
     settings = {"data": "10", "scale": 0.02, "least_epochs": 1, "dropout": True, "lane": lane}
     which = tasks.load(TaskSpec("mlp", settings))
     values = {"batch_size": 37, "loss": "cross_entropy", "optimizer": "adam", "layers": 2, "learning_rate": 0.01, "dropout": 0.2}
-    session = session_of(lab, which)
-    for epochs in (2, 4):
-        lab.submit(session.id, which.space.configuration({**values, "epochs": epochs}))
+    session = session_of(lab, which, resumable=True)
+    for epochs, resumes in ((2, None), (4, 1)):
+        lab.submit(session.id, which.space.configuration({**values, "epochs": epochs}), resumes=resumes)
         assert Trainer(lab, which, session.id).train_next()
-    for number, measured in ((1, 42), (2, 84)):  # twenty parts and an epoch
-        assert lab.session(session.id).trials[number - 1].outcome is Outcome.COMPLETED
+    for number, before in ((1, 0), (2, 2)):
+        trial = lab.session(session.id).trials[number - 1]
+        assert (trial.outcome, trial.epochs_before) == (Outcome.COMPLETED, before)
         found = replay(lab, session.id, number)
         assert found.matches, str(found)
-        assert found.compared == measured
+        assert found.compared == 40  # of two epochs: nineteen parts and their end
 
 
 def test_a_diverged_trial_matches(lab: Lab) -> None:
