@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import torch
 
-from evenhand import tasks
+from evenhand import lanes, tasks
 from evenhand.errors import InvalidConfiguration, InvalidSettings
 from evenhand.lanes import general
 from evenhand.lanes.base import Layout, initial
 from evenhand.protocol import derive_seed
 from evenhand.records import Measurement, Outcome, TaskSpec
 from evenhand.space import Choice, show
-from evenhand.tasks import Splits, Stopped, Task, mlp, points
+from evenhand.tasks import Run, Splits, Stopped, Task, mlp, points
+from evenhand.tasks.run import Broken
 from evenhand.tasks.shapes import GENERATED
 
 GOOD: dict[str, Any] = {
@@ -186,6 +187,47 @@ def test_a_resumed_training_equals_an_uninterrupted_one(optimizer: str, tmp_path
         outcome, _ = tasks.run_trial(task, {**raw, "epochs": 5}, seed=1, evaluation=False, report=rest.append, epochs_before=2)
         assert outcome is COMPLETED
         assert numbers([*first, *rest]) == numbers(whole)
+
+
+@pytest.mark.parametrize("lane", lanes.LANES)
+def test_what_trains_together_reports_the_very_numbers_that_it_does_alone(lane: str) -> None:
+    if (why := lanes.why_not(lane)) is not None:
+        pytest.skip(f"the lane {lane}: {why}")
+    task = tiny(dropout=True, scale=0.005, lane=lane)
+    wide = {**GOOD, "batch_size": 37, "dropout": 0.2}
+    asked: list[tuple[dict[str, Any], int, bool]] = [  # (configuration, seed, evaluation)
+        *((wide, seed, True) for seed in range(5)),
+        ({**wide, "learning_rate": 0.5, "epochs": 2}, 7, True),
+        (wide, 1, False),
+        ({**wide, "loss": "nll", "output": "linear"}, 1, True),  # cannot be built
+        ({**wide, "optimizer": "sgd", "learning_rate": 0.1}, 1, False),
+        (wide, 8, True),  # stopped amid its second epoch
+        (wide, 9, True),  # its reporter fails at once
+    ]
+    found: list[list[Measurement]] = [[] for _ in asked]
+    failure = ConnectionError("the server is gone")
+
+    def reporter(at: int) -> Callable[[Measurement], None]:
+        def report(measurement: Measurement) -> None:
+            if at == 10:
+                raise failure
+            if at == 9 and measurement.epoch is None and len(found[at]) == 20:
+                raise Stopped
+            found[at].append(measurement)
+
+        return report
+
+    runs = [Run(task, seed=seed, evaluation=final, report=reporter(at)) for at, (_, seed, final) in enumerate(asked)]
+    configurations = [task.space.configuration(raw) for raw, _, _ in asked]
+    endings = mlp.train_together(task, list(zip(configurations, runs, strict=True)))
+    assert isinstance(endings[7], InvalidConfiguration)
+    assert isinstance(endings[9], Stopped)
+    assert isinstance(endings[10], Broken)
+    assert endings[10].error is failure
+    assert [each for at, each in enumerate(endings) if at not in (7, 9, 10)] == [None] * 8
+    for at, (raw, seed, final) in enumerate(asked):
+        alone = numbers(ran(task, raw, seed=seed, evaluation=final)[2])
+        assert numbers(found[at]) == (alone[:20] if at == 9 else [] if at == 10 else alone), at
 
 
 @pytest.mark.parametrize("output", list(mlp.OUTPUTS))

@@ -5,7 +5,7 @@ gives batch sizes and epochs, Table 4 the models for its data set #10. docs/task
 decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -341,6 +341,27 @@ def _train(data: PointSet, lane: str, precision: str, configuration: Configurati
 
 
 def _fit(data: PointSet, lane: str, precision: str, configuration: Configuration, run: Run) -> Training:
+    return perceptron.fit(*_member(data, lane, precision, configuration, run))
+
+
+def train_together(task: Task, members: Sequence[tuple[Configuration, Run]]) -> list[perceptron.Ending]:
+    """Train several configurations of an mlp task's space, each with its run, in groups where their lane has them.
+
+    For each in turn what ended it, or None where it completed: what its run raised, or InvalidConfiguration where it cannot be
+    built. Each reports the very numbers that it would alone.
+    """
+    data, found = data_of(task), dict[int, perceptron.Ending]()
+    valid: dict[int, perceptron.Member] = {}
+    for at, (configuration, run) in enumerate(members):
+        try:
+            valid[at] = _member(data, task.settings["lane"], task.settings["precision"], configuration, run)
+        except InvalidConfiguration as error:
+            found[at] = error
+    found |= zip(valid, perceptron.fit_together(tuple(valid.values())), strict=True)
+    return [found[at] for at in range(len(members))]
+
+
+def _member(data: PointSet, lane: str, precision: str, configuration: Configuration, run: Run) -> perceptron.Member:
     check(configuration)
     units = _units(configuration)
     layout = Layout(
@@ -357,4 +378,4 @@ def _fit(data: PointSet, lane: str, precision: str, configuration: Configuration
         learning_rate=configuration.number("learning_rate"),
         batch_size=int(configuration["batch_size"]),
     )
-    return perceptron.fit(layout, plan, perceptron.Engine(lane, precision, int(configuration["epochs"])), run)
+    return perceptron.Member(layout, plan, perceptron.Engine(lane, precision, int(configuration["epochs"])), run)
