@@ -21,8 +21,8 @@ from evenhand.lanes.base import Layout, initial
 from evenhand.protocol import derive_seed
 from evenhand.records import Measurement, Outcome, TaskSpec
 from evenhand.space import Choice, show
-from evenhand.tasks import Run, Splits, Stopped, Task, mlp, points
-from evenhand.tasks.run import Broken
+from evenhand.tasks import Splits, Stopped, Task, mlp, points
+from evenhand.tasks.running import Asked, run_together
 from evenhand.tasks.shapes import GENERATED
 
 GOOD: dict[str, Any] = {
@@ -217,17 +217,31 @@ def test_what_trains_together_reports_the_very_numbers_that_it_does_alone(lane: 
 
         return report
 
-    runs = [Run(task, seed=seed, evaluation=final, report=reporter(at)) for at, (_, seed, final) in enumerate(asked)]
-    configurations = [task.space.configuration(raw) for raw, _, _ in asked]
-    endings = mlp.train_together(task, list(zip(configurations, runs, strict=True)))
-    assert isinstance(endings[7], InvalidConfiguration)
-    assert isinstance(endings[9], Stopped)
-    assert isinstance(endings[10], Broken)
-    assert endings[10].error is failure
-    assert [each for at, each in enumerate(endings) if at not in (7, 9, 10)] == [None] * 8
+    members = [Asked(raw, seed, final, reporter(at)) for at, (raw, seed, final) in enumerate(asked)]
+    ended = run_together(task, members)
     for at, (raw, seed, final) in enumerate(asked):
-        alone = numbers(ran(task, raw, seed=seed, evaluation=final)[2])
-        assert numbers(found[at]) == (alone[:20] if at == 9 else [] if at == 10 else alone), at
+        outcome, why, alone = ran(task, raw, seed=seed, evaluation=final)
+        if at == 9:
+            assert (ended[at], numbers(found[at])) == ((Outcome.STOPPED, None), numbers(alone[:20]))
+        elif at == 10:
+            assert (ended[at], found[at]) == (failure, [])
+        else:
+            assert (ended[at], numbers(found[at])) == ((outcome, why), numbers(alone))
+    assert ended[7] != ended[0] == (Outcome.COMPLETED, None)
+
+
+def test_together_goes_on_from_kept_states_and_keeps_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    task = tiny(scale=0.005, lane="stacked")
+    found: dict[int, list[Measurement]] = {seed: [] for seed in range(3)}
+    for before, epochs in ((0, 2), (2, 4)):
+        raw = {**GOOD, "epochs": epochs}
+        asked = [Asked(raw, seed, False, found[seed].append, before if seed else 0, keep=True) for seed in found]
+        assert run_together(task, asked) == [(Outcome.COMPLETED, None)] * 3
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6
+    for seed, measured in found.items():
+        whole = numbers(ran(task, {**GOOD, "epochs": 4}, seed=seed)[2])
+        assert numbers(measured) == (whole if seed else whole[: len(whole) // 2] + whole)
 
 
 @pytest.mark.parametrize("output", list(mlp.OUTPUTS))

@@ -93,7 +93,7 @@ def _imported(path: Path, changed: int) -> ModuleType:
 def preload() -> None:
     """Import what trainings need, PyTorch first of all, if it is installed: a fork server does so once for all its workers."""
     if importlib.util.find_spec("torch"):
-        for name in ("torch", "torch._dynamo", "evenhand.tasks.training", "evenhand.lanes.general", "evenhand.lanes.stacked"):
+        for name in ("torch", "torch._dynamo", "evenhand.tasks.training", "evenhand.lanes.general"):
             importlib.import_module(name)
 
 

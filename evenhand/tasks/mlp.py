@@ -130,6 +130,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         direction="maximize",
         max_epochs=settings.max_epochs,
         train=partial(_train, data, lane, settings.precision),
+        together=partial(_train_together, data, lane, settings.precision),
         data=partial(_splits, data),
         settings=full,
         statistics={
@@ -344,17 +345,14 @@ def _fit(data: PointSet, lane: str, precision: str, configuration: Configuration
     return perceptron.fit(*_member(data, lane, precision, configuration, run))
 
 
-def train_together(task: Task, members: Sequence[tuple[Configuration, Run]]) -> list[perceptron.Ending]:
-    """Train several configurations of an mlp task's space, each with its run, in groups where their lane has them.
-
-    For each in turn what ended it, or None where it completed: what its run raised, or InvalidConfiguration where it cannot be
-    built. Each reports the very numbers that it would alone.
-    """
-    data, found = data_of(task), dict[int, perceptron.Ending]()
+def _train_together(
+    data: PointSet, lane: str, precision: str, members: Sequence[tuple[Configuration, Run]]
+) -> list[perceptron.Ending]:
+    found: dict[int, perceptron.Ending] = {}
     valid: dict[int, perceptron.Member] = {}
     for at, (configuration, run) in enumerate(members):
         try:
-            valid[at] = _member(data, task.settings["lane"], task.settings["precision"], configuration, run)
+            valid[at] = _member(data, lane, precision, configuration, run)
         except InvalidConfiguration as error:
             found[at] = error
     found |= zip(valid, perceptron.fit_together(tuple(valid.values())), strict=True)
