@@ -192,6 +192,16 @@ def test_a_members_bits_hang_on_no_other_however_they_are_grouped(name: str, pre
                 assert (group.outputs(at, points.points) == training.outputs(points.points)).all()
 
 
+@every_lane
+def test_a_member_that_grows_out_of_bounds_leaves_the_others_as_they_are(name: str) -> None:
+    members = [(plan(optimizer="sgd", learning_rate=rate), seed) for seed, rate in enumerate((0.1, 1e200, 0.2))]
+    network = layout(activations=("relu", "relu"), output="linear")
+    found = advanced(grouped(name, members, network), dict.fromkeys(range(3), 0), 2)
+    assert not np.isfinite([part.loss for _, part in found[1]]).all()
+    for at in (0, 2):
+        assert found[at] == alone(name, network, members[at], 2)[0]
+
+
 @torch_is_here
 @pytest.mark.parametrize("precision", lanes.PRECISIONS)
 @pytest.mark.parametrize(
@@ -256,7 +266,7 @@ def test_what_may_be_grouped_differs_in_seed_and_learning_rate_alone() -> None:
 
 @torch_is_here
 def test_a_group_is_as_large_as_its_batch_allows() -> None:
-    assert [lanes.group_size("stacked", batch) for batch in (1, 16, 64, 512, 4096)] == [64, 64, 32, 4, 4]
+    assert [lanes.group_size("stacked", batch) for batch in (1, 16, 128, 512, 4096)] == [64, 64, 32, 8, 4]
     assert lanes.group_size("stacked", 16, "cuda") == 1000
     assert lanes.group_size("general", 16) == 1
 

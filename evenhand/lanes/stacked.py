@@ -47,7 +47,7 @@ def begin_group(
 
 def group_size(batch_size: int, device: str = "cpu") -> int:
     """How many members make a group quick: on a processor as many as stay in its cache."""
-    return MEMBERS_ON_GPU if device != "cpu" else min(max(2048 // batch_size, 4), 64)
+    return MEMBERS_ON_GPU if device != "cpu" else min(max(4096 // batch_size, 4), 64)
 
 
 def _captures(device: str) -> bool:

@@ -88,8 +88,9 @@ def fit_together(members: Sequence[Member]) -> list[Ending]:
     for places in alike.values():
         first = members[places[0]]
         size = lanes.group_size(first.engine.lane, first.plan.batch_size)
-        for begin in range(0, len(places), size):
-            chosen = places[begin : begin + size]
+        count = -(-len(places) // size)
+        for turn in range(count):
+            chosen = places[turn::count]  # of nearly equal numbers
             for at, ending in zip(chosen, _fit_group([members[each] for each in chosen]), strict=True):
                 found[at] = ending
     return found
