@@ -41,7 +41,7 @@ def begin(layout: Layout, plan: Plan, seed: int, data: Data, precision: str) -> 
 def begin_group(
     layout: Layout, plans: Sequence[Plan], seeds: Sequence[int], data: Data, precision: str, device: str = "cpu"
 ) -> "Group":
-    """Networks with their initial weights, each of which hang on its seed alone; the plans are of one `groups.key`."""
+    """Networks with their initial weights, which hang on each one's seed alone; the plans are of one `groups.key`."""
     return Group(layout, plans, seeds, data, precision, device)
 
 

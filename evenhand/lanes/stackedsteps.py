@@ -36,6 +36,7 @@ Coefficients = Sequence[Any]  # of a step: floats, or tensors of one number
 
 
 def padded_to(count: int, to: int) -> int:
+    """The least multiple of `to` that is no less than `count`."""
     return -count % to + count
 
 
@@ -345,12 +346,12 @@ class Step:
     def take(self, places: Tensor, masks: Sequence[Tensor], coefficients: Coefficients) -> None:
         """places: (K * B,) rows of the table. masks: what dropout multiplies each layer's values by, (K, units, B), or none."""
         torch.index_select(self._table, 0, places, out=self._drawn)
-        self.forward(masks)
+        self._forward(masks)
         self._loss(self.scores)
         self._backward(masks)
         self._optimizer(self.weights, coefficients)
 
-    def forward(self, masks: Sequence[Tensor]) -> None:
+    def _forward(self, masks: Sequence[Tensor]) -> None:
         """From the table's rows drawn to the raw outputs."""
         for at, name in enumerate(self.layout.activations):
             values = self._values[at]
