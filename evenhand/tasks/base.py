@@ -25,12 +25,13 @@ class Task:
     """A versioned objective: a space, data in fixed splits, a training function, a metric with its direction.
 
     name: what `tasks.load` finds it by. version: SHA-256 of its source, settings and data. together: trains several
-    configurations at once, each with the numbers that `train` gives it, where that may be quicker. data: returns the splits, or
-    None where the training function brings its own. example: a configuration known to train, for `task check`. score: the metric
-    as a function, None where `metric` is a name that `run.score` knows or the task computes it itself. further: metrics that it
-    reports beside the first. max_seconds, max_memory: limits of one training, in seconds, and in bytes beyond what its worker
-    held before; what passes them is ended, and the search goes on. threads: whether its trainings may run beside one another in
-    threads of one process: they compute outside Python's lock, and change nothing that they share.
+    configurations at once, each with the numbers that `train` gives it; group_size: how many trainings of a configuration are
+    quickest together. data: returns the splits, or None where the training function brings its own. example: a configuration
+    known to train, for `task check`. score: the metric as a function, None where `metric` is a name that `run.score` knows or
+    the task computes it itself. further: metrics that it reports beside the first. max_seconds, max_memory: limits of one
+    training, in seconds, and in bytes beyond what its worker held before; what passes them is ended, and the search goes on.
+    threads: whether its trainings may run beside one another in threads of one process: they compute outside Python's lock, and
+    change nothing that they share.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task:
     max_epochs: int
     train: Callable[[Configuration, Run], None]
     together: Together | None = None
+    group_size: Callable[[Mapping[str, Any]], int] = lambda configuration: 1
     data: Callable[[], Splits] | None = None
     score: Score | None = None
     has_test: bool = True

@@ -131,6 +131,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         max_epochs=settings.max_epochs,
         train=partial(_train, data, lane, settings.precision),
         together=partial(_train_together, data, lane, settings.precision),
+        group_size=lambda configuration: lanes.group_size(lane, int(configuration["batch_size"])),
         data=partial(_splits, data),
         settings=full,
         statistics={
