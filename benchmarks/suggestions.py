@@ -2,10 +2,10 @@
 
     python -m benchmarks.suggestions [--trials 30 100 300 1000] [--methods random tpe ...] [--most 20]
 
-15 hyperparameters (ten numbers, three of them on a logarithmic scale; three choices; two numbers that are active for one option only)
-and completed trials drawn at random. Each method goes on from trial to trial as in a session, so that what it keeps of trials that
-have ended is kept; five suggestions are timed at each number, and their median is told. A method that took longer than `--most`
-seconds is not asked at larger numbers. On one thread; two minutes in all.
+15 hyperparameters (ten numbers, three of them on a logarithmic scale; three choices; two numbers that are active for one option
+only) and completed trials drawn at random. Each method goes on from trial to trial as in a session, so that what it keeps of
+trials that have ended is kept; five suggestions are timed at each number, and their median is told. A method that took longer
+than `--most` seconds is not asked at larger numbers. On one thread; two minutes in all.
 """
 
 import argparse
