@@ -106,7 +106,9 @@ class Crew:
         self._changed = [threading.Event() for _ in range(count + 1)]  # the last one is of `wait`
         self._ended = threading.Event()
         self._error: BaseException | None = None
-        self._threads = [threading.Thread(target=self._train, args=each, daemon=True) for each in enumerate(self._trainers)]
+        self._threads = [
+            threading.Thread(target=self._train, args=each, name="trainer", daemon=True) for each in enumerate(self._trainers)
+        ]
 
     def __enter__(self) -> Self:
         self._lab.on_change.append(self._listen)
