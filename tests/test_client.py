@@ -299,6 +299,15 @@ def test_errors_come_back_as_what_the_lab_raised(session: Session, method: Clien
         method.stop(session.id, 4)
 
 
+def test_a_revoked_token_opens_no_door(lab: Lab, url: str) -> None:
+    _, token = lab.add_agent("left", 1)
+    with Client(url, token, retry=0.0) as client:
+        client.hello(slots=1, machine="x")
+        lab.revoke_token("agent", token)
+        with pytest.raises(NotAllowed):
+            client.hello(slots=1, machine="x")
+
+
 def test_a_token_opens_its_own_door_only(lab: Lab, url: str, session: Session, method: Client, agent: Client) -> None:
     other = started(lab, toy_study(lab))
     with pytest.raises(NotAllowed, match=f"this token is of session {session.id}"):
