@@ -19,6 +19,8 @@ from evenhand.records import Participant, Session
 from evenhand.settings import Rules, rules_from_environment
 from evenhand.store import Store, journal, people, sessions
 
+TRUSTED = 1.0  # seconds for which a program's token is not looked up again: some ask many times a second
+MOST_TRUSTED = 10_000
 Token = Literal["signin", "researcher", "participant", "agent", "invite", "method", "class"]
 
 
@@ -31,6 +33,7 @@ class Core:
         self.on_change: list[Callable[[int], None]] = []
         self.on_withdrawal: list[Callable[[], None]] = []
         self._store = store
+        self._trusted: dict[str, tuple[Token, int, float]] = {}  # programs' tokens: kind, subject and until when
 
     @contextmanager
     def _change(self, session_id: int | None = None) -> Iterator[Connection]:
@@ -75,8 +78,22 @@ class Core:
 
     def check_token(self, kind: Token, token: str) -> int | None:
         """The subject of a valid token, None for any other text."""
+        now = self.clock()
         with self._store.read() as tx:
-            return journal.token_subject(tx, kind, hash_token(token), self.clock())
+            subject = journal.token_subject(tx, kind, hash_token(token), now)
+        if subject is not None and kind in ("agent", "method"):
+            if len(self._trusted) >= MOST_TRUSTED:
+                self._trusted.clear()
+            self._trusted[token] = kind, subject, now + TRUSTED
+        return subject
+
+    def recall_token(self, kind: Token, token: str) -> int | None:
+        """What `check_token` said of a program's token a moment ago; None where it has to be looked up.
+
+        One that this process revokes is forgotten at once, one that another process does within `TRUSTED` seconds.
+        """
+        known, subject, until = self._trusted.get(token, (kind, 0, 0.0))
+        return subject if known == kind and until - TRUSTED <= self.clock() < until else None
 
     def spend_token(self, kind: Token, token: str) -> bool:
         """Use up a single-use token; False where it was not valid any more."""
@@ -87,6 +104,7 @@ class Core:
         """Make a token invalid."""
         with self._change() as tx:
             journal.revoke_token(tx, kind, hash_token(token))
+        self._trusted.clear()
 
     def count_tokens(self, kind: Token) -> int:
         """How many tokens of a kind are valid: issued, neither used up nor expired."""
@@ -97,6 +115,7 @@ class Core:
         """Make every token of a kind for one subject invalid."""
         with self._change() as tx:
             journal.revoke_tokens(tx, kind, subject)
+        self._trusted.clear()
 
 
 def refuse_archive(study: Study) -> None:

@@ -13,9 +13,10 @@ from evenhand.declaration import Budget
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
 from evenhand.lab import Lab
 from evenhand.protocol import Step
-from evenhand.records import Outcome, Session, State, Stopper, Trial
+from evenhand.records import Outcome, Session, State, Stopper
 from evenhand.settings import Rules
 from evenhand.store import Store, jobs, sessions
+from evenhand.trials import Trials
 from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study
 
 CONFIGURATION = SPACE.configuration({"epochs": 2})
@@ -94,6 +95,29 @@ def test_a_session_is_read_as_another_process_left_it(lab: Lab, url: str, clock:
     other.close()
 
 
+def test_a_programs_token_is_looked_up_once_a_second(lab_and_clock: tuple[Lab, Clock], url: str) -> None:
+    lab, clock = lab_and_clock
+    other, _ = make_lab(url)
+    _, token = lab.add_agent("a", 1)
+    invitation = lab.issue_token("signin")
+    assert lab.recall_token("agent", token) is None
+    assert lab.check_token("agent", token) == lab.recall_token("agent", token)
+    assert lab.recall_token("method", token) is None
+    assert lab.check_token("signin", invitation) is not None
+    assert lab.recall_token("signin", invitation) is None  # people's are looked up each time
+    other.revoke_token("agent", token)  # as another process does
+    clock.now += 0.9
+    assert lab.recall_token("agent", token) is not None
+    clock.now += 0.1
+    assert lab.recall_token("agent", token) is None
+    assert lab.check_token("agent", token) is None
+    _, token = lab.add_agent("b", 1)
+    assert lab.check_token("agent", token) is not None
+    lab.revoke_token("agent", token)
+    assert lab.recall_token("agent", token) is None
+    other.close()
+
+
 def test_a_long_session_is_read_from_its_first_open_trial_on(lab: Lab, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session = started(lab, toy_study(lab, Budget(trials=100)))
     other, _ = make_lab(url)
@@ -101,9 +125,9 @@ def test_a_long_session_is_read_from_its_first_open_trial_on(lab: Lab, url: str,
     read: list[tuple[int, int]] = []  # how many trials were known, and how many there were
     trials_after = sessions._trials_after
 
-    def recorded(tx: Connection, session_id: int, first: tuple[Trial, ...]) -> tuple[Trial, ...] | None:
-        found = trials_after(tx, session_id, first)
-        read.append((len(first), len(found or ())))
+    def recorded(tx: Connection, session_id: int, before: Trials) -> Trials | None:
+        found = trials_after(tx, session_id, before)
+        read.append((before.settled, len(found or ())))
         return found
 
     monkeypatch.setattr(sessions, "_trials_after", recorded)

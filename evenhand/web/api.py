@@ -42,11 +42,12 @@ class Reports:
 
 @dataclass
 class End:
-    """How a training ended."""
+    """How a training ended, and the last of what it measured, in rows as `wire.row_of` writes them."""
 
     attempt: int
     outcome: Outcome
     why: str | None = None
+    rows: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -63,6 +64,15 @@ class OfSession:
     """session_id: 0 for the token's own."""
 
     session_id: int = 0
+
+
+@dataclass
+class Look(OfSession):
+    """What the tuner has read before; see `wire.view_to_json`."""
+
+    settled: int = 0
+    last: int = 0
+    task: str = ""
 
 
 @dataclass
@@ -136,7 +146,8 @@ def measure(request: Request, body: Reports) -> JSONResponse:
 @router.post("/api/agent/jobs/{job_id}/finish")
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
-    lab_of(request).finish(job_id, body.attempt, body.outcome, body.why, identity(request).subject)
+    measured = [wire.measurement_of(row) for row in body.rows]
+    lab_of(request).finish(job_id, body.attempt, body.outcome, body.why, measured, identity(request).subject)
     return JSONResponse({})
 
 
@@ -148,9 +159,10 @@ def release(request: Request, job_id: int, body: Release) -> JSONResponse:
 
 
 @router.post("/api/session/view")
-def view(request: Request, body: OfSession) -> JSONResponse:
-    """All that the session's tuner may see."""
-    return JSONResponse(wire.to_json(lab_of(request).view(_session(request, body))))
+def view(request: Request, body: Look) -> JSONResponse:
+    """All that the session's tuner may see, without what was read before."""
+    found = lab_of(request).view(_session(request, body))
+    return JSONResponse(wire.view_to_json(found, body.settled, body.last, body.task))
 
 
 @router.post("/api/session/curve")
