@@ -536,7 +536,7 @@ def described(case: str, wishes: Wishes, found: Mapping[str, Any]) -> dict[str, 
         }
     return {
         "what": what,
-        "goals": {name: {"at most": goal, "found": was, "reached": was <= goal} for name, (goal, was) in goals.items()},
+        "goals": {name: {"at most": goal, "found": was, "reached": round(was, 2) <= goal} for name, (goal, was) in goals.items()},
     }
 
 
