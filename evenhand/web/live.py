@@ -15,6 +15,7 @@ from fastapi import Request, Response
 
 from evenhand.lab import Lab
 from evenhand.records import Curve, Measurement, Session, Trial, View
+from evenhand.trials import unsettled
 from evenhand.web.streams import Look, Pace, Topic, event, stream
 
 Content = Mapping[str, Any]
@@ -155,7 +156,7 @@ class Feed:
 
 def shown_trial(session: Session) -> Trial | None:
     """The trial that trains or waits, else the newest."""
-    return next((trial for trial in session.trials if trial.is_open), session.trials[-1] if session.trials else None)
+    return next((trial for trial in unsettled(session.trials) if trial.is_open), session.trials[-1] if session.trials else None)
 
 
 def _newest(before: Curve, rows: Sequence[Measurement]) -> Curve:
