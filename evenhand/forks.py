@@ -110,7 +110,7 @@ def serve(fd: int, prepare: Callable[[], None], body: Callable[[Connection], Non
     """The fork server's side: prepare, then fork a process that runs `body` for each connection that arrives, until the end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the agent decides what ends
     signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the workers
+    signal.signal(signal.SIGCHLD, _bury)
     control = socket.socket(fileno=fd)
     prepare()
     while True:
@@ -128,6 +128,13 @@ def serve(fd: int, prepare: Callable[[], None], body: Callable[[Connection], Non
 
 def _end(number: int, frame: FrameType | None) -> None:
     os._exit(0)
+
+
+def _bury(number: int, frame: FrameType | None) -> None:
+    """Wait for the workers that have ended: their seconds of processor are then this process's, and its agent's in turn."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _work(fd: int, server: int, body: Callable[[Connection], None]) -> None:
