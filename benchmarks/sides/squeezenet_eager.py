@@ -41,7 +41,9 @@ class Photos(Dataset[tuple[Tensor, int]]):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, help="retrain one configuration on training and validation images, score on test")
-    parser.add_argument("--rates", type=float, nargs="*", default=[3e-4], help="without --seeds: train with each, score on validation")
+    parser.add_argument(
+        "--rates", type=float, nargs="*", default=[3e-4], help="without --seeds: train with each, score on validation"
+    )
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", type=int, default=64)
@@ -52,19 +54,23 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     prepared = images.prepare("digits", given.size, 0)
     parts = ("train", "validation") if given.seeds else ("train",)
-    learnt: Dataset[tuple[Tensor, int]] = ConcatDataset([Photos(prepared, part, True) for part in parts])
+    learnt: ConcatDataset[tuple[Tensor, int]] = ConcatDataset([Photos(prepared, part, True) for part in parts])
     scored = Photos(prepared, "test" if given.seeds else "validation", False)
     runs: Sequence[tuple[int, float]] = (
         [(seed, given.rates[0]) for seed in range(given.seeds)] if given.seeds else [(0, rate) for rate in given.rates]
     )
     every = 0 if given.seeds else 1
     found = [trained(learnt, scored, seed, rate, every, given) for seed, rate in runs]
-    print(json.dumps({"trainings": len(found), "images": len(found) * given.epochs * len(learnt), "accuracy": statistics.mean(found)}))
+    print(
+        json.dumps(
+            {"trainings": len(found), "images": len(found) * given.epochs * len(learnt), "accuracy": statistics.mean(found)}
+        )
+    )
 
 
 def trained(
     learnt: Dataset[tuple[Tensor, int]],
-    scored: Dataset[tuple[Tensor, int]],
+    scored: Photos,
     seed: int,
     rate: float,
     every: int,

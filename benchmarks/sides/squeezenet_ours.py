@@ -44,8 +44,10 @@ def main() -> None:
     chosen = [task.space.configuration({**common, "learning_rate": rate}) for rate in given.rates]
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab.connect(f"sqlite:///{Path(folder, 'lab.sqlite')}")
-        text, budget = Text(""), Budget(trials=len(chosen), parallel=os.cpu_count() or 1)
-        study = Study("images", "images", lab.add_task(task.record).id, budget, 0, text, text, text, evaluation_seeds=given.seeds or 0)
+        text, budget = Text(""), Budget(trials=len(chosen), parallel=len(chosen))
+        study = Study(
+            "images", "images", lab.add_task(task.record).id, budget, 0, text, text, text, evaluation_seeds=given.seeds or 0
+        )
         session = lab.start(lab.open(lab.add_study(study).id, tuner="benchmark", driver="benchmark", budget=budget).id)
         if given.seeds:
             lab.choose(session.id, configuration=chosen[0])

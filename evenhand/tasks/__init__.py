@@ -19,7 +19,7 @@ from evenhand.tasks.run import Diverged, Run, Stopped
 from evenhand.tasks.running import run_trial
 from evenhand.tasks.splits import Splits
 
-__all__ = ["BUILT_IN", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "preload", "run_trial", "task"]
+__all__ = ["BUILT_IN", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "run_trial", "task"]
 
 BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
     "black-magic": "evenhand.tasks.black_magic",
@@ -88,13 +88,6 @@ def _imported(path: Path, changed: int) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def preload() -> None:
-    """Import what trainings need, PyTorch first of all, if it is installed: a fork server does so once for all its workers."""
-    if importlib.util.find_spec("torch"):
-        for name in ("torch", "torch._dynamo", "evenhand.tasks.training", "evenhand.lanes.general"):
-            importlib.import_module(name)
 
 
 def read_settings(data: str | None, size: int | None, setting: list[str] | None) -> dict[str, Any]:

@@ -54,9 +54,9 @@ LOSSES = {
 class Settings:
     """What belongs to a version of the task and is never tuned.
 
-    data: a source's name, or the path of a folder or archive. size: pixels. precision: "auto" is the quickest one for that size on
-    this machine (see `precision.proposed`), and becomes part of the version. last_relu: whether a ReLU follows the network's last
-    convolution. augment: whether photos are mirrored at random; None leaves it to the data (on for photos).
+    data: a source's name, or the path of a folder or archive. size: pixels. precision: "auto" is the quickest one for that size
+    on this machine (see `precision.proposed`), and becomes part of the version. last_relu: whether a ReLU follows the network's
+    last convolution. augment: whether photos are mirrored at random; None leaves it to the data (on for photos).
     """
 
     data: str = "digits"
@@ -223,9 +223,7 @@ _HELP = {
 }
 
 
-def _train(
-    prepared: Prepared, last_relu: bool, augment: bool, chosen: Precision, configuration: Configuration, run: Run
-) -> None:
+def _train(prepared: Prepared, last_relu: bool, augment: bool, chosen: Precision, configuration: Configuration, run: Run) -> None:
     from evenhand.tasks import squeezenet, training
 
     where = training.device()
