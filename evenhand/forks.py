@@ -116,7 +116,7 @@ def serve(fd: int, load: Callable[[Sequence[str]], None], body: Callable[[Connec
     """The fork server's side: for each connection that arrives load what is asked for, and fork a process that runs `body`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the agent decides what ends
     signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGCHLD, _bury)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the workers
     control = socket.socket(fileno=fd)
     while True:
         message, fds, _, _ = socket.recv_fds(control, MOST, 1)
@@ -134,13 +134,6 @@ def serve(fd: int, load: Callable[[Sequence[str]], None], body: Callable[[Connec
 
 def _end(number: int, frame: FrameType | None) -> None:
     os._exit(0)
-
-
-def _bury(number: int, frame: FrameType | None) -> None:
-    """Wait for the workers that have ended: their seconds of processor are then this process's, and its agent's in turn."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 def _work(fd: int, server: int, body: Callable[[Connection], None]) -> None:

@@ -40,24 +40,24 @@ class Photos(Dataset[tuple[Tensor, int]]):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, help="retrain one configuration on training and validation images, score on test")
-    parser.add_argument(
-        "--rates", type=float, nargs="*", default=[3e-4], help="without --seeds: train with each, score on validation"
-    )
+    parser.add_argument("--seeds", type=int, default=0, help="of the evaluation of one configuration; 0: trainings instead")
+    parser.add_argument("--rates", default="3e-4", help="learning rates, each a training, with commas between")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--scale", type=float, default=1.0, help="less than 1: the least that runs")
     given = parser.parse_args()
-    given.epochs = max(1, round(given.scale * given.epochs))
+    rates = [float(rate) for rate in given.rates.split(",")]
+    if given.scale < 1:  # a smoke test
+        given.epochs, rates, given.seeds = 1, rates[:1], min(given.seeds, 2)
     torch.set_num_threads(os.cpu_count() or 1)
     prepared = images.prepare("digits", given.size, 0)
     parts = ("train", "validation") if given.seeds else ("train",)
     learnt: ConcatDataset[tuple[Tensor, int]] = ConcatDataset([Photos(prepared, part, True) for part in parts])
     scored = Photos(prepared, "test" if given.seeds else "validation", False)
     runs: Sequence[tuple[int, float]] = (
-        [(seed, given.rates[0]) for seed in range(given.seeds)] if given.seeds else [(0, rate) for rate in given.rates]
+        [(seed, rates[0]) for seed in range(given.seeds)] if given.seeds else [(0, rate) for rate in rates]
     )
     every = 0 if given.seeds else 1
     found = [trained(learnt, scored, seed, rate, every, given) for seed, rate in runs]
