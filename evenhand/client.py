@@ -12,6 +12,7 @@ from evenhand import errors, wire
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem, StaleAttempt, Unreachable
 from evenhand.records import Assignment, Curve, Measurement, Outcome, Session, Stopper, Trial, View
 from evenhand.space import Configuration
+from evenhand.trials import unsettled
 
 T = TypeVar("T")
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)  # seconds
@@ -37,6 +38,7 @@ class Client:
         self._posting = False  # whether a thread has the turn to post
         self._unposted: list[_Posted] = []
         self._next_post = 0.0  # time.monotonic()
+        self._viewed: dict[int, Session] = {}
         self._http = httpx.Client(
             base_url=self.url,
             headers={"authorization": f"Bearer {token}"},
@@ -122,9 +124,12 @@ class Client:
         for each, answer in zip(group, answers, strict=True):
             each.told = answer
 
-    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
-        """End a training."""
-        self._repeat(f"/api/agent/jobs/{job_id}/finish", attempt=attempt, outcome=outcome.value, why=why)
+    def finish(
+        self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None, batch: Sequence[Measurement] = ()
+    ) -> None:
+        """End a training, with the last of what it measured."""
+        rows = [wire.row_of(each) for each in batch]
+        self._repeat(f"/api/agent/jobs/{job_id}/finish", attempt=attempt, outcome=outcome.value, why=why, rows=rows)
 
     def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
         """Give a training back unfinished."""
@@ -144,8 +149,16 @@ class Client:
     # Methods. The token is of one session; `session_id` 0 means that one.
 
     def view(self, session_id: int = 0) -> View:
-        """All that the session's tuner may see."""
-        return wire.from_json(View, self._repeat("/api/session/view", session_id=session_id))
+        """All that the session's tuner may see. What has ended is asked for once."""
+        known = self._viewed.get(session_id)
+        had: dict[str, Any] = {}
+        if known is not None:
+            settled = len(known.trials) - len(unsettled(known.trials))
+            last = known.trials[settled - 1].id if settled else 0
+            had = {"settled": settled, "last": last, "task": known.task.version}
+        found = wire.view_from_json(self._repeat("/api/session/view", session_id=session_id, **had), known)
+        self._viewed[session_id] = found.session
+        return found
 
     def curve(self, session_id: int, number: int, after: tuple[int, int] = (0, -1)) -> Curve:
         """What a trial measured after the cursor (attempt, index)."""

@@ -4,8 +4,8 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from evenhand import tasks
@@ -18,6 +18,7 @@ from evenhand.tasks.threads import one_thread
 FLUSH = 0.2  # seconds between two writes of what a training measured
 RENEWAL = 1.0  # seconds after which the lease is renewed even without a measurement
 SWEEP = 0.5  # seconds between two looks at the deadline
+OTHERS = 0.2  # seconds until the next look for a training, where nothing waited
 
 
 class Trainer:
@@ -30,10 +31,16 @@ class Trainer:
         self._session_id = session_id
         self._on_sent = on_sent
         self._agent_id, _ = lab.add_agent(f"python {os.getpid()}", 1, machine=platform.node())
+        self._pipe = Pipe(lab, session_id, on_sent)
 
     def close(self) -> None:
         """Say that this agent ends in order."""
+        self._pipe.close()
         self._lab.goodbye(self._agent_id)
+
+    def interrupt(self) -> None:
+        """Let the training that goes on end as by Ctrl-C, which only a process's first thread hears."""
+        self._pipe.interrupted = True
 
     def train_next(self) -> bool:
         """Train what waits, or return False where nothing does."""
@@ -46,52 +53,130 @@ class Trainer:
 
     def _train(self, assignment: Assignment) -> None:
         job = assignment.job_id, assignment.attempt
-        with Pipe(self._lab, assignment, self._session_id, self._on_sent) as pipe, one_thread():
+        with self._pipe.of(*job), one_thread():
             try:
                 outcome, why = tasks.run_trial(
                     self._task,
                     assignment.configuration,
                     seed=assignment.seed,
                     evaluation=assignment.kind == "evaluation",
-                    report=pipe.report,
+                    report=self._pipe.report,
                     epochs_before=assignment.epochs_before,
                     keep=assignment.keep,
-                    alive=pipe.check,
+                    alive=self._pipe.check,
                 )
             except KeyboardInterrupt:
-                pipe.close()
+                left = self._pipe.end()
                 if assignment.kind == "evaluation":
                     self._lab.release(*job, "interrupted", counts=False)
                 else:
-                    self._lab.finish(*job, Outcome.STOPPED, "interrupted")
+                    self._lab.finish(*job, Outcome.STOPPED, "interrupted", left)
                 raise
-        self._lab.finish(*job, outcome, why)
+            left = self._pipe.end()
+        self._lab.finish(*job, outcome, why, left)
+
+
+class Crew:
+    """Several trainers of one session in threads of this process, which train what waits beside one another."""
+
+    def __init__(self, lab: Lab, task: Task, session_id: int, count: int, on_sent: Callable[[], None] = lambda: None) -> None:
+        """count: of the trainers. on_sent: as for a `Trainer`."""
+        self._lab = lab
+        self._session_id = session_id
+        self._trainers = [Trainer(lab, task, session_id, on_sent) for _ in range(count)]
+        self._changed = [threading.Event() for _ in range(count + 1)]  # the last one is of `wait`
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._threads = [threading.Thread(target=self._train, args=each, daemon=True) for each in enumerate(self._trainers)]
+
+    def __enter__(self) -> Self:
+        self._lab.on_change.append(self._listen)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._ended.set()
+        for trainer in self._trainers if kind is not None else ():
+            trainer.interrupt()
+        self._listen(self._session_id)
+        for thread in self._threads:
+            thread.join()
+        self._lab.on_change.remove(self._listen)
+        for trainer in self._trainers:
+            trainer.close()
+
+    def wait(self, seconds: float) -> None:
+        """Until the session changes, at most so long; raises what a trainer ended with."""
+        self._changed[-1].wait(seconds)
+        self._changed[-1].clear()
+        if self._error is not None:
+            raise self._error
+
+    def _listen(self, session_id: int) -> None:
+        if session_id == self._session_id:
+            for each in self._changed:
+                each.set()
+
+    def _train(self, number: int, trainer: Trainer) -> None:
+        try:
+            while not self._ended.is_set():
+                self._changed[number].clear()
+                if not trainer.train_next():
+                    self._changed[number].wait(OTHERS)
+        except BaseException as error:  # it is raised again where `wait` is called
+            self._error = self._error or error
+            self._changed[-1].set()
 
 
 class Pipe:
-    """Carries measurements from a training to the lab in a thread of its own, which also keeps the lease and the deadline."""
+    """Carries what a training measures to the lab in a thread of its own, which also keeps the lease and the deadline.
 
-    def __init__(self, lab: Lab, assignment: Assignment, session_id: int, on_sent: Callable[[], None]) -> None:
+    The thread is there from the first training on, for all that follow.
+    """
+
+    def __init__(self, lab: Lab, session_id: int, on_sent: Callable[[], None]) -> None:
         self._lab = lab
         self._on_sent = on_sent
         self._session_id = session_id
-        self._job = assignment.job_id, assignment.attempt
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what waits
         self._waiting: list[Measurement] = []
-        self._ended = threading.Event()
+        self._job: tuple[int, int] | None = None  # and attempt, while one trains
         self._stopped = False
         self._error: BaseException | None = None
-        self._sent_at = self._swept_at = time.monotonic()
+        self.interrupted = False  # whether what trains is to end as by Ctrl-C
+        self._sent_at = self._swept_at = 0.0
+        self._sending = threading.Lock()  # held while what was taken from `_waiting` is on its way
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="evenhand measurements", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    @contextmanager
+    def of(self, job_id: int, attempt: int) -> Iterator[None]:
+        """While one training goes on."""
+        with self._lock:
+            self._job, self._waiting, self._stopped, self._error = (job_id, attempt), [], False, None
+            self._sent_at = self._swept_at = time.monotonic()
+        if self._thread.ident is None:
+            self._thread.start()
+        try:
+            yield
+        finally:
+            self.end()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        if self._error is not None:
-            raise self._error
+    def end(self) -> list[Measurement]:
+        """The training has ended: what it measured and was not sent yet. Raises what went wrong with the lab meanwhile."""
+        with self._sending, self._lock:
+            self._job, left, self._waiting = None, self._waiting, []
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return left
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def report(self, measurement: Measurement) -> None:
         """Take a measurement; Stopped where a stop was asked for, or what went wrong with the lab."""
@@ -101,33 +186,33 @@ class Pipe:
 
     def check(self) -> None:
         """Stopped where a stop was asked for, or what went wrong with the lab."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         if self._error is not None:
             raise self._error
         if self._stopped:
             raise Stopped
 
-    def close(self) -> None:
-        """Send what is left, and end the thread."""
-        if not self._ended.is_set():
-            self._ended.set()
-            self._thread.join()
-
     def _carry(self) -> None:
-        try:
-            while not self._ended.wait(FLUSH):
-                self._send()
-                if time.monotonic() - self._swept_at >= SWEEP:
-                    self._swept_at = time.monotonic()
-                    self._lab.sweep(self._session_id)
-            self._send()
-        except BaseException as error:  # it is raised again in the thread that trains
-            self._error = error
+        while not self._closed.wait(FLUSH):
+            with self._sending:
+                job = self._job
+                if job is None or self._error is not None:
+                    continue
+                try:
+                    self._send(*job)
+                except BaseException as error:  # it is raised again in the thread that trains
+                    self._error = error
 
-    def _send(self) -> None:
+    def _send(self, job_id: int, attempt: int) -> None:
         with self._lock:
             batch, self._waiting = self._waiting, []
-        if batch or time.monotonic() - self._sent_at >= RENEWAL:
-            self._sent_at = time.monotonic()
-            self._stopped = not self._lab.measure(*self._job, batch) or self._stopped
+        now = time.monotonic()
+        if batch or now - self._sent_at >= RENEWAL:
+            self._sent_at = now
+            self._stopped = not self._lab.measure(job_id, attempt, batch) or self._stopped
             if batch and not self._stopped:
                 self._on_sent()
+        if now - self._swept_at >= SWEEP:
+            self._swept_at = now
+            self._lab.sweep(self._session_id)

@@ -40,6 +40,7 @@ from evenhand.records import (
 from evenhand.settings import Rules, default_database
 from evenhand.space import Configuration
 from evenhand.store import Store, jobs, journal, people, sessions, studies
+from evenhand.trials import with_open
 
 __all__ = ["Curve", "Lab", "Standing", "Token", "View", "Waiting"]
 
@@ -453,5 +454,4 @@ def _hide(session: Session) -> Session:
     """Without the validation of open trials, where the study shows it only after training."""
     if session.live_validation:
         return session
-    trials = tuple(replace(trial, value=None) if trial.is_open else trial for trial in session.trials)
-    return replace(session, trials=trials)
+    return replace(session, trials=with_open(session.trials, lambda trial: replace(trial, value=None)))

@@ -15,10 +15,12 @@ from evenhand.errors import StaleAttempt
 from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Report, Session, Waiting
 from evenhand.settings import Rules
 from evenhand.store import Store, jobs, journal, sessions
+from evenhand.trials import unsettled
 
 OVER = "attempt {} of job {} is over; stop this training and claim another"
 NOT_THEIRS = "job {} is not this agent's; stop this training and claim another"
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
+NOTED = 1.0  # seconds for which it is not written again that an agent was heard of
 
 
 class Leases(Core, ABC):
@@ -28,6 +30,8 @@ class Leases(Core, ABC):
         super().__init__(store, rules, clock)
         self._swept_at = 0.0
         self._refused: dict[int, frozenset[str]] = {}  # task versions that each agent lately said it cannot train
+        self._idle: set[int] = set()  # agents for which nothing waited when they last asked
+        self._noted: dict[int, float] = {}  # when it was last written that an agent was heard of
 
     # Agents
 
@@ -54,6 +58,7 @@ class Leases(Core, ABC):
     def hello(self, agent_id: int, *, slots: int, machine: str, name: str = "") -> None:
         """An agent says what it is: its kind of machine, and its name where it has one. It counts as there without a job, too."""
         facts = {"slots": slots, "machine": machine, "last_seen": self.clock()}
+        self._noted.pop(agent_id, None)
         with self._change() as tx:
             jobs.update_agent(tx, agent_id, {**facts, "name": name} if name else facts)
 
@@ -61,6 +66,12 @@ class Leases(Core, ABC):
         """An agent that is shut down in order says so: it counts as never heard of, so that nobody misses it."""
         with self._change() as tx:
             jobs.update_agent(tx, agent_id, {"last_seen": None})
+        self._noted.pop(agent_id, None)
+
+    def _heard_of(self, tx: Connection, agent_id: int, now: float) -> None:
+        if abs(now - self._noted.get(agent_id, float("-inf"))) >= NOTED:
+            jobs.agent_seen(tx, agent_id, now)
+            self._noted[agent_id] = now
 
     def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
         """The next training for this agent, leased to it as a new attempt; None where nothing waits.
@@ -70,18 +81,17 @@ class Leases(Core, ABC):
         """
         self._sweep_now_and_then(session_id)
         self._refused[agent_id] = frozenset(refused)
-        with self._store.read() as tx:
-            if not jobs.claimable(tx, self.clock(), refused, session_id):
-                known = any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5))
-                if known:
-                    return None
+        if agent_id in self._idle and self._still_idle(agent_id, refused, session_id):
+            return None  # without a write, which would be another's turn
         with self._change() as tx:
             now = self.clock()
-            jobs.agent_seen(tx, agent_id, now)
+            self._heard_of(tx, agent_id, now)
             candidates = jobs.claimable(tx, now, refused, session_id)
             if not candidates:
+                self._idle.add(agent_id)
                 return None
-            running = jobs.busy_sessions(tx)
+            self._idle.discard(agent_id)
+            running = jobs.busy_sessions(tx) if len({job.session_id for job in candidates}) > 1 else {}
             job = min(candidates, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
             if job.leased_until is not None:
                 self._fail_attempt(tx, job, "its agent was not heard of any more")
@@ -93,6 +103,13 @@ class Leases(Core, ABC):
                 journal.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
         self._notify(job.session_id)
         return assignment
+
+    def _still_idle(self, agent_id: int, refused: Sequence[str], session_id: int | None) -> bool:
+        """Whether nothing waits for an agent, and it need not be written that it was heard of."""
+        now = self.clock()
+        with self._store.read() as tx:
+            known = any(agent.id == agent_id for agent in jobs.agents(tx, now - AGENT_SILENCE / 5))
+            return known and not jobs.claimable(tx, now, refused, session_id)
 
     def check_holder(self, job_id: int, agent_id: int) -> None:
         """StaleAttempt where a job was last leased to another agent: a token writes about its own trainings only."""
@@ -132,20 +149,27 @@ class Leases(Core, ABC):
         now, cap = self.clock(), self.rules.curve_points
         jobs.renew(tx, {job.id for _, job in held}, now + self.rules.lease)
         for agent_id in {job.agent_id for _, job in held if job.agent_id is not None}:
-            jobs.agent_seen(tx, agent_id, now)
+            self._heard_of(tx, agent_id, now)
         jobs.append(tx, [each for each, _ in held])
         for each, job in held:
             if each.batch and each.batch[0].index // cap != each.batch[-1].index // cap:
                 self._thin(tx, job)
 
-    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
-        """End a training. The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt."""
+    def finish(
+        self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None, batch: Sequence[Measurement] = ()
+    ) -> None:
+        """End a training, with the last of what it measured.
+
+        The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt.
+        """
         with self._store.write() as tx:
             job = jobs.get(tx, job_id)
             if job is not None and job.finished_at is not None and job.attempt == attempt:
                 return
-            job = self._held(tx, job_id, attempt)
-            self._thin(tx, job)
+            job = _held(job, job_id, attempt)
+            jobs.append(tx, [Report(job_id, attempt, batch)])
+            if not batch or batch[-1].index >= self.rules.curve_points:  # they are counted from 0: else there are not so many
+                self._thin(tx, job)
             jobs.finish(tx, job_id, self.clock(), outcome, why)
             journal.record(tx, self.clock(), "finished", job.session_id, job.trial_id, outcome=outcome, job=job_id)
         self._notify(job.session_id)
@@ -153,15 +177,9 @@ class Leases(Core, ABC):
     def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
         """Give a training back unfinished; `counts` where the attempt failed, not where its agent was shut down in order."""
         with self._store.write() as tx:
-            job = self._held(tx, job_id, attempt)
+            job = _held(jobs.get(tx, job_id), job_id, attempt)
             self._fail_attempt(tx, job, why, counts)
         self._notify(job.session_id)
-
-    def _held(self, tx: Connection, job_id: int, attempt: int) -> jobs.Job:
-        job = _holder(jobs.get(tx, job_id), Report(job_id, attempt, ()), None)
-        if isinstance(job, StaleAttempt):
-            raise job
-        return job
 
     def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
         """End an attempt whose agent lost it. Was it asked to stop anyway, then it has stopped, and what it measured stands."""
@@ -184,7 +202,7 @@ class Leases(Core, ABC):
             jobs.delete_points(tx, job.id, job.attempt, [index for index, _ in points if index not in kept])
 
     def _waiting(self, tx: Connection, session: Session, now: float) -> Waiting | None:
-        queued = next((trial for trial in session.trials if trial.is_open and trial.claimed_at is None), None)
+        queued = next((trial for trial in unsettled(session.trials) if trial.is_open and trial.claimed_at is None), None)
         if queued is None:
             return None
         unfinished = jobs.unfinished_trials(tx)
@@ -234,6 +252,14 @@ def _holder(job: jobs.Job | None, report: Report, agent_id: int | None) -> jobs.
     return job
 
 
+def _held(job: jobs.Job | None, job_id: int, attempt: int) -> jobs.Job:
+    """The job, where this attempt holds its lease; else StaleAttempt."""
+    held = _holder(job, Report(job_id, attempt, ()), None)
+    if isinstance(held, StaleAttempt):
+        raise held
+    return held
+
+
 def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:
     if job.trial_id is None:
         assert session.choice is not None
@@ -241,7 +267,7 @@ def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:
         configuration, label = session.choice.configuration, f"session {session.id} evaluation seed {job.seed_index}"
         before = 0
     else:
-        trial = next(each for each in session.trials if each.id == job.trial_id)
+        trial = next(each for each in reversed(session.trials) if each.id == job.trial_id)
         configuration, label = trial.configuration, f"session {session.id} trial {trial.number}"
         before = trial.epochs_before
     return Assignment(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from evenhand.lab import Lab, View
 from evenhand.protocol import derive_seed
 from evenhand.records import Curve, Outcome, Session, State, Stopper, TaskRecord, Trial
 from evenhand.space import Configuration, Integer, Space
+from evenhand.trials import unsettled
 from evenhand.tuners import Method, Suggestion
 from evenhand.tuners.stopping import Rule, Values, rule
 
@@ -117,7 +119,7 @@ class Player:
             if suggestion is not None:
                 self._submit(view.session, suggestion)
                 return Turn.SUBMITTED
-            if any(trial.is_open for trial in view.session.trials):
+            if any(trial.is_open for trial in unsettled(view.session.trials)):
                 return Turn.WAITS
             self.verbs.choose(self.session_id, number=view.best.number if view.best else None, key="final")
             return Turn.OVER
@@ -288,6 +290,6 @@ def _cut(space: Space, suggestion: Suggestion, left: int) -> Suggestion | None:
 
 
 def _check_failures(session: Session) -> None:
-    last = [trial for trial in session.trials if not trial.is_open][-ALIKE:]
+    last = list(islice((trial for trial in reversed(session.trials) if not trial.is_open), ALIKE))
     if len(last) == ALIKE and all(trial.outcome is Outcome.FAILED and trial.why == last[0].why for trial in last):
         raise Refused(f"paused: the last {ALIKE} trials failed for the same reason, so mend that first: {last[0].why}")

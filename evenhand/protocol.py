@@ -4,14 +4,17 @@ Pure functions of facts: the same facts give the same answer before and after a 
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evenhand.declaration import Arm, Budget, Mode, Questionnaire, Study
 from evenhand.errors import InvalidSettings
 from evenhand.records import COUNTED, Outcome, Participant, Session, State, Trial
 from evenhand.settings import Rules
+from evenhand.trials import fold, unsettled
 
 Interval = tuple[float, float]
 
@@ -55,16 +58,91 @@ def credit(session: Session, now: float) -> float:
     whole, since nobody could act in it. A trial runs from the claim of its last attempt, so what earlier, dead attempts trained
     is waiting.
     """
+    outages = [(each.start, each.start + each.seconds) for each in session.extensions if each.start is not None]
+    outages += [(each.start, each.end if each.end is not None else now) for each in session.pauses]
+    given = sum(each.seconds for each in session.extensions if each.start is None)
+    waits, later = fold(session.trials, "waits", _Waits, _Waits.add)
+    waited = waits.without(outages) + _waited([*waits.rest, *later], outages, now)
+    return waited + union_length(outages) + given
+
+
+def _waited(trials: Iterable[Trial], outages: Sequence[Interval], now: float) -> float:
+    """|Q u R u O| - |R u O| of `credit`: the time in which one was queued and none was running, outages left out."""
+    queued, running = _intervals(trials, now)
+    return union_length([*queued, *running, *outages]) - union_length([*running, *outages])
+
+
+def _intervals(trials: Iterable[Trial], now: float) -> tuple[list[Interval], list[Interval]]:
+    """When trials were there to be trained, and when they were trained."""
     queued, running = [], []
-    for trial in session.trials:
+    for trial in trials:
         end = trial.finished_at if trial.finished_at is not None else now
         queued.append((trial.submitted_at, end))
         if trial.claimed_at is not None and trial.outcome is not Outcome.FAILED:
             running.append((trial.claimed_at, end))
-    outages = [(each.start, each.start + each.seconds) for each in session.extensions if each.start is not None]
-    outages += [(each.start, each.end if each.end is not None else now) for each in session.pauses]
-    given = sum(each.seconds for each in session.extensions if each.start is None)
-    return union_length([*queued, *running, *outages]) - union_length([*running, *outages]) + union_length(outages) + given
+    return queued, running
+
+
+@dataclass(frozen=True)
+class _Waits:
+    """When trials that have ended waited and none was running: `count` disjoint intervals in order, and their lengths summed up.
+
+    rest: the last trials, beside which the next one may have been waiting or running. All before ended before these were
+    submitted, so that nothing after changes when they waited. The lists are shared with what `add` gave before and after.
+    """
+
+    count: int = 0
+    starts: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    sums: list[float] = field(default_factory=lambda: [0.0])
+    rest: tuple[Trial, ...] = ()
+    rest_ends: float = float("-inf")
+
+    def add(self, trial: Trial) -> "_Waits":
+        """With one more that has ended; trials come in the order in which they were submitted."""
+        ends = max(self.rest_ends, trial.finished_at or 0.0)
+        if trial.submitted_at < self.rest_ends:
+            return replace(self, rest=(*self.rest, trial), rest_ends=ends)
+        found = _uncovered(*_intervals(self.rest, self.rest_ends))
+        for start, end in found:
+            self.starts.append(start)
+            self.ends.append(end)
+            self.sums.append(self.sums[-1] + end - start)
+        return replace(self, count=self.count + len(found), rest=(trial,), rest_ends=ends)
+
+    def without(self, outages: Sequence[Interval]) -> float:
+        """The summed length, without what lies in an outage."""
+        return self.sums[self.count] - sum(self._until(end) - self._until(start) for start, end in _merged(outages))
+
+    def _until(self, at: float) -> float:
+        """The summed length before a time."""
+        number = bisect_right(self.starts, at, 0, self.count)
+        return self.sums[number] - (max(0.0, self.ends[number - 1] - at) if number else 0.0)
+
+
+def _merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same time as disjoint intervals, in order."""
+    found: list[Interval] = []
+    for start, end in sorted(intervals):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _uncovered(queued: Iterable[Interval], running: Iterable[Interval]) -> list[Interval]:
+    """What of the first intervals lies in none of the second, disjoint and in order."""
+    covers, found = _merged(running), []
+    for start, end in _merged(queued):
+        for low, high in covers:
+            if high > start and low < end:
+                if low > start:
+                    found.append((start, low))
+                start = max(start, high)
+        if start < end:
+            found.append((start, end))
+    return found
 
 
 def deadline(session: Session, now: float) -> float | None:
@@ -88,17 +166,43 @@ def seconds_left(session: Session, now: float) -> float | None:
 
 def trials_used(session: Session) -> int:
     """Trials that count: all but the `failed` ones, whose cost is the infrastructure's, and those never begun."""
-    return sum(_counts(trial) for trial in session.trials)
+    tally, later = _tally(session)
+    return tally.trials + sum(_counts(trial) for trial in later)
 
 
 def epochs_used(session: Session) -> int:
     """Epochs begun by trials that count, and those that an open trial may still need."""
-    counted = (trial for trial in session.trials if _counts(trial))
-    return sum(trial.epochs_to_do if trial.is_open else trial.epochs_begun for trial in counted)
+    tally, later = _tally(session)
+    counted = (trial for trial in later if _counts(trial))
+    return tally.epochs + sum(trial.epochs_to_do if trial.is_open else trial.epochs_begun for trial in counted)
 
 
 def _counts(trial: Trial) -> bool:
     return trial.is_open or (trial.outcome in COUNTED and trial.claimed_at is not None)
+
+
+class _Tally(NamedTuple):
+    """What trials that have ended used up, and the best of them: the earliest of those with the highest and the lowest value."""
+
+    trials: int = 0
+    epochs: int = 0
+    highest: Trial | None = None
+    lowest: Trial | None = None
+
+    def add(self, trial: Trial) -> "_Tally":
+        """One more."""
+        trials, epochs, highest, lowest = self
+        if _counts(trial):
+            trials, epochs = trials + 1, epochs + trial.epochs_begun
+        if trial.value is not None and trial.outcome is not Outcome.INVALID:
+            highest = trial if highest is None or trial.value > (highest.value or 0.0) else highest
+            lowest = trial if lowest is None or trial.value < (lowest.value or 0.0) else lowest
+        return _Tally(trials, epochs, highest, lowest)
+
+
+def _tally(session: Session) -> tuple[_Tally, Sequence[Trial]]:
+    """Of the trials that have ended for good, and the trials after these."""
+    return fold(session.trials, "tally", _Tally, _Tally.add)
 
 
 def trials_left(session: Session) -> int | None:
@@ -127,7 +231,7 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
     left = epochs_left(session)
     if left is not None and epochs > left:
         return f"this needs {epochs} epochs and {left} of {session.budget.epochs} are left; ask for fewer"
-    unfinished = [trial for trial in session.trials if trial.is_open]
+    unfinished = [trial for trial in unsettled(session.trials) if trial.is_open]
     if len(unfinished) >= session.budget.parallel:
         trains = any(trial.claimed_at is not None for trial in unfinished)
         return f"a trial is still {'training' if trains else 'waiting for an agent'}; stop it or wait for its end"
@@ -181,9 +285,12 @@ def best_trial(session: Session) -> Trial | None:
 
     One that turned out `invalid` after an epoch is passed over: it cannot be the final choice.
     """
-    valued = [trial for trial in session.trials if trial.value is not None and trial.outcome is not Outcome.INVALID]
+    tally, later = _tally(session)
+    first = tally.highest if session.maximize else tally.lowest
+    valued = [trial for trial in later if trial.value is not None and trial.outcome is not Outcome.INVALID]
     sign = 1.0 if session.maximize else -1.0
-    return max(valued, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
+    known = [] if first is None else [first]
+    return max([*known, *valued], key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
 
 
 def next_step(study: Study, participant: Participant, session: Session | None, now: float) -> Step:

@@ -267,7 +267,7 @@ class Session:
     live_validation: bool = True
     resumable: bool = False
     pauses: tuple[Pause, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    trials: Sequence[Trial] = ()
     extensions: tuple[Extension, ...] = ()
     choice: Choice | None = None
     evaluated: Evaluated = Evaluated()
@@ -308,6 +308,8 @@ class Session:
 
     def trial(self, number: int) -> Trial | None:
         """The trial with this number within the session."""
+        if 0 < number <= len(self.trials) and self.trials[number - 1].number == number:  # as they are counted
+            return self.trials[number - 1]
         return next((each for each in self.trials if each.number == number), None)
 
 

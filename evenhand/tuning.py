@@ -5,6 +5,7 @@ notebook or a script too.
 """
 
 import inspect
+import os
 import sys
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from evenhand import frames, livedisplay, protocol, tasks
 from evenhand.analysis.scores import show_score, summarize
 from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import InvalidSettings, InvalidSpace, TaskMissing
-from evenhand.inline import Trainer
+from evenhand.inline import OTHERS, Crew, Trainer
 from evenhand.lab import Lab
 from evenhand.play import Player, Turn, read_method
 from evenhand.records import Evaluation, Outcome, SeedScore, Session, Trial
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 WHO = "evenhand.tune"  # who looks at the test score, in the log of looks
 SEEDS = 10  # of the final evaluation
-OTHERS = 0.2  # seconds until the next look at a trial that another agent took
 
 Objective = Callable[..., Any]
 
@@ -72,7 +72,7 @@ class Result:
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials, in order."""
-        return self.session.trials
+        return tuple(self.session.trials)
 
     @property
     def best(self) -> Trial | None:
@@ -117,6 +117,7 @@ def tune(
     minutes: float | None = None,
     epochs: int | None = None,
     epochs_per_trial: int | None = None,
+    parallel: int = 1,
     priors: Mapping[str, Prior] | None = None,
     seed: int = 0,
     evaluate: bool = True,
@@ -130,10 +131,11 @@ def tune(
 
     function: a task (a function under `@evenhand.task`), or, with a `space` and a direction, a plain function: one of
     `(configuration)` that returns the value, or one of `(configuration, run)` that reports it as `metric`. It trains in this
-    process, on one thread. An exception of its own makes the trial `invalid`, and the search goes on.
+    process, each trial on one thread. An exception of its own makes the trial `invalid`, and the search goes on.
 
     seed: decides the method's draws, the tuning seed of the trainings, and the evaluation's seeds. epochs_per_trial: fixes the
-    space's fidelity. priors: what is believed of hyperparameters, by name, recorded before the first trial; `pibo` and
+    space's fidelity. parallel: how many trials train at once, each in a thread; what a method proposes then hangs on which of
+    them ends first. priors: what is believed of hyperparameters, by name, recorded before the first trial; `pibo` and
     `priorband` use them. evaluate: whether the choice is scored on test. db: SQLAlchemy URL (default: the user's data
     directory). settings: of the method, such as `startup=20` for tpe, and for every method `stopping="median"`, which ends
     trials that fall behind.
@@ -146,7 +148,7 @@ def tune(
     """
     _refuse_while_imported()
     task = _as_task(function, space, metric, direction)
-    budget = protocol.parse_budget(None if minutes is None else minutes * 60, trials, epochs)
+    budget = protocol.parse_budget(None if minutes is None else minutes * 60, trials, epochs, parallel)
     chosen = {"name": method, "seed": protocol.derive_seed(seed, "method"), **settings}
     if epochs_per_trial is not None:
         chosen["epochs_per_trial"] = epochs_per_trial
@@ -158,7 +160,7 @@ def tune(
         if priors:
             lab.believe(player.session_id, priors, who=WHO)
         with _shown(progress, lab, player.session_id) as show:
-            _tune(lab, task, player, show)
+            _tune(lab, task, player, parallel, show)
             session = _evaluate(lab, task, player.session_id, show) if evaluate else lab.session(player.session_id)
         evaluation = None
         if session.evaluated.planned:
@@ -202,20 +204,32 @@ def _open(lab: Lab, task: Task, budget: Budget, method: Mapping[str, Any], seed:
     return Player.of(lab, session.id)
 
 
-def _tune(lab: Lab, task: Task, player: Player, show: "Show") -> None:
+def _tune(lab: Lab, task: Task, player: Player, parallel: int, show: "Show") -> None:
     def measured() -> None:
         player.look()
         show()
 
-    trainer = Trainer(lab, task, player.session_id, measured)
+    try:
+        if parallel == 1:
+            _train_here(Trainer(lab, task, player.session_id, measured), player, show)
+        else:
+            with Crew(lab, task, player.session_id, parallel, measured) as crew:
+                while (turn := player.turn()) is not Turn.OVER:
+                    if turn is Turn.WAITS:
+                        crew.wait(OTHERS)
+                    show()
+    except KeyboardInterrupt:
+        _end_early(lab, player)
+        raise
+
+
+def _train_here(trainer: Trainer, player: Player, show: "Show") -> None:
+    """Tune, and train in this thread, where a function may count on being in a process's first one."""
     try:
         while player.turn() is not Turn.OVER:
             if not trainer.train_next():
                 time.sleep(OTHERS)
             show()
-    except KeyboardInterrupt:
-        _end_early(lab, player)
-        raise
     finally:
         trainer.close()
 
@@ -230,15 +244,28 @@ def _end_early(lab: Lab, player: Player) -> None:
 
 
 def _evaluate(lab: Lab, task: Task, session_id: int, show: "Show") -> Session:
+    """Score the choice seed by seed: on all cores at once, where the task lets trainings run in threads."""
+
+    def is_left() -> bool:
+        evaluated = lab.session(session_id).evaluated
+        return evaluated.done < evaluated.planned
+
+    cores = min(os.cpu_count() or 1, lab.session(session_id).evaluated.planned) if task.threads else 1
+    if cores > 1:
+        with Crew(lab, task, session_id, cores) as crew:
+            while is_left():
+                crew.wait(OTHERS)
+                show()
+        return lab.session(session_id)
     trainer = Trainer(lab, task, session_id)
     try:
-        while (session := lab.session(session_id)).evaluated.done < session.evaluated.planned:
+        while is_left():
             if not trainer.train_next():
                 time.sleep(OTHERS)
             show()
     finally:
         trainer.close()
-    return session
+    return lab.session(session_id)
 
 
 Show = Callable[[], None]

@@ -5,15 +5,16 @@ Reading checks every type against the record's own annotations, since what arriv
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from evenhand.errors import InvalidSettings
-from evenhand.records import Measurement
+from evenhand.records import Measurement, Session, TaskRecord, View
 from evenhand.space import Configuration, Space
+from evenhand.trials import Trials
 
 T = TypeVar("T")
 SCALARS = (bool, int, float, str)
@@ -39,6 +40,32 @@ def to_json(value: object) -> Any:
 def from_json(kind: type[T], data: object) -> T:
     """The `kind` that `to_json` wrote as `data`; InvalidSettings where it is none, naming the field."""
     return cast(T, _read(kind, data, kind.__name__))
+
+
+def view_to_json(view: View, settled: int, last: int, task: str) -> dict[str, Any]:
+    """A view as JSON, for somebody who has read some of it before, so that a long session's view is as short as a new one's.
+
+    settled: how many of the first trials they know to have ended; last: the id of the last of these. task: the version they have.
+    """
+    session = view.session
+    first = settled if 0 < settled <= len(session.trials) else 0
+    if first and (session.trials[first - 1].id != last or session.trials[first - 1].is_open):  # a backup was restored since
+        first = 0
+    found: dict[str, Any] = to_json(replace(view, session=replace(session, trials=session.trials[first:])))
+    found["settled"] = first
+    if task == session.task.version:
+        del found["session"]["task"]
+    return found
+
+
+def view_from_json(data: object, known: Session | None) -> View:
+    """The view that `view_to_json` wrote for somebody who knew this of the session; InvalidSettings where it is none."""
+    found = _mapping(data, "view")
+    plain, settled = _mapping(found.get("session"), "view.session"), _read(int, found.get("settled"), "view.settled")
+    task = from_json(TaskRecord, plain.get("task")) if known is None or "task" in plain else known.task
+    session = _record(Session, plain, "view.session", {"task": task})
+    before = known.trials if settled and known is not None and isinstance(known.trials, Trials) else Trials(())
+    return cast(View, _record(View, found, "view", {"session": replace(session, trials=before.then(session.trials))}))
 
 
 def row_of(measurement: Measurement) -> list[Any]:
@@ -91,7 +118,7 @@ def _generic(kind: Any, data: object, where: str) -> Any:
         if data not in arguments:
             raise _wrong(where, data, f"one of {', '.join(map(str, arguments))}")
         return data
-    if origin is tuple:  # of any length: records have no other ones
+    if origin in (tuple, Sequence):  # of any length: records have no other ones
         if not isinstance(data, list):
             raise _wrong(where, data, "a list")
         return tuple(_read(arguments[0], each, f"{where}[{i}]") for i, each in enumerate(data))
@@ -106,9 +133,12 @@ def _union(kinds: Sequence[Any], data: object, where: str) -> Any:
     return _read(fitting, data, where)
 
 
-def _record(kind: Any, data: Mapping[str, Any], where: str) -> Any:
-    values = {}
+def _record(kind: Any, data: Mapping[str, Any], where: str, known: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """A record. known: fields that need not be read."""
+    values = dict(known)
     for each in fields(kind):
+        if each.name in values:
+            continue
         if each.name in data:
             values[each.name] = _read(_hints(kind)[each.name], data[each.name], f"{where}.{each.name}")
         elif each.default is MISSING and each.default_factory is MISSING:

@@ -52,8 +52,10 @@ class Verbs(Protocol):
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
         """Send measurements, renew the lease; whether to go on."""
 
-    def finish(self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None) -> None:
-        """End a training."""
+    def finish(
+        self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None, batch: Sequence[Measurement] = ()
+    ) -> None:
+        """End a training, with the last of what it measured."""
 
     def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
         """Give a training back."""
@@ -352,7 +354,8 @@ class _Training:
         return self._posted_at + self._agent.patience.heartbeat
 
     def _post(self) -> bool:
-        while True:
+        """Send what waits; whether that was all, and how it ended with it."""
+        while self._end is None or len(self._unsent) > MOST:
             batch, posted_at = self._unsent[:MOST], time.monotonic()
             go_on = self._agent.verbs.measure(*self._job, batch)
             self._posted_at = posted_at
@@ -366,8 +369,10 @@ class _Training:
         if self._end is None:
             return False
         if self._end.outcome is not None:
-            self._agent.verbs.finish(*self._job, self._end.outcome, self._end.why)
+            self._agent.verbs.finish(*self._job, self._end.outcome, self._end.why, self._unsent)
         else:
+            self._agent.verbs.measure(*self._job, self._unsent)
+            self._unsent = []
             self._agent.verbs.release(*self._job, self._end.why or "", self._end.counts)
         return True
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -92,7 +93,7 @@ def agent(lab: Lab, url: str) -> Iterator[Client]:
 
 def alike(one: View, other: View) -> bool:
     """Whether two views say the same, at whatever time each was taken."""
-    return replace(one, now=0.0) == replace(other, now=0.0)
+    return replace(one, now=0.0, waiting=None) == replace(other, now=0.0, waiting=None)
 
 
 def test_a_method_sees_and_does_over_http_what_it_sees_and_does_in_process(lab: Lab, session: Session, method: Client) -> None:
@@ -352,6 +353,50 @@ def test_every_part_of_a_view_survives_the_wire(lab: Lab, session: Session) -> N
     broken["task"]["direction"] = "sideways"
     with pytest.raises(InvalidSettings, match=r"task\.direction: got 'sideways', expected one of maximize, minimize"):
         wire.from_json(Session, broken)
+
+
+def test_of_a_long_session_only_what_is_new_is_sent(
+    lab: Lab, method: Client, session: Session, agent: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    read = wire.view_from_json
+
+    def noted(data: dict[str, Any], known: Session | None) -> View:
+        sent.append(data)
+        return read(data, known)
+
+    monkeypatch.setattr(wire, "view_from_json", noted)
+    assert alike(method.view(), lab.view(session.id))
+    for number in (1, 2):
+        method.submit(session.id, CONFIGURATION)
+        assert alike(method.view(), lab.view(session.id))
+        job = agent.claim(session_id=session.id)
+        assert job is not None
+        agent.finish(job.job_id, 1, Outcome.COMPLETED, None, [epoch(0, 2, number / 10)])
+    assert alike(method.view(), lab.view(session.id))
+    assert [[trial["number"] for trial in each["session"]["trials"]] for each in sent] == [[], [1], [1, 2], [2]]
+    assert ["task" in each["session"] for each in sent] == [True, False, False, False]
+    known = lab.view(session.id)
+    for last, expected in ((known.session.trials[1].id, []), (9999, [1, 2])):  # another id: a backup was restored meanwhile
+        data = wire.view_to_json(known, 2, last, "")
+        assert [each["number"] for each in data["session"]["trials"]] == expected
+        assert alike(wire.view_from_json(data, known.session), known)
+    with pytest.raises(InvalidSettings, match=r"view\.settled"):
+        wire.view_from_json({**data, "settled": None}, None)
+
+
+def test_a_training_ends_with_its_last_measurements(lab: Lab, session: Session, method: Client, agent: Client) -> None:
+    method.submit(session.id, CONFIGURATION)
+    job = agent.claim(session_id=session.id)
+    assert job is not None
+    assert agent.measure(job.job_id, 1, [batch(0, 0.5)])
+    for _ in range(2):  # the first answer was lost, say
+        agent.finish(job.job_id, 1, Outcome.COMPLETED, None, [epoch(1, 1, 0.25), epoch(2, 2, 0.75)])
+    assert [each.index for each in lab.curve(session.id, 1).measurements] == [0, 1, 2]
+    assert (lab.session(session.id).trials[0].value, lab.session(session.id).trials[0].epochs_done) == (0.75, 2)
+    with pytest.raises(StaleAttempt):
+        agent.finish(job.job_id, 2, Outcome.COMPLETED, None, [epoch(3, 3, 0.9)])
+    assert len(lab.curve(session.id, 1).measurements) == 3
 
 
 def test_a_write_is_repeated_until_the_server_is_back_and_done_once(tmp_path: Path) -> None:

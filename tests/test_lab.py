@@ -12,9 +12,10 @@ from evenhand.declaration import Budget
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
 from evenhand.lab import Lab
 from evenhand.protocol import Step
-from evenhand.records import Outcome, Session, State, Stopper, Trial
+from evenhand.records import Outcome, Session, State, Stopper
 from evenhand.settings import Rules
 from evenhand.store import Store, sessions
+from evenhand.trials import Trials
 from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study
 
 CONFIGURATION = SPACE.configuration({"epochs": 2})
@@ -100,9 +101,9 @@ def test_a_long_session_is_read_from_its_first_open_trial_on(lab: Lab, url: str,
     read: list[tuple[int, int]] = []  # how many trials were known, and how many there were
     trials_after = sessions._trials_after
 
-    def recorded(tx: Connection, session_id: int, first: tuple[Trial, ...]) -> tuple[Trial, ...] | None:
-        found = trials_after(tx, session_id, first)
-        read.append((len(first), len(found or ())))
+    def recorded(tx: Connection, session_id: int, before: Trials) -> Trials | None:
+        found = trials_after(tx, session_id, before)
+        read.append((before.settled, len(found or ())))
         return found
 
     monkeypatch.setattr(sessions, "_trials_after", recorded)

@@ -54,6 +54,7 @@ ROWS = [
     {"tomltables", "studychecks", "codebook"},
     {"tomlfile"},
     {"protocol", "wire", "questionnaires"},
+    {"trials"},
     {"records"},
     {"declaration"},
     {"space"},

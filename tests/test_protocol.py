@@ -1,5 +1,7 @@
 """The rules as pure functions: seeds, credits, deadlines, thinning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from evenhand.declaration import Budget
 from evenhand.errors import InvalidSettings
 from evenhand.records import Extension, Outcome, Session, State, TaskRecord, TaskSpec, Trial
 from evenhand.space import Configuration
+from evenhand.trials import Trials
 from tests.labs import SPACE
 
 TASK = TaskRecord(TaskSpec("toy"), "1", SPACE, "accuracy", "maximize", 10)
@@ -72,6 +75,41 @@ def test_waiting_beside_a_running_trial_is_not_credited_and_outages_are_counted_
     assert protocol.credit(session(trial(1, 0, 10, 60), extensions=(outage,)), 70) == 30
     assert protocol.credit(session(trial(1, 25, None, None), extensions=(outage,)), 45) == 25  # waiting and outage overlap
     assert protocol.credit(session(extensions=(Extension(60, "fire drill"),)), 45) == 60
+
+
+@st.composite
+def _histories(draw: st.DrawFn) -> tuple[list[Trial], list[Extension]]:
+    """Trials in the order in which they were submitted, beside one another or not, of which the last may be open; and outages."""
+    found, submitted = [], 0
+    for number in range(1, draw(st.integers(1, 12)) + 1):
+        submitted += draw(st.integers(0, 9))
+        claimed = draw(st.one_of(st.none(), st.integers(0, 6)))
+        begun = None if claimed is None else submitted + claimed
+        ended = draw(st.one_of(st.none(), st.integers(0, 9)))
+        ended = None if ended is None else (submitted if begun is None else begun) + ended
+        outcome = None if ended is None else draw(st.sampled_from(list(Outcome)))
+        facts = {"value": draw(st.one_of(st.none(), st.integers(-3, 3))), "epochs_begun": draw(st.integers(0, 2))}
+        found.append(trial(number, submitted, begun, ended, outcome=outcome, **facts))
+    outages = st.builds(lambda start, length: Extension(length, "down", start), st.integers(0, 90), st.integers(0, 30))
+    return found, draw(st.lists(outages, max_size=3))
+
+
+@given(_histories(), st.integers(0, 12))
+def test_what_is_summed_up_as_trials_end_is_what_all_trials_give(history: tuple[list[Trial], list[Extension]], read: int) -> None:
+    trials, outages = history
+    now = 200.0
+    for budget in (Budget(seconds=100), Budget(trials=50, epochs=60)):
+        whole = session(*trials, budget=budget, extensions=tuple(outages))
+        grown = Trials([])
+        for number in [*range(0, len(trials), read + 1), len(trials)]:  # as a store reads them while the session goes on
+            grown = grown.then(trials[grown.settled : number])
+            summed = replace(whole, trials=grown)
+            so_far = replace(whole, trials=tuple(trials[:number]))
+            assert protocol.credit(summed, now) == pytest.approx(protocol.credit(so_far, now))
+            assert protocol.trials_used(summed) == protocol.trials_used(so_far)
+            assert protocol.epochs_used(summed) == protocol.epochs_used(so_far)
+            assert protocol.best_trial(summed) == protocol.best_trial(so_far)
+            assert protocol.why_not_submit(summed, 1, now) == protocol.why_not_submit(so_far, 1, now)
 
 
 def test_states_follow_from_facts() -> None:

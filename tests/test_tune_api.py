@@ -1,10 +1,13 @@
 """`evenhand.tune`: three lines tune a task or a function, in a script too, and leave a session like every other."""
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,6 +193,69 @@ def test_ctrl_c_stops_the_training_and_keeps_the_best(db: str) -> None:
     best = max(session.trials[:2], key=lambda trial: trial.value or 0)
     assert session.choice.trial_id == best.id
     lab.close()
+
+
+def test_trials_train_at_once_where_that_is_asked_for(db: str) -> None:
+    together = threading.Barrier(2, timeout=20)  # it breaks where a trial trains alone
+
+    def meets(configuration: Configuration) -> float:
+        together.wait()
+        return hill(configuration)
+
+    result = evenhand.tune(meets, LINE, direction="maximize", trials=8, parallel=2, db=db, progress=False)
+    assert [trial.outcome for trial in result.trials] == [Outcome.COMPLETED] * 8
+    assert result.best is not None
+    assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
+    lab = Lab.connect(db)
+    assert lab.agents() == []  # each has said goodbye
+    lab.close()
+    assert threading.active_count() == 1
+
+
+def test_ctrl_c_stops_all_trainings_that_go_on(db: str) -> None:
+    started = threading.Semaphore(0)
+
+    def endless(configuration: Configuration, run: Run) -> None:
+        started.release()
+        for _ in range(2000):
+            time.sleep(0.01)
+            run.report(epoch=1, value=hill(configuration))
+
+    def interrupt() -> None:
+        for _ in range(2):
+            started.acquire(timeout=20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        evenhand.tune(endless, LINE, direction="maximize", trials=9, parallel=2, db=db, progress=False)
+    lab = Lab.connect(db)
+    (session,) = lab.sessions(lab.studies()[0].id)
+    assert [trial.outcome for trial in session.trials] == [Outcome.STOPPED] * 2
+    assert session.choice is not None
+    lab.close()
+
+
+def test_what_a_trainer_ends_with_ends_the_search(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Lab, "finish", broken)
+    with pytest.raises(OSError, match="the disk is full"):
+        evenhand.tune(hill, LINE, direction="maximize", trials=9, parallel=2, db=db, progress=False)
+
+
+def test_ten_seeds_in_threads_score_as_one_after_the_other(db: str) -> None:
+    task = tasks.load(TaskSpec("mlp", {"scale": 0.01, "lane": "whole"}))
+    assert task.threads
+    scores = []
+    for number, each in enumerate((task, replace(task, threads=False))):
+        found = evenhand.tune(each, trials=6, epochs_per_trial=10, db=f"{db}{number}", progress=False).evaluation
+        assert found is not None
+        scores.append([score.value for score in found.scores])
+    assert scores[0] == scores[1]
+    assert None not in scores[0]
+    assert len(set(scores[0])) > 1
 
 
 def test_a_script_tunes_its_own_function(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Result, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Result, Select, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evenhand.declaration import Mode
@@ -75,21 +76,38 @@ def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: in
 
     Those of evaluations only where no trial waits: each study has many of them.
     """
-    free = or_(_job.leased_until.is_(None), _job.leased_until < now)
+    given = {"now": now, "id": session_id, "refused": list(refused)}
+    for trials in (True, False):
+        found = _jobs(tx.execute(_claimable(trials, bool(refused), session_id is not None), given))
+        if found:
+            return found
+    return []
+
+
+@lru_cache
+def _claimable(trials: bool, refused: bool, one: bool) -> Select[Any]:
+    """The query of `claimable`: for trials only or for all jobs, with refused versions or without, of one session or of all."""
+    free = or_(_job.leased_until.is_(None), _job.leased_until < bindparam("now"))
     conditions = [_job.finished_at.is_(None), free, _job.session_id.not_in(_ARCHIVED)]
-    if session_id is not None:
-        conditions.append(_job.session_id == session_id)
+    if trials:
+        conditions.append(_job.seed_index.is_(None))
+    if one:  # + 0: no index of sessions serves it, since a session has ended jobs by the thousand, and unfinished ones are few
+        conditions.append(_job.session_id + 0 == bindparam("id"))
     if refused:
         version = tables.session.join(tables.task, tables.session.c.task_id == tables.task.c.id)
-        missing = select(tables.session.c.id).select_from(version).where(tables.task.c.version.in_(refused))
-        conditions.append(_job.session_id.not_in(missing))
-    return _select(tx, and_(*conditions, _job.seed_index.is_(None))) or _select(tx, and_(*conditions))
+        with_version = select(tables.session.c.id).select_from(version)
+        refused_ones = with_version.where(tables.task.c.version.in_(bindparam("refused", expanding=True)))
+        conditions.append(_job.session_id.not_in(refused_ones))
+    return _JOBS.where(and_(*conditions))
 
 
 def busy_sessions(tx: Connection) -> Mapping[int, int]:
     """How many trainings each session has running."""
-    running = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
-    return {row[0]: row[1] for row in tx.execute(select(_job.session_id, func.count()).where(running).group_by(_job.session_id))}
+    return {row[0]: row[1] for row in tx.execute(_BUSY)}
+
+
+_RUNNING = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
+_BUSY = select(_job.session_id, func.count()).where(_RUNNING).group_by(_job.session_id)
 
 
 def expired(tx: Connection, now: float) -> list[Job]:
@@ -121,11 +139,17 @@ def _jobs(rows: Result[Any]) -> list[Job]:
 def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float) -> int:
     """Give the job to an agent as a new attempt; the attempt's number."""
     number = job.attempt + 1
-    facts = {"attempt": number, "agent_id": agent_id, "claimed_at": now, "leased_until": until}
-    tx.execute(update(tables.job).where(_job.id == job.id).values(facts))
-    row = {"job_id": job.id, "attempt": number, "agent_id": agent_id, "claimed_at": now, "counts": True}
-    tx.execute(insert(tables.attempt).values(row))
+    tx.execute(_LEASE, {"of": job.id, "number": number, "to": agent_id, "at": now, "until": until})
+    tx.execute(_ATTEMPT, {"job_id": job.id, "attempt": number, "agent_id": agent_id, "claimed_at": now, "counts": True})
     return number
+
+
+_LEASE = (
+    update(tables.job)
+    .where(_job.id == bindparam("of"))
+    .values(attempt=bindparam("number"), agent_id=bindparam("to"), claimed_at=bindparam("at"), leased_until=bindparam("until"))
+)
+_ATTEMPT = insert(tables.attempt)
 
 
 def renew(tx: Connection, ids: Collection[int], until: float) -> None:
@@ -158,10 +182,21 @@ def failures(tx: Connection, job_id: int) -> list[str]:
 
 def finish(tx: Connection, job_id: int, now: float, outcome: Outcome, why: str | None) -> None:
     """Give the job its outcome, and its last attempt its end. PostgreSQL stores no NUL, which a traceback may hold."""
-    facts = {"finished_at": now, "outcome": outcome, "why": why and why.replace("\0", "\ufffd"), "leased_until": None}
-    tx.execute(update(tables.job).where(_job.id == job_id, _job.finished_at.is_(None)).values(facts))
-    running = and_(_attempt.job_id == job_id, _attempt.ended_at.is_(None))
-    tx.execute(update(tables.attempt).where(running).values(ended_at=now, counts=False))
+    facts = {"at": now, "end": outcome, "reason": why and why.replace("\0", "\ufffd")}
+    tx.execute(_FINISH, {"of": job_id, **facts})
+    tx.execute(_END_ATTEMPT, {"of": job_id, "at": now})
+
+
+_FINISH = (
+    update(tables.job)
+    .where(_job.id == bindparam("of"), _job.finished_at.is_(None))
+    .values(finished_at=bindparam("at"), outcome=bindparam("end"), why=bindparam("reason"), leased_until=None)
+)
+_END_ATTEMPT = (
+    update(tables.attempt)
+    .where(_attempt.job_id == bindparam("of"), _attempt.ended_at.is_(None))
+    .values(ended_at=bindparam("at"), counts=False)
+)
 
 
 def ask_to_stop(tx: Connection, job_id: int, by: Stopper, why: str | None = None) -> None:

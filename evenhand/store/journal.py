@@ -16,7 +16,10 @@ def record(
 ) -> None:
     """Append an event. It names things by id; personal content stays in rows that can be erased."""
     row = {"at": now, "kind": kind, "session_id": session_id, "trial_id": trial_id, "detail": detail}
-    tx.execute(insert(tables.event).values(row))
+    tx.execute(_EVENT, row)
+
+
+_EVENT = insert(tables.event)
 
 
 def events(

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, select, update
 
 from evenhand.declaration import Arm, Budget, Study
 from evenhand.errors import NotFound
@@ -15,6 +15,7 @@ from evenhand.space import Configuration
 from evenhand.store import studies, tables
 from evenhand.store.queries import KEPT, Kept, Of
 from evenhand.store.studies import budget_to_json, inserted
+from evenhand.trials import Trials, with_open
 
 ARCHIVE = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
 FEW = 8  # sessions, up to which each is brought up to date by itself; more are read together
@@ -104,7 +105,12 @@ def driven_by(tx: Connection, driver: str) -> list[int]:
 
 def update_facts(tx: Connection, session_id: int, **facts: Any) -> None:
     """Set columns of a session's row."""
-    tx.execute(update(tables.session).where(tables.session.c.id == session_id).values(**facts))
+    tx.execute(_updating(*facts), {"of": session_id, **{f"to_{name}": value for name, value in facts.items()}})
+
+
+@lru_cache
+def _updating(*names: str) -> Update:
+    return update(tables.session).where(tables.session.c.id == bindparam("of")).values({n: bindparam(f"to_{n}") for n in names})
 
 
 def extend(tx: Connection, session_id: int, extension: Extension) -> None:
@@ -152,8 +158,10 @@ def add_trial(tx: Connection, trial: Trial, key: str | None) -> int:
 
 def number_by_key(tx: Connection, session_id: int, key: str) -> int | None:
     """The number of the trial that was submitted with this idempotency key."""
-    query = select(_trial.number).where(_trial.session_id == session_id, _trial.key == key)
-    return tx.execute(query).scalar()
+    return tx.execute(_BY_KEY, {"id": session_id, "key": key}).scalar()
+
+
+_BY_KEY = select(_trial.number).where(_trial.session_id == bindparam("id"), _trial.key == bindparam("key"))
 
 
 def choose(tx: Connection, session_id: int, choice: Choice, key: str | None) -> None:
@@ -203,7 +211,7 @@ class Parts:
 
     task: TaskRecord
     shown: Mapping[str, Any]
-    trials: tuple[Trial, ...]
+    trials: Trials
     extensions: tuple[Extension, ...]
     pauses: tuple[Pause, ...]
     interventions: tuple[Intervention, ...]
@@ -263,7 +271,7 @@ def _brought_up(tx: Connection, kept: Kept[Parts], ids: Sequence[int]) -> dict[i
         if [(each.id, each.at) for each in events[:1]] != [newest]:
             continue
         if all(each.kind in OF_TRIALS and each.trial_id is not None for each in events[1:]):
-            trials = _trials_after(tx, session_id, tuple(takewhile(lambda trial: not trial.is_open, parts.trials)))
+            trials = _trials_after(tx, session_id, parts.trials)
             if trials is not None:
                 found[session_id] = replace(parts, trials=trials)
     return found
@@ -271,11 +279,11 @@ def _brought_up(tx: Connection, kept: Kept[Parts], ids: Sequence[int]) -> dict[i
 
 def _up_to_date(tx: Connection, known: Mapping[int, Parts]) -> Mapping[int, Parts]:
     """Parts with what their open trials have measured by now."""
-    moving = [session_id for session_id, parts in known.items() if any(trial.is_open for trial in parts.trials)]
+    moving = [id_ for id_, parts in known.items() if any(trial.is_open for trial in parts.trials.unsettled)]
     if not moving:
         return known
     now = {trial.id: trial for found in _trials(tx, moving, _OPEN_TRIALS).values() for trial in found}
-    fresh = {each: tuple(now.get(trial.id, trial) for trial in known[each].trials) for each in moving}
+    fresh = {each: with_open(known[each].trials, lambda trial: now.get(trial.id, trial)) for each in moving}
     return {**known, **{each: replace(known[each], trials=trials) for each, trials in fresh.items()}}
 
 
@@ -292,7 +300,7 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
         row["id"]: Parts(
             task=tasks[row["task_id"]],
             shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
-            trials=tuple(trials[row["id"]]),
+            trials=Trials(trials[row["id"]]),
             extensions=tuple(extensions[row["id"]]),
             pauses=tuple(pauses[row["id"]]),
             interventions=tuple(interventions[row["id"]]),
@@ -391,11 +399,12 @@ def _trials(tx: Connection, ids: Sequence[int], query: Of = _TRIALS) -> Mapping[
     return trials
 
 
-def _trials_after(tx: Connection, session_id: int, first: tuple[Trial, ...]) -> tuple[Trial, ...] | None:
-    """All trials of a session whose `first` are known; None where these are not there any more."""
-    number = first[-1].number if first else 0
+def _trials_after(tx: Connection, session_id: int, before: Trials) -> Trials | None:
+    """All trials of a session of which some were read before; None where the settled ones are not there any more."""
+    last = [before[before.settled - 1]] if before.settled else []
+    number = last[0].number if last else 0
     found = [_to_trial(row) for row in tx.execute(_LATER_TRIALS, {"id": session_id, "number": number}).mappings()]
-    return (*first, *found[len(first[-1:]) :]) if tuple(found[: len(first[-1:])]) == first[-1:] else None
+    return before.then(found[len(last) :]) if found[: len(last)] == last else None
 
 
 def _to_trial(row: RowMapping) -> Trial:

@@ -4,7 +4,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, func, insert, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from evenhand import wire
 from evenhand.declaration import Budget, Study
@@ -155,6 +156,12 @@ def budget_to_json(budget: Budget) -> dict[str, Any]:
     return {"seconds": budget.seconds, "trials": budget.trials, "epochs": budget.epochs, "parallel": budget.parallel}
 
 
-def inserted(tx: Connection, table: Any, row: dict[str, Any]) -> int:
+def inserted(tx: Connection, table: Table, row: dict[str, Any]) -> int:
     """Insert one row and return its id."""
-    return int(tx.execute(insert(table).values(row).returning(table.c.id)).scalar_one())
+    found: int = tx.execute(_inserting(table), row).scalar_one()
+    return found
+
+
+@lru_cache
+def _inserting(table: Table) -> ReturningInsert[Any]:
+    return insert(table).returning(table.c.id)

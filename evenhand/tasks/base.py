@@ -26,7 +26,8 @@ class Task:
     where the training function brings its own. example: a configuration known to train, for `task check`. score: the metric
     as a function, None where `metric` is a name that `run.score` knows or the task computes it itself. further: metrics that it
     reports beside the first. max_seconds, max_memory: limits of one training, in seconds, and in bytes beyond what its worker
-    held before; what passes them is ended, and the search goes on.
+    held before; what passes them is ended, and the search goes on. threads: whether its trainings may run beside one another in
+    threads of one process: they compute outside Python's lock, and change nothing that they share.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Task:
     further: tuple[Metric, ...] = ()
     max_seconds: float | None = None
     max_memory: int | None = None
+    threads: bool = False
 
     def __call__(self, configuration: Configuration, run: Run) -> None:
         """Train, as the function that was decorated would."""

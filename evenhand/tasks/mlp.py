@@ -140,6 +140,7 @@ def load(raw: Mapping[str, Any]) -> Task:
             "origin": data.label if data.generated else "files",
         },
         example=_example(settings),
+        threads=lane == "whole",
     )
 
 

@@ -3,8 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from itertools import chain, islice, takewhile
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from evenhand.errors import InvalidSettings
 from evenhand.records import Outcome, Trial
 from evenhand.space import Choice, Configuration, Domain, Float, Integer, Space, Value, apart
+from evenhand.trials import fold
 
 DRAWS = 100  # draws in a row that are refused before the space is taken for (nearly) exhausted
 ENUMERATED = 100_000  # configurations looked through for one that was not tried
@@ -63,6 +65,24 @@ class Method(ABC):
             )
 
 
+@dataclass(frozen=True)
+class _Tried:
+    """Configurations that were seen to train or not to: the number of the first trial of each, and those that are not usable."""
+
+    numbers: dict[Configuration, int] = field(default_factory=dict)
+    bad: list[tuple[Configuration, Trial]] = field(default_factory=list)
+
+    @staticmethod
+    def add(restrict: Callable[[Configuration], Configuration], tried: "_Tried", trial: Trial) -> "_Tried":
+        """With one trial more."""
+        if trial.outcome is not Outcome.FAILED:
+            configuration = restrict(trial.configuration)
+            tried.numbers.setdefault(configuration, trial.number)
+            if trial.outcome in UNUSABLE:
+                tried.bad.append((configuration, trial))
+        return tried
+
+
 class Known:
     """What a suggestion must not repeat: what was tried, and the near twins of what diverged or was invalid.
 
@@ -70,40 +90,39 @@ class Known:
     the fidelity does not matter, as what cannot be built cannot be built for longer either.
     """
 
-    def __init__(self, space: Space, trials: Iterable[Trial]) -> None:
+    def __init__(self, space: Space, trials: Sequence[Trial]) -> None:
         self._space = space
-        self._numbers: dict[Configuration, int] = {}
-        self._bad: list[tuple[Configuration, Trial]] = []
-        restrict = _restriction(space)  # once, as it is applied to every trial of every call
-        for trial in trials:
-            if trial.outcome is not Outcome.FAILED:
-                configuration = restrict(trial.configuration)
-                self._numbers.setdefault(configuration, trial.number)
-                if trial.outcome in UNUSABLE:
-                    self._bad.append((configuration, trial))
+        restrict = _restriction(space)
+        settled, later = fold(trials, ("tried", space), _Tried, partial(_Tried.add, restrict))
+        self._settled, self._later = settled, reduce(partial(_Tried.add, restrict), later, _Tried())
+        self._last = trials[len(trials) - len(later) - 1].number if len(later) < len(trials) else 0
+
+    def _number(self, configuration: Configuration) -> int | None:
+        """Of the first trial with this configuration; 0 for a suggestion; None where it was not tried."""
+        number = self._settled.numbers.get(configuration)
+        return number if number is not None and number <= self._last else self._later.numbers.get(configuration)
 
     def __contains__(self, configuration: Configuration) -> bool:
-        return configuration in self._numbers
+        return self._number(configuration) is not None
 
     def add(self, configuration: Configuration) -> None:
         """Note a suggestion of the call that is under way."""
-        self._numbers.setdefault(configuration, 0)
+        self._later.numbers.setdefault(configuration, 0)
 
     def repeated(self, configuration: Configuration) -> str | None:
         """What it would repeat, in words; None where it was not tried."""
-        if configuration not in self._numbers:
-            return None
-        number = self._numbers[configuration]
-        return f"trial {number}" if number else "another suggestion"
+        number = self._number(configuration)
+        return None if number is None else f"trial {number}" if number else "another suggestion"
 
     def twin(self, configuration: Configuration) -> Trial | None:
         """The trial that diverged or was invalid and of which this is a near twin."""
-        found = (trial for bad, trial in self._bad if _are_twins(self._space, configuration, bad))
+        settled = takewhile(lambda bad: bad[1].number <= self._last, self._settled.bad)
+        found = (trial for bad, trial in chain(settled, self._later.bad) if _are_twins(self._space, configuration, bad))
         return next(found, None)
 
     def why_not(self, configuration: Configuration) -> str | None:
         """What would be avoided by not suggesting this, in words; None where nothing speaks against it."""
-        if configuration in self._numbers:
+        if configuration in self:
             return "a repeat"
         twin = self.twin(configuration)
         return None if twin is None else f"a near twin of trial {twin.number}, which {was(twin)},"

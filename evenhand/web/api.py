@@ -43,11 +43,12 @@ class Reports:
 
 @dataclass
 class End:
-    """How a training ended."""
+    """How a training ended, and the last of what it measured, in rows as `wire.row_of` writes them."""
 
     attempt: int
     outcome: Outcome
     why: str | None = None
+    rows: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -64,6 +65,15 @@ class OfSession:
     """session_id: 0 for the token's own."""
 
     session_id: int = 0
+
+
+@dataclass
+class Look(OfSession):
+    """What the tuner has read before; see `wire.view_to_json`."""
+
+    settled: int = 0
+    last: int = 0
+    task: str = ""
 
 
 @dataclass
@@ -137,7 +147,8 @@ def measure(request: Request, body: Reports) -> JSONResponse:
 @router.post("/api/agent/jobs/{job_id}/finish")
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
-    _lab_for(request, job_id).finish(job_id, body.attempt, body.outcome, body.why)
+    measured = [wire.measurement_of(row) for row in body.rows]
+    _lab_for(request, job_id).finish(job_id, body.attempt, body.outcome, body.why, measured)
     return JSONResponse({})
 
 
@@ -156,9 +167,10 @@ def _lab_for(request: Request, job_id: int) -> Lab:
 
 
 @router.post("/api/session/view")
-def view(request: Request, body: OfSession) -> JSONResponse:
-    """All that the session's tuner may see."""
-    return JSONResponse(wire.to_json(lab_of(request).view(_session(request, body))))
+def view(request: Request, body: Look) -> JSONResponse:
+    """All that the session's tuner may see, without what was read before."""
+    found = lab_of(request).view(_session(request, body))
+    return JSONResponse(wire.view_to_json(found, body.settled, body.last, body.task))
 
 
 @router.post("/api/session/curve")
