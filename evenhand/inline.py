@@ -4,8 +4,8 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from evenhand import tasks
@@ -31,49 +31,68 @@ class Trainer:
         self._session_id = session_id
         self._on_sent = on_sent
         self._agent_id, _ = lab.add_agent(f"python {os.getpid()}", 1, machine=platform.node())
-        self._pipe = Pipe(lab, session_id, on_sent)
+        self._pipes = [Pipe(lab, session_id, on_sent)]
 
     def close(self) -> None:
         """Say that this agent ends in order."""
-        self._pipe.close()
+        for pipe in self._pipes:
+            pipe.close()
         self._lab.goodbye(self._agent_id)
 
     def interrupt(self) -> None:
         """Let the training that goes on end as by Ctrl-C, which only a process's first thread hears."""
-        self._pipe.interrupted = True
+        for pipe in self._pipes:
+            pipe.interrupted = True
 
     def train_next(self) -> bool:
-        """Train what waits, or return False where nothing does."""
+        """Train what waits, or return False where nothing does. Seeds of an evaluation train together where that is quicker."""
         assignment = self._lab.claim(self._agent_id, session_id=self._session_id)
         if assignment is None:
             return False
-        with suppress(StaleAttempt):  # this machine slept, say; the training is in the queue again
-            self._train(assignment)
+        group = [assignment]
+        most = self._task.group_size(assignment.configuration) if assignment.kind == "evaluation" else 1
+        while len(group) < most and (more := self._lab.claim(self._agent_id, session_id=self._session_id)) is not None:
+            group.append(more)
+        self._pipes += [Pipe(self._lab, self._session_id, self._on_sent) for _ in group[len(self._pipes) :]]
+        with one_thread(), ExitStack() as stack:
+            for pipe, each in zip(self._pipes, group, strict=False):
+                stack.enter_context(pipe.of(each.job_id, each.attempt))
+            self._train(group)
         return True
 
-    def _train(self, assignment: Assignment) -> None:
-        job = assignment.job_id, assignment.attempt
-        with self._pipe.of(*job), one_thread():
-            try:
-                outcome, why = tasks.run_trial(
-                    self._task,
-                    assignment.configuration,
-                    seed=assignment.seed,
-                    evaluation=assignment.kind == "evaluation",
-                    report=self._pipe.report,
-                    epochs_before=assignment.epochs_before,
-                    keep=assignment.keep,
-                    alive=self._pipe.check,
-                )
-            except KeyboardInterrupt:
-                left = self._pipe.end()
-                if assignment.kind == "evaluation":
-                    self._lab.release(*job, "interrupted", counts=False)
-                else:
-                    self._lab.finish(*job, Outcome.STOPPED, "interrupted", left)
-                raise
-            left = self._pipe.end()
-        self._lab.finish(*job, outcome, why, left)
+    def _train(self, group: Sequence[Assignment]) -> None:
+        trainings = list(zip(self._pipes, group, strict=False))
+        try:
+            ended = tasks.run_together(self._task, [_asked(pipe, each) for pipe, each in trainings])
+        except KeyboardInterrupt:
+            for pipe, each in trainings:
+                self._interrupted(pipe, each)
+            raise
+        for (pipe, each), end in zip(trainings, ended, strict=True):
+            with suppress(StaleAttempt):  # this machine slept, say; the training is in the queue again
+                if isinstance(end, BaseException):
+                    raise end
+                outcome, why = end
+                self._lab.finish(each.job_id, each.attempt, outcome, why, pipe.end())
+
+    def _interrupted(self, pipe: "Pipe", assignment: Assignment) -> None:
+        job, left = (assignment.job_id, assignment.attempt), pipe.end()
+        if assignment.kind == "evaluation":
+            self._lab.release(*job, "interrupted", counts=False)
+        else:
+            self._lab.finish(*job, Outcome.STOPPED, "interrupted", left)
+
+
+def _asked(pipe: "Pipe", assignment: Assignment) -> tasks.Asked:
+    return tasks.Asked(
+        assignment.configuration,
+        assignment.seed,
+        assignment.kind == "evaluation",
+        pipe.report,
+        assignment.epochs_before,
+        assignment.keep,
+        pipe.check,
+    )
 
 
 class Crew:
@@ -87,7 +106,9 @@ class Crew:
         self._changed = [threading.Event() for _ in range(count + 1)]  # the last one is of `wait`
         self._ended = threading.Event()
         self._error: BaseException | None = None
-        self._threads = [threading.Thread(target=self._train, args=each, daemon=True) for each in enumerate(self._trainers)]
+        self._threads = [
+            threading.Thread(target=self._train, args=each, name="trainer", daemon=True) for each in enumerate(self._trainers)
+        ]
 
     def __enter__(self) -> Self:
         self._lab.on_change.append(self._listen)

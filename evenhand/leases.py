@@ -19,6 +19,7 @@ from evenhand.trials import unsettled
 
 OVER = "attempt {} of job {} is over; stop this training and claim another"
 NOT_THEIRS = "job {} is not this agent's; stop this training and claim another"
+MOST_TRIED = 100  # trainings of those that wait that a claim looks at again within its write: each session's first, then others
 AGENT_SILENCE = 10.0  # seconds after which an agent that has not been heard of counts as gone
 NOTED = 1.0  # seconds for which it is not written again that an agent was heard of
 
@@ -81,18 +82,23 @@ class Leases(Core, ABC):
         """
         self._sweep_now_and_then(session_id)
         self._refused[agent_id] = frozenset(refused)
-        if agent_id in self._idle and self._still_idle(agent_id, refused, session_id):
-            return None  # without a write, which would be another's turn
+        waiting: list[jobs.Job] = []
+        looks = session_id is None or agent_id in self._idle  # else a process that has just submitted what it claims
+        if looks:
+            with self._store.read() as tx:
+                waiting = jobs.claimable(tx, self.clock(), refused, session_id)
+                if not waiting and any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5)):
+                    return None  # without a write, which would be another's turn
         with self._change() as tx:
             now = self.clock()
             self._heard_of(tx, agent_id, now)
-            candidates = jobs.claimable(tx, now, refused, session_id)
-            if not candidates:
+            free = _free(tx, waiting, now) or (jobs.claimable(tx, now, refused, session_id) if waiting or not looks else [])
+            if not free:
                 self._idle.add(agent_id)
                 return None
             self._idle.discard(agent_id)
-            running = jobs.busy_sessions(tx) if len({job.session_id for job in candidates}) > 1 else {}
-            job = min(candidates, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
+            running = jobs.busy_sessions(tx) if len({job.session_id for job in free}) > 1 else {}
+            job = min(free, key=lambda job: (running.get(job.session_id, 0), job.queued_at, job.id))
             if job.leased_until is not None:
                 self._fail_attempt(tx, job, "its agent was not heard of any more")
                 job = jobs.get(tx, job.id) or job
@@ -104,24 +110,10 @@ class Leases(Core, ABC):
         self._notify(job.session_id)
         return assignment
 
-    def _still_idle(self, agent_id: int, refused: Sequence[str], session_id: int | None) -> bool:
-        """Whether nothing waits for an agent, and it need not be written that it was heard of."""
-        now = self.clock()
-        with self._store.read() as tx:
-            known = any(agent.id == agent_id for agent in jobs.agents(tx, now - AGENT_SILENCE / 5))
-            return known and not jobs.claimable(tx, now, refused, session_id)
-
-    def check_holder(self, job_id: int, agent_id: int) -> None:
-        """StaleAttempt where a job was last leased to another agent: a token writes about its own trainings only."""
-        with self._store.read() as tx:
-            job = jobs.get(tx, job_id)
-        if job is None or job.agent_id != agent_id:
-            raise StaleAttempt(NOT_THEIRS.format(job_id))
-
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
         """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over.
 
-        agent_id: also where it is another agent's (see `check_holder`).
+        agent_id: also where it is another agent's.
         """
         answer = self.measure_all([Report(job_id, attempt, batch)], agent_id)[0]
         if isinstance(answer, StaleAttempt):
@@ -156,14 +148,21 @@ class Leases(Core, ABC):
                 self._thin(tx, job)
 
     def finish(
-        self, job_id: int, attempt: int, outcome: Outcome, why: str | None = None, batch: Sequence[Measurement] = ()
+        self,
+        job_id: int,
+        attempt: int,
+        outcome: Outcome,
+        why: str | None = None,
+        batch: Sequence[Measurement] = (),
+        agent_id: int | None = None,
     ) -> None:
         """End a training, with the last of what it measured.
 
-        The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt.
+        The first end stands: the same attempt may say it twice, a later word of another is StaleAttempt. agent_id: StaleAttempt
+        also where the job was last leased to another agent: a token ends its own trainings only.
         """
         with self._store.write() as tx:
-            job = jobs.get(tx, job_id)
+            job = _theirs(jobs.get(tx, job_id), job_id, agent_id)
             if job is not None and job.finished_at is not None and job.attempt == attempt:
                 return
             job = _held(job, job_id, attempt)
@@ -174,10 +173,13 @@ class Leases(Core, ABC):
             journal.record(tx, self.clock(), "finished", job.session_id, job.trial_id, outcome=outcome, job=job_id)
         self._notify(job.session_id)
 
-    def release(self, job_id: int, attempt: int, why: str, counts: bool = True) -> None:
-        """Give a training back unfinished; `counts` where the attempt failed, not where its agent was shut down in order."""
+    def release(self, job_id: int, attempt: int, why: str, counts: bool = True, agent_id: int | None = None) -> None:
+        """Give a training back unfinished; `counts` where the attempt failed, not where its agent was shut down in order.
+
+        agent_id: as `finish` has it.
+        """
         with self._store.write() as tx:
-            job = _held(jobs.get(tx, job_id), job_id, attempt)
+            job = _held(_theirs(jobs.get(tx, job_id), job_id, agent_id), job_id, attempt)
             self._fail_attempt(tx, job, why, counts)
         self._notify(job.session_id)
 
@@ -243,6 +245,14 @@ class Leases(Core, ABC):
         """Do what time asks for, in all sessions or in one."""
 
 
+def _free(tx: Connection, waiting: Sequence[jobs.Job], now: float) -> list[jobs.Job]:
+    """Of jobs that waited just now, each session's first among them, those that no other agent has claimed meanwhile."""
+    firsts = {job.session_id: job.id for job in reversed(waiting)}
+    ids = dict.fromkeys([*firsts.values(), *(job.id for job in waiting)])
+    found = jobs.some(tx, list(ids)[:MOST_TRIED]) if ids else {}
+    return [job for job in found.values() if job.finished_at is None and (job.leased_until is None or job.leased_until < now)]
+
+
 def _holder(job: jobs.Job | None, report: Report, agent_id: int | None) -> jobs.Job | StaleAttempt:
     """The job, where the report is of the attempt that holds its lease; else what the reporter is told."""
     if job is None or job.attempt != report.attempt or job.finished_at is not None or job.leased_until is None:
@@ -258,6 +268,13 @@ def _held(job: jobs.Job | None, job_id: int, attempt: int) -> jobs.Job:
     if isinstance(held, StaleAttempt):
         raise held
     return held
+
+
+def _theirs(job: jobs.Job | None, job_id: int, agent_id: int | None) -> jobs.Job | None:
+    """The job; StaleAttempt where there is an agent and it is not the one that the job was last leased to."""
+    if agent_id is not None and (job is None or job.agent_id != agent_id):
+        raise StaleAttempt(NOT_THEIRS.format(job_id))
+    return job
 
 
 def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:

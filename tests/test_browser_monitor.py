@@ -16,9 +16,9 @@ from evenhand.declaration import Arm, Budget, Plan, Study, Text
 from evenhand.lab import Lab
 from evenhand.records import State
 from evenhand.web.access import COOKIES, Role
-from tests.labs import make_lab, toy_study
+from tests.labs import claim, make_lab, toy_study
 from tests.test_browser import CHROMIUM_OPTIONS, Watched, look, watched
-from tests.web import Site, serve, train
+from tests.web import Site, serve, toy_site, train, tuned_study
 
 PEOPLE = (0, 1, 31, 200)
 
@@ -148,6 +148,21 @@ def session_of(site: Site, participant: int) -> int:
     found = site.lab.participant(participant).session_id
     assert found is not None
     return found
+
+
+def test_a_button_that_the_stream_brought_is_this_researchers_own(browser: Browser, tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site, watched(browser) as context:
+        _, session, agent = tuned_study(site)
+        page = researcher(site, context)
+        page.goto(f"{site.address}/sessions/{session.id}")
+        expect(page.locator("#trials tr[data-trial]")).to_have_count(2)
+        site.lab.submit(session.id, session.space.configuration({"epochs": 3}))
+        claim(site.lab, agent)
+        expect(page.locator("#trials tr[data-trial]")).to_have_count(3)  # the stream's, which is everybody's
+        page.locator('#trials tr[data-trial="3"]').get_by_role("button", name="Stop").click()
+        page.wait_for_load_state()
+        expect(page.locator('#trials tr[data-trial="3"]').get_by_role("button", name="Stop")).to_have_count(0)
+        assert site.lab.session(session.id).trials[2].stop_by == "researcher"
 
 
 def test_one_participants_page_gives_time_and_leaves_out(browser: Browser, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -14,7 +15,7 @@ from evenhand.lab import Lab
 from evenhand.protocol import Step
 from evenhand.records import Outcome, Session, State, Stopper
 from evenhand.settings import Rules
-from evenhand.store import Store, sessions
+from evenhand.store import Store, jobs, sessions
 from evenhand.trials import Trials
 from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study
 
@@ -360,6 +361,28 @@ def test_threads_never_claim_one_job_twice(lab: Lab) -> None:
     for thread in threads:
         thread.join()
     assert len(claimed) == len(set(claimed)) == 12
+
+
+def test_a_job_that_was_taken_while_an_agent_asked_is_passed_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = toy_study(lab, Budget(trials=9, parallel=3))
+    busy, other = started(lab, study), started(lab, study)
+    one, two = (lab.add_agent(name, 4)[0] for name in "ab")
+    for session in (busy, busy, other):
+        lab.submit(session.id, CONFIGURATION)
+    read, taken = jobs.claimable, list[str]()
+
+    def overtaken(*given: Any) -> list[jobs.Job]:
+        found = read(*given)
+        if not taken:
+            taken.append("")
+            taken[0] = claim(lab, two).label  # another agent is quicker
+        return found
+
+    monkeypatch.setattr(jobs, "claimable", overtaken)
+    assert claim(lab, one).label == f"session {other.id} trial 1", "the session with the fewest trainings comes first by now"
+    assert taken == [f"session {busy.id} trial 1"]
+    assert claim(lab, one).label == f"session {busy.id} trial 2"
+    assert lab.claim(one) is None
 
 
 def test_sessions_take_turns_for_agents(lab: Lab) -> None:

@@ -1,5 +1,8 @@
 """The contract of training lanes: each is held against the general one, PyTorch step by step, and against itself."""
 
+import importlib.util
+import pickle
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle, product
@@ -11,8 +14,8 @@ import pytest
 import hatch_build
 from evenhand import lanes
 from evenhand.errors import LaneMissing
-from evenhand.lanes import base, whole
-from evenhand.lanes.base import Data, Layout, Part, Plan, Training
+from evenhand.lanes import base, groups, whole
+from evenhand.lanes.base import Data, Group, Layout, Part, Plan, Training
 from evenhand.tasks import TaskSpec, load, mlp
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +27,10 @@ PAIRS = [
     if output in mlp.NEEDS.get(loss, (base.OUTPUTS, ""))[0]
 ]  # fmt: skip
 here = pytest.mark.skipif(not hatch_build.may_compile(), reason="the whole-epoch lane is compiled on Linux only")
-every_lane = pytest.mark.parametrize("name", [pytest.param("whole", marks=here), "general"])
+torch_is_here = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+STACKED, GENERAL = (pytest.param(each, marks=torch_is_here) for each in ("stacked", "general"))
+every_lane = pytest.mark.parametrize("name", [pytest.param("whole", marks=here), STACKED, GENERAL])
+but_general = pytest.mark.parametrize("name", [pytest.param("whole", marks=[here, torch_is_here]), STACKED])
 
 
 def data(features: int = 4, classes: int = 3, count: int = COUNT, size: float = 1.0) -> Data:
@@ -49,9 +55,38 @@ def trained(training: Training, epochs: int, start: int = 1) -> list[Part]:
     return [part for number in range(start, epochs + 1) for part in training.epoch(number)]
 
 
-def agreed(layout: Layout, plan: Plan, points: Data | None = None, epochs: int = 2, atol: float = 1e-6) -> list[float]:
-    """The losses of the general lane, once those and the outputs of the whole-epoch lane are found to be the same."""
-    first, second = (begun(name, layout, plan, points) for name in ("whole", "general"))
+def grouped(
+    name: str, members: Sequence[tuple[Plan, int]], network: Layout, points: Data | None = None, precision: str = "fp64"
+) -> Group:
+    """A group of a member for each plan and seed."""
+    plans, seeds = zip(*members, strict=True)
+    return lanes.begin_group(name, network, plans, seeds, points or data(network.features, network.classes), precision)
+
+
+def advanced(
+    group: Group, done: Mapping[int, int], until: int, stops: Mapping[int, int] | None = None
+) -> dict[int, list[tuple[int, Part]]]:
+    """Each member's parts with the number of their epoch; a member is stopped as it gives the part `stops` counts for it."""
+    found: dict[int, list[tuple[int, Part]]] = {member: [] for member in done}
+    for member, epoch, part in groups.advance(group, done, until):
+        found[member].append((epoch, part))
+        if len(found[member]) == (stops or {}).get(member):
+            group.stop(member)
+    return found
+
+
+def alone(
+    name: str, network: Layout, member: tuple[Plan, int], epochs: int, points: Data | None = None, precision: str = "fp64"
+) -> tuple[list[tuple[int, Part]], Training]:
+    """What a member gives where it trains with no other, and the training."""
+    how, seed = member
+    training = begun(name, network, how, points, precision, seed)
+    return [(number, part) for number in range(1, epochs + 1) for part in training.epoch(number)], training
+
+
+def agreed(name: str, layout: Layout, plan: Plan, points: Data | None = None, epochs: int = 2, atol: float = 1e-6) -> list[float]:
+    """The losses of the general lane, once those and the outputs of the lane called `name` are found to be the same."""
+    first, second = (begun(each, layout, plan, points) for each in (name, "general"))
     found, expected = trained(first, epochs), trained(second, epochs)
     assert [part[:4] for part in found] == [part[:4] for part in expected]
     np.testing.assert_allclose([part.loss for part in found], [part.loss for part in expected], rtol=1e-7, atol=atol)
@@ -60,26 +95,26 @@ def agreed(layout: Layout, plan: Plan, points: Data | None = None, epochs: int =
     return [part.loss for part in expected]
 
 
-@here
+@but_general
 @pytest.mark.parametrize("optimizer", base.OPTIMIZERS)
-def test_curves_agree_for_every_optimizer_loss_and_output(optimizer: str) -> None:
+def test_curves_agree_for_every_optimizer_loss_and_output(name: str, optimizer: str) -> None:
     # PyTorch keeps the product of NAdam's momenta in single precision
     atol = 1e-7 if optimizer == "nadam" else 1e-10
     for (loss, output), dropout in product(PAIRS, (0.0, 0.3)):
         how = plan(loss=loss, optimizer=optimizer, learning_rate=RATES.get(optimizer, 0.01))
-        agreed(layout(output=output, dropout=dropout), how, atol=atol)
+        agreed(name, layout(output=output, dropout=dropout), how, atol=atol)
 
 
-@here
+@but_general
 @pytest.mark.parametrize("activation", base.ACTIVATIONS)
-def test_curves_agree_for_every_activation_alone_and_among_others(activation: str) -> None:
+def test_curves_agree_for_every_activation_alone_and_among_others(name: str, activation: str) -> None:
     others = cycle(base.ACTIVATIONS)
     for units in ((6,), (5, 9), (12, 3, 30, 7)):
         for names in ((activation,) * len(units), (activation, *(next(others) for _ in units[1:]))):
-            agreed(layout(units=units, activations=names), plan(optimizer="rmsprop", learning_rate=0.001), atol=1e-9)
+            agreed(name, layout(units=units, activations=names), plan(optimizer="rmsprop", learning_rate=0.001), atol=1e-9)
 
 
-@here
+@but_general
 @pytest.mark.parametrize(
     ("shape", "count", "batch_size"),
     [
@@ -93,17 +128,17 @@ def test_curves_agree_for_every_activation_alone_and_among_others(activation: st
         ((2, (5,), 2), 23, 1),
     ],
 )
-def test_every_shape_trains_as_it_should(shape: tuple[int, tuple[int, ...], int], count: int, batch_size: int) -> None:
+def test_every_shape_trains_as_it_should(name: str, shape: tuple[int, tuple[int, ...], int], count: int, batch_size: int) -> None:
     features, units, classes = shape
     network = Layout(features, classes, units, ("tanh",) * len(units), "softmax", 0.2)
-    agreed(network, plan(batch_size=batch_size), data(features, classes, count), epochs=3, atol=1e-9)
+    agreed(name, network, plan(batch_size=batch_size), data(features, classes, count), epochs=3, atol=1e-9)
 
 
-@here
+@but_general
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
-def test_large_outputs_neither_overflow_nor_raise(loss: str, output: str) -> None:
+def test_large_outputs_neither_overflow_nor_raise(name: str, loss: str, output: str) -> None:
     gentle = plan(loss=loss, optimizer="sgd", learning_rate=1e-9)
-    assert np.isfinite(agreed(layout(output=output), gentle, data(size=1e3), epochs=1, atol=1e-6)).all()
+    assert np.isfinite(agreed(name, layout(output=output), gentle, data(size=1e3), epochs=1, atol=1e-6)).all()
 
 
 @every_lane
@@ -131,6 +166,138 @@ def test_bits_hang_on_the_seed_alone_not_on_what_trains_beside(name: str, precis
         beside = [begun(name, network, how, precision=precision, seed=seed) for seed in (5, 5, 6)]
         found = list(pool.map(lambda each: trained(each, 3), beside))
     assert found[0] == found[1] == alone != found[2]
+
+
+@every_lane
+@pytest.mark.parametrize("precision", lanes.PRECISIONS)
+def test_a_members_bits_hang_on_no_other_however_they_are_grouped(name: str, precision: str) -> None:
+    points = data(5, 3, 210)
+    network = layout(features=5, units=(21, 7), activations=("sigmoid", "tanh"), dropout=0.2)
+    members = [(plan(learning_rate=0.003 * (1 + seed)), seed) for seed in range(7)]
+    expected = [alone(name, network, member, 2, points, precision) for member in members]
+    assert len({repr(parts) for parts, _ in expected}) == 7
+    for chosen, stops in (
+        ([4], {}),
+        ([1, 0], {}),
+        ([6, 5, 4, 3, 2, 1, 0], {}),
+        ([0, 1, 2, 3, 4, 5, 6], {1: 2, 2: 2, 6: 9}),
+        ([3, 3, 2], {0: 1}),
+    ):
+        group = grouped(name, [members[each] for each in chosen], network, points, precision)
+        found = advanced(group, dict.fromkeys(range(len(chosen)), 0), 2, stops)
+        for at, each in enumerate(chosen):
+            parts, training = expected[each]
+            assert found[at] == parts[: stops.get(at)]
+            if at not in stops:
+                assert (group.outputs(at, points.points) == training.outputs(points.points)).all()
+
+
+@every_lane
+def test_a_member_that_grows_out_of_bounds_leaves_the_others_as_they_are(name: str) -> None:
+    members = [(plan(optimizer="sgd", learning_rate=rate), seed) for seed, rate in enumerate((0.1, 1e200, 0.2))]
+    network = layout(activations=("relu", "relu"), output="linear")
+    found = advanced(grouped(name, members, network), dict.fromkeys(range(3), 0), 2)
+    assert not np.isfinite([part.loss for _, part in found[1]]).all()
+    for at in (0, 2):
+        assert found[at] == alone(name, network, members[at], 2)[0]
+
+
+@torch_is_here
+@pytest.mark.parametrize("precision", lanes.PRECISIONS)
+@pytest.mark.parametrize(
+    ("shape", "count", "batch_size"),
+    [((1, (1,), 2), 50, 8), ((3, (4, 17, 9), 2), 150, 65), ((9, (33,), 100), 70, 64), ((2, (), 3), 60, 7), ((2, (5,), 2), 23, 1)],
+)
+def test_stacked_bits_hang_on_no_other_for_any_shape_loss_and_optimizer(
+    precision: str, shape: tuple[int, tuple[int, ...], int], count: int, batch_size: int
+) -> None:
+    features, units, classes = shape
+    points, turns = data(features, classes, count), cycle(base.ACTIVATIONS[:3])
+    for (loss, output), optimizer in zip(PAIRS, cycle(base.OPTIMIZERS), strict=False):
+        network = Layout(features, classes, units, tuple(next(turns) for _ in units), output)
+        how = plan(loss=loss, optimizer=optimizer, batch_size=batch_size)
+        members = [(how, seed) for seed in range(6)]
+        together = advanced(grouped("stacked", members, network, points, precision), dict.fromkeys(range(6), 0), 1)
+        for at in (0, 3, 5):
+            assert together[at] == alone("stacked", network, members[at], 1, points, precision)[0]
+
+
+@every_lane
+def test_a_group_goes_on_from_states_of_different_epochs_bit_for_bit(name: str) -> None:
+    network = layout(dropout=0.1)
+    members = [(plan(optimizer="nadam", learning_rate=0.002 * (1 + seed)), seed) for seed in range(3)]
+    expected = [alone(name, network, member, 4)[0] for member in members]
+    first = grouped(name, members, network)
+    advanced(first, {0: 0, 2: 0}, 1)
+    advanced(first, {2: 1}, 3)
+    second = grouped(name, members, network)
+    for at in range(3):
+        second.restore(at, pickle.loads(pickle.dumps(first.state(at))))
+    found = advanced(second, {0: 1, 1: 0, 2: 3}, 4)
+    for at, done in enumerate((1, 0, 3)):
+        assert found[at] == [each for each in expected[at] if each[0] > done]
+    training = begun(name, network, members[2][0], seed=2)
+    training.restore(first.state(2))
+    assert [(4, part) for part in training.epoch(4)] == found[2]
+
+
+@every_lane
+def test_a_stop_from_another_thread_ends_a_member_alone(name: str) -> None:
+    members = [(plan(batch_size=4), seed) for seed in range(3)]
+    group = grouped(name, members, layout())
+    given: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        for member, _, _ in groups.advance(group, dict.fromkeys(range(3), 0), 2):
+            given.append(member)
+            if len(given) == 4:
+                pool.submit(group.stop, 1).result()
+    parts = len(base.parts(COUNT, 4))
+    assert (given.count(0), given.count(2)) == (2 * parts, 2 * parts)
+    assert 1 not in given[4:]
+    assert list(group.epoch({1: 3})) == []
+
+
+def test_what_may_be_grouped_differs_in_seed_and_learning_rate_alone() -> None:
+    assert groups.key(layout(), plan()) == groups.key(layout(), plan(learning_rate=1.0))
+    others = [(layout(units=(8, 22)), plan()), (layout(dropout=0.1), plan())]
+    others += [(layout(), plan(**change)) for change in ({"batch_size": 36}, {"loss": "mse"}, {"optimizer": "sgd"})]
+    assert len({groups.key(layout(), plan()), *(groups.key(*each) for each in others)}) == 6
+
+
+@torch_is_here
+def test_a_group_is_as_large_as_its_batch_allows() -> None:
+    assert [lanes.group_size("stacked", batch) for batch in (1, 16, 128, 512, 4096)] == [64, 64, 32, 8, 4]
+    assert lanes.group_size("stacked", 16, "cuda") == 1000
+    assert lanes.group_size("general", 16) == 1
+
+
+@torch_is_here
+@pytest.mark.parametrize("optimizer", base.OPTIMIZERS)
+def test_a_step_made_to_be_captured_has_the_bits_of_any_other(monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
+    from evenhand.lanes import stacked, stackedsteps
+
+    members = [(plan(optimizer=optimizer), seed) for seed in range(3)]
+    for network, precision in product((layout(), layout(dropout=0.3)), lanes.PRECISIONS):
+        expected = advanced(grouped("stacked", members, network, precision=precision), dict.fromkeys(range(3), 0), 2)
+        runs: list[int] = []
+
+        def captured(call: Callable[[], None], runs: list[int] = runs) -> Callable[[], None]:
+            runs.append(0)
+            call()  # as on a GPU, where it prepares libraries
+            return call
+
+        with monkeypatch.context() as patched:  # a processor has no graphs: the step is called in their stead
+            patched.setattr(stacked, "_captures", lambda device: True)
+            patched.setattr(stackedsteps, "captured", captured)
+            found = advanced(grouped("stacked", members, network, precision=precision), dict.fromkeys(range(3), 0), 2)
+        assert found == expected
+        assert len(runs) == 2  # whole batches, and the last one
+
+
+@torch_is_here
+def test_a_lane_that_is_for_processors_says_so() -> None:
+    with pytest.raises(LaneMissing, match=r"'general' trains on the processor only, not on 'cuda': use the lane 'stacked'"):
+        lanes.begin_group("general", layout(), [plan()], [1], data(), "fp32", "cuda")
 
 
 @every_lane
@@ -181,6 +348,7 @@ def test_dropout_hangs_on_a_points_place_not_on_how_many_there_are() -> None:
     threshold = layout(dropout=0.3).threshold
     kept = base.kept(key, 2_000, 21, threshold)
     assert (kept[:13] == base.kept(key, 13, 21, threshold)).all()
+    assert (kept[700:713] == base.kept(key, 13, 21, threshold, begin=700)).all()
     assert 1 - kept.mean() == pytest.approx(0.3, abs=0.01)
     assert len({base.dropout_key(seed, epoch, layer) for seed, epoch, layer in product((1, 2), (1, 2), (0, 1))}) == 8
 
@@ -205,8 +373,8 @@ def test_a_lane_that_is_not_here_says_so_and_another_is_proposed(monkeypatch: py
     versions = {name: load(TaskSpec("mlp", {**tiny, "lane": name})).version for name in lanes.LANES if not lanes.why_not(name)}
     assert len(set(versions.values())) == len(versions)
     monkeypatch.setattr(whole, "LIBRARY", tmp_path / "_whole.so")
-    assert lanes.proposed() == "general"
-    assert load(TaskSpec("mlp", tiny)).settings["lane"] == "general"
+    assert lanes.proposed() == "stacked"
+    assert load(TaskSpec("mlp", tiny)).settings["lane"] == "stacked"
     with pytest.raises(
         LaneMissing, match=r"lane 'whole' is not on this machine: _whole\.so was not compiled .* use the lane 'general'"
     ):
@@ -215,3 +383,6 @@ def test_a_lane_that_is_not_here_says_so_and_another_is_proposed(monkeypatch: py
         begun("whole", layout(), plan())
     whole.LIBRARY.write_bytes(b"of something else")
     assert "was compiled from another whole.cpp" in str(lanes.why_not("whole"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "needs PyTorch" in str(lanes.why_not("stacked"))
+    assert lanes.proposed() == "general"

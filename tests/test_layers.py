@@ -63,7 +63,7 @@ ROWS = [
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 WORKERS_ONLY = {  # these may load torch
     f"evenhand.tasks.{name}" for name in ("augment", "networks", "squeezenet", "threads", "training")
-} | {"evenhand.lanes.general"}
+} | {f"evenhand.lanes.{name}" for name in ("general", "stacked", "stackedsteps")}
 
 
 def modules() -> dict[str, Path]:

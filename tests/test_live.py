@@ -123,7 +123,7 @@ def served(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Served]:
 
     @app.get("/events")
     def events(request: Request) -> Response:
-        return live.session_events(request, lab, session.id, describe, present=lambda: lab.seen(session.id))
+        return live.session_events(request, lab, session.id, lambda: describe, "test", present=lambda: lab.seen(session.id))
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

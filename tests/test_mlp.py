@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import torch
 
-from evenhand import tasks
+from evenhand import lanes, tasks
 from evenhand.errors import InvalidConfiguration, InvalidSettings
 from evenhand.lanes import general
 from evenhand.lanes.base import Layout, initial
@@ -22,6 +22,7 @@ from evenhand.protocol import derive_seed
 from evenhand.records import Measurement, Outcome, TaskSpec
 from evenhand.space import Choice, show
 from evenhand.tasks import Splits, Stopped, Task, mlp, points
+from evenhand.tasks.running import Asked, run_together
 from evenhand.tasks.shapes import GENERATED
 
 GOOD: dict[str, Any] = {
@@ -105,7 +106,9 @@ def test_wrong_settings_are_all_listed() -> None:
         assert words in str(caught.value)
     with pytest.raises(InvalidSettings, match="least_epochs is 35, expected less than max_epochs, 35"):
         mlp.settings_from({"least_epochs": 35})
-    with pytest.raises(InvalidSettings, match=r"lane: got 'fast', expected auto or whole or general; precision: got 'bf16'"):
+    with pytest.raises(
+        InvalidSettings, match=r"lane: got 'fast', expected auto or whole or stacked or general; precision: got 'bf16'"
+    ):
         mlp.settings_from({"lane": "fast", "precision": "bf16"})
     assert mlp.settings_from({"data": 8, "scale": 1}) == mlp.Settings("08", 1.0)
 
@@ -151,8 +154,11 @@ def test_a_training_learns_and_reports() -> None:
     assert errors.dev == pytest.approx(100 * (1 - (epochs[-1].value or 0)))  # as tuned: the very same model
 
 
-def test_two_runs_are_equal_bit_for_bit_also_in_another_process() -> None:
-    task = tiny(dropout=True)
+@pytest.mark.parametrize("lane", lanes.LANES)
+def test_two_runs_are_equal_bit_for_bit_also_in_another_process(lane: str) -> None:
+    if (why := lanes.why_not(lane)) is not None:
+        pytest.skip(f"the lane {lane}: {why}")
+    task = tiny(dropout=True, lane=lane)
     configuration = {**GOOD, "optimizer": "rmsprop", "dropout": 0.2, "activation_2": "tanh", "output": "sigmoid"}
     first, again = (numbers(ran(task, configuration)[2]) for _ in range(2))
     assert first == again
@@ -184,6 +190,61 @@ def test_a_resumed_training_equals_an_uninterrupted_one(optimizer: str, tmp_path
         outcome, _ = tasks.run_trial(task, {**raw, "epochs": 5}, seed=1, evaluation=False, report=rest.append, epochs_before=2)
         assert outcome is COMPLETED
         assert numbers([*first, *rest]) == numbers(whole)
+
+
+@pytest.mark.parametrize("lane", lanes.LANES)
+def test_what_trains_together_reports_the_very_numbers_that_it_does_alone(lane: str) -> None:
+    if (why := lanes.why_not(lane)) is not None:
+        pytest.skip(f"the lane {lane}: {why}")
+    task = tiny(dropout=True, scale=0.005, lane=lane)
+    wide = {**GOOD, "batch_size": 37, "dropout": 0.2}
+    asked: list[tuple[dict[str, Any], int, bool]] = [  # (configuration, seed, evaluation)
+        *((wide, seed, True) for seed in range(5)),
+        ({**wide, "learning_rate": 0.5, "epochs": 2}, 7, True),
+        (wide, 1, False),
+        ({**wide, "loss": "nll", "output": "linear"}, 1, True),  # cannot be built
+        ({**wide, "optimizer": "sgd", "learning_rate": 0.1}, 1, False),
+        (wide, 8, True),  # stopped amid its second epoch
+        (wide, 9, True),  # its reporter fails at once
+    ]
+    found: list[list[Measurement]] = [[] for _ in asked]
+    failure = ConnectionError("the server is gone")
+
+    def reporter(at: int) -> Callable[[Measurement], None]:
+        def report(measurement: Measurement) -> None:
+            if at == 10:
+                raise failure
+            if at == 9 and measurement.epoch is None and len(found[at]) == 20:
+                raise Stopped
+            found[at].append(measurement)
+
+        return report
+
+    members = [Asked(raw, seed, final, reporter(at)) for at, (raw, seed, final) in enumerate(asked)]
+    ended = run_together(task, members)
+    for at, (raw, seed, final) in enumerate(asked):
+        outcome, why, alone = ran(task, raw, seed=seed, evaluation=final)
+        if at == 9:
+            assert (ended[at], numbers(found[at])) == ((Outcome.STOPPED, None), numbers(alone[:20]))
+        elif at == 10:
+            assert (ended[at], found[at]) == (failure, [])
+        else:
+            assert (ended[at], numbers(found[at])) == ((outcome, why), numbers(alone))
+    assert ended[7] != ended[0] == (Outcome.COMPLETED, None)
+
+
+def test_together_goes_on_from_kept_states_and_keeps_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    task = tiny(scale=0.005, lane="stacked")
+    found: dict[int, list[Measurement]] = {seed: [] for seed in range(3)}
+    for before, epochs in ((0, 2), (2, 4)):
+        raw = {**GOOD, "epochs": epochs}
+        asked = [Asked(raw, seed, False, found[seed].append, before if seed else 0, keep=True) for seed in found]
+        assert run_together(task, asked) == [(Outcome.COMPLETED, None)] * 3
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6
+    for seed, measured in found.items():
+        whole = numbers(ran(task, {**GOOD, "epochs": 4}, seed=seed)[2])
+        assert numbers(measured) == (whole if seed else whole[: len(whole) // 2] + whole)
 
 
 @pytest.mark.parametrize("output", list(mlp.OUTPUTS))

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenhand import inline
+from evenhand import inline, lanes, tasks
 from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import NotFound, Refused, TaskMissing
 from evenhand.inline import Trainer
 from evenhand.lab import Lab
-from evenhand.records import Measurement, Outcome, Session
+from evenhand.records import Measurement, Outcome, Session, TaskSpec
 from evenhand.replay import replay
 from evenhand.settings import Rules
 from evenhand.space import Configuration, Float, Hyperparameter, Space
@@ -43,8 +43,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     lab.close()
 
 
-def session_of(lab: Lab, which: Task) -> Session:
+def session_of(lab: Lab, which: Task, *, resumable: bool = False) -> Session:
     study = Study(which.name, "", lab.add_task(which.record).id, Budget(trials=9), 5, Text(""), Text(""), Text(""))
+    study = replace(study, resumable=resumable)
     return lab.start(lab.open(lab.add_study(study).id, tuner="random").id)
 
 
@@ -64,6 +65,25 @@ def test_a_completed_trial_matches_and_its_thinned_batches_too(lab: Lab) -> None
     assert found.matches
     assert found.compared == 54
     assert str(found) == f"trial 1 of session {session.id}: all 54 stored measurements match, bit for bit"
+
+
+@pytest.mark.parametrize("lane", lanes.LANES)
+def test_a_trial_of_every_lane_matches_from_the_start_or_gone_on_with_from_another(lab: Lab, lane: str) -> None:
+    if (why := lanes.why_not(lane)) is not None:
+        pytest.skip(f"the lane {lane}: {why}")
+    settings = {"data": "10", "scale": 0.02, "least_epochs": 1, "dropout": True, "lane": lane}
+    which = tasks.load(TaskSpec("mlp", settings))
+    values = {"batch_size": 37, "loss": "cross_entropy", "optimizer": "adam", "layers": 2, "learning_rate": 0.01, "dropout": 0.2}
+    session = session_of(lab, which, resumable=True)
+    for epochs, resumes in ((2, None), (4, 1)):
+        lab.submit(session.id, which.space.configuration({**values, "epochs": epochs}), resumes=resumes)
+        assert Trainer(lab, which, session.id).train_next()
+    for number, before in ((1, 0), (2, 2)):
+        trial = lab.session(session.id).trials[number - 1]
+        assert (trial.outcome, trial.epochs_before) == (Outcome.COMPLETED, before)
+        found = replay(lab, session.id, number)
+        assert found.matches, str(found)
+        assert found.compared == 40  # of two epochs: nineteen parts and their end
 
 
 def test_a_diverged_trial_matches(lab: Lab) -> None:

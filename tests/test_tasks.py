@@ -18,6 +18,7 @@ from evenhand.tasks import Run, Splits, Stopped, Task, task
 from evenhand.tasks.check import chance_of, check, example_of, sample_sheet, shortened
 from evenhand.tasks.metrics import accuracy, r2
 from evenhand.tasks.run import joined
+from evenhand.tasks.running import Asked, run_together
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
 SPACE = Space([Hyperparameter("epochs", Integer(1, 9), 2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])
@@ -278,6 +279,37 @@ def test_a_reporter_s_own_failure_is_not_the_task_s() -> None:
 
     with pytest.raises(Unreachable):
         tasks.run_trial(made(train), {}, seed=1, evaluation=False, report=gone)
+
+
+def test_several_trainings_of_any_task_end_as_they_do_alone() -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        rate = configuration.number("rate")
+        if rate == 1:
+            raise ValueError("no such rate")
+        for epoch in (1, 2):
+            run.report(epoch=epoch, accuracy=math.inf if rate == 0 else rate + float(np.random.random()))  # noqa: NPY002
+
+    def reporter(found: list[Measurement], at: int) -> Callable[[Measurement], None]:
+        def report(measurement: Measurement) -> None:
+            if at == 5:
+                raise Unreachable("the server does not answer")
+            if at == 6 and found:
+                raise Stopped
+            found.append(measurement)
+
+        return report
+
+    raw = [{}, {"rate": 1}, {"rate": 0}, {"rate": 7}, {}, {}, {}]
+    found: list[list[Measurement]] = [[] for _ in raw]
+    asked = [Asked(each, 5, False, reporter(found[at], at)) for at, each in enumerate(raw)]
+    ended = run_together(made(train), asked)
+    for at, each in enumerate(raw[:5]):
+        outcome, why, alone = ran(train, each)
+        assert (ended[at], [one.value for one in found[at]]) == ((outcome, why), [one.value for one in alone])
+    kinds = [each[0] for each in ended if isinstance(each, tuple)]
+    good, bad = Outcome.COMPLETED, Outcome.INVALID
+    assert kinds == [good, bad, Outcome.DIVERGED, bad, good, Outcome.STOPPED]
+    assert isinstance(ended[5], Unreachable)
 
 
 def test_unseeded_draws_are_seeded_for_the_task() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,7 +210,7 @@ def test_trials_train_at_once_where_that_is_asked_for(db: str) -> None:
     lab = Lab.connect(db)
     assert lab.agents() == []  # each has said goodbye
     lab.close()
-    assert threading.active_count() == 1
+    assert not [thread for thread in threading.enumerate() if thread.name in ("trainer", "evenhand measurements")]
 
 
 def test_ctrl_c_stops_all_trainings_that_go_on(db: str) -> None:
@@ -256,6 +257,28 @@ def test_ten_seeds_in_threads_score_as_one_after_the_other(db: str) -> None:
     assert scores[0] == scores[1]
     assert None not in scores[0]
     assert len(set(scores[0])) > 1
+
+
+def test_ten_seeds_train_together_where_the_lane_stacks_them(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    task = tasks.load(TaskSpec("mlp", {"scale": 0.01, "lane": "stacked"}))
+    sizes: list[int] = []
+
+    def counted(members: Sequence[tuple[Configuration, Run]]) -> Sequence[BaseException | None]:
+        sizes.append(len(members))
+        assert task.together is not None
+        return task.together(members)
+
+    scores = []
+    for number, group_size in enumerate((lambda _: 4, lambda _: 1)):
+        each = replace(task, together=counted, group_size=group_size)
+        found = evenhand.tune(each, trials=3, epochs_per_trial=10, db=f"{db}{number}", progress=False).evaluation
+        assert found is not None
+        scores.append([score.value for score in found.scores])
+    assert sizes == [1, 1, 1, 4, 4, 2, 1, 1, 1, *[1] * 10]
+    assert scores[0] == scores[1]
+    assert None not in scores[0]
+    assert task.group_size({"batch_size": 512}) > 1
 
 
 def test_a_script_tunes_its_own_function(tmp_path: Path) -> None:

@@ -5,15 +5,17 @@ A lane belongs to the task's version: `proposed` fills it in where a task is mad
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from evenhand.errors import LaneMissing
 from evenhand.lanes import whole
-from evenhand.lanes.base import Data, Layout, Plan, Training
+from evenhand.lanes.base import Data, Group, Layout, Plan, Training
+from evenhand.lanes.groups import OneByOne
 
 LANES: Mapping[str, tuple[str, ...]] = {  # module: the files that a training's numbers hang on; the quickest first
     "whole": ("base.py", "whole.py", "whole.cpp"),
+    "stacked": ("base.py", "stacked.py", "stackedsteps.py"),
     "general": ("base.py", "general.py"),
 }
 PRECISIONS = ("fp32", "fp64")
@@ -33,7 +35,7 @@ def proposed() -> str:
 
 def why_not(name: str) -> str | None:
     """Why this machine does not have a lane, and what to do; None where it does."""
-    if name == "general":
+    if name != "whole":
         return None if importlib.util.find_spec("torch") else "it needs PyTorch: pip install 'evenhand[torch]'"
     return whole.why_not()
 
@@ -49,3 +51,28 @@ def begin(name: str, layout: Layout, plan: Plan, seed: int, data: Data, precisio
     check(name)
     lane: Lane = importlib.import_module(f"evenhand.lanes.{name}")
     return lane.begin(layout, plan, seed, data, precision)
+
+
+def begin_group(
+    name: str, layout: Layout, plans: Sequence[Plan], seeds: Sequence[int], data: Data, precision: str, device: str = "cpu"
+) -> Group:
+    """Networks in training together in the lane called `name`, one for each plan and seed; the plans are of one `groups.key`.
+
+    Where the lane has no way of its own for several, it trains them one by one. device: "cpu", or PyTorch's name of a GPU.
+    Raises LaneMissing where the lane is not here, or not for the device.
+    """
+    check(name)
+    own = getattr(importlib.import_module(f"evenhand.lanes.{name}"), "begin_group", None)
+    if own is not None:
+        group: Group = own(layout, plans, seeds, data, precision, device)
+        return group
+    if device != "cpu":
+        raise LaneMissing(f"the training lane {name!r} trains on the processor only, not on {device!r}: use the lane 'stacked'")
+    return OneByOne([begin(name, layout, plan, seed, data, precision) for plan, seed in zip(plans, seeds, strict=True)])
+
+
+def group_size(name: str, batch_size: int, device: str = "cpu") -> int:
+    """How many members make a group quick in a lane: 1 where it trains them one by one."""
+    check(name)
+    own: Callable[[int, str], int] | None = getattr(importlib.import_module(f"evenhand.lanes.{name}"), "group_size", None)
+    return 1 if own is None else own(batch_size, device)

@@ -5,7 +5,7 @@ what is trained beside it.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -113,6 +113,32 @@ class Training(Protocol):
         """Go on from what `state` returned in this lane."""
 
 
+class Group(Protocol):
+    """Networks in training together: of one layout, on the same data, with plans of one `key`.
+
+    A member is known by its place in what the group was begun with. Its bits hang on no other member.
+    """
+
+    def epoch(self, numbers: Mapping[int, int]) -> Iterator[tuple[int, Part]]:
+        """For each member that `numbers` names one pass over the data, the how-manieth from 1 says its number there.
+
+        A member's parts come in order, those of several in any. After its last part its outputs and state are those of the
+        epoch's end. Whoever leaves it between two of them leaves it for good.
+        """
+
+    def stop(self, member: int) -> None:
+        """Train a member no further, be it amid an epoch: no part of it comes after the call, which may come from any thread."""
+
+    def outputs(self, member: int, points: Numbers) -> Numbers:
+        """As `Training.outputs`, of a member."""
+
+    def state(self, member: int) -> dict[str, Any]:
+        """As `Training.state`, of a member: what any training or group of this lane can go on from."""
+
+    def restore(self, member: int, state: dict[str, Any]) -> None:
+        """Have a member go on from what `state` returned in this lane."""
+
+
 def initial(layout: Layout, seed: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Weights (inputs, outputs) and biases (outputs,) of each layer: Glorot uniform and 0, as Keras does."""
     found = []
@@ -135,13 +161,14 @@ def dropout_key(seed: int, epoch: int, layer: int) -> tuple[int, int]:
     return derive_seed(seed, "dropout", epoch, layer), 0
 
 
-def kept(key: tuple[int, int], places: int, units: int, threshold: int) -> NDArray[np.bool_]:
-    """Which values (places, units) dropout keeps, of the points at the first `places` of an epoch's order.
+def kept(key: tuple[int, int], places: int, units: int, threshold: int, begin: int = 0) -> NDArray[np.bool_]:
+    """Which values (places, units) dropout keeps, of the points at `places` places of an epoch's order, from `begin` on.
 
     Each is 16 bits of Philox 4x64 (Salmon et al., 2011); a point's values are a whole number of its blocks of 256 bits.
     """
     blocks = math.ceil(units / 16)
-    words = np.random.Philox(key=np.array(key, dtype=np.uint64)).random_raw(places * blocks * 4)
+    stream = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=begin * blocks)
+    words = stream.random_raw(places * blocks * 4)
     drawn = words.astype("<u8").view("<u2").reshape(places, blocks * 16)
     found: NDArray[np.bool_] = drawn[:, :units] >= threshold
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from evenhand.records import Event
 from evenhand.store import tables
@@ -15,11 +15,10 @@ def record(
     tx: Connection, now: float, kind: str, session_id: int | None = None, trial_id: int | None = None, **detail: Any
 ) -> None:
     """Append an event. It names things by id; personal content stays in rows that can be erased."""
-    row = {"at": now, "kind": kind, "session_id": session_id, "trial_id": trial_id, "detail": detail}
-    tx.execute(_EVENT, row)
+    tx.execute(_RECORD, {"at": now, "kind": kind, "session_id": session_id, "trial_id": trial_id, "detail": detail})
 
 
-_EVENT = insert(tables.event)
+_RECORD = insert(tables.event)  # statements of what comes often are made once: building one costs more than running it
 
 
 def events(
@@ -62,16 +61,25 @@ def look(tx: Connection, session_id: int, who: str, now: float) -> None:
 
 def looks(tx: Connection, session_id: int) -> list[tuple[str, float]]:
     """Who looked at a session's evaluation, and when."""
-    query = select(tables.look.c.who, tables.look.c.at).where(tables.look.c.session_id == session_id)
-    return [(who, at) for who, at in tx.execute(query.order_by(tables.look.c.id))]
+    return [(who, at) for who, at in tx.execute(_LOOKS, {"session": session_id})]
+
+
+_LOOKS = (
+    select(tables.look.c.who, tables.look.c.at).where(tables.look.c.session_id == bindparam("session")).order_by(tables.look.c.id)
+)
 
 
 def looked_at_task(tx: Connection, task_id: int, who: str) -> bool:
     """Whether somebody looked at any evaluation of a task."""
-    joined = tables.look.join(tables.session, tables.session.c.id == tables.look.c.session_id)
-    query = select(tables.look.c.id).select_from(joined)
-    query = query.where(tables.session.c.task_id == task_id, tables.look.c.who == who).limit(1)
-    return tx.execute(query).first() is not None
+    return tx.execute(_LOOKED, {"task": task_id, "by": who}).first() is not None
+
+
+_LOOKED = (
+    select(tables.look.c.id)
+    .select_from(tables.look.join(tables.session, tables.session.c.id == tables.look.c.session_id))
+    .where(tables.session.c.task_id == bindparam("task"), tables.look.c.who == bindparam("by"))
+    .limit(1)
+)
 
 
 def add_token(tx: Connection, kind: str, hashed: str, subject: int, now: float, expires_at: float | None) -> None:
@@ -82,7 +90,7 @@ def add_token(tx: Connection, kind: str, hashed: str, subject: int, now: float, 
 
 def token_subject(tx: Connection, kind: str, hashed: str, now: float) -> int | None:
     """What a valid token stands for."""
-    return tx.execute(select(_token.subject).where(_valid(kind, hashed, now))).scalar()
+    return tx.execute(_SUBJECT, {"of": kind, "is": hashed, "at": now}).scalar()
 
 
 def count_tokens(tx: Connection, kind: str, now: float) -> int:
@@ -105,7 +113,10 @@ def revoke_token(tx: Connection, kind: str, hashed: str) -> None:
     tx.execute(delete(tables.token).where(_token.kind == kind, _token.hash == hashed))
 
 
-def _valid(kind: str, hashed: str | None, now: float) -> Any:
+def _valid(kind: Any, hashed: Any, now: Any) -> Any:
     unexpired = or_(_token.expires_at.is_(None), _token.expires_at > now)
     one = [] if hashed is None else [_token.hash == hashed]
     return and_(_token.kind == kind, *one, _token.spent_at.is_(None), unexpired)
+
+
+_SUBJECT = select(_token.subject).where(_valid(bindparam("of"), bindparam("is"), bindparam("at")))

@@ -16,10 +16,13 @@ from evenhand.errors import EvenhandError, InvalidSettings, TaskMissing
 from evenhand.records import TaskSpec
 from evenhand.tasks.base import Task, task
 from evenhand.tasks.run import Diverged, Run, Stopped
-from evenhand.tasks.running import run_trial
+from evenhand.tasks.running import Asked, run_together, run_trial
 from evenhand.tasks.splits import Splits
 
-__all__ = ["BUILT_IN", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "run_trial", "task"]
+__all__ = [
+    "BUILT_IN", "Asked", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "run_together",
+    "run_trial", "task",
+]  # fmt: skip
 
 BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
     "black-magic": "evenhand.tasks.black_magic",

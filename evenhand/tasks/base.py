@@ -15,6 +15,8 @@ from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
 
 Direction = Literal["maximize", "minimize"]
+# Trains several configurations, each with its run; for each in turn what ended it, or None where it completed.
+Together = Callable[[Sequence[tuple[Configuration, Run]]], Sequence[BaseException | None]]
 NATURAL: Mapping[str, Direction] = {"accuracy": "maximize", "r2": "maximize", "mse": "minimize", "mae": "minimize"}
 
 
@@ -22,12 +24,14 @@ NATURAL: Mapping[str, Direction] = {"accuracy": "maximize", "r2": "maximize", "m
 class Task:
     """A versioned objective: a space, data in fixed splits, a training function, a metric with its direction.
 
-    name: what `tasks.load` finds it by. version: SHA-256 of its source, settings and data. data: returns the splits, or None
-    where the training function brings its own. example: a configuration known to train, for `task check`. score: the metric
-    as a function, None where `metric` is a name that `run.score` knows or the task computes it itself. further: metrics that it
-    reports beside the first. max_seconds, max_memory: limits of one training, in seconds, and in bytes beyond what its worker
-    held before; what passes them is ended, and the search goes on. threads: whether its trainings may run beside one another in
-    threads of one process: they compute outside Python's lock, and change nothing that they share.
+    name: what `tasks.load` finds it by. version: SHA-256 of its source, settings and data. together: trains several
+    configurations at once, each with the numbers that `train` gives it; group_size: how many trainings of a configuration are
+    quickest together. data: returns the splits, or None where the training function brings its own. example: a configuration
+    known to train, for `task check`. score: the metric as a function, None where `metric` is a name that `run.score` knows or
+    the task computes it itself. further: metrics that it reports beside the first. max_seconds, max_memory: limits of one
+    training, in seconds, and in bytes beyond what its worker held before; what passes them is ended, and the search goes on.
+    threads: whether its trainings may run beside one another in threads of one process: they compute outside Python's lock, and
+    change nothing that they share.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Task:
     direction: Direction
     max_epochs: int
     train: Callable[[Configuration, Run], None]
+    together: Together | None = None
+    group_size: Callable[[Mapping[str, Any]], int] = lambda configuration: 1
     data: Callable[[], Splits] | None = None
     score: Score | None = None
     has_test: bool = True

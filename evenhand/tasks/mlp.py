@@ -5,7 +5,7 @@ gives batch sizes and epochs, Table 4 the models for its data set #10. docs/task
 decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -130,6 +130,8 @@ def load(raw: Mapping[str, Any]) -> Task:
         direction="maximize",
         max_epochs=settings.max_epochs,
         train=partial(_train, data, lane, settings.precision),
+        together=partial(_train_together, data, lane, settings.precision),
+        group_size=lambda configuration: lanes.group_size(lane, int(configuration["batch_size"])),
         data=partial(_splits, data),
         settings=full,
         statistics={
@@ -342,6 +344,24 @@ def _train(data: PointSet, lane: str, precision: str, configuration: Configurati
 
 
 def _fit(data: PointSet, lane: str, precision: str, configuration: Configuration, run: Run) -> Training:
+    return perceptron.fit(*_member(data, lane, precision, configuration, run))
+
+
+def _train_together(
+    data: PointSet, lane: str, precision: str, members: Sequence[tuple[Configuration, Run]]
+) -> list[perceptron.Ending]:
+    found: dict[int, perceptron.Ending] = {}
+    valid: dict[int, perceptron.Member] = {}
+    for at, (configuration, run) in enumerate(members):
+        try:
+            valid[at] = _member(data, lane, precision, configuration, run)
+        except InvalidConfiguration as error:
+            found[at] = error
+    found |= zip(valid, perceptron.fit_together(tuple(valid.values())), strict=True)
+    return [found[at] for at in range(len(members))]
+
+
+def _member(data: PointSet, lane: str, precision: str, configuration: Configuration, run: Run) -> perceptron.Member:
     check(configuration)
     units = _units(configuration)
     layout = Layout(
@@ -358,4 +378,4 @@ def _fit(data: PointSet, lane: str, precision: str, configuration: Configuration
         learning_rate=configuration.number("learning_rate"),
         batch_size=int(configuration["batch_size"]),
     )
-    return perceptron.fit(layout, plan, perceptron.Engine(lane, precision, int(configuration["epochs"])), run)
+    return perceptron.Member(layout, plan, perceptron.Engine(lane, precision, int(configuration["epochs"])), run)

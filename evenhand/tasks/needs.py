@@ -16,7 +16,7 @@ from pathlib import Path
 from evenhand.records import TaskSpec
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {  # name: the modules to load, of which trainings need others in turn
-    "torch": ("torch", "torch._dynamo", "evenhand.tasks.training", "evenhand.lanes.general"),
+    "torch": ("torch", "torch._dynamo", "evenhand.tasks.training", "evenhand.lanes.general", "evenhand.lanes.stacked"),
     "sklearn": ("sklearn.datasets",),
 }
 ALL = frozenset(PACKAGES)

@@ -1,10 +1,11 @@
-"""One training of one configuration, and how each way of ending is told apart."""
+"""One training of one configuration, or several together, and how each way of ending is told apart."""
 
 import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.records import Outcome
 from evenhand.space import Configuration
 from evenhand.tasks import checkpoints
-from evenhand.tasks.base import Task
+from evenhand.tasks.base import Task, Together
 from evenhand.tasks.run import Broken, Diverged, Reporter, Resumed, Run, Stopped, TookTooLong
 
 OUT_OF_MEMORY = (
@@ -27,6 +28,22 @@ OUT_OF_MEMORY = (
 TRACE_LINES = 40  # of a traceback, the last ones: enough to find the fault, little enough to read
 
 
+Ended = tuple[Outcome, str | None]  # and why, where it did not complete
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A training to be done; what each says stands at `run_trial`."""
+
+    configuration: Mapping[str, object]
+    seed: int
+    evaluation: bool
+    report: Reporter
+    epochs_before: int = 0
+    keep: bool = False
+    alive: Callable[[], None] = lambda: None
+
+
 def run_trial(
     task: Task,
     configuration: Mapping[str, object],
@@ -38,7 +55,7 @@ def run_trial(
     epochs_before: int = 0,
     keep: bool = False,
     alive: Callable[[], None] = lambda: None,
-) -> tuple[Outcome, str | None]:
+) -> Ended:
     """Train one configuration and say how it ended, and why where it did not complete.
 
     report is called with each Measurement, in order; it raises `Stopped` to end the training. Any other exception of its own
@@ -46,29 +63,90 @@ def run_trial(
     epochs_before: those that an earlier training of the configuration has done, from which this one goes on. keep: whether its
     state is kept when it completes. alive: called in place of `report` for what is not reported, and may raise the same.
     """
-
-    def state_after(epochs: int) -> Path:
-        return checkpoints.path_of(task.version, task.space, configuration, seed, epochs)
-
-    resumed = Resumed(epochs_before, lambda: checkpoints.load(state_after(epochs_before))) if epochs_before else None
-    run = Run(task, seed=seed, evaluation=evaluation, report=report, clock=clock, resumed=resumed, alive=alive)
+    asked = Asked(configuration, seed, evaluation, report, epochs_before, keep, alive)
+    run = _run_of(task, asked, clock)
     seed_everything(seed)
     try:
-        valid = configuration if isinstance(configuration, Configuration) else task.space.configuration(configuration)
-        task.train(valid, run)
-        if keep and run.ending is None and run.state is not None and run.value is not None:
-            checkpoints.save(state_after(run.completed_epochs), run.state())
-    except (Stopped, TookTooLong):
-        pass
-    except Broken as broken:
-        raise broken.error from None
-    except Diverged as diverged:
-        run.ending = run.ending or diverged
-    except InvalidConfiguration as error:
-        return Outcome.INVALID, str(error)
-    except (Exception, SystemExit) as error:
-        if run.ending is None:
-            return Outcome.INVALID, why_invalid(error)
+        task.train(_valid(task, configuration), run)
+    except (Exception, SystemExit, Stopped, TookTooLong, Broken) as ending:
+        return _ended(task, asked, run, ending)
+    return _ended(task, asked, run, None)
+
+
+def run_together(
+    task: Task, asked: Sequence[Asked], *, clock: Callable[[], float] = time.monotonic
+) -> list[Ended | BaseException]:
+    """Train several configurations, together where the task can, else one after another; for each in turn how it ended.
+
+    Each has the very numbers that `run_trial` gives it. One whose reporter failed has that exception in its place.
+    """
+    found: list[Ended | BaseException] = [RuntimeError("not trained")] * len(asked)
+    members = []
+    for at, each in enumerate(asked):
+        run = _run_of(task, each, clock)
+        try:
+            members.append((at, run, _valid(task, each.configuration)))
+        except InvalidConfiguration as error:
+            found[at] = _ended(task, each, run, error)
+    together = task.together or _one_by_one(task)
+    for (at, run, _), ending in zip(members, together([(valid, run) for _, run, valid in members]), strict=True):
+        found[at] = ending.error if isinstance(ending, Broken) else _ended(task, asked[at], run, ending)
+    return found
+
+
+def _one_by_one(task: Task) -> Together:
+    def train(members: Sequence[tuple[Configuration, Run]]) -> list[BaseException | None]:
+        found: list[BaseException | None] = []
+        for configuration, run in members:
+            seed_everything(run.seed)
+            try:
+                task.train(configuration, run)
+            except (Exception, SystemExit, Stopped, TookTooLong, Broken) as ending:
+                found.append(ending)
+            else:
+                found.append(None)
+        return found
+
+    return train
+
+
+def _valid(task: Task, configuration: Mapping[str, object]) -> Configuration:
+    return configuration if isinstance(configuration, Configuration) else task.space.configuration(configuration)
+
+
+def _state_after(task: Task, asked: Asked, epochs: int) -> Path:
+    return checkpoints.path_of(task.version, task.space, asked.configuration, asked.seed, epochs)
+
+
+def _run_of(task: Task, asked: Asked, clock: Callable[[], float]) -> Run:
+    before = asked.epochs_before
+    resumed = Resumed(before, lambda: checkpoints.load(_state_after(task, asked, before))) if before else None
+    return Run(
+        task,
+        seed=asked.seed,
+        evaluation=asked.evaluation,
+        report=asked.report,
+        clock=clock,
+        resumed=resumed,
+        alive=asked.alive,
+    )
+
+
+def _ended(task: Task, asked: Asked, run: Run, ending: BaseException | None) -> Ended:
+    """How a training ended, out of which `ending` came (None: it returned); its state is kept where that is asked for."""
+    if isinstance(ending, Broken):
+        raise ending.error from None
+    if ending is None and asked.keep and run.ending is None and run.state is not None and run.value is not None:
+        try:
+            checkpoints.save(_state_after(task, asked, run.completed_epochs), run.state())
+        except Exception as error:
+            ending = error
+    if isinstance(ending, Diverged):
+        run.ending = run.ending or ending
+    if isinstance(ending, InvalidConfiguration):
+        return Outcome.INVALID, str(ending)
+    if ending is not None and run.ending is None:
+        return Outcome.INVALID, why_invalid(ending)
     if isinstance(run.ending, TookTooLong):
         ended = Outcome.INVALID if run.value is None else Outcome.STOPPED
         return ended, f"{run.ending}{' and completed no epoch' if run.value is None else ''}"

@@ -1,26 +1,55 @@
 """What methods say of a configuration: which trial it is near, what is changed from it, how trials are called."""
 
+import math
 from collections.abc import Sequence
+from functools import partial, reduce
+
+import numpy as np
 
 from evenhand.records import Trial
-from evenhand.space import Configuration, Hyperparameter, Space, apart, show
+from evenhand.space import Choice, Configuration, Hyperparameter, Space, Value, apart, show
+from evenhand.trials import fold
 from evenhand.tuners.base import has_value, within
 
 NAMED = 2  # hyperparameters that an explanation names
 
 
-def nearest(space: Space, configuration: Configuration, trials: Sequence[Trial]) -> Trial:
-    """The trial that lies nearest, the earliest of equals.
+def nearest(space: Space, configuration: Configuration, among: Sequence[Trial], trials: Sequence[Trial] | None = None) -> Trial:
+    """The trial of `among` that lies nearest, the earliest of equals. trials: the session's, to read once what has ended.
 
-    Nearness is the mean difference on the unit scale, 1 for a hyperparameter active in one of both only.
+    Nearness is the mean difference over what is active in either, 1 for a hyperparameter active in one of both only.
     """
-    return min(trials, key=lambda trial: (distance(space, configuration, within(space, trial.configuration)), trial.number))
+    add = partial(_with_row, space)
+    settled, later = fold(among if trials is None else trials, ("rows", space), dict[int, Row], add)
+    rows = {**settled, **reduce(add, later, dict[int, Row]())} if later else settled
+    numbers = sorted(trial.number for trial in among)
+    first = np.array(_row(space, configuration))
+    others = np.array([rows[number] for number in numbers])
+    gap = np.abs(others - first)
+    plain = np.array([isinstance(each.domain, Choice) and not each.domain.ordered for each in space])
+    gap = np.where(plain, gap > 0, gap)
+    inactive, one = np.isnan(others) & np.isnan(first), np.isnan(others) ^ np.isnan(first)
+    gap = np.where(one, 1.0, np.where(inactive, 0.0, gap))
+    place = int(np.argmin(gap.sum(1) / np.maximum(1, (~inactive).sum(1))))
+    return next(trial for trial in among if trial.number == numbers[place])
 
 
-def distance(space: Space, first: Configuration, second: Configuration) -> float:
-    """The mean difference over what is active in either."""
-    active = [each for each in space if each.name in first or each.name in second]
-    return sum(_difference(each, first, second) for each in active) / len(active) if active else 0.0
+Row = tuple[float, ...]  # a configuration: where each number lies on the unit scale, each option's number; nan where inactive
+
+
+def _row(space: Space, configuration: Configuration) -> Row:
+    return tuple(_place(each, configuration[each.name]) if each.name in configuration else math.nan for each in space)
+
+
+def _place(each: Hyperparameter, value: Value) -> float:
+    if isinstance(each.domain, Choice):
+        return each.domain.to_unit(str(value)) if each.domain.ordered else float(each.domain.options.index(str(value)))
+    return each.domain.to_unit(float(value))
+
+
+def _with_row(space: Space, rows: dict[int, Row], trial: Trial) -> dict[int, Row]:
+    rows[trial.number] = _row(space, within(space, trial.configuration))
+    return rows
 
 
 def place(rank: int, count: int) -> str:

@@ -1,18 +1,23 @@
 """A session's history as Optuna knows it: the same for every method that is one of its samplers."""
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
-from functools import cache
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from evenhand.records import Outcome, Trial
 from evenhand.space import Choice, Configuration, Hyperparameter, Integer, Space, Value
+from evenhand.trials import fold
 from evenhand.tuners.base import UNUSABLE, fits, has_value
 
 if TYPE_CHECKING:
     import optuna
 
 STUDY = "evenhand-history"
+LONG_AGO = datetime.fromtimestamp(0, UTC)  # Optuna wants times, and no sampler looks at them
 
 
 def study_of(
@@ -23,9 +28,40 @@ def study_of(
 
     direction = optuna.study.StudyDirection.MAXIMIZE if maximize else optuna.study.StudyDirection.MINIMIZE
     _silence()
-    study = optuna.create_study(direction=direction, sampler=sampler, study_name=STUDY)
-    study.add_trials(list(frozen))
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(direction=direction, sampler=sampler, study_name=STUDY, storage=storage)
+    study_id = storage.get_study_id_from_name(STUDY)
+    for each in frozen:  # not by `add_trials`, which checks all of them anew at each suggestion
+        storage.create_new_trial(study_id, template_trial=each)
     return study
+
+
+def history(space: Space, trials: Sequence[Trial]) -> "list[optuna.trial.FrozenTrial]":
+    """The trials as Optuna knows them, what diverged or was invalid pruned. Each that has ended is translated once."""
+
+    def add(known: "_Translated", trial: Trial) -> "_Translated":
+        found = frozen(space, trial)
+        return known if found is None else known.add(found)
+
+    settled, later = fold(trials, ("frozen", space), _Translated, add)
+    return [*settled.first(), *reduce(add, later, _Translated()).first()]
+
+
+@dataclass(frozen=True)
+class _Translated:
+    """The first `count` of a list that only ever grows."""
+
+    count: int = 0
+    found: "list[optuna.trial.FrozenTrial]" = field(default_factory=list)
+
+    def add(self, trial: "optuna.trial.FrozenTrial") -> "_Translated":
+        """With one more."""
+        self.found.append(trial)
+        return replace(self, count=self.count + 1)
+
+    def first(self) -> "list[optuna.trial.FrozenTrial]":
+        """Those."""
+        return self.found[: self.count]
 
 
 def suggested(asked: "optuna.Trial", space: Space) -> Configuration:
@@ -52,7 +88,7 @@ def frozen(
     worst: the value that what diverged or was invalid gets; without one it is pruned, which ranks below every other trial.
     inactive: the value that an inactive hyperparameter is given, for a model that knows no conditions.
     """
-    from optuna.trial import TrialState, create_trial
+    from optuna.trial import TrialState
 
     value: float | None = None
     if trial.is_open:
@@ -73,7 +109,25 @@ def frozen(
             found = inactive(each)
         if found is not None:
             params[each.name], distributions[each.name] = _param(each, found)
-    return create_trial(state=state, params=params, distributions=distributions, value=value)
+    return _kept()(
+        number=-1, trial_id=-1, state=state, value=value, params=params, distributions=distributions, datetime_start=LONG_AGO,
+        datetime_complete=None if trial.is_open else LONG_AGO, user_attrs={}, system_attrs={}, intermediate_values={},
+    )  # fmt: skip
+
+
+@cache
+def _kept() -> "type[optuna.trial.FrozenTrial]":
+    """A trial of Optuna's that does not change any more but for its number, so that a study may have it as it is.
+
+    Copying each one deeply, as Optuna's storage does, takes longer than its sampler.
+    """
+    import optuna
+
+    class Kept(optuna.trial.FrozenTrial):
+        def __deepcopy__(self, memo: object) -> "Kept":
+            return copy.copy(self)
+
+    return Kept
 
 
 def learnt(each: Hyperparameter, trial: Trial) -> Value | None:
@@ -96,11 +150,17 @@ def to_unit(each: Hyperparameter, value: Value) -> float:
 
 
 def _param(each: Hyperparameter, value: Value) -> tuple[Any, Any]:
+    if isinstance(each.domain, Choice) and not each.domain.ordered:
+        return value, _distribution(each.domain.options)
+    return to_unit(each, value), _distribution(None)
+
+
+@cache
+def _distribution(options: tuple[str, ...] | None) -> "optuna.distributions.BaseDistribution":
+    """Of one of the options, or of the unit interval."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if isinstance(each.domain, Choice) and not each.domain.ordered:
-        return value, CategoricalDistribution(each.domain.options)
-    return to_unit(each, value), FloatDistribution(0.0, 1.0)
+    return FloatDistribution(0.0, 1.0) if options is None else CategoricalDistribution(options)
 
 
 @cache

@@ -13,9 +13,9 @@ import numpy as np
 
 from evenhand.records import Trial
 from evenhand.space import Configuration, Space
-from evenhand.tuners import explaining
+from evenhand.tuners import explaining, frozen
 from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, check_counts, first_fresh, fresh_draw
-from evenhand.tuners.frozen import frozen, study_of, suggested
+from evenhand.tuners.frozen import study_of, suggested
 
 if TYPE_CHECKING:
     import optuna
@@ -27,13 +27,14 @@ ASKS = 20  # suggestions of the model that may be refused before a random draw t
 class _History:
     """What the model learns from. good: the trials it imitates, best first; bad: those it keeps away from.
 
-    ended: good and bad ones that have ended. startup: random draws that come before the model is used.
+    ended: good and bad ones that have ended. startup: random draws that come before the model is used. trials: all there are.
     """
 
     good: tuple[Trial, ...]
     bad: tuple[Trial, ...]
     ended: int
     startup: int
+    trials: Sequence[Trial]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class TPE(Method):
         open_ones = [each for each in trials if each.is_open]
         ended = len(valued) + len(unusable)
         good = min(math.ceil(0.1 * ended), 25)
-        return _History(tuple(valued[:good]), (*valued[good:], *unusable, *open_ones), ended, self.startup)
+        return _History(tuple(valued[:good]), (*valued[good:], *unusable, *open_ones), ended, self.startup, trials)
 
     def _why_random(self, history: _History) -> str | None:
         """Why no model is used yet, in words; None where it is."""
@@ -114,12 +115,12 @@ class TPE(Method):
             sampler = optuna.samplers.TPESampler(
                 n_startup_trials=0, n_ei_candidates=self.candidates, multivariate=True, group=True, constant_liar=True, seed=seed
             )
-        return study_of(sampler, self.maximize, [each for trial in trials if (each := frozen(space, trial)) is not None])
+        return study_of(sampler, self.maximize, frozen.history(space, trials))
 
 
 def explain(space: Space, configuration: Configuration, history: _History) -> str:
     """Why the model suggests this, from facts: whether the nearest trial is one it imitates, and what is changed from it."""
-    near = explaining.nearest(space, configuration, [*history.good, *history.bad])
+    near = explaining.nearest(space, configuration, [*history.good, *history.bad], history.trials)
     changed = explaining.changed(space, configuration, near)
     if near in history.good:
         place = explaining.place(history.good.index(near) + 1, history.ended)

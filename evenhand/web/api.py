@@ -10,7 +10,6 @@ from pydantic.dataclasses import dataclass
 
 from evenhand import wire
 from evenhand.errors import NotAllowed, StaleAttempt
-from evenhand.lab import Lab
 from evenhand.records import Outcome, Report, Stopper
 from evenhand.web.access import identity, lab_of
 
@@ -148,22 +147,15 @@ def measure(request: Request, body: Reports) -> JSONResponse:
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
     measured = [wire.measurement_of(row) for row in body.rows]
-    _lab_for(request, job_id).finish(job_id, body.attempt, body.outcome, body.why, measured)
+    lab_of(request).finish(job_id, body.attempt, body.outcome, body.why, measured, identity(request).subject)
     return JSONResponse({})
 
 
 @router.post("/api/agent/jobs/{job_id}/release")
 def release(request: Request, job_id: int, body: Release) -> JSONResponse:
     """Give a training back."""
-    _lab_for(request, job_id).release(job_id, body.attempt, body.why, body.counts)
+    lab_of(request).release(job_id, body.attempt, body.why, body.counts, identity(request).subject)
     return JSONResponse({})
-
-
-def _lab_for(request: Request, job_id: int) -> Lab:
-    """The lab, where the job is the calling agent's."""
-    lab = lab_of(request)
-    lab.check_holder(job_id, identity(request).subject)
-    return lab
 
 
 @router.post("/api/session/view")
@@ -193,7 +185,7 @@ def start(request: Request, body: OfSession) -> JSONResponse:
 def submit(request: Request, body: Submission) -> JSONResponse:
     """Queue a trial."""
     lab, session_id = lab_of(request), _session(request, body)
-    configuration = lab.view(session_id).session.current_space.configuration(body.configuration)
+    configuration = lab.session(session_id).current_space.configuration(body.configuration)
     trial = lab.submit(
         session_id,
         configuration,

@@ -1,14 +1,9 @@
 """A class's pages: the code, the nickname, the board for the wall. Whoever has the code may see the board."""
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import segno
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from evenhand import classroom
@@ -17,13 +12,12 @@ from evenhand.declaration import Study
 from evenhand.errors import NotAllowed
 from evenhand.web.access import Role, lab_of, sign_in, signed_in
 from evenhand.web.entry import go
-from evenhand.web.pages import fragment, render
+from evenhand.web.pages import render, shared
+from evenhand.web.streams import Pace, Stated, Topic, stream
 
 router = APIRouter()
 
-SHOWN_EVERY = 1.0  # seconds between two states of the board, at least
-LOAD = 4  # the stream rests this many times as long as a state took to compute
-ALIVE = 10.0  # seconds between two signs of life
+PACE = Pace(rest=1.0, load=4, poll=1.0)  # of the board
 
 
 @router.get("/class")
@@ -75,25 +69,13 @@ def board_page(request: Request, code: str) -> Response:
 async def board_events(request: Request, code: str) -> Response:
     """The board's rows whenever they changed."""
     study = await run_in_threadpool(_class_of, request, code)
-    return EventSourceResponse(_states(request, study))
-
-
-async def _states(request: Request, study: Study) -> AsyncIterator[bytes]:
-    sent, spoke = "", float("-inf")
-    while not request.app.state.ending:
-        begun = time.monotonic()
-        rows = await run_in_threadpool(_rows, request, study)
-        if rows != sent:
-            spoke, sent = begun, rows
-            yield format_sse_event(event="board", data_str=json.dumps(rows))
-        elif begun - spoke >= ALIVE:
-            spoke = begun
-            yield format_sse_event(event="alive", data_str="{}")
-        await asyncio.sleep(max(SHOWN_EVERY, LOAD * (time.monotonic() - begun)))
+    return stream(
+        request, lab_of(request), Topic(("board", study.id), lambda: Stated("board", lambda: _rows(request, study)), PACE)
+    )
 
 
 def _rows(request: Request, study: Study) -> str:
-    return fragment(request, "classroom/_board.html", **_board(request, study))
+    return shared(request, "classroom/_board.html", **_board(request, study))
 
 
 def _board(request: Request, study: Study) -> dict[str, Any]:

@@ -4,32 +4,24 @@ Two events: `points`, what the shown trial measured after the client's cursor, a
 The cursor (trial, attempt, index) is each event's id, so that a client that comes back gets exactly what it lacks.
 """
 
-import asyncio
-import json
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fastapi import Request
-from fastapi.sse import EventSourceResponse, format_sse_event
-from starlette.concurrency import run_in_threadpool
+from fastapi import Request, Response
 
 from evenhand.lab import Lab
 from evenhand.records import Curve, Measurement, Session, Trial, View
+from evenhand.web.streams import Look, Pace, Topic, event, stream
 
-Describe = Callable[[View, Curve | None], Mapping[str, Any]]
+Content = Mapping[str, Any]
+Describe = Callable[[View, Curve | None], Content]
 
-REST = 0.1  # seconds between two looks at the least: a look sends up to two messages, so 20 a second
-LOAD = 2  # the stream rests this many times as long as a look took, so that many streams cannot starve the trainings
-POLL = 1.0  # seconds after which the stream looks without being told: other processes write the same database
+PACE = Pace(rest=0.1, load=2, poll=1.0)  # other processes write the same database, so that it looks without being told, too
 RESTATE = 5.0  # seconds after which the state is sent although only its clock has moved
-ALIVE = 10.0  # seconds between two signs of life
-LOOKERS = ThreadPoolExecutor(2, thread_name_prefix="look")  # their own, so that pages do not wait for hundreds of looks
 
 
 @dataclass(frozen=True)
@@ -51,114 +43,114 @@ def parse_cursor(text: str) -> Cursor:
     return Cursor(int(found[1]), int(found[2]), int(found[3]), bool(found[4])) if found else Cursor()
 
 
+def whole(before: Content, now: Content) -> Content:
+    """What is sent of a state to whoever has the one before: all of it."""
+    return now
+
+
 def session_events(
     request: Request,
     lab: Lab,
     session_id: int,
-    describe: Describe,
+    describe: Callable[[], Describe],
+    viewer: Hashable,
     *,
+    news: Callable[[Content, Content], Content] = whole,
     present: Callable[[], object] | None = None,
     beside: Callable[[], object] = lambda: None,
-) -> EventSourceResponse:
+) -> Response:
     """The session's events, as the response to a request that may carry a cursor (header Last-Event-ID, or query `after`).
 
-    describe: the `state` event's content, from the view and the shown trial's newest batch and epoch; it runs in a thread.
-    present: called now and then while the stream is open. beside: a fact that is no part of the view; a new one is told at once.
+    describe: makes what gives the `state` event's content, from the view and the shown trial's newest batch and epoch; it is
+    asked in a thread. viewer: the same for all whom it tells the same. news: what of a content is sent to whoever has the one
+    before; nothing where it is empty. present: called now and then while the stream is open. beside: a fact that is no part of
+    the view; a new one is told at once.
     """
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-    return EventSourceResponse(_stream(request, Feed(lab, session_id, describe, parse_cursor(after), beside), present))
-
-
-async def _stream(request: Request, feed: "Feed", present: Callable[[], object] | None) -> AsyncIterator[bytes]:
-    lab, loop, changed = feed.lab, asyncio.get_running_loop(), asyncio.Event()
-
-    def listener(session_id: int) -> None:
-        if session_id == feed.session_id:
-            with suppress(RuntimeError):  # the loop is closed: the server is ending
-                loop.call_soon_threadsafe(changed.set)
-
-    lab.on_change.append(listener)
-    spoke = seen = float("-inf")
-    try:
-        while not request.app.state.ending:
-            changed.clear()
-            begun = time.monotonic()
-            if present is not None and begun - seen >= ALIVE:
-                seen = begun
-                await run_in_threadpool(present)
-            messages, took = await loop.run_in_executor(LOOKERS, feed.timed_look)
-            if not messages and begun - spoke >= ALIVE:
-                messages = [format_sse_event(event="alive", data_str="{}")]
-            if messages:
-                spoke = begun
-                yield b"".join(messages)
-            await asyncio.sleep(max(REST, LOAD * took))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL):  # cheaper than wait_for, which makes a task
-                    await changed.wait()
-    finally:
-        lab.on_change.remove(listener)
+    topic = Topic((session_id, viewer), lambda: Feed(lab, session_id, describe(), beside, news), PACE, session_id)
+    return stream(request, lab, topic, place=parse_cursor(after), present=present)
 
 
 class Feed:
-    """What one client has been sent, and what it lacks."""
+    """The source of a session's events: what everybody was told who watches it, and what others lack."""
 
     def __init__(
-        self, lab: Lab, session_id: int, describe: Describe, cursor: Cursor, beside: Callable[[], object] = lambda: None
+        self,
+        lab: Lab,
+        session_id: int,
+        describe: Describe,
+        beside: Callable[[], object] = lambda: None,
+        news: Callable[[Content, Content], Content] = whole,
     ) -> None:
         self.lab = lab
         self.session_id = session_id
-        self.cursor = cursor
         self._describe = describe
         self._beside = beside
+        self._news = news
+        self._place: Cursor | None = None
+        self._content: Content = {}
         self._latest: Curve | None = None
         self._facts: tuple[Any, ...] = ()
         self._stated_at = float("-inf")
 
-    def timed_look(self) -> tuple[list[bytes], float]:
-        """What `look` gives, and how many seconds it took."""
-        begun = time.monotonic()
-        return self.look(), time.monotonic() - begun
-
-    def look(self) -> list[bytes]:
-        """The messages that bring the client up to date."""
+    def look(self, behind: Collection[Cursor]) -> Look:
+        """What was measured and how the session stands: what is new, and what those behind lack, from each one's cursor."""
         with self.lab.at_once():
-            return self._look()
+            return self._look(behind)
 
-    def _look(self) -> list[bytes]:
-        view = self.lab.view(self.session_id)
-        trial = shown_trial(view.session)
-        messages = []
-        if trial is not None:
-            if 0 < self.cursor.number < trial.number and (ended := view.session.trial(self.cursor.number)):
-                messages += self._points(view.session, ended)
-            messages += self._points(view.session, trial)
+    def _look(self, behind: Collection[Cursor]) -> Look:
+        view, before = self.lab.view(self.session_id), self._place
+        points = self._points(view.session, {*behind, *([] if before is None else [before])})
         facts, now = (*_facts(view), self._beside()), time.monotonic()
-        if messages or facts != self._facts or now - self._stated_at >= RESTATE:
-            self._facts, self._stated_at = facts, now
-            messages.append(self._event("state", self._describe(view, self._latest)))
-        return messages
+        fresh = b"" if before is None else points.get(before, b"")
+        if not (behind or fresh or facts != self._facts or now - self._stated_at >= RESTATE):
+            return Look(b"", {}, self._place)
+        content = self._describe(view, self._latest)
+        changed = self._news(self._content, content)
+        self._facts, self._stated_at, self._content = facts, now, content
+        news = fresh + event("state", changed, self._place) if changed else fresh
+        state = event("state", content, self._place) if behind else b""
+        return Look(news, {each: points.get(each, b"") + state for each in behind}, self._place)
 
-    def _points(self, session: Session, trial: Trial) -> list[bytes]:
-        """What the client lacks of a trial, and its newest batch and epoch for the state."""
-        held, latest = self.cursor, self._latest
-        known = latest is not None and (held.number, held.attempt) == (trial.number, latest.attempt)
-        curve = self.lab.news(session, trial, (held.attempt, held.index) if known else (0, -1))
-        hidden = trial.is_open and not session.live_validation
-        if known and held.hidden and not hidden:  # the validation is no secret any more
-            curve = self.lab.news(session, trial, (0, -1))
-        reset = (held.number, held.attempt, held.hidden) != (trial.number, curve.attempt, hidden)
-        lacking = [each for each in curve.measurements if reset or each.index > held.index]
-        self._latest = _newest(latest if known and not reset else None, curve)
-        last = lacking[-1].index if lacking else -1 if reset else held.index
-        self.cursor = Cursor(trial.number, curve.attempt, last, hidden)
+    def _points(self, session: Session, places: Collection[Cursor]) -> dict[Cursor, bytes]:
+        """What is lacking at each place of the shown trial, and of the one before where that is not complete there."""
+        trial = shown_trial(session)
+        if trial is None:
+            self._place, self._latest = Cursor(), None
+            return {}
+        start = Cursor(trial.number, trial.attempt, -1, trial.is_open and not session.live_validation)
+        held = [each.index for each in places if replace(each, index=-1) == start]
+        low = min(held, default=-1) if len(held) == len(places) else -1
+        rows = self.lab.news(session, trial, (trial.attempt, low)).measurements
+        self._note(session, trial, start, rows)
+        self._place = replace(start, index=rows[-1].index if rows else low)
+        return {each: self._tail(session, trial, each) + self._lacking(start, rows, each) for each in places}
+
+    def _note(self, session: Session, trial: Trial, start: Cursor, rows: Sequence[Measurement]) -> None:
+        """Keep the newest batch and epoch for the state."""
+        if self._latest is None or self._place is None or replace(self._place, index=-1) != start:
+            self._latest = self.lab.newest(session, trial)
+        else:
+            self._latest = _newest(self._latest, rows)
+
+    def _tail(self, session: Session, shown: Trial, held: Cursor) -> bytes:
+        """Of a trial before the shown one: what whoever saw its start lacks."""
+        trial = session.trial(held.number) if 0 < held.number < shown.number else None
+        if trial is None:
+            return b""
+        start = Cursor(trial.number, trial.attempt, -1, trial.is_open and not session.live_validation)
+        first = held.index if replace(held, index=-1) == start else -1
+        return self._lacking(start, self.lab.news(session, trial, (trial.attempt, first)).measurements, held)
+
+    def _lacking(self, start: Cursor, rows: Sequence[Measurement], held: Cursor) -> bytes:
+        """What somebody lacks of an attempt's last `rows`; b"" where that is nothing."""
+        reset = replace(held, index=-1) != start
+        lacking = [_row(each) for each in rows if reset or each.index > held.index]
         if not lacking and not reset:
-            return []
-        rows = [_row(each) for each in lacking]
-        return [self._event("points", {"number": trial.number, "attempt": curve.attempt, "reset": reset, "measurements": rows})]
-
-    def _event(self, name: str, content: Mapping[str, Any]) -> bytes:
-        return format_sse_event(event=name, data_str=json.dumps(content, separators=(",", ":")), id=str(self.cursor))
+            return b""
+        last = replace(start, index=lacking[-1][0] if lacking else -1)
+        content = {"number": start.number, "attempt": start.attempt, "reset": reset, "measurements": lacking}
+        return event("points", content, last)
 
 
 def shown_trial(session: Session) -> Trial | None:
@@ -166,15 +158,13 @@ def shown_trial(session: Session) -> Trial | None:
     return next((trial for trial in session.trials if trial.is_open), session.trials[-1] if session.trials else None)
 
 
-def _newest(before: Curve | None, curve: Curve) -> Curve:
-    """Of a curve and what came before it: the last batch and the last epoch, in order."""
-    found: dict[bool, Measurement] = {}
-    for each in (*(before.measurements if before else ()), *curve.measurements):
-        found[each.epoch is None] = each
-    return replace(curve, measurements=tuple(sorted(found.values(), key=lambda each: each.index)))
+def _newest(before: Curve, rows: Sequence[Measurement]) -> Curve:
+    """Of what came before and what came then: the last batch and the last epoch, in order."""
+    found = {each.epoch is None: each for each in (*before.measurements, *rows)}
+    return replace(before, measurements=tuple(sorted(found.values(), key=lambda each: each.index)))
 
 
-def _row(each: Measurement) -> list[float | int | None]:
+def _row(each: Measurement) -> list[Any]:
     return [each.index, each.step, each.epoch, _finite(each.loss), _finite(each.value), round(each.seconds, 3)]
 
 

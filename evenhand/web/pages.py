@@ -131,6 +131,11 @@ def fragment(request: Request, template: str, **context: Any) -> str:
     return environment.get_template(template).render(request=request, csrf_token=identity(request).csrf_token, **context)
 
 
+def shared(request: Request, template: str, **context: Any) -> str:
+    """A template's text for everybody who watches the same page: without anybody's token, which each page's script puts in."""
+    return environment.get_template(template).render(request=request, csrf_token="", **context)
+
+
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """A page, or a fragment of one, as a response."""
     return HTMLResponse(fragment(request, template, **context), status)

@@ -402,7 +402,8 @@ async def events(request: Request, here: Here) -> Response:
         lab.present(person, session_id, window)
 
     session_id = here.session_id
-    return session_events(request, lab, session_id, describe, present=present, beside=beside)
+    viewer = ("participant", person, window, tunes)
+    return session_events(request, lab, session_id, lambda: describe, viewer, present=present, beside=beside)
 
 
 # The final choice

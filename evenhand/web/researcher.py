@@ -1,17 +1,14 @@
 """The researcher's pages: the studies, one of them, a session, its evaluation."""
 
-import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from evenhand.analysis import scatter, scores
@@ -26,15 +23,15 @@ from evenhand.web.access import identity, lab_of
 from evenhand.web.entry import go
 from evenhand.web.flash import said
 from evenhand.web.overview import Overview
-from evenhand.web.pages import environment, fragment, render
+from evenhand.web.pages import environment, render, shared
 from evenhand.web.players import HELD
 from evenhand.web.scores import dots
+from evenhand.web.streams import Pace, Stated, Topic, stream
 
 router = APIRouter()
 
-SHOWN_EVERY = 1.0  # seconds between two states of the study page's stream, at least
-REFRESH_EVERY = 5.0  # seconds after which the stream looks without being told: agents and people come and go silently
-LOAD = 4  # the stream rests this many times as long as a state took to compute
+SHOWN_EVERY = 1.0  # seconds between two states of a page's stream, at least, where nothing happened
+STUDY_PACE = Pace(SHOWN_EVERY, load=4, poll=5.0)  # it looks without being told, too: agents and people come and go silently
 
 # Plotly writes style elements and attributes; it gets them on its own page only. It needs no eval without WebGL.
 EXPLORE_POLICY = (
@@ -103,38 +100,15 @@ def _next_seed(shown: Overview, name: str) -> int:
 @router.get("/studies/{study_id}/events")
 async def study_events(request: Request, study_id: int, mode: Mode | None = None) -> Response:
     """The study page's state whenever it changed, the newest only."""
-    await run_in_threadpool(lab_of(request).study, study_id)
-    return EventSourceResponse(_states(request, study_id, mode))
+    lab = lab_of(request)
+    await run_in_threadpool(lab.study, study_id)
+    source = partial(Stated, "state", partial(_study_state, request, study_id, mode), _news)
+    return stream(request, lab, Topic(("study", study_id, mode), source, STUDY_PACE))
 
 
-async def _states(request: Request, study_id: int, mode: Mode | None) -> AsyncIterator[bytes]:
-    lab, loop, changed = lab_of(request), asyncio.get_running_loop(), asyncio.Event()
-
-    def listener(session_id: int) -> None:
-        with suppress(RuntimeError):  # the loop is closed: the server is ending
-            loop.call_soon_threadsafe(changed.set)
-
-    lab.on_change.append(listener)
-    sent: dict[str, Any] = {}
-    try:
-        while not request.app.state.ending:
-            changed.clear()
-            begun = time.monotonic()
-            state = await run_in_threadpool(_study_state, request, study_id, mode)
-            news = json.dumps(_news(sent, state)) if state != sent else "{}"
-            yield format_sse_event(event="state" if state != sent else "alive", data_str=news)
-            sent = state
-            await asyncio.sleep(max(SHOWN_EVERY, LOAD * (time.monotonic() - begun)))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH_EVERY):  # cheaper than wait_for, which makes a task
-                    await changed.wait()
-    finally:
-        lab.on_change.remove(listener)
-
-
-def _news(sent: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def _news(sent: Mapping[str, Any] | None, state: Mapping[str, Any]) -> dict[str, Any]:
     """A state without the rows that were sent as they are: null stands for each of them."""
-    held = dict(sent.get("rows", ()))
+    held = dict((sent or {}).get("rows", ()))
     return {**state, "rows": [[key, None if held.get(key) == html else html] for key, html in state["rows"]]}
 
 
@@ -142,9 +116,9 @@ def _study_state(request: Request, study_id: int, mode: Mode | None) -> dict[str
     shown = overview.overview(lab_of(request), study_id, mode)
     names = ("flow", "lead", "agents", "chart_none", "attrition", "modes", "alerts")
     found = alerts(request, study_id)
-    parts = {name: fragment(request, f"researcher/_{name}.html", shown=shown, alerts=found) for name in names}
+    parts = {name: shared(request, f"researcher/_{name}.html", shown=shown, alerts=found) for name in names}
     problems = request.app.state.players.problems
-    rows = [[row.key, fragment(request, "researcher/_row.html", shown=shown, row=row, problems=problems)] for row in shown.rows]
+    rows = [[row.key, shared(request, "researcher/_row.html", shown=shown, row=row, problems=problems)] for row in shown.rows]
     clocks = {row.key: [row.left, row.seconds_left, row.ticking] for row in shown.rows}
     return {"parts": parts, "rows": rows, "clocks": clocks, "curves": overview.curves(shown)}
 
@@ -207,11 +181,12 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
     seen = lab.evaluation(session_id, who) if any(looker == who for looker, _ in looks) else None
     summary = scores.summarize(seen) if seen else None
     chosen = next((each for each in session.trials if session.choice and each.id == session.choice.trial_id), None)
+    waits = any(each.is_open and each.claimed_at is None for each in session.trials)
     return {
         "session": session,
         "study": study,
         "row": row,
-        "waiting": lab.view(session_id).waiting,
+        "waiting": lab.view(session_id).waiting if waits else None,
         "spent": scores.clock(session, session.choice.at) if session.choice else None,
         "chosen": chosen.number if chosen else None,
         "chosen_value": chosen.value if chosen else None,
@@ -230,16 +205,17 @@ async def session_events(request: Request, session_id: int) -> Response:
     """What the shown trial measures, and the parts of the page that changed."""
     lab = lab_of(request)
     await run_in_threadpool(lab.session, session_id)
-    return live.session_events(request, lab, session_id, Parts(request, session_id))
+    describe = partial(Parts, request, session_id)
+    return live.session_events(request, lab, session_id, describe, ("page", identity(request).who), news=changed_parts)
 
 
 PARTS = {name: f"researcher/_session_{name}.html" for name in ("status", "trials", "evaluation")}
 
 
 class Parts:
-    """The changing parts of one open session page: at once where something happened, else now and then.
+    """The changing parts of session pages: made anew at once where something happened, else now and then.
 
-    templates: by the part's id. context: what they show.
+    templates: by the part's id. context: what they show. All researchers are sent the same ones.
     """
 
     def __init__(
@@ -253,21 +229,23 @@ class Parts:
         self._templates, self._context = templates, context
         self._happened: object = None
         self._rendered_at = float("-inf")
-        self._sent: dict[str, str] = {}
+        self._parts: Mapping[str, str] = {}
 
     def __call__(self, view: View, latest: Curve | None) -> Mapping[str, str]:
-        """The HTML of each part that differs from what was sent before."""
+        """The HTML of each part."""
         session, now = view.session, time.monotonic()
         trials = tuple((trial.attempt, trial.epochs_done, trial.stop_by, trial.outcome) for trial in session.trials)
         happened = (view.state, view.waiting, session.choice, session.evaluated, len(session.interventions), trials)
-        if happened == self._happened and now - self._rendered_at < SHOWN_EVERY:
-            return {}
-        self._happened, self._rendered_at = happened, now
-        context = self._context(self._request, self._session_id)
-        parts = {name: fragment(self._request, template, **context) for name, template in self._templates.items()}
-        changed = {name: html for name, html in parts.items() if html != self._sent.get(name)}
-        self._sent = parts
-        return changed
+        if happened != self._happened or now - self._rendered_at >= SHOWN_EVERY:
+            self._happened, self._rendered_at = happened, now
+            context = self._context(self._request, self._session_id)
+            self._parts = {name: shared(self._request, template, **context) for name, template in self._templates.items()}
+        return self._parts
+
+
+def changed_parts(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parts that are not as they were."""
+    return {name: html for name, html in now.items() if html != before.get(name)}
 
 
 @router.get("/sessions/{session_id}/curves")

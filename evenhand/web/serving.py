@@ -10,6 +10,7 @@ from evenhand import settings
 from evenhand.lab import Lab
 from evenhand.supervisor import Supervisor
 from evenhand.web.app import create_app
+from evenhand.web.streams import files
 
 GRACE_SECONDS = 2  # how long open event streams may delay the end
 
@@ -30,6 +31,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until the process is told to end (Ctrl-C, SIGTERM); then end this machine's agents in order."""
+        files(raised=True)  # each open page takes one
         if self._supervisor:
             self._supervisor.start()
         self._server.run()

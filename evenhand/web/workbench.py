@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
@@ -29,7 +30,7 @@ from evenhand.web.forms import Typed
 from evenhand.web.overview import ENDED
 from evenhand.web.pages import environment, render
 from evenhand.web.players import HELD
-from evenhand.web.researcher import Parts, session_context
+from evenhand.web.researcher import Parts, changed_parts, session_context
 from evenhand.web.steering import Asked
 
 router = APIRouter()
@@ -88,7 +89,8 @@ async def workbench_events(request: Request, session_id: int) -> Response:
     """What the shown trial measures, and the parts of the page that changed; never a form."""
     lab = lab_of(request)
     _check(await run_in_threadpool(lab.session, session_id))
-    return live.session_events(request, lab, session_id, Parts(request, session_id, PARTS, _context))
+    describe = partial(Parts, request, session_id, PARTS, _context)
+    return live.session_events(request, lab, session_id, describe, ("workbench", identity(request).who), news=changed_parts)
 
 
 def _context(request: Request, session_id: int) -> dict[str, Any]:

@@ -409,6 +409,7 @@
   const session = find("main.session-page[data-session]");
   if (session) {
     const address = `/sessions/${session.dataset.session}`;
+    const token = find('meta[name="csrf-token"]').content;
     const loss = Evenhand.charts.loss(find("#chart-loss"), { kind: session.dataset.kind });
     const every = new EveryTrial(find("#chart-value"), session);
     const texts = new Map();
@@ -459,6 +460,8 @@
       if (!host) return;
       const fresh = document.createElement("template");
       fresh.innerHTML = html;
+      for (const each of all('input[name="csrf_token"]', fresh.content)) each.setAttribute("value", token); // they are everybody's
+      html = fresh.innerHTML;
       const [rows, body] = [all("tr[data-trial]", fresh.content), find("tbody", host)];
       if (host.id !== "trials" || !rows.length || !body || all("tr[data-trial]", host).length !== rows.length
         || body.rows[0].dataset.trial !== rows[0].dataset.trial) {
