@@ -142,7 +142,8 @@ class _Agent:
     ) -> None:
         self.verbs, self.id, self.forks, self.session_id = verbs, agent_id, forks, session_id
         self.stop, self.patience = stop, patience
-        self.loaded: frozenset[str] = frozenset()  # what new workers have; see `tasks.needs`
+        self.loaded = needs.NONE  # what new workers have
+        self.loading = threading.Lock()  # of the slot that has all loaded ahead
         self._refused: dict[str, float] = {}  # task version: until when
         self._answered_at = time.monotonic()
         self._failed: BaseException | None = None
@@ -235,7 +236,7 @@ class _Slot:
                 self._agent.unanswered(error)
             if assignment is None:
                 if time.monotonic() - idle_since > self._agent.patience.idle and worker.loaded < needs.ALL:
-                    self._load(needs.ALL)
+                    self._load_ahead()
                 self._agent.pause(idle)
                 idle = min(2 * idle, IDLE_LONGEST)
                 continue
@@ -275,6 +276,14 @@ class _Slot:
         both = wanted | self._agent.loaded
         self._worker = self._agent.forks.fork(lambda: self._agent.ending, both)
         self._agent.loaded |= both
+
+    def _load_ahead(self) -> None:
+        """Have all that may be needed loaded; while one slot waits for it, the others take what needs nothing."""
+        if self._agent.loading.acquire(blocking=False):
+            try:
+                self._load(needs.ALL)
+            finally:
+                self._agent.loading.release()
 
     def _train(self, training: "_Training") -> None:
         try:

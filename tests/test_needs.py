@@ -1,6 +1,8 @@
 """What a task's trainings need is told before its code runs, and a fork server loads that, once, and nothing else."""
 
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,46 @@ def test_an_agent_gives_a_training_back_until_what_it_needs_is_loaded(tmp_path: 
         ]
         assert attempts == [[1], [1, 2, 1]]  # the first of the heavy trainings was given back, and the second was not
     finally:
+        stop.set()
+        agent.join(timeout=30)
+        lab.close()
+
+
+class Held(ForkServer):
+    """Loads nothing, and says that it did when the test lets it."""
+
+    asked = threading.Event()
+    let = threading.Event()
+
+    def fork(self, cancelled: Callable[[], bool] = lambda: False, needs: frozenset[str] = needs.NONE) -> Worker | None:
+        if needs:
+            self.asked.set()
+            assert self.let.wait(30)
+        made = super().fork(cancelled)
+        return made and replace(made, loaded=needs)
+
+
+def test_an_idle_agent_loads_all_ahead_and_meanwhile_takes_what_needs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evenhand.worker.ForkServer", Held)
+    lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    agent_id, _ = lab.add_agent("test", 2)
+    light = opened(lab, record_of("steady"))
+    heavy = opened(lab, tasks.load(TaskSpec(f"{EXAMPLES / 'digits_mlp.py'}:train")).record)
+    stop = threading.Event()
+    options = {"slots": 2, "stop": stop, "patience": Patience(idle=0.0)}
+    agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
+    agent.start()
+    try:
+        assert Held.asked.wait(30)
+        submit(lab, light, epochs=1)
+        assert ended(lab, light, 1).outcome is Outcome.COMPLETED  # though a slot waits
+        Held.let.set()
+        submit(lab, heavy, epochs=1)
+        assert ended(lab, heavy, 1).outcome is Outcome.COMPLETED
+    finally:
+        Held.let.set()
         stop.set()
         agent.join(timeout=30)
         lab.close()
