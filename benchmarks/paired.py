@@ -63,7 +63,7 @@ def _seeds(batch: int, goal: float) -> Case:
 
 def _squeezenet(what: str, goal: float, *arguments: str) -> Case:
     return Case(
-        f"SqueezeNet on the 8-bit digits at 64 px, mirrored at random, Adam, batch 64: {what}",
+        f"SqueezeNet on the digits at 64 px, mirrored at random, Adam, batch 64: {what}",
         "PyTorch as its tutorials write it: DataLoader, N x C x H x W, float32, a thread a core",
         goal,
         ("squeezenet_ours.py", *arguments),
