@@ -61,7 +61,24 @@ def _seeds(batch: int, goal: float) -> Case:
     )
 
 
-CASES: Mapping[str, Case] = {"ten-seeds-16": _seeds(16, 20), "ten-seeds-512": _seeds(512, 5)}
+def _squeezenet(what: str, goal: float, *arguments: str) -> Case:
+    return Case(
+        f"SqueezeNet on the digits at 64 px, mirrored at random, Adam, batch 64: {what}",
+        "PyTorch as its tutorials write it: DataLoader, N x C x H x W, float32, a thread a core",
+        goal,
+        ("squeezenet_ours.py", *arguments),
+        ("squeezenet_eager.py", *arguments),
+    )
+
+
+CASES: Mapping[str, Case] = {
+    "ten-seeds-16": _seeds(16, 20),
+    "ten-seeds-512": _seeds(512, 5),
+    "squeezenet-images": _squeezenet(
+        "four trainings of 5 epochs, 23,980 images", 2.5, "--epochs", "5", "--rates", "1e-4,2e-4,3e-4,4e-4"
+    ),
+    "squeezenet-seeds": _squeezenet("the ten-seed evaluation, 2 epochs, 29,960 images", 2, "--epochs", "2", "--seeds", "10"),
+}
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
-"""A fork server: one process that has PyTorch loaded, and makes a worker in milliseconds by forking.
+"""A fork server: one process that loads what trainings need, once, and makes a worker in milliseconds by forking.
 
 It is not multiprocessing's, which imports `__main__` again in each child: a script that tunes would start over there. A worker
 belongs to its agent: it ends when its connection does, or when the fork server does, which ends with the agent.
 """
 
+import json
 import os
 import signal
 import socket
@@ -19,21 +20,26 @@ from types import FrameType
 from evenhand.errors import EvenhandError
 
 PID_BYTES = 8
+MOST = 4096  # bytes of a request
 LOOK = 0.1  # seconds between two looks whether a start was cancelled
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 BODY = (
     "import sys; sys.path[:] = {path!r}; "
-    "from evenhand import workerprocess; from evenhand.forks import serve; "
-    "serve({fd}, workerprocess.prepare, workerprocess.Body({arguments}))"
+    "from evenhand import workerprocess; from evenhand.forks import serve; from evenhand.tasks import needs; "
+    "serve({fd}, needs.load, workerprocess.Body({arguments}))"
 )
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process, as its agent sees it. Messages are bytes; reading raises EOFError where the worker is gone."""
+    """A worker process, as its agent sees it. Messages are bytes; reading raises EOFError where the worker is gone.
+
+    loaded: what it was forked with; see `tasks.needs`.
+    """
 
     pid: int
     connection: Connection
+    loaded: frozenset[str] = frozenset()
 
     def kill(self) -> None:
         """End it at once, whatever it is doing."""
@@ -52,8 +58,8 @@ class ForkServer:
     _process: subprocess.Popen[bytes] | None = None
     _control: socket.socket | None = None
 
-    def fork(self, cancelled: Callable[[], bool] = lambda: False) -> Worker | None:
-        """A new worker; the first one waits until PyTorch is loaded. None where `cancelled` became true meanwhile.
+    def fork(self, cancelled: Callable[[], bool] = lambda: False, needs: frozenset[str] = frozenset()) -> Worker | None:
+        """A new worker that has `needs` loaded; the first one with them waits. None where `cancelled` became true meanwhile.
 
         Raises:
             EvenhandError: the fork server cannot start.
@@ -63,15 +69,15 @@ class ForkServer:
                 if cancelled():
                     return None
                 with suppress(OSError):
-                    return self._fork(cancelled)
+                    return self._fork(cancelled, needs)
                 self._close()
             raise EvenhandError("this agent's fork server ends at once; the lines above, from its start, say why")
 
-    def _fork(self, cancelled: Callable[[], bool]) -> Worker | None:
+    def _fork(self, cancelled: Callable[[], bool], needs: frozenset[str]) -> Worker | None:
         control = self._control or self._start()
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(control, [b"f"], [theirs.fileno()])
+            socket.send_fds(control, [json.dumps(sorted(needs)).encode()], [theirs.fileno()])
         while not wait([control], LOOK):
             if cancelled():
                 ours.close()
@@ -81,7 +87,7 @@ class ForkServer:
         if len(answer) < PID_BYTES:
             ours.close()
             raise BrokenPipeError
-        return Worker(int.from_bytes(answer, "big"), Connection(ours.detach()))
+        return Worker(int.from_bytes(answer, "big"), Connection(ours.detach()), needs)
 
     def _start(self) -> socket.socket:
         self._control, theirs = socket.socketpair()
@@ -106,17 +112,17 @@ class ForkServer:
         self._control = self._process = None
 
 
-def serve(fd: int, prepare: Callable[[], None], body: Callable[[Connection], None]) -> None:
-    """The fork server's side: prepare, then fork a process that runs `body` for each connection that arrives, until the end."""
+def serve(fd: int, load: Callable[[Sequence[str]], None], body: Callable[[Connection], None]) -> None:
+    """The fork server's side: for each connection that arrives load what is asked for, and fork a process that runs `body`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the agent decides what ends
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the workers
     control = socket.socket(fileno=fd)
-    prepare()
     while True:
-        message, fds, _, _ = socket.recv_fds(control, 1, 1)
+        message, fds, _, _ = socket.recv_fds(control, MOST, 1)
         if not message:
             return
+        load(json.loads(message))
         server = os.getpid()
         pid = os.fork()
         if pid == 0:

@@ -23,6 +23,7 @@ from evenhand.errors import StaleAttempt, Unreachable
 from evenhand.forks import ForkServer, Worker
 from evenhand.records import Assignment, Measurement, Outcome
 from evenhand.settings import rules_from_environment
+from evenhand.tasks import needs
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,13 @@ class Verbs(Protocol):
 class Patience:
     """How long (in seconds) an agent waits. heartbeat: until the next post, even an empty one. stall: for any word of a worker
     before it is killed. server: for a server that does not answer, while trainings go on and what they measure is kept.
+    idle: without work, until it loads PyTorch and scikit-learn for the trainings that may come.
     """
 
     heartbeat: float = 1.0
     stall: float = 120.0
     server: float = 60.0
+    idle: float = 3.0
 
     @classmethod
     def usual(cls) -> "Patience":
@@ -139,6 +142,8 @@ class _Agent:
     ) -> None:
         self.verbs, self.id, self.forks, self.session_id = verbs, agent_id, forks, session_id
         self.stop, self.patience = stop, patience
+        self.loaded = needs.NONE  # what new workers have
+        self.loading = threading.Lock()  # of the slot that has all loaded ahead
         self._refused: dict[str, float] = {}  # task version: until when
         self._answered_at = time.monotonic()
         self._failed: BaseException | None = None
@@ -218,7 +223,7 @@ class _Slot:
 
     def run(self) -> None:
         """Claim and train until the agent ends."""
-        idle = IDLE_FIRST
+        idle, idle_since = IDLE_FIRST, time.monotonic()
         while not self._agent.ending:
             assignment, worker = None, self._ready()
             if worker is None:
@@ -230,12 +235,26 @@ class _Slot:
             except Unreachable as error:
                 self._agent.unanswered(error)
             if assignment is None:
+                if time.monotonic() - idle_since > self._agent.patience.idle and worker.loaded < needs.ALL:
+                    self._load_ahead()
                 self._agent.pause(idle)
                 idle = min(2 * idle, IDLE_LONGEST)
-            else:
-                idle = IDLE_FIRST
-                with suppress(StaleAttempt):
-                    self._train(_Training(self._agent, worker, assignment, asked_at))
+                continue
+            with suppress(StaleAttempt):
+                self._take(assignment, worker, asked_at)
+            idle, idle_since = IDLE_FIRST, time.monotonic()
+
+    def _take(self, assignment: Assignment, worker: Worker, asked_at: float) -> None:
+        """Train it, or give it back where the worker lacks what it needs, and load that: meanwhile no trial's time goes by."""
+        wanted = needs.of(assignment.task)
+        if wanted <= worker.loaded:
+            self._train(_Training(self._agent, worker, assignment, asked_at))
+            return
+        with suppress(Unreachable):  # then its lease runs out
+            self._agent.verbs.release(
+                assignment.job_id, assignment.attempt, f"{' and '.join(sorted(wanted))} had to be loaded", False
+            )
+        self._load(wanted)
 
     def close(self) -> None:
         """End the worker."""
@@ -244,14 +263,27 @@ class _Slot:
             self._worker = None
 
     def _ready(self) -> Worker | None:
-        """A living worker, before a training is claimed for it, so that no trial's time goes by while PyTorch loads.
-
-        None where the agent ends meanwhile.
-        """
-        if self._worker is not None and self._worker.connection.poll():  # it has nothing to say, so this is its end
+        """A living worker with all that was loaded, before a training is claimed for it. None where the agent ends meanwhile."""
+        worker, agent = self._worker, self._agent
+        if worker is not None and (worker.loaded < agent.loaded or worker.connection.poll()):  # what it says is its end
             self.close()
-        self._worker = self._worker or self._agent.forks.fork(lambda: self._agent.ending)
+        self._worker = self._worker or agent.forks.fork(lambda: agent.ending, agent.loaded)
         return self._worker
+
+    def _load(self, wanted: frozenset[str]) -> None:
+        """Have a worker with `wanted`, too, which may take seconds; other slots then get such workers at once."""
+        self.close()
+        both = wanted | self._agent.loaded
+        self._worker = self._agent.forks.fork(lambda: self._agent.ending, both)
+        self._agent.loaded |= both
+
+    def _load_ahead(self) -> None:
+        """Have all that may be needed loaded; while one slot waits for it, the others take what needs nothing."""
+        if self._agent.loading.acquire(blocking=False):
+            try:
+                self._load(needs.ALL)
+            finally:
+                self._agent.loading.release()
 
     def _train(self, training: "_Training") -> None:
         try:

@@ -4,7 +4,6 @@ Messages are JSON lists. To a worker: ["train", assignment], ["stop"]. From it: 
 ["ended", outcome, why], or ["refused", why] where it has not this task in this version.
 """
 
-import importlib
 import json
 import os
 import queue
@@ -24,11 +23,7 @@ from evenhand.records import Assignment, Measurement, TaskSpec
 from evenhand.tasks import Stopped, Task
 from evenhand.tasks.threads import one_thread
 
-
-def prepare() -> None:
-    """What the fork server loads once for all its workers: PyTorch, and scikit-learn, which takes more than a second too."""
-    tasks.preload()
-    importlib.import_module("sklearn.datasets")
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # of NVIDIA's GPUs, and of AMD's
 
 
 @dataclass(frozen=True)
@@ -51,17 +46,21 @@ def _limit_memory(most: int) -> None:
 
     With a GPU there is no limit, since its driver maps the whole address space.
     """
-    torch = sys.modules.get("torch")
-    if most and not (torch and torch.cuda.is_available()):
+    if most and not _has_gpu():
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def _has_gpu() -> bool:
+    """Whether a training may find a GPU: as PyTorch says, or where it is not loaded (yet), whether a driver is there."""
+    torch = sys.modules.get("torch")
+    return bool(torch.cuda.is_available()) if torch else any(each.exists() for each in DRIVERS)
 
 
 @contextmanager
 def _memory_limit(most: int | None) -> Iterator[None]:
     """Let allocations beyond `most` bytes more than this process has now fail, while one training runs; see `_limit_memory`."""
-    torch = sys.modules.get("torch")
-    if most is None or sys.platform != "linux" or (torch and torch.cuda.is_available()):
+    if most is None or sys.platform != "linux" or _has_gpu():
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)

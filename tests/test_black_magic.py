@@ -20,7 +20,7 @@ from evenhand.errors import DataError, InvalidConfiguration, InvalidSettings
 from evenhand.protocol import derive_seed
 from evenhand.records import Measurement, Outcome, TaskSpec
 from evenhand.space import Float, show
-from evenhand.tasks import Stopped, Task, black_magic, squeezenet, training
+from evenhand.tasks import Stopped, Task, black_magic, precision, squeezenet, training
 
 DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
 PHOTOS = Path(__file__).parent.parent.parent / "shared" / "data" / "cifar10-14k.tar.gz"
@@ -114,6 +114,29 @@ def test_the_version_follows_every_setting_and_the_data_but_not_its_place(data: 
     assert len({base.version, *versions}) == 7
     assert digits(data, augment=False).version == base.version  # what the data itself says
     assert tasks.load(base.spec).version == base.version
+
+
+def test_a_precision_is_proposed_by_processor_and_size_and_becomes_part_of_the_version(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {name: tmp_path / name for name in ("with", "without", "arm")}
+    facts["with"].write_text("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16 avx512vbmi\n\nprocessor\t: 1\n")
+    facts["without"].write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16x\n")
+    facts["arm"].write_text("processor\t: 0\nFeatures\t: fp asimd bf16\n")
+    facts["none"] = tmp_path / "none"
+    assert [name for name, path in facts.items() if precision.has_bf16(path)] == ["with"]
+    found = {}
+    for name, path in facts.items():
+        monkeypatch.setattr(precision, "PROCESSOR", path)
+        found[name] = [digits(data, precision="auto", size=size).settings["precision"] for size in (32, 55, 56, 64)]
+    assert found["with"] == ["fp32", "fp32", "bf16", "bf16"]
+    assert found["without"] == found["arm"] == found["none"] == ["fp32"] * 4
+    assert digits(data, precision="auto").version == digits(data, precision="fp32").version
+    there = digits(data, precision="auto", size=56)
+    monkeypatch.setattr(precision, "PROCESSOR", facts["with"])
+    here = digits(data, precision="auto", size=56)
+    assert here.version == digits(data, precision="bf16", size=56).version != there.version
+    assert tasks.load(there.spec).version == there.version  # what was proposed elsewhere is kept here
 
 
 def test_loading_again_is_quick_and_says_nothing_of_the_data_s_name(data: Path) -> None:
@@ -306,7 +329,7 @@ def test_batches_are_normalised_and_mirrored_on_the_device() -> None:
 def test_a_batch_that_does_not_fit_in_memory_is_invalid(data: Path) -> None:
     task = digits(data)
     code = (
-        "import resource\nfrom evenhand import tasks\ntasks.preload()\n"
+        "import resource\nfrom evenhand import tasks\nfrom evenhand.tasks import needs\nneeds.load(needs.ALL)\n"
         f"task = tasks.load(tasks.TaskSpec('black-magic', {dict(task.settings)!r}))\n"
         "used = int(open('/proc/self/statm').read().split()[5]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (used + 150_000_000,) * 2)\n"

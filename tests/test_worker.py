@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,9 +42,9 @@ def children(pid: int) -> list[int]:
     return [int(each) for thread in threads for each in thread.read_text().split()]
 
 
-def fork_server() -> int:
-    """The fork server that this process started."""
-    return next(pid for pid in children(os.getpid()) if b"workerprocess" in Path(f"/proc/{pid}/cmdline").read_bytes())
+def fork_servers() -> list[int]:
+    """The fork servers that this process started, the newest last."""
+    return sorted(pid for pid in children(os.getpid()) if b"workerprocess" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +74,8 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
 
 def _first_fork_server() -> int | None:
     try:
-        return fork_server()
-    except (StopIteration, OSError):
+        return next(iter(fork_servers()), None)
+    except OSError:
         return None
 
 
@@ -163,7 +162,7 @@ def test_a_killed_fork_server_is_started_anew(laboratory: Laboratory) -> None:
     trial = ended(laboratory.lab, session, 1)
     assert trial.outcome is Outcome.COMPLETED
     assert trial.attempt >= 2
-    laboratory.server_pid = fork_server()
+    laboratory.server_pid = fork_servers()[0]
     assert all(not Path(f"/proc/{pid}").exists() for pid in workers)
 
 
@@ -223,10 +222,11 @@ def test_an_agent_that_is_stopped_while_pytorch_loads_ends_at_once(tmp_path: Pat
     lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     agent_id, _ = lab.add_agent("test", 2)
     stop = threading.Event()
-    agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs={"slots": 2, "stop": stop})
+    options = {"slots": 2, "stop": stop, "patience": Patience(idle=0.0)}
+    agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
     agent.start()
-    time.sleep(0.3)  # PyTorch alone takes more than a second
-    stop.set()
+    wait_for(lambda: any("libtorch" in Path(f"/proc/{pid}/maps").read_text() for pid in fork_servers()), "PyTorch", 20)
+    stop.set()  # PyTorch takes more than a second, once it has begun
     agent.join(timeout=1)
     assert not agent.is_alive()
     lab.close()

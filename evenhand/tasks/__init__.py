@@ -20,7 +20,7 @@ from evenhand.tasks.running import Asked, run_together, run_trial
 from evenhand.tasks.splits import Splits
 
 __all__ = [
-    "BUILT_IN", "Asked", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "preload", "run_together",
+    "BUILT_IN", "Asked", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "run_together",
     "run_trial", "task",
 ]  # fmt: skip
 
@@ -91,13 +91,6 @@ def _imported(path: Path, changed: int) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def preload() -> None:
-    """Import what trainings need, PyTorch first of all, if it is installed: a fork server does so once for all its workers."""
-    if importlib.util.find_spec("torch"):
-        for name in ("torch", "torch._dynamo", "evenhand.tasks.training", "evenhand.lanes.general"):
-            importlib.import_module(name)
 
 
 def read_settings(data: str | None, size: int | None, setting: list[str] | None) -> dict[str, Any]:

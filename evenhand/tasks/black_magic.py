@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.protocol import derive_seed
 from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value, digest
-from evenhand.tasks import images
+from evenhand.tasks import images, precision
 from evenhand.tasks.base import Task, source_digest
 from evenhand.tasks.checked import Checks, checked, whole
 from evenhand.tasks.images import Prepared
+from evenhand.tasks.precision import Precision
 from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
 
@@ -53,13 +54,14 @@ LOSSES = {
 class Settings:
     """What belongs to a version of the task and is never tuned.
 
-    data: a source's name, or the path of a folder or archive. size: pixels. last_relu: whether a ReLU follows the network's last
-    convolution. augment: whether photos are mirrored at random; None leaves it to the data (on for photos).
+    data: a source's name, or the path of a folder or archive. size: pixels. precision: "auto" is the quickest one for that size
+    on this machine (see `precision.proposed`), and becomes part of the version. last_relu: whether a ReLU follows the network's
+    last convolution. augment: whether photos are mirrored at random; None leaves it to the data (on for photos).
     """
 
     data: str = "digits"
     size: int = 32
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     last_relu: bool = True
     split_seed: int = 0
     augment: bool | None = None
@@ -71,7 +73,7 @@ def settings_from(raw: Mapping[str, Any]) -> Settings:
     checks: Checks = {
         "data": (lambda v: isinstance(v, str) and bool(v), "a source's name or a path"),
         "size": (whole(SMALLEST, LARGEST)[0], f"a whole number of pixels from {SMALLEST} to {LARGEST}"),
-        "precision": (lambda v: v in ("fp32", "bf16"), "fp32 or bf16"),
+        "precision": (lambda v: v in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
         "last_relu": (lambda v: isinstance(v, bool), "true or false"),
         "split_seed": (whole(0, 2**63)[0], "a whole number from 0"),
         "augment": (lambda v: v is None or isinstance(v, bool), "true, false, or null to leave it to the data"),
@@ -83,13 +85,14 @@ def settings_from(raw: Mapping[str, Any]) -> Settings:
 def load(raw: Mapping[str, Any]) -> Task:
     """The task with these settings. Its data is prepared on the first call, which may take a minute; later calls are quick."""
     settings = settings_from(raw)
+    chosen = precision.proposed(settings.size) if settings.precision == "auto" else settings.precision
     data = images.locate(settings.data)
     prepared = images.prepare(data, settings.size, settings.split_seed)
     augment = prepared.photos if settings.augment is None else settings.augment
     full = {
         "data": data,
         "size": settings.size,
-        "precision": settings.precision,
+        "precision": chosen,
         "last_relu": settings.last_relu,
         "split_seed": settings.split_seed,
         "augment": augment,
@@ -103,7 +106,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         metric="accuracy",
         direction="maximize",
         max_epochs=settings.max_epochs,
-        train=partial(_train, prepared, settings, augment),
+        train=partial(_train, prepared, settings.last_relu, augment, chosen),
         data=partial(_splits, prepared),
         settings=full,
         statistics=images.describe(prepared),
@@ -220,19 +223,19 @@ _HELP = {
 }
 
 
-def _train(prepared: Prepared, settings: Settings, augment: bool, configuration: Configuration, run: Run) -> None:
+def _train(prepared: Prepared, last_relu: bool, augment: bool, chosen: Precision, configuration: Configuration, run: Run) -> None:
     from evenhand.tasks import squeezenet, training
 
     where = training.device()
     plan = training.Plan(
         epochs=int(configuration["epochs"]),
         batch_size=int(configuration["batch_size"]),
-        precision=settings.precision,
+        precision=chosen,
         mirror=augment,
         mean=prepared.mean,
         std=prepared.std,
     )
-    network = squeezenet.build(len(prepared.classes), last_relu=settings.last_relu, seed=derive_seed(run.seed, "init"))
+    network = squeezenet.build(len(prepared.classes), last_relu=last_relu, seed=derive_seed(run.seed, "init"))
     network.to(where)
     optimizer = optimizer_of(configuration, list(network.parameters()))
     training.fit(network, optimizer, partial(loss_of, str(configuration["loss"])), plan, run, where)

@@ -8,7 +8,7 @@ same code runs, but some of PyTorch's kernels there (the gradient of max pooling
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenhand.protocol import derive_seed
+from evenhand.tasks.precision import Precision
 from evenhand.tasks.readers import Pixels
 from evenhand.tasks.run import Run
 
-Precision = Literal["fp32", "bf16"]
 READ_EVERY = 0.1  # seconds between readings of the losses on a GPU, each of which waits for its queue
 SCORE_BATCH = 250
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import truncnorm
 
 from evenhand.space import PRIOR_WIDTH, Choice, Hyperparameter, Prior, Space, keeps_to
 from evenhand.tuners.encoding import Encoding, Matrix, to_coordinate
@@ -83,6 +82,8 @@ def _around(each: Hyperparameter, prior: Prior, units: Matrix) -> Matrix:
 
 
 def _bell(prior: Prior, middle: float) -> Any:
+    from scipy.stats import truncnorm  # here, since it takes half a second to load, and most sessions have no beliefs
+
     width = PRIOR_WIDTH[prior.confidence]
     return truncnorm(-middle / width, (1 - middle) / width, loc=middle, scale=width)
 

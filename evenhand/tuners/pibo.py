@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import erfcx
 
 from evenhand.errors import InvalidSettings
 from evenhand.records import Trial
@@ -208,6 +207,8 @@ class Surrogate:
 
 def log_h(z: Matrix) -> Matrix:
     """log(φ(z) + z Φ(z)), without loss where it is small (Ament et al., 2023, eq. 9)."""
+    from scipy.special import erfcx
+
     z = np.asarray(z, dtype=float)
     usual = np.maximum(z, -1.0)
     plain = np.log(np.exp(-(usual**2) / 2) / math.sqrt(2 * math.pi) + usual * _phi(usual))

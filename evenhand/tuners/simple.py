@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.stats import qmc
 
 from evenhand.errors import InvalidConfiguration, InvalidSettings
 from evenhand.records import Trial
@@ -72,6 +71,8 @@ def _sobol(dimensions: int, seed: int, index: int) -> Sequence[float]:
 
 @lru_cache(maxsize=32)
 def _sobol_block(dimensions: int, seed: int, block: int) -> list[list[float]]:
+    from scipy.stats import qmc  # here, since it takes half a second to load
+
     engine = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
     if block:
         engine.fast_forward(block * BLOCK)
