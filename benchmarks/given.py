@@ -1,0 +1,41 @@
+"""What both sides of a case are given: the points of data set #10, and 500 configurations of the mlp task's space, as files.
+
+So that a peer's environment needs none of our packages. Ours generates the points itself, and pays for it; the peer reads them.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from evenhand.space import Configuration
+from evenhand.tasks import mlp, points
+
+COUNT = 500  # the paper's Table 2
+SEED = 42
+NUMBER = "10"
+POINTS, CONFIGURATIONS = "points.npz", "configurations.json"
+
+
+def made(folder: Path, scale: float) -> Path:
+    """The folder with both files. scale: the share of the points."""
+    data = points.locate(NUMBER, scale)
+    arrays = {}
+    for split in ("train", "dev"):
+        x, y = data.part(split)
+        arrays |= {f"{split}_x": np.asarray(x, dtype=np.float32), f"{split}_y": np.asarray(y, dtype=np.int64)}
+    np.savez(folder / POINTS, **arrays)
+    (folder / CONFIGURATIONS).write_text(json.dumps([dict(each) for each in drawn()]))
+    return folder
+
+
+def drawn() -> list[Configuration]:
+    """Uniform draws on each hyperparameter's own scale, by the size of their batches; invalid ones are among them, as in any search."""
+    rng = np.random.default_rng(SEED)
+    space = mlp.space(mlp.Settings())
+    return sorted((space.sample(rng) for _ in range(COUNT)), key=lambda each: each["batch_size"])
+
+
+def every(configurations: list[dict[str, object]], count: int) -> list[dict[str, object]]:
+    """`count` of them at equal distances, so that every size of batches has its part (systematic sampling)."""
+    return [configurations[int((at + 0.5) * len(configurations) / count)] for at in range(count)]
