@@ -121,8 +121,6 @@ def ran(side: Side, scale: float, folder: Path | None = None) -> Run:
     if folder is not None:
         command += ["--given", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    if side.environment is not None:
-        environment["EVENHAND_BENCHMARK_PYTHON"] = sys.executable
     counted = counting.run(command, environment)
     found = json.loads(counted.printed.splitlines()[-1])
     instead = found.get("counted")
