@@ -17,9 +17,9 @@ class Side:
     environment: str | None = None
     packages: tuple[str, ...] = ("torch", "numpy")
 
-    def with_option(self, name: str, value: Any) -> "Side":
-        """The side with another value for an option."""
-        return replace(self, options={**self.options, name: value})
+    def with_options(self, options: Mapping[str, Any]) -> "Side":
+        """The side with further options, or other values for those that it has."""
+        return replace(self, options={**self.options, **options})
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,65 @@ def _seeds(batch: int, goal: float) -> Case:
     )
 
 
-CASES: Mapping[str, Case] = {"ten-seeds-16": _seeds(16, 20), "ten-seeds-512": _seeds(512, 5)}
+def _trials(batch: int, epochs: int, goal: float, peer: str, theirs: Side) -> Case:
+    options = {"batch": batch, "epochs": epochs}
+    return Case(
+        f"16 trials of MLP-M1's network on #10, 100,000 points, batch {batch}, {epochs} epochs, 16 learning rates, start-up included",
+        peer,
+        goal,
+        Side("trials_ours.py", options),
+        theirs.with_options(options),
+        given=True,
+    )
+
+
+RAY = Side("trials_ray.py", environment="ray")
+OPTUNA = Side("trials_optuna.py", packages=("optuna", "torch"))
+ON_RAY = "Ray Tune with reuse_actors, one CPU a trial, eager PyTorch"
+ON_OPTUNA = "Optuna, two processes on one study in SQLite, eager PyTorch"
+KEPT = "a durable trial with 15 hyperparameters and 20 measurements"
+BY_TPE = "Optuna, SQLite, TPE, 20 reports"
+BOOKS = Side("bookkeeping_optuna.py", {"trials": 300}, packages=("optuna",))
+
+CASES: Mapping[str, Case] = {
+    "ten-seeds-16": _seeds(16, 20),
+    "ten-seeds-512": _seeds(512, 5),
+    "trials-16": _trials(16, 2, 10, ON_RAY, RAY),
+    "trials-512": _trials(512, 10, 3, ON_RAY, RAY),
+    "trials-16-optuna": _trials(16, 2, 5, ON_OPTUNA, OPTUNA),
+    "trials-512-optuna": _trials(512, 10, 2, ON_OPTUNA, OPTUNA),
+    "trivial": Case(
+        "an objective that takes no time, one number to choose, every trial on disk before the next",
+        "Ray Tune's defaults",
+        200,
+        Side("trivial_ours.py", {"ours": 200}),
+        Side("trivial_ray.py", {"theirs": 20}, environment="ray"),
+        "seconds a trial",
+    ),
+    "bookkeeping": Case(KEPT, BY_TPE, 20, Side("bookkeeping_ours.py", {"trials": 300}), BOOKS, "seconds a trial"),
+    "bookkeeping-random": Case(
+        KEPT,
+        "Optuna, SQLite, random draws, 20 reports",
+        None,
+        Side("bookkeeping_ours.py", {"trials": 300}),
+        BOOKS.with_options({"sampler": "random"}),
+        "seconds a trial",
+    ),
+    "bookkeeping-http": Case(
+        f"{KEPT}, by a server, a method and an agent over HTTP",
+        BY_TPE,
+        10,
+        Side("bookkeeping_http.py", {"trials": 100}),
+        BOOKS,
+        "seconds a trial",
+    ),
+    "bookkeeping-flat": Case(
+        f"{KEPT}: the last tenth of the trials against the first",
+        "ours itself",
+        1.2,
+        Side("bookkeeping_ours.py", {"trials": 10_000, "deciles": "yes"}),
+        None,
+        "seconds a trial, of the first tenth and of the last",
+        at_most=True,
+    ),
+}

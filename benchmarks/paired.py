@@ -106,7 +106,7 @@ def changed(case: Case, changes: Sequence[str]) -> Case:
             known = {option for each in (case.ours, case.theirs) if each is not None for option in each.options}
             raise InvalidSettings(f"--set {change!r}: expected NAME=VALUE with a name of {', '.join(sorted(known)) or 'none'}")
         for side in sides:
-            case = case.with_side(side, side.with_option(name, value))
+            case = case.with_side(side, side.with_options({name: value}))
     return case
 
 
