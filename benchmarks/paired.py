@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ from typing import Any
 from benchmarks import counting, given, peers
 from benchmarks.cases import CASES, Case, Side
 from benchmarks.images_per_second import interval
-from evenhand.errors import InvalidSettings
+from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.worker import machine_kind
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +61,12 @@ def main() -> None:
         for name, case in CASES.items():
             print(f"{name}: {case.what}, against {case.peer}; goal {told_goal(case)}")
         return
-    record = measured(asked.case, asked.rounds, asked.scale, asked.set)
+    try:
+        record = measured(asked.case, asked.rounds, asked.scale, asked.set)
+    except EvenhandError as error:
+        raise SystemExit(str(error)) from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{error}\n{error.stderr}") from None
     print(told(record))
     if asked.out is not None:
         path = asked.out / f"{record['date']}-{asked.case}.json"
@@ -70,6 +76,7 @@ def main() -> None:
 def measured(name: str, rounds: int, scale: float, changes: Sequence[str] = ()) -> dict[str, Any]:
     """The record of a case. changes: NAME=VALUE, other values for options that its sides have."""
     case = changed(CASES[name], changes)
+    found_versions = versions(case)  # and whether the peer's environment is there
     ours: list[Run] = []
     theirs: list[Run] = []
     with ExitStack() as stack:
@@ -91,7 +98,7 @@ def measured(name: str, rounds: int, scale: float, changes: Sequence[str] = ()) 
         ),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{machine_kind()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
-        "versions": versions(case),
+        "versions": found_versions,
         "runs": {"ours": [asdict(each) for each in ours], "theirs": [asdict(each) for each in theirs]},
         "ratio": {kind: _ratio(ours, theirs, kind) for kind in KINDS if getattr(ours[0], kind) and getattr(theirs[0], kind)},
     }

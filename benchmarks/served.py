@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,34 +21,39 @@ LAST = 20.0  # seconds that a server has to end in order
 
 @dataclass(frozen=True)
 class Served:
-    """A running server: the lab behind it, the URL of its database, its own, and its process."""
+    """A running server: the lab behind it, its only session, its address and its process."""
 
     lab: Lab
-    database: str
+    session_id: int
     url: str
     process: psutil.Process
 
-    def session(self, task: Task, method: dict[str, object], budget: Budget, driver: str) -> int:
-        """The number of a new session in a study of its own; a method plays it, or the driver that is named."""
-        text, record = Text(""), self.lab.add_task(task.record)
-        study = Study("benchmark", "Benchmark", record.id, budget, 0, text, text, text, evaluation_seeds=0, resumable=True)
-        name = str(method["name"])
-        return self.lab.open(self.lab.add_study(study).id, tuner=name, method=method, budget=budget, driver=driver).id
-
 
 @contextmanager
-def served(slots: int, script: Sequence[str] = ("-m", "evenhand.cli")) -> Iterator[Served]:
-    """A server with a new database, and with an agent with so many slots. script: what runs the command `serve`."""
+def served(
+    task: Task,
+    method: Mapping[str, object],
+    budget: Budget,
+    *,
+    slots: int = 0,
+    driver: str = "server",
+    script: Sequence[str] = ("-m", "evenhand.cli"),
+) -> Iterator[Served]:
+    """A server with a new database that holds one method's session, which the server plays, or else the driver that is named.
+
+    slots: of the server's own agent. script: what runs the command `serve`.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         database, port = f"sqlite:///{Path(folder, 'lab.sqlite')}", free_port()
         lab = Lab.connect(database)
+        session_id = _session(lab, task, method, budget, driver)
         options = ["serve", "--slots", str(slots), "--port", str(port), "--db", database]
         environment = {**os.environ, "EVENHAND_DATA": folder}
         process = subprocess.Popen([sys.executable, *script, *options], stdout=subprocess.DEVNULL, env=environment)
         url = f"http://127.0.0.1:{port}"
         try:
             wait_for_server(url, process)
-            yield Served(lab, database, url, psutil.Process(process.pid))
+            yield Served(lab, session_id, url, psutil.Process(process.pid))
         finally:
             lab.close()
             process.terminate()
@@ -57,6 +62,12 @@ def served(slots: int, script: Sequence[str] = ("-m", "evenhand.cli")) -> Iterat
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _session(lab: Lab, task: Task, method: Mapping[str, object], budget: Budget, driver: str) -> int:
+    text, record = Text(""), lab.add_task(task.record)
+    study = Study("benchmark", "Benchmark", record.id, budget, 0, text, text, text, evaluation_seeds=0, resumable=True)
+    return lab.open(lab.add_study(study).id, tuner=str(method["name"]), method=method, budget=budget, driver=driver).id
 
 
 def seconds_of(process: psutil.Process) -> float:

@@ -33,16 +33,15 @@ def main() -> None:
     numbers = [Hyperparameter(f"x{each}", Float(0.0, 1.0)) for each in range(NUMBERS)]
     space = Space([*numbers, Hyperparameter("epochs", Integer(1, MEASUREMENTS), fidelity=True)])
     made = task(space=space, metric="value", direction="maximize", max_epochs=MEASUREMENTS)(lambda configuration, run: None)
-    with served(0) as server:
-        method: dict[str, object] = {"name": "random", "seed": 1, "epochs_per_trial": MEASUREMENTS}
-        session_id = server.session(made, method, Budget(trials=trials), "benchmark")
-        tokens = server.lab.issue_token("method", session_id), server.lab.add_agent("benchmark", 1)[1]
+    method = {"name": "random", "seed": 1, "epochs_per_trial": MEASUREMENTS}
+    with served(made, method, Budget(trials=trials), driver="benchmark") as server:
+        tokens = server.lab.issue_token("method", server.session_id), server.lab.add_agent("benchmark", 1)[1]
         player = multiprocessing.get_context("spawn").Process(target=_play, args=(server.url, tokens[0]), daemon=True)
         player.start()
         parties = (server.process, psutil.Process(player.pid), psutil.Process())
         marks = _train(Client(server.url, tokens[1]), trials, parties)
         player.join()
-        best = server.lab.view(session_id).best
+        best = server.lab.view(server.session_id).best
     cpu, wall = ((end - begin) / (trials - 1) for begin, end in zip(*marks, strict=True))
     told = {"trials": trials, "method": "random", "measurements": MEASUREMENTS, "best": best and best.value}
     rule = "a trial, from the beginning of the first to that of the last: the server's, the method's and the agent's process"

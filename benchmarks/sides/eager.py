@@ -39,3 +39,13 @@ class Training:
         """The share of points whose class is found."""
         with torch.no_grad():
             return (self._network(x).argmax(1) == y).float().mean().item()
+
+    def save(self, path: Path) -> None:
+        """Write the network and the optimizer."""
+        torch.save((self._network.state_dict(), self._optimizer.state_dict()), path)
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote."""
+        network, optimizer = torch.load(path)
+        self._network.load_state_dict(network)
+        self._optimizer.load_state_dict(optimizer)

@@ -6,6 +6,7 @@ Written as Ray's guides write it: `reset_config` for `reuse_actors=True`, the da
 import argparse
 import json
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,6 +14,9 @@ import torch
 from ray import tune
 
 from benchmarks.sides.eager import RATES, Training, points
+
+
+NAME = "model.pth"
 
 
 class Trainable(tune.Trainable):  # type: ignore[misc]  # Ray is in no environment that types are checked in
@@ -33,6 +37,14 @@ class Trainable(tune.Trainable):  # type: ignore[misc]  # Ray is in no environme
         train_x, train_y, dev_x, dev_y = self._data
         self._training.epoch(train_x, train_y)
         return {"accuracy": self._training.accuracy(dev_x, dev_y)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """As the guides have it; Ray saves a trial when it ends."""
+        self._training.save(Path(checkpoint_dir, NAME))
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """The trial as it was saved."""
+        self._training.load(Path(checkpoint_dir, NAME))
 
 
 def main() -> None:

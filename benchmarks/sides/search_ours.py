@@ -1,0 +1,102 @@
+"""The paper's search on data set #10 as a study's page starts it: a server on this machine, its agent with a slot a core.
+
+With `--halving` successive halving (ASHA) takes the same configurations, from one epoch up to the most of the space.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from benchmarks.given import CONFIGURATIONS, every
+from benchmarks.served import Served, served
+from evenhand import cli, tasks, tuners
+from evenhand.declaration import Budget
+from evenhand.records import State, TaskSpec, Trial
+from evenhand.space import Configuration, Space
+from evenhand.tuners import Suggestion
+from evenhand.tuners.fidelity import ASHA, Ladder, without_epochs
+
+LOOK = 0.5  # seconds
+RUNGS = 4  # at most so many trials come of a configuration
+
+
+@dataclass(frozen=True)
+class ListedASHA(ASHA):
+    """ASHA whose new configurations are not drawn, but come from a list; the session ends when none is left to promote."""
+
+    name: ClassVar[str] = "listed-asha"
+    path: str = ""
+    count: int = 0
+
+    def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """The next promotion, or else the next configuration of the list."""
+        ladder = Ladder.of(space, trials, self.eta, self.smallest, self.maximize)
+        found = self._one(ladder, trials, (), lambda epochs, at: self._next(space, trials, epochs))
+        return [] if found is None else [found]
+
+    def _next(self, space: Space, trials: Sequence[Trial], epochs: int) -> Suggestion | None:  # type: ignore[return]
+        begun = sum(trial.resumes is None for trial in trials)
+        if begun < self.count:
+            listed = {**_listed(self.path, self.count)[begun], "epochs": epochs}
+            return Suggestion(space.configuration(listed), f"configuration {begun + 1} of a list")
+
+
+@lru_cache
+def _listed(path: str, count: int) -> list[dict[str, Any]]:
+    return every(json.loads(Path(path).read_text()), count)
+
+
+def main() -> None:
+    tuners.METHODS[ListedASHA.name] = ListedASHA
+    if sys.argv[1:2] == ["serve"]:  # this script is the server, too, so that it knows the method
+        cli.main()
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--given", required=True)
+    parser.add_argument("--configurations", type=int, required=True, help="how many of the 500, at equal distances")
+    parser.add_argument("--halving", choices=("yes", "no"), default="no")
+    parser.add_argument("--scale", type=float, default=1.0)
+    given = parser.parse_args()
+    path, halving = str(Path(given.given, CONFIGURATIONS)), given.halving == "yes"
+    task = tasks.load(TaskSpec("mlp", {"scale": given.scale, "least_epochs": 1 if halving else 10}))
+    method: dict[str, object] = {"name": "manual", "configurations": _listed(path, given.configurations)}
+    if halving:
+        method = {"name": ListedASHA.name, "path": path, "count": given.configurations}
+    slots = os.cpu_count() or 1
+    budget = Budget(trials=given.configurations * (RUNGS if halving else 1), parallel=slots)
+    with served(task, method, budget, slots=slots, script=(str(Path(__file__).resolve()),)) as server:
+        print(json.dumps({**_told(server), "slots": slots}))
+
+
+def _told(server: Served) -> dict[str, object]:
+    """Wait for the session's end, and say what came of it."""
+    while (view := server.lab.view(server.session_id)).state in (State.WAITING, State.TUNING, State.CHOOSING):
+        time.sleep(LOOK)
+    trials = view.session.trials
+    return {
+        "configurations": len({without_epochs(view.session.space, trial.configuration) for trial in trials}),
+        "trials": len(trials),
+        "outcomes": Counter(str(trial.outcome) for trial in trials),
+        "epochs": sum(_own_epochs(trial, trials) for trial in trials),
+        "best dev error, %": None if view.best is None or view.best.value is None else 100 * (1 - view.best.value),
+        "best": None if view.best is None else dict(Configuration(view.best.configuration)),
+    }
+
+
+def _own_epochs(trial: Trial, trials: Sequence[Trial]) -> int:
+    before = 0 if trial.resumes is None else trials[trial.resumes - 1].epochs_done
+    return trial.epochs_done - before
+
+
+if __name__ == "__main__":
+    main()
