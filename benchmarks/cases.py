@@ -54,6 +54,17 @@ def _seeds(batch: int, goal: float) -> Case:
     )
 
 
+def _search(what: str, goal: float, configurations: int, halving: str = "no") -> Case:
+    return Case(
+        what,
+        KERAS,
+        goal,
+        Side("search_ours.py", {"configurations": configurations, "halving": halving}),
+        Side("search_keras.py", {"configurations": configurations, "sampled": 2}, environment="keras"),
+        given=True,
+    )
+
+
 def _trials(batch: int, epochs: int, goal: float, peer: str, theirs: Side) -> Case:
     options = {"batch": batch, "epochs": epochs}
     return Case(
@@ -70,6 +81,7 @@ RAY = Side("trials_ray.py", environment="ray")
 OPTUNA = Side("trials_optuna.py", packages=("optuna", "torch"))
 ON_RAY = "Ray Tune with reuse_actors, one CPU a trial, eager PyTorch"
 ON_OPTUNA = "Optuna, two processes on one study in SQLite, eager PyTorch"
+KERAS = "Keras Tuner, the same configurations and epochs one after the other, timed on a sample and extrapolated"
 KEPT = "a durable trial with 15 hyperparameters and 20 measurements"
 BY_TPE = "Optuna, SQLite, TPE, 20 reports"
 BOOKS = Side("bookkeeping_optuna.py", {"trials": 300}, packages=("optuna",))
@@ -77,6 +89,8 @@ BOOKS = Side("bookkeeping_optuna.py", {"trials": 300}, packages=("optuna",))
 CASES: Mapping[str, Case] = {
     "ten-seeds-16": _seeds(16, 20),
     "ten-seeds-512": _seeds(512, 5),
+    "search-500": _search("the paper's search on #10, 20 of 500 configurations of the MLP space at equal distances", 30, 20),
+    "search-halving": _search("the paper's search on #10, 500 configurations of the MLP space by successive halving", 150, 500, "yes"),
     "trials-16": _trials(16, 2, 10, ON_RAY, RAY),
     "trials-512": _trials(512, 10, 3, ON_RAY, RAY),
     "trials-16-optuna": _trials(16, 2, 5, ON_OPTUNA, OPTUNA),

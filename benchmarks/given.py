@@ -34,8 +34,3 @@ def drawn() -> list[Configuration]:
     rng = np.random.default_rng(SEED)
     space = mlp.space(mlp.Settings())
     return sorted((space.sample(rng) for _ in range(COUNT)), key=lambda each: each["batch_size"])
-
-
-def every(configurations: list[dict[str, object]], count: int) -> list[dict[str, object]]:
-    """`count` of them at equal distances, so that every size of batches has its part (systematic sampling)."""
-    return [configurations[int((at + 0.5) * len(configurations) / count)] for at in range(count)]

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from benchmarks.given import CONFIGURATIONS, every
+from benchmarks.given import CONFIGURATIONS
 from benchmarks.served import Served, served
+from benchmarks.sides.sampling import every
 from evenhand import cli, tasks, tuners
 from evenhand.declaration import Budget
 from evenhand.records import State, TaskSpec, Trial
