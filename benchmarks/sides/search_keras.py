@@ -35,7 +35,7 @@ import numpy as np  # noqa: E402
 from benchmarks.sides.sampling import every  # noqa: E402
 
 EDGES = (23, 64, 182)  # of batch sizes from 8 to 512, at equal distances of their logarithms
-STEPS, EPOCHS = 500, 2
+STEPS, EPOCHS = 1000, 2
 CLASSES = 2
 KINDS = ("cpu", "wall")
 RULE = "start + sum over trials of (rest + epochs x (steps x step + batches x batch)), of a sample of trials; see search_keras.py"
