@@ -97,7 +97,9 @@ def _new_group() -> Path | None:
 
 
 def _may_enter(path: Path) -> bool:
-    return subprocess.run(["sh", "-c", f"echo $$ > '{path}/cgroup.procs'"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    return (
+        subprocess.run(["sh", "-c", f"echo $$ > '{path}/cgroup.procs'"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    )
 
 
 class Group:

@@ -54,7 +54,9 @@ def main() -> None:
     parser.add_argument("case", nargs="?", choices=CASES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the data; records are of 1")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value for an option of the sides")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value for an option of the sides"
+    )
     parser.add_argument("--out", type=Path, help="a folder for the record")
     asked = parser.parse_args()
     if asked.case is None:
@@ -170,11 +172,17 @@ def told(record: Mapping[str, Any]) -> str:
     for kind in KINDS:
         if kind in record["ratio"]:
             medians = [statistics.median(each[kind] for each in record["runs"][side]) for side in ("ours", "theirs")]
-            cells += [*(f"{each:.3g}" for each in medians), "{median:.3g} ({low:.3g} to {high:.3g})".format(**record["ratio"][kind])]
+            cells += [
+                *(f"{each:.3g}" for each in medians),
+                "{median:.3g} ({low:.3g} to {high:.3g})".format(**record["ratio"][kind]),
+            ]
         else:
             cells += ["", "", ""]
     cells.append(_verdict(record))
-    said = [f"{side}: {', '.join(f'{name} {version}' for name, version in found.items())}" for side, found in record["versions"].items()]
+    said = [
+        f"{side}: {', '.join(f'{name} {version}' for name, version in found.items())}"
+        for side, found in record["versions"].items()
+    ]
     level = 100 * next(iter(record["ratio"].values()))["level"]
     return "\n".join(
         [

@@ -91,7 +91,9 @@ def versions_of(python: str, packages: tuple[str, ...]) -> Mapping[str, str]:
     """The versions of Python and of `packages` in the environment of an interpreter."""
     ask = "import json, platform, sys; from importlib.metadata import version as of; "
     ask += "print(json.dumps({'Python': platform.python_version(), **{each: of(each) for each in sys.argv[1:]}}))"
-    found: Mapping[str, str] = json.loads(subprocess.run([python, "-c", ask, *packages], stdout=subprocess.PIPE, check=True).stdout)
+    found: Mapping[str, str] = json.loads(
+        subprocess.run([python, "-c", ask, *packages], stdout=subprocess.PIPE, check=True).stdout
+    )
     return found
 
 

@@ -48,7 +48,12 @@ def main() -> None:
             evaluate=False,
         )
     steps = [{"cpu": end[0] - begin[0], "wall": end[1] - begin[1]} for begin, end in pairwise(marks)]
-    told = {"trials": len(found.trials), "method": given.method, "measurements": MEASUREMENTS, "best": found.best and found.best.value}
+    told = {
+        "trials": len(found.trials),
+        "method": given.method,
+        "measurements": MEASUREMENTS,
+        "best": found.best and found.best.value,
+    }
     if given.deciles == "yes":
         part = len(steps) // PARTS
         first, last = ({"cpu": statistics.fmean(each["cpu"] for each in some)} for some in (steps[:part], steps[-part:]))

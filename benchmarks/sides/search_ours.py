@@ -1,12 +1,15 @@
-"""The paper's search on data set #10 as a study's page starts it: a server on this machine, its agent with a slot a core.
+"""The paper's search on data set #10, by a list of configurations.
 
-With `--halving` successive halving (ASHA) takes the same configurations, from one epoch up to the most of the space.
+`--way server`: as a study's page starts it, by a server on this machine and its agent with a slot a core. `--way tune`: one
+`evenhand.tune`, which trains in this process on one thread. With `--halving yes` successive halving (ASHA) takes the same
+configurations, from one epoch up to the most of the space.
 """
 
 import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,13 +20,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import evenhand
 from benchmarks.given import CONFIGURATIONS
-from benchmarks.served import Served, served
+from benchmarks.served import served
 from benchmarks.sides.sampling import every
-from evenhand import cli, tasks, tuners
+from evenhand import cli, protocol, tasks, tuners
 from evenhand.declaration import Budget
-from evenhand.records import State, TaskSpec, Trial
-from evenhand.space import Configuration, Space
+from evenhand.records import Session, State, TaskSpec, Trial
+from evenhand.space import Space
+from evenhand.tasks import Task
 from evenhand.tuners import Suggestion
 from evenhand.tuners.fidelity import ASHA, Ladder, without_epochs
 
@@ -66,31 +71,46 @@ def main() -> None:
     parser.add_argument("--given", required=True)
     parser.add_argument("--configurations", type=int, required=True, help="how many of the 500, at equal distances")
     parser.add_argument("--halving", choices=("yes", "no"), default="no")
+    parser.add_argument("--eta", type=int, default=3, help="of the halving: one in so many goes on, for so many times the epochs")
+    parser.add_argument("--way", choices=("server", "tune"), default="server")
     parser.add_argument("--scale", type=float, default=1.0)
     given = parser.parse_args()
     path, halving = str(Path(given.given, CONFIGURATIONS)), given.halving == "yes"
     task = tasks.load(TaskSpec("mlp", {"scale": given.scale, "least_epochs": 1 if halving else 10}))
-    method: dict[str, object] = {"name": "manual", "configurations": _listed(path, given.configurations)}
+    method: dict[str, Any] = {"name": "manual", "configurations": _listed(path, given.configurations)}
     if halving:
-        method = {"name": ListedASHA.name, "path": path, "count": given.configurations}
+        method = {"name": ListedASHA.name, "path": path, "count": given.configurations, "eta": given.eta}
+    trials = given.configurations * (RUNGS if halving else 1)
+    session, cores = (_served if given.way == "server" else _tuned)(task, method, trials)
+    print(json.dumps({**_told(session), "cores": cores}))
+
+
+def _served(task: Task, method: dict[str, Any], trials: int) -> tuple[Session, int]:
+    """The session at its end, and how many trained at once."""
     slots = os.cpu_count() or 1
-    budget = Budget(trials=given.configurations * (RUNGS if halving else 1), parallel=slots)
+    budget = Budget(trials=trials, parallel=slots)
     with served(task, method, budget, slots=slots, script=(str(Path(__file__).resolve()),)) as server:
-        print(json.dumps({**_told(server), "slots": slots}))
+        while (view := server.lab.view(server.session_id)).state in (State.WAITING, State.TUNING, State.CHOOSING):
+            time.sleep(LOOK)
+        return view.session, slots
 
 
-def _told(server: Served) -> dict[str, object]:
-    """Wait for the session's end, and say what came of it."""
-    while (view := server.lab.view(server.session_id)).state in (State.WAITING, State.TUNING, State.CHOOSING):
-        time.sleep(LOOK)
-    trials = view.session.trials
+def _tuned(task: Task, method: dict[str, Any], trials: int) -> tuple[Session, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        database = f"sqlite:///{Path(folder, 'lab.sqlite')}"
+        settings = {"method" if key == "name" else key: value for key, value in method.items()}
+        return evenhand.tune(task, **settings, trials=trials, evaluate=False, progress=False, db=database).session, 1
+
+
+def _told(session: Session) -> dict[str, object]:
+    best, trials = protocol.best_trial(session), session.trials
     return {
-        "configurations": len({without_epochs(view.session.space, trial.configuration) for trial in trials}),
+        "configurations": len({without_epochs(session.space, trial.configuration) for trial in trials}),
         "trials": len(trials),
         "outcomes": Counter(str(trial.outcome) for trial in trials),
         "epochs": sum(_own_epochs(trial, trials) for trial in trials),
-        "best dev error, %": None if view.best is None or view.best.value is None else 100 * (1 - view.best.value),
-        "best": None if view.best is None else dict(Configuration(view.best.configuration)),
+        "best dev error, %": None if best is None or best.value is None else 100 * (1 - best.value),
+        "best": None if best is None else dict(best.configuration),
     }
 
 

@@ -15,7 +15,6 @@ from ray import tune
 
 from benchmarks.sides.eager import RATES, Training, points
 
-
 NAME = "model.pth"
 
 

@@ -29,7 +29,11 @@ def main() -> None:
         found = evenhand.tune(objective, space, direction="minimize", trials=trials, progress=False, db=database)
         wall = (time.perf_counter() - begun) / trials
     rule = "the call that tunes, by its trials; imports are left out"
-    print(json.dumps({"trials": len(found.trials), "best": found.best and found.best.value, "counted": {"wall": wall}, "rule": rule}))
+    print(
+        json.dumps(
+            {"trials": len(found.trials), "best": found.best and found.best.value, "counted": {"wall": wall}, "rule": rule}
+        )
+    )
 
 
 if __name__ == "__main__":
