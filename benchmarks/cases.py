@@ -54,12 +54,12 @@ def _seeds(batch: int, goal: float) -> Case:
     )
 
 
-def _search(what: str, goal: float, configurations: int, halving: str = "no") -> Case:
+def _search(what: str, goal: float, configurations: int, **ours: Any) -> Case:
     return Case(
-        what,
+        f"the paper's search on #10, {what}",
         KERAS,
         goal,
-        Side("search_ours.py", {"configurations": configurations, "halving": halving}),
+        Side("search_ours.py", {"configurations": configurations, "way": "tune", **ours}),
         Side("search_keras.py", {"configurations": configurations, "sampled": 2}, environment="keras"),
         given=True,
     )
@@ -68,7 +68,7 @@ def _search(what: str, goal: float, configurations: int, halving: str = "no") ->
 def _trials(batch: int, epochs: int, goal: float, peer: str, theirs: Side) -> Case:
     options = {"batch": batch, "epochs": epochs}
     return Case(
-        f"16 trials of MLP-M1's network on #10, 100,000 points, batch {batch}, {epochs} epochs, 16 learning rates, start-up included",
+        f"16 trials of MLP-M1's network on #10, 100,000 points, batch {batch}, {epochs} epochs, start-up included",
         peer,
         goal,
         Side("trials_ours.py", options),
@@ -89,10 +89,8 @@ BOOKS = Side("bookkeeping_optuna.py", {"trials": 300}, packages=("optuna",))
 CASES: Mapping[str, Case] = {
     "ten-seeds-16": _seeds(16, 20),
     "ten-seeds-512": _seeds(512, 5),
-    "search-500": _search("the paper's search on #10, 20 of 500 configurations of the MLP space at equal distances", 30, 20),
-    "search-halving": _search(
-        "the paper's search on #10, 500 configurations of the MLP space by successive halving", 150, 500, "yes"
-    ),
+    "search-500": _search("20 of 500 configurations of the MLP space, at equal distances by batch size", 30, 20),
+    "search-halving": _search("500 configurations of the MLP space, ours by successive halving", 150, 500, halving="yes", eta=3),
     "trials-16": _trials(16, 2, 10, ON_RAY, RAY),
     "trials-512": _trials(512, 10, 3, ON_RAY, RAY),
     "trials-16-optuna": _trials(16, 2, 5, ON_OPTUNA, OPTUNA),

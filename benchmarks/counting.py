@@ -35,10 +35,13 @@ class Counted:
 
 
 class Counter(Protocol):
-    """What counts. prefix: what the command is started through."""
+    """What counts. how: see `Counted`."""
 
     how: str
-    prefix: Sequence[str]
+
+    @property
+    def prefix(self) -> Sequence[str]:
+        """What the command is started through."""
 
     def begin(self, pid: int) -> None:
         """The command runs as this process."""

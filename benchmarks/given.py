@@ -20,17 +20,15 @@ POINTS, CONFIGURATIONS = "points.npz", "configurations.json"
 def made(folder: Path, scale: float) -> Path:
     """The folder with both files. scale: the share of the points."""
     data = points.locate(NUMBER, scale)
-    arrays = {}
-    for split in ("train", "dev"):
-        x, y = data.part(split)
-        arrays |= {f"{split}_x": np.asarray(x, dtype=np.float32), f"{split}_y": np.asarray(y, dtype=np.int64)}
-    np.savez(folder / POINTS, **arrays)
+    (train_x, train_y), (dev_x, dev_y) = data.part("train"), data.part("dev")
+    x = {"train_x": train_x.astype(np.float32), "dev_x": dev_x.astype(np.float32)}
+    np.savez(folder / POINTS, allow_pickle=False, **x, train_y=train_y, dev_y=dev_y)
     (folder / CONFIGURATIONS).write_text(json.dumps([dict(each) for each in drawn()]))
     return folder
 
 
 def drawn() -> list[Configuration]:
-    """Uniform draws on each hyperparameter's own scale, by the size of their batches; invalid ones are among them, as in any search."""
+    """Uniform draws on each hyperparameter's own scale, by batch size; invalid ones are among them, as in any search."""
     rng = np.random.default_rng(SEED)
     space = mlp.space(mlp.Settings())
     return sorted((space.sample(rng) for _ in range(COUNT)), key=lambda each: each["batch_size"])

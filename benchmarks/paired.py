@@ -6,9 +6,9 @@
 A round runs both sides once, the order changing from round to round, so that whatever else the machine does meets both. A side
 is a script in `benchmarks/sides` that does the whole work, start-up included, and prints what came of it as one line of JSON, so
 that the record shows that both did the same. Counted are its CPU seconds, those of all processes that it starts included
-(`benchmarks.counting` says how), and its wall seconds. Where a case compares something else, such as one trial, or what a peer
-would take that is timed on a sample, the side prints that as `counted`, and its `rule` says what it is. The ratio is the peer's by
-ours, a round at a time; its interval comes from the rounds' order.
+(`benchmarks.counting` says how), and its wall seconds. Where a case compares something else, such as one trial, or what a
+peer would take that is timed on a sample, the side prints that as `counted`, and its `rule` says what it is. The ratio is the
+peer's by ours, a round at a time; its interval comes from the rounds' order.
 
 Peers that are none of our dependencies run in environments that `python -m benchmarks.peers` makes.
 """
@@ -54,9 +54,7 @@ def main() -> None:
     parser.add_argument("case", nargs="?", choices=CASES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the data; records are of 1")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value for an option of the sides"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value of a side's option")
     parser.add_argument("--out", type=Path, help="a folder for the record")
     asked = parser.parse_args()
     if asked.case is None:

@@ -3,8 +3,8 @@
     python -m benchmarks.peers                       (lists them, and which are made)
     python -m benchmarks.peers keras ray [--folder DIR]
 
-They lie in a folder `peers` of the user's cache directory, in what EVENHAND_PEERS names, or in what `--folder` names, never in the
-repository. Making one takes a minute or two with pip; what is made and has the versions named here is left as it is.
+They lie in a folder `peers` of the user's cache directory, in what EVENHAND_PEERS names, or in what `--folder` names, never
+in the repository. Making one takes a minute or two with pip; what is made and has the versions named here is left as it is.
 
 Optuna is one of Evenhand's own dependencies, so its sides run in the environment that runs the benchmarks. Where a peer trains in
 PyTorch, its environment sees the packages of the running one behind its own (a .pth file), so that both train with the very

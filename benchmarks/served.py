@@ -73,4 +73,4 @@ def _session(lab: Lab, task: Task, method: Mapping[str, object], budget: Budget,
 def seconds_of(process: psutil.Process) -> float:
     """The CPU seconds of a process so far."""
     used = process.cpu_times()
-    return used.user + used.system
+    return float(used.user + used.system)

@@ -1,4 +1,4 @@
-"""Durable trials of 15 hyperparameters and 20 measurements that train nothing: `evenhand.tune` of a plain function, in process."""
+"""Durable trials of 15 hyperparameters and 20 measurements that train nothing: `evenhand.tune` of a function, in process."""
 
 import argparse
 import json

@@ -38,7 +38,7 @@ class Training:
     def accuracy(self, x: torch.Tensor, y: torch.Tensor) -> float:
         """The share of points whose class is found."""
         with torch.no_grad():
-            return (self._network(x).argmax(1) == y).float().mean().item()
+            return float((self._network(x).argmax(1) == y).float().mean())
 
     def save(self, path: Path) -> None:
         """Write the network and the optimizer."""

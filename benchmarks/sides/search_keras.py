@@ -1,14 +1,14 @@
 """The paper's search on data set #10 by Keras Tuner, timed on a sample of its configurations and extrapolated to all.
 
-A fixed list goes through an oracle of Keras Tuner's, one trial after the other, in the way of its guide: a hypermodel that builds,
-compiles and fits, data in memory, default settings. Rule of the extrapolation, as the record gives it, too:
+A fixed list goes through an oracle of Keras Tuner's, one trial after the other, in the way of its guide: a hypermodel that
+builds, compiles and fits, data in memory, default settings. Rule of the extrapolation, as the record gives it, too:
 
-- The list's valid configurations are split at batch sizes 23, 64 and 182. Of each part `--sampled` are trained, at equal distances
-  by batch size, for two epochs of at most `STEPS` steps and a last, smaller batch; some invalid ones are built.
+- The list's valid configurations are split at batch sizes 23, 64 and 182. Of each part `--sampled` are trained, at equal
+  distances by batch size, for two epochs of at most `STEPS` steps and a last, smaller batch; some invalid ones are built.
 - A training step costs in each part what it cost in the sample's second epoch (mean), so does a batch of the validation, and
   every trial of the list has its own numbers of epochs, steps and batches.
-- The rest of a sampled trial (building, compiling, tracing, the first epoch's surplus, saving) is added once a trial (mean), though longer
-  trainings save more often. An invalid trial costs what those of the sample cost (mean).
+- The rest of a sampled trial (building, compiling, tracing, the first epoch's surplus, saving) is added once a trial (mean),
+  though longer trainings save more often. An invalid trial costs what those of the sample cost (mean).
 - The start (imports, data, Keras Tuner's first build) is counted once.
 """
 
@@ -79,7 +79,7 @@ class Trial:
 
 
 @dataclass
-class Clock(keras.callbacks.Callback):
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is in no environment that types are checked in
     """Notes what each epoch's steps and validation took; the last ones stay."""
 
     trial: Trial
@@ -104,7 +104,7 @@ class Clock(keras.callbacks.Callback):
         return self  # Keras Tuner trains with copies of callbacks
 
 
-class Perceptron(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras is in no environment that types are checked in
+class Perceptron(keras_tuner.HyperModel):  # type: ignore[misc]
     """The network of the list's configuration whose number is to be tried."""
 
     def __init__(self, listed: Sequence[Values], trials: list[Trial]) -> None:
@@ -112,7 +112,8 @@ class Perceptron(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras is in n
         self._listed, self._trials = listed, trials
 
     def _values(self, hp: Any) -> Values:
-        return self._listed[hp.Int("number", 0, len(self._listed) - 1)]
+        number: int = hp.Int("number", 0, len(self._listed) - 1)
+        return self._listed[number]
 
     def build(self, hp: Any) -> Any:
         """The compiled network; ValueError where output and loss do not go together."""
@@ -120,8 +121,8 @@ class Perceptron(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras is in n
         if not is_valid(values):
             raise ValueError(f"output {values['output']} with the loss {values['loss']}")
         layers = [keras.Input((2,))]
-        for number in range(1, values["layers"] + 1):
-            layers.append(keras.layers.Dense(values[f"units_{number}"], activation=values[f"activation_{number}"]))
+        numbers = range(1, values["layers"] + 1)
+        layers += [keras.layers.Dense(values[f"units_{each}"], activation=values[f"activation_{each}"]) for each in numbers]
         layers.append(keras.layers.Dense(CLASSES, activation=values["output"]))
         linear = values["output"] == "linear"
         losses = {

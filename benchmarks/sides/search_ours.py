@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,14 +48,21 @@ class ListedASHA(ASHA):
     def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
         """The next promotion, or else the next configuration of the list."""
         ladder = Ladder.of(space, trials, self.eta, self.smallest, self.maximize)
-        found = self._one(ladder, trials, (), lambda epochs, at: self._next(space, trials, epochs))
-        return [] if found is None else [found]
-
-    def _next(self, space: Space, trials: Sequence[Trial], epochs: int) -> Suggestion | None:  # type: ignore[return]
         begun = sum(trial.resumes is None for trial in trials)
-        if begun < self.count:
-            listed = {**_listed(self.path, self.count)[begun], "epochs": epochs}
-            return Suggestion(space.configuration(listed), f"configuration {begun + 1} of a list")
+        with suppress(_Ended):
+            found = self._one(ladder, trials, (), lambda epochs, _: self._listed(space, begun, epochs))
+            return [] if found is None else [found]
+        return []
+
+    def _listed(self, space: Space, number: int, epochs: int) -> Suggestion:
+        if number >= self.count:
+            raise _Ended
+        values = {**_listed(self.path, self.count)[number], "epochs": epochs}
+        return Suggestion(space.configuration(values), f"configuration {number + 1} of a list of {self.count}")
+
+
+class _Ended(Exception):
+    """The list is at its end, and nothing can be promoted now."""
 
 
 @lru_cache
