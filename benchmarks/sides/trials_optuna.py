@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 import optuna
-from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 
 from benchmarks.sides.eager import RATES, Training, points
@@ -53,9 +52,7 @@ def _work(given: argparse.Namespace) -> None:
             trial.report(accuracy, epoch)
         return accuracy
 
-    states = (TrialState.COMPLETE, TrialState.RUNNING)
-    callback = MaxTrialsCallback(len(RATES), states=states)
-    optuna.load_study(study_name=NAME, storage=given.storage).optimize(objective, callbacks=[callback])
+    optuna.load_study(study_name=NAME, storage=given.storage).optimize(objective, n_trials=len(RATES) // PROCESSES)
 
 
 if __name__ == "__main__":
