@@ -114,7 +114,7 @@ def test_a_side_may_say_what_is_counted_in_the_place_of_the_whole_run(monkeypatc
     run = paired.ran(Side("side.py"), 1)
     assert (run.cpu, run.wall, run.found["trials"]) == (2.5, None, 7)
     assert 0 < run.found["whole run"]["cpu"] < run.found["whole run"]["wall"] * (os.cpu_count() or 1)
-    monkeypatch.setitem(CASES, "alone", Case("itself", "ours itself", 1.2, Side("side.py"), None, at_most=True))  # type: ignore[misc]
+    monkeypatch.setitem(CASES, "alone", Case("itself", "ours itself", 1.2, Side("side.py"), None, at_most=True))
     record = paired.measured("alone", 2, 1)
     assert (record["ratio"]["cpu"]["median"], set(record["ratio"])) == (1.1, {"cpu"})
     assert "at most 1.2: reached" in paired.told(record)
@@ -174,7 +174,7 @@ def test_a_missing_environment_says_how_to_make_it(tmp_path: Path, monkeypatch: 
 
 def test_an_environment_sees_our_pytorch_behind_its_own_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_PEERS", str(tmp_path))
-    monkeypatch.setitem(peers.ENVIRONMENTS, "own", peers.Environment(("pip",), ("pip",), torch=True))  # type: ignore[misc]
+    monkeypatch.setitem(peers.ENVIRONMENTS, "own", peers.Environment(("pip",), ("pip",), torch=True))
     peers.make("own")
     assert peers.is_made("own")
     ours, theirs = (peers.versions_of(python, ("torch", "pip")) for python in (sys.executable, peers.python_of("own")))
