@@ -193,10 +193,10 @@ SMALL: dict[str, tuple[Side, Callable[[dict[str, Any]], bool]]] = {
         Side("bookkeeping_ours.py", {"trials": 1000, "deciles": "yes"}),
         lambda found: (found["trials"], set(found["beside"])) == (20, {"cpu"}),
     ),
-    "bookkeeping_optuna.py": (Side("bookkeeping_optuna.py", {"trials": 1000}), lambda found: found["trials"] == 20),
+    "bookkeeping_optuna.py": (Side("bookkeeping_optuna.py", {"trials": 800}), lambda found: found["trials"] == 8),
     "bookkeeping_http.py": (
-        Side("bookkeeping_http.py", {"trials": 1000}),
-        lambda found: (found["trials"], found["best"] > 20) == (20, True),
+        Side("bookkeeping_http.py", {"trials": 800}),
+        lambda found: (found["trials"], found["best"] > 20) == (8, True),
     ),
     "search_ours.py": (
         Side("search_ours.py", {"configurations": 5, "way": "tune"}),

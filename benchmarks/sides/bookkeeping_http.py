@@ -19,7 +19,7 @@ from evenhand.records import Assignment, Measurement, Outcome
 from evenhand.space import Float, Hyperparameter, Integer, Space
 from evenhand.tasks import task
 
-NUMBERS, MEASUREMENTS, LEAST = 15, 20, 20
+NUMBERS, MEASUREMENTS, LEAST = 15, 20, 8
 POLL = 0.1  # seconds between two looks of the method; the usual half a second would only make this last longer
 CLAIM = 0.02  # seconds until the agent asks again
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 
-NUMBERS, MEASUREMENTS, LEAST = 15, 20, 20
+NUMBERS, MEASUREMENTS, LEAST = 15, 20, 8
 
 
 def main() -> None:
