@@ -59,10 +59,13 @@ def run(command: Sequence[str], environment: Mapping[str, str], *, looking: bool
         begun = time.perf_counter()
         process = subprocess.Popen([*counter.prefix, *command], stdout=printed, stderr=errors, env=environment)
         counter.begin(process.pid)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - begun
-        cpu = max(counter.end(), used.ru_utime + used.ru_stime)
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            wall = time.perf_counter() - begun
+        finally:
+            counted = counter.end()
+        cpu = max(counted, used.ru_utime + used.ru_stime)
         for each in (printed, errors):
             each.seek(0)
         if process.returncode:
