@@ -90,7 +90,7 @@ CASES: Mapping[str, Case] = {
     "ten-seeds-16": _seeds(16, 20),
     "ten-seeds-512": _seeds(512, 5),
     "search-500": _search("20 of 500 configurations of the MLP space, at equal distances by batch size", 30, 20),
-    "search-halving": _search("500 configurations of the MLP space, ours by successive halving", 150, 500, halving="yes", eta=3),
+    "search-halving": _search("500 configurations of the MLP space, ours by successive halving", 150, 500, halving="yes", eta=5),
     "trials-16": _trials(16, 2, 10, ON_RAY, RAY),
     "trials-512": _trials(512, 10, 3, ON_RAY, RAY),
     "trials-16-optuna": _trials(16, 2, 5, ON_OPTUNA, OPTUNA),

@@ -86,10 +86,10 @@ def test_a_side_that_fails_is_said_to_have_failed_and_why() -> None:
 
 
 def test_options_can_be_changed_and_unknown_ones_are_refused() -> None:
-    case = paired.changed(CASES["search-halving"], ["configurations=6", "eta=5"])
+    case = paired.changed(CASES["search-halving"], ["configurations=6", "eta=3"])
     assert case.theirs is not None
     assert (case.ours.options["configurations"], case.theirs.options["configurations"]) == ("6", "6")
-    assert (case.ours.options["eta"], case.ours.options["halving"], "eta" in case.theirs.options) == ("5", "yes", False)
+    assert (case.ours.options["eta"], case.ours.options["halving"], "eta" in case.theirs.options) == ("3", "yes", False)
     for wrong in ("configuration=6", "configurations"):
         with pytest.raises(InvalidSettings, match="expected NAME=VALUE with a name of configurations, eta, halving"):
             paired.changed(CASES["search-halving"], [wrong])
