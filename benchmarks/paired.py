@@ -1,84 +1,52 @@
 """Ours against a named peer: each a process of its own, in turn; writes a dated record.
 
     python -m benchmarks.paired                                   (lists the cases)
-    python -m benchmarks.paired ten-seeds-16 [--rounds 5] [--scale 1] [--out benchmarks/records]
+    python -m benchmarks.paired ten-seeds-16 [--rounds 5] [--scale 1] [--set NAME=VALUE] [--out benchmarks/records]
 
 A round runs both sides once, the order changing from round to round, so that whatever else the machine does meets both. A side
 is a script in `benchmarks/sides` that does the whole work, start-up included, and prints what came of it as one line of JSON, so
-that the record shows that both did the same. Counted are its CPU seconds, those of its child processes included, and its wall
-seconds. The ratio is the peer's by ours, a round at a time; its interval comes from the rounds' order.
+that the record shows that both did the same. Counted are its CPU seconds, those of all processes that it starts included
+(`benchmarks.counting` says how), and its wall seconds. Where a case compares something else, such as one trial, or what a
+peer would take that is timed on a sample, the side prints that as `counted`, and its `rule` says what it is. The ratio is the
+peer's by ours, a round at a time; its interval comes from the rounds' order.
+
+Peers that are none of our dependencies run in environments that `python -m benchmarks.peers` makes.
 """
 
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks import counting, given, peers
+from benchmarks.cases import CASES, Case, Side
 from benchmarks.images_per_second import interval
+from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.worker import machine_kind
 
 ROOT = Path(__file__).parent.parent
 SIDES = ROOT / "benchmarks" / "sides"
 PACKAGES = ("evenhand", "torch", "numpy")
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is compared. ours, theirs: a script of `benchmarks/sides` and its arguments. goal: of the ratio, CPU and wall."""
-
-    what: str
-    peer: str
-    goal: float
-    ours: tuple[str, ...]
-    theirs: tuple[str, ...]
+KINDS = ("cpu", "wall")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a side: seconds, and what it printed."""
+    """One run of a side: seconds, and what it printed. how: the seconds of CPU were counted."""
 
-    cpu: float
-    wall: float
+    cpu: float | None
+    wall: float | None
     found: Mapping[str, Any]
-
-
-def _seeds(batch: int, goal: float) -> Case:
-    return Case(
-        f"the ten-seed evaluation of MLP-M1's network (2-64-32-16-2, Adam) on #10, 110,000 points, batch {batch}, 10 epochs",
-        "ten trainings in PyTorch, step by step on sliced tensors",
-        goal,
-        ("seeds_ours.py", "--batch", str(batch)),
-        ("seeds_eager.py", "--batch", str(batch)),
-    )
-
-
-def _squeezenet(what: str, goal: float, *arguments: str) -> Case:
-    return Case(
-        f"SqueezeNet on the digits at 64 px, mirrored at random, Adam, batch 64: {what}",
-        "PyTorch as its tutorials write it: DataLoader, N x C x H x W, float32, a thread a core",
-        goal,
-        ("squeezenet_ours.py", *arguments),
-        ("squeezenet_eager.py", *arguments),
-    )
-
-
-CASES: Mapping[str, Case] = {
-    "ten-seeds-16": _seeds(16, 20),
-    "ten-seeds-512": _seeds(512, 5),
-    "squeezenet-images": _squeezenet(
-        "four trainings of 5 epochs, 23,980 images", 2.5, "--epochs", "5", "--rates", "1e-4,2e-4,3e-4,4e-4"
-    ),
-    "squeezenet-seeds": _squeezenet("the ten-seed evaluation, 2 epochs, 29,960 images", 2, "--epochs", "2", "--seeds", "10"),
-}
+    how: str = ""
 
 
 def main() -> None:
@@ -86,54 +54,103 @@ def main() -> None:
     parser.add_argument("case", nargs="?", choices=CASES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the data; records are of 1")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value of a side's option")
     parser.add_argument("--out", type=Path, help="a folder for the record")
-    given = parser.parse_args()
-    if given.case is None:
+    asked = parser.parse_args()
+    if asked.case is None:
         for name, case in CASES.items():
-            print(f"{name}: {case.what}, against {case.peer}; goal {case.goal:g}")
+            print(f"{name}: {case.what}, against {case.peer}; goal {told_goal(case)}")
         return
-    record = measured(given.case, given.rounds, given.scale)
+    try:
+        record = measured(asked.case, asked.rounds, asked.scale, asked.set)
+    except EvenhandError as error:
+        raise SystemExit(str(error)) from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{error}\n{error.stderr}") from None
     print(told(record))
-    if given.out is not None:
-        path = given.out / f"{record['date']}-{given.case}.json"
+    if asked.out is not None:
+        path = asked.out / f"{record['date']}-{asked.case}.json"
         path.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def measured(name: str, rounds: int, scale: float) -> dict[str, Any]:
-    """The record of a case."""
-    case = CASES[name]
+def measured(name: str, rounds: int, scale: float, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The record of a case. changes: NAME=VALUE, other values for options that its sides have."""
+    case = changed(CASES[name], changes)
+    found_versions = versions(case)  # and whether the peer's environment is there
     ours: list[Run] = []
     theirs: list[Run] = []
-    for number in range(rounds):
-        turns = ((ours, case.ours), (theirs, case.theirs))
-        for found, side in turns if number % 2 == 0 else reversed(turns):
-            found.append(ran(side, scale))
-            print(f"round {number + 1} of {rounds}: {side[0]}, {found[-1].wall:.1f} s", file=sys.stderr, flush=True)
+    with ExitStack() as stack:
+        folder = given.made(Path(stack.enter_context(tempfile.TemporaryDirectory())), scale) if case.given else None
+        for number in range(rounds):
+            for side in (case.ours, case.theirs) if number % 2 == 0 else (case.theirs, case.ours):
+                if side is None:
+                    continue
+                found = ran(side, scale, folder)
+                (ours if side is case.ours else theirs).append(found)
+                print(f"round {number + 1} of {rounds}: {side.script}, {_shown(found)}", file=sys.stderr, flush=True)
+    if case.theirs is None:
+        theirs = [_beside(each) for each in ours]
     return {
         "case": name,
         **asdict(case),
-        "command": f"python -m benchmarks.paired {name} --rounds {rounds} --scale {scale:g}",
+        "command": " ".join(
+            [f"python -m benchmarks.paired {name} --rounds {rounds} --scale {scale:g}", *(f"--set {each}" for each in changes)]
+        ),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{machine_kind()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
-        "versions": {"Python": platform.python_version(), **{each: metadata.version(each) for each in PACKAGES}},
+        "versions": found_versions,
         "runs": {"ours": [asdict(each) for each in ours], "theirs": [asdict(each) for each in theirs]},
-        "ratio": {kind: _ratio(ours, theirs, kind) for kind in ("cpu", "wall")},
+        "ratio": {kind: _ratio(ours, theirs, kind) for kind in KINDS if getattr(ours[0], kind) and getattr(theirs[0], kind)},
     }
 
 
-def ran(side: Sequence[str], scale: float) -> Run:
-    """Run a side as a process, to its end; raises CalledProcessError where it fails."""
-    command = [sys.executable, str(SIDES / side[0]), *side[1:], "--scale", str(scale)]
+def changed(case: Case, changes: Sequence[str]) -> Case:
+    """The case with other values for options of its sides; InvalidSettings where neither side has the option."""
+    for change in changes:
+        name, equals, value = change.partition("=")
+        sides = [each for each in (case.ours, case.theirs) if each is not None and name in each.options]
+        if not equals or not sides:
+            known = {option for each in (case.ours, case.theirs) if each is not None for option in each.options}
+            raise InvalidSettings(f"--set {change!r}: expected NAME=VALUE with a name of {', '.join(sorted(known)) or 'none'}")
+        for side in sides:
+            case = case.with_side(side, side.with_options({name: value}))
+    return case
+
+
+def ran(side: Side, scale: float, folder: Path | None = None) -> Run:
+    """Run a side as a process, to its end; CalledProcessError where it fails, NotFound where its environment is missing.
+
+    folder: with what both sides are given, where they are given anything (see `benchmarks.given`).
+    """
+    python = sys.executable if side.environment is None else peers.python_of(side.environment)
+    command = [python, str(SIDES / side.script), "--scale", str(scale)]
+    command += [word for name, value in side.options.items() for word in (f"--{name}", str(value))]
+    if folder is not None:
+        command += ["--given", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    begun = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        printed = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)  # its own, and its children's that it waited for
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return Run(used.ru_utime + used.ru_stime, time.perf_counter() - begun, json.loads(printed.splitlines()[-1]))
+    counted = counting.run(command, environment)
+    found = json.loads(counted.printed.splitlines()[-1])
+    instead = found.get("counted")
+    if instead is None:
+        return Run(counted.cpu, counted.wall, found, counted.how)
+    found["whole run"] = {"cpu": counted.cpu, "wall": counted.wall}
+    return Run(instead.get("cpu"), instead.get("wall"), found, counted.how)
+
+
+def versions(case: Case) -> dict[str, dict[str, str]]:
+    """The versions of what each side's environment has."""
+    found = {"ours": dict(peers.versions_of(sys.executable, PACKAGES))}
+    if case.theirs is not None and case.theirs.environment is not None:
+        environment = peers.ENVIRONMENTS[case.theirs.environment]
+        found["theirs"] = dict(peers.versions_of(peers.python_of(case.theirs.environment), environment.named))
+    elif case.theirs is not None:
+        found["theirs"] = dict(peers.versions_of(sys.executable, case.theirs.packages))
+    return found
+
+
+def _beside(run: Run) -> Run:
+    """What a side that has no peer is held against: what it printed as `beside`."""
+    return Run(run.found["beside"].get("cpu"), run.found["beside"].get("wall"), {})
 
 
 def _ratio(ours: Sequence[Run], theirs: Sequence[Run], kind: str) -> dict[str, float]:
@@ -142,29 +159,52 @@ def _ratio(ours: Sequence[Run], theirs: Sequence[Run], kind: str) -> dict[str, f
     return {"median": statistics.median(values), "low": low, "high": high, "level": level}
 
 
+def told_goal(case: Case) -> str:
+    """The goal in words."""
+    return "none" if case.goal is None else f"{'at most ' if case.at_most else ''}{case.goal:g}"
+
+
 def told(record: Mapping[str, Any]) -> str:
     """The record in words, and a row of a table."""
-    medians = {
-        f"{side} {kind}": statistics.median(each[kind] for each in record["runs"][side])
-        for side in ("ours", "theirs")
-        for kind in ("cpu", "wall")
-    }
-    ratios = {kind: "{median:.1f} ({low:.1f} to {high:.1f})".format(**record["ratio"][kind]) for kind in ("cpu", "wall")}
-    reached = min(each["median"] for each in record["ratio"].values()) >= record["goal"]
     cells = [record["case"]]
-    for kind in ("cpu", "wall"):
-        cells += [f"{medians[f'ours {kind}']:.2f}", f"{medians[f'theirs {kind}']:.2f}", ratios[kind]]
-    cells.append(f"{record['goal']:g}: {'reached' if reached else 'missed'}")
+    for kind in KINDS:
+        if kind in record["ratio"]:
+            medians = [statistics.median(each[kind] for each in record["runs"][side]) for side in ("ours", "theirs")]
+            cells += [
+                *(f"{each:.3g}" for each in medians),
+                "{median:.3g} ({low:.3g} to {high:.3g})".format(**record["ratio"][kind]),
+            ]
+        else:
+            cells += ["", "", ""]
+    cells.append(_verdict(record))
+    said = [
+        f"{side}: {', '.join(f'{name} {version}' for name, version in found.items())}"
+        for side, found in record["versions"].items()
+    ]
+    level = 100 * next(iter(record["ratio"].values()))["level"]
     return "\n".join(
         [
             f"{record['what']}; against {record['peer']}",
-            f"{record['machine']}; {', '.join(f'{name} {version}' for name, version in record['versions'].items())}",
+            f"{record['machine']}; {'; '.join(said)}",
             f"ours found {record['runs']['ours'][-1]['found']}, the peer {record['runs']['theirs'][-1]['found']}",
-            f"intervals of {100 * record['ratio']['cpu']['level']:.0f} %",
-            "| case | ours, CPU s | peer, CPU s | ratio | ours, wall s | peer, wall s | ratio | goal |",
+            f"numbers are {record['unit']}; intervals of {level:.0f} %",
+            "| case | ours, CPU | peer, CPU | ratio | ours, wall | peer, wall | ratio | goal |",
             f"| {' | '.join(cells)} |",
         ]
     )
+
+
+def _verdict(record: Mapping[str, Any]) -> str:
+    if record["goal"] is None:
+        return "none"
+    medians = [each["median"] for each in record["ratio"].values()]
+    if record["at_most"]:
+        return f"at most {record['goal']:g}: {'reached' if max(medians) <= record['goal'] else 'missed'}"
+    return f"{record['goal']:g}: {'reached' if min(medians) >= record['goal'] else 'missed'}"
+
+
+def _shown(run: Run) -> str:
+    return ", ".join(f"{kind} {getattr(run, kind):.3g} s" for kind in KINDS if getattr(run, kind) is not None)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,43 @@
-"""The runner of paired benchmarks: both sides of a case do the same work, and the record says what was measured. Not how fast."""
+"""The runner of paired benchmarks: both sides of a case do the same work, and the record says what was measured. Not how fast.
+
+Of our sides each script runs once, with very little to do; of the peers' those whose environments were made on this machine.
+"""
 
 import json
+import os
 import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
-from benchmarks import paired
+from benchmarks import counting, given, paired, peers
+from benchmarks.cases import CASES, Case, Side
+from benchmarks.sides import extrapolation
+from benchmarks.sides.sampling import every
+from evenhand.errors import InvalidSettings, NotFound
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
+
+# A child that nobody waits for, and a daemon that outlives it: a quarter of a second of CPU each.
+BUSY = "import time\nwhile time.process_time() < 0.25: pass\n"
+LEFT_ALONE = f"""
+import signal, subprocess, sys, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", {BUSY!r}])
+daemon = subprocess.Popen([sys.executable, "-c", {BUSY + "time.sleep(60)"!r}], start_new_session=True)
+time.sleep(1.5)
+print(daemon.pid)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return given.made(tmp_path_factory.mktemp("given"), 0.01)
 
 
 def test_a_case_runs_both_sides_and_writes_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +52,8 @@ def test_a_case_runs_both_sides_and_writes_a_record(tmp_path: Path, monkeypatch:
     assert ours["found"]["accuracy"] == pytest.approx(theirs["found"]["accuracy"], abs=0.25)
     assert record["ratio"]["cpu"]["median"] == pytest.approx(theirs["cpu"] / ours["cpu"])
     assert record["command"] == "python -m benchmarks.paired ten-seeds-512 --rounds 1 --scale 0.01"
-    assert {"Python", "evenhand", "torch"} <= set(record["versions"])
+    assert {"Python", "evenhand", "torch"} <= set(record["versions"]["ours"])
+    assert set(record["versions"]["theirs"]) == {"Python", "torch", "numpy"}
 
 
 def test_ratios_are_of_rounds_and_the_interval_of_their_order() -> None:
@@ -37,16 +67,172 @@ def test_ratios_are_of_rounds_and_the_interval_of_their_order() -> None:
         "what": "what",
         "peer": "peer",
         "goal": 9,
+        "at_most": False,
+        "unit": "seconds",
         "machine": "here",
         "versions": {},
         "runs": {"ours": [vars(each) for each in ours], "theirs": [vars(each) for each in theirs]},
         "ratio": {"cpu": ratio, "wall": paired._ratio(ours, theirs, "wall")},
     }
-    assert paired.told(record).splitlines()[-1] == (
-        "| name | 1.00 | 10.00 | 9.5 (5.0 to 20.0) | 1.00 | 3.00 | 3.0 (1.5 to 3.0) | 9: missed |"
+    assert paired.told(record).splitlines()[-1] == "| name | 1 | 10 | 9.5 (5 to 20) | 1 | 3 | 3 (1.5 to 3) | 9: missed |"
+    upper = {**record, "ratio": {"cpu": ratio}, "at_most": True, "goal": 9.5}
+    assert paired.told(upper).splitlines()[-1] == "| name | 1 | 10 | 9.5 (5 to 20) |  |  |  | at most 9.5: reached |"
+
+
+def test_a_side_that_fails_is_said_to_have_failed_and_why() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        paired.ran(Side("seeds_ours.py", {"batch": "none"}), 1)
+    assert "invalid int value: 'none'" in error.value.stderr
+
+
+def test_options_can_be_changed_and_unknown_ones_are_refused() -> None:
+    case = paired.changed(CASES["search-halving"], ["configurations=6", "eta=3"])
+    assert case.theirs is not None
+    assert (case.ours.options["configurations"], case.theirs.options["configurations"]) == ("6", "6")
+    assert (case.ours.options["eta"], case.ours.options["halving"], "eta" in case.theirs.options) == ("3", "yes", False)
+    for wrong in ("configuration=6", "configurations"):
+        with pytest.raises(InvalidSettings, match="expected NAME=VALUE with a name of configurations, eta, halving"):
+            paired.changed(CASES["search-halving"], [wrong])
+
+
+# What is counted
+
+
+@pytest.mark.parametrize("looking", [False, True])
+def test_processes_that_nobody_waits_for_are_counted_and_ended(looking: bool) -> None:
+    found = counting.run([sys.executable, "-c", LEFT_ALONE], os.environ, looking=looking)
+    assert 0.4 < found.cpu < 5
+    assert found.wall > 1.5
+    assert found.how == "looking" or not looking
+    daemon = int(found.printed)
+    assert not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_side_may_say_what_is_counted_in_the_place_of_the_whole_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "side.py").write_text("""print('noise\\n{"counted": {"cpu": 2.5}, "beside": {"cpu": 2.75}, "trials": 7}')""")
+    monkeypatch.setattr(paired, "SIDES", tmp_path)
+    run = paired.ran(Side("side.py"), 1)
+    assert (run.cpu, run.wall, run.found["trials"]) == (2.5, None, 7)
+    assert 0 < run.found["whole run"]["cpu"] < run.found["whole run"]["wall"] * (os.cpu_count() or 1)
+    monkeypatch.setitem(CASES, "alone", Case("itself", "ours itself", 1.2, Side("side.py"), None, at_most=True))
+    record = paired.measured("alone", 2, 1)
+    assert (record["ratio"]["cpu"]["median"], set(record["ratio"])) == (1.1, {"cpu"})
+    assert "at most 1.2: reached" in paired.told(record)
+
+
+def test_a_sample_is_extrapolated_by_the_rule() -> None:
+    common = {"loss": "mse", "output": "linear", "epochs": 10}
+    listed = [
+        {**common, "batch_size": 10},
+        {**common, "batch_size": 20, "epochs": 20},
+        {**common, "batch_size": 100},
+        {**common, "batch_size": 100, "loss": "nll"},
+        {**common, "batch_size": 300, "loss": "nll"},
+    ]
+    tried = extrapolation.sample(listed, 1)
+    assert [each["batch_size"] for each in tried] == [20, 100, 300]
+    assert [extrapolation.is_valid(each) for each in tried] == [True, True, False]
+    trials = [  # seconds: steps of 2 and 3, batches of 1 and 0.5, the rest 10 and 20
+        extrapolation.Trial((5, 5), (10 + 2 * (100 * 2 + 10 * 1), 0), 100, 10, (2, 0), (1, 0)),
+        extrapolation.Trial((0, 0), (20 + 2 * (50 * 3 + 4 * 0.5), 0), 50, 4, (3, 0), (0.5, 0)),
+        extrapolation.Trial((0, 0), (7, 0)),
+    ]
+    found = extrapolation.extrapolated(listed, tried, trials, {"train": 1001, "dev": 100}, 0)
+    valid = [15 + 10 * (101 * 2 + 10), 15 + 20 * (51 * 2 + 5), 15 + 10 * (11 * 3 + 0.5)]
+    assert found == pytest.approx(5 + sum(valid) + 2 * 7)
+
+
+def test_samples_lie_at_equal_distances() -> None:
+    assert every(range(100), 4) == [12, 37, 62, 87]
+    assert every([1, 2], 5) == [1, 2]
+
+
+def test_both_sides_are_given_the_same_points_and_configurations(folder: Path) -> None:
+    configurations = json.loads((folder / given.CONFIGURATIONS).read_text())
+    assert len(configurations) == 500
+    sizes = [each["batch_size"] for each in configurations]
+    assert (sizes, min(sizes) >= 8, max(sizes) <= 512) == (sorted(sizes), True, True)
+    invalid = sum(not extrapolation.is_valid(each) for each in configurations)
+    assert 60 < invalid < 190  # of the 12 pairs of loss and output 3 do not go together
+    assert configurations == [dict(each) for each in given.drawn()]
+
+
+# The environments
+
+
+def test_a_missing_environment_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_PEERS", str(tmp_path))
+    with pytest.raises(NotFound, match=r"make it by `python -m benchmarks.peers ray`"):
+        paired.measured("trivial", 1, 1)
+    made = tmp_path / "ray" / peers.MADE
+    made.parent.mkdir()
+    made.write_text(json.dumps(["ray==1"]))
+    assert not peers.is_made("ray")
+    made.write_text(json.dumps(peers.ENVIRONMENTS["ray"].pins))
+    assert peers.python_of("ray").startswith(str(tmp_path / "ray"))
+
+
+def test_an_environment_sees_our_pytorch_behind_its_own_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENHAND_PEERS", str(tmp_path))
+    monkeypatch.setitem(peers.ENVIRONMENTS, "own", peers.Environment(("pip",), ("pip",), torch=True))
+    peers.make("own")
+    assert peers.is_made("own")
+    ours, theirs = (peers.versions_of(python, ("torch", "pip")) for python in (sys.executable, peers.python_of("own")))
+    assert ours["torch"] == theirs["torch"]
+    command = [peers.python_of("own"), "-c", "import pip, sys; print(pip.__file__.startswith(sys.prefix))"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+# The sides
+
+SMALL: dict[str, tuple[Side, Callable[[dict[str, Any]], bool]]] = {
+    "trials_ours.py": (Side("trials_ours.py", {"batch": 512, "epochs": 1}), lambda found: found["trials"] == 16),
+    "trials_optuna.py": (Side("trials_optuna.py", {"batch": 512, "epochs": 1}), lambda found: found["trials"] == 16),
+    "trivial_ours.py": (Side("trivial_ours.py", {"ours": 800}), lambda found: found["trials"] == 8),
+    "bookkeeping_ours.py": (
+        Side("bookkeeping_ours.py", {"trials": 1000, "deciles": "yes"}),
+        lambda found: (found["trials"], set(found["beside"])) == (20, {"cpu"}),
+    ),
+    "bookkeeping_optuna.py": (Side("bookkeeping_optuna.py", {"trials": 800}), lambda found: found["trials"] == 8),
+    "bookkeeping_http.py": (
+        Side("bookkeeping_http.py", {"trials": 800}),
+        lambda found: (found["trials"], found["best"] > 20) == (8, True),
+    ),
+    "search_ours.py": (
+        Side("search_ours.py", {"configurations": 5, "way": "tune"}),
+        lambda found: (found["configurations"], found["trials"], found["cores"]) == (5, 5, 1),
+    ),
+    "search_ours.py, halving": (
+        Side("search_ours.py", {"configurations": 6, "way": "server", "halving": "yes"}),
+        lambda found: found["configurations"] == 6 < found["trials"] and found["epochs"] < 60,
+    ),
+    "trivial_ray.py": (Side("trivial_ray.py", {"theirs": 4}, "ray"), lambda found: found["trials"] == 4),
+    "trials_ray.py": (Side("trials_ray.py", {"batch": 512, "epochs": 1}, "ray"), lambda found: found["trials"] == 16),
+    "search_keras.py": (
+        Side("search_keras.py", {"configurations": 8, "sampled": 1}, "keras"),
+        lambda found: found["configurations"] == 8 and found["tried"] > found["invalid of them"] == 1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_side_does_its_work(name: str, folder: Path) -> None:
+    side, is_done = SMALL[name]
+    if side.environment is not None and not peers.is_made(side.environment):
+        pytest.skip(f"environment {side.environment!r} is not made (python -m benchmarks.peers {side.environment})")
+    takes_given = any(
+        case.given and side.script in (case.ours.script, case.theirs and case.theirs.script) for case in CASES.values()
     )
+    run = paired.ran(side, 0.01, folder if takes_given else None)
+    assert is_done(dict(run.found)), run.found
+    assert run.wall is None or run.wall > 0
 
 
-def test_a_side_that_fails_is_said_to_have_failed() -> None:
-    with pytest.raises(subprocess.CalledProcessError):
-        paired.ran(("seeds_ours.py", "--batch", "none"), 1)
+def test_every_case_has_its_scripts_and_environments() -> None:
+    for case in CASES.values():
+        for side in (case.ours, case.theirs):
+            if side is not None:
+                assert (paired.SIDES / side.script).is_file()
+                assert side.environment is None or side.environment in peers.ENVIRONMENTS
+                assert side.script in {each.script for each, _ in SMALL.values()} | {"seeds_ours.py", "seeds_eager.py"}
+    assert replace(CASES["trials-16"].ours, options={}) == Side("trials_ours.py")
