@@ -39,6 +39,7 @@ class Client:
         self._unposted: list[_Posted] = []
         self._next_post = 0.0  # time.monotonic()
         self._viewed: dict[int, Session] = {}
+        self._events: dict[int, int] = {}
         self._http = httpx.Client(
             base_url=self.url,
             headers={"authorization": f"Bearer {token}"},
@@ -159,6 +160,12 @@ class Client:
         found = wire.view_from_json(self._repeat("/api/session/view", session_id=session_id, **had), known)
         self._viewed[session_id] = found.session
         return found
+
+    def wait(self, session_id: int, seconds: float, measured: bool = False) -> None:
+        """Return when the session may have changed since the last wait, or after a time. measured: by a measurement, too."""
+        known = self._events.get(session_id, 0)
+        answer = self._post("/api/session/wait", session_id=session_id, event=known, seconds=seconds, measured=measured)
+        self._events[session_id] = int(answer["event"])
 
     def curve(self, session_id: int, number: int, after: tuple[int, int] = (0, -1)) -> Curve:
         """What a trial measured after the cursor (attempt, index)."""

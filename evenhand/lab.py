@@ -247,6 +247,11 @@ class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
                 waiting=self._waiting(tx, session, now),
             )
 
+    def newest_event(self, session_id: int) -> int:
+        """The id of the session's newest event, but for claims: another one than before says that a view may differ."""
+        with self._store.read() as tx:
+            return journal.newest(tx, session_id)
+
     def curve(self, session_id: int, number: int, after: tuple[int, int] = (0, -1)) -> Curve:
         """What a trial measured after the cursor (attempt, index); a newer attempt is given from its start."""
         with self._store.read() as tx:

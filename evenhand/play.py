@@ -1,6 +1,7 @@
 """The method loop: a method tunes a session through the very verbs that a participant's pages call."""
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from evenhand import tuners
+from evenhand.client import Client
 from evenhand.errors import InvalidConfiguration, InvalidSettings, InvalidSpace, Refused, Unreachable
 from evenhand.lab import Lab, View
 from evenhand.protocol import derive_seed
@@ -225,34 +227,52 @@ def tune(verbs: Verbs, session_id: int, *, stop: threading.Event | None = None, 
             try:
                 player = player or Player.of(verbs, session_id)
                 turn = player.turn()
+                if turn is Turn.OVER:
+                    break
+                if turn is Turn.WAITS:
+                    changed.wait(poll, measured=player.stopping is not None)
             except Unreachable:
                 ended.wait(OFFLINE)
-                continue
-            if turn is Turn.OVER:
-                break
-            if turn is Turn.WAITS:
-                changed.wait(poll)
-                ended.wait(min(PAUSE, poll))
     return verbs.view(session_id).session
 
 
+class _Changes:
+    """What wakes a method: its session's changes in this process, or over HTTP what the server says of them."""
+
+    def __init__(self, verbs: Verbs, session_id: int) -> None:
+        self._verbs, self._session_id = verbs, session_id
+        self._changed = threading.Event()
+
+    def listen(self, changed_id: int) -> None:
+        """Of the laboratory in this process."""
+        if changed_id == self._session_id:
+            self._changed.set()
+
+    def clear(self) -> None:
+        """Forget what changed so far."""
+        self._changed.clear()
+
+    def wait(self, seconds: float, measured: bool) -> None:
+        """Until the next change, at most so long. measured: whether measurements matter, of which there are several a second."""
+        if isinstance(self._verbs, Client):
+            self._verbs.wait(self._session_id, seconds, measured)
+        else:
+            self._changed.wait(seconds)
+        if measured or not isinstance(self._verbs, Client):
+            time.sleep(min(PAUSE, seconds))
+
+
 @contextmanager
-def _woken(verbs: Verbs, session_id: int) -> Iterator[threading.Event]:
-    """An event that is set when the session changes in this process; over HTTP it never is, and polling does."""
-    changed = threading.Event()
-
-    def listen(changed_id: int) -> None:
-        if changed_id == session_id:
-            changed.set()
-
+def _woken(verbs: Verbs, session_id: int) -> Iterator[_Changes]:
+    changes = _Changes(verbs, session_id)
     if not isinstance(verbs, Lab):
-        yield changed
+        yield changes
         return
-    verbs.on_change.append(listen)
+    verbs.on_change.append(changes.listen)
     try:
-        yield changed
+        yield changes
     finally:
-        verbs.on_change.remove(listen)
+        verbs.on_change.remove(changes.listen)
 
 
 def _fidelity(space: Space) -> str:

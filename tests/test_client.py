@@ -166,6 +166,64 @@ def train_all(agent: Client, session_id: int, ended: threading.Event) -> None:
         agent.finish(job.job_id, job.attempt, Outcome.COMPLETED)
 
 
+def test_a_method_over_http_goes_on_when_a_trial_ends_and_not_before(lab: Lab, url: str, agent: Client) -> None:
+    study = toy_study(lab, Budget(trials=2))
+    session = lab.open(study.id, tuner="random", method={"name": "random", "seed": 5}, driver="test")
+    looks: list[float] = []
+    with Client(url, lab.issue_token("method", session.id)) as method:
+        view = method.view
+
+        def counted(session_id: int = 0) -> View:
+            looks.append(time.monotonic())
+            return view(session_id)
+
+        method.view = counted  # type: ignore[method-assign]
+        thread = threading.Thread(target=play.tune, args=(method, session.id), kwargs={"poll": 4.0})
+        thread.start()
+        ended = []
+        for number in (1, 2):
+            until = time.monotonic() + 10
+            while (job := agent.claim(session_id=session.id)) is None:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            time.sleep(0.5)  # it has seen that its trial is there
+            before = len(looks)
+            for index in range(5):
+                agent.measure(job.job_id, 1, [batch(index, 0.5)])
+                time.sleep(0.05)
+            assert len(looks) == before
+            agent.finish(job.job_id, 1, Outcome.COMPLETED, None, [epoch(5, 1, number / 10)])
+            ended.append(time.monotonic())
+        thread.join(timeout=3)
+        assert not thread.is_alive()
+        assert lab.session(session.id).choice is not None
+        assert min(look for look in looks if look > ended[0]) - ended[0] < 1
+
+
+def test_a_wait_ends_with_its_time_or_the_next_event(lab: Lab, session: Session, method: Client) -> None:
+    method.wait(session.id, 5)  # it knows no event yet
+    for measured, seconds in ((False, 0.3), (True, 0.3)):
+        begun = time.monotonic()
+        method.wait(session.id, seconds, measured)
+        assert seconds <= time.monotonic() - begun < seconds + 2
+    agent_id, _ = lab.add_agent("one", 1)
+    lab.submit(session.id, CONFIGURATION)
+    method.wait(session.id, 5)
+    job = lab.claim(agent_id, session_id=session.id)
+    assert job is not None
+    begun = time.monotonic()
+    method.wait(session.id, 0.3)  # a claim tells it nothing
+    assert time.monotonic() - begun >= 0.3
+    threading.Timer(0.2, lab.measure, (job.job_id, 1, [batch(0, 0.5)])).start()
+    begun = time.monotonic()
+    method.wait(session.id, 5, measured=True)
+    assert time.monotonic() - begun < 3
+    threading.Timer(0.2, lab.finish, (job.job_id, 1, Outcome.COMPLETED)).start()
+    begun = time.monotonic()
+    method.wait(session.id, 5)
+    assert time.monotonic() - begun < 3
+
+
 def test_a_released_job_is_anothers_and_late_writers_hear_so(session: Session, method: Client, agent: Client) -> None:
     method.submit(session.id, CONFIGURATION)
     job = agent.claim(session_id=session.id)

@@ -20,7 +20,6 @@ from evenhand.space import Float, Hyperparameter, Integer, Space
 from evenhand.tasks import task
 
 NUMBERS, MEASUREMENTS, LEAST = 15, 20, 8
-POLL = 0.1  # seconds between two looks of the method; the usual half a second would only make this last longer
 CLAIM = 0.02  # seconds until the agent asks again
 
 
@@ -50,7 +49,7 @@ def main() -> None:
 
 def _play(url: str, token: str) -> None:
     with Client(url, token) as client:
-        play.tune(client, 0, poll=POLL)
+        play.tune(client, 0)
 
 
 def _train(client: Client, trials: int, parties: tuple[psutil.Process, ...]) -> tuple[tuple[float, float], tuple[float, float]]:

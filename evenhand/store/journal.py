@@ -45,6 +45,16 @@ def events(
     return [Event(**found) for found in tx.execute(query).mappings()]
 
 
+def newest(tx: Connection, session_id: int) -> int:
+    """The id of a session's newest event, but for claims, which tell its tuner nothing; 0 where there is none."""
+    return int(tx.execute(_NEWEST, {"id": session_id}).scalar_one() or 0)
+
+
+_NEWEST = select(func.max(tables.event.c.id)).where(
+    tables.event.c.session_id == bindparam("id"), tables.event.c.kind != "claimed"
+)
+
+
 def of_study(study_id: int) -> Any:
     """The condition that an event is of a study, of one of its sessions, participants or batches."""
     row = tables.event.c

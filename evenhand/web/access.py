@@ -119,6 +119,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/api/agent/jobs/{job_id}/finish"): Role.AGENT,
     ("POST", "/api/agent/jobs/{job_id}/release"): Role.AGENT,
     ("POST", "/api/session/view"): Role.METHOD,
+    ("POST", "/api/session/wait"): Role.METHOD,
     ("POST", "/api/session/curve"): Role.METHOD,
     ("POST", "/api/session/start"): Role.METHOD,
     ("POST", "/api/session/submit"): Role.METHOD,

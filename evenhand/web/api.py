@@ -1,17 +1,23 @@
 """The door for agents and methods: the lab's verbs as JSON over HTTP, with a bearer token. `evenhand.client` is the other end."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import field
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic.dataclasses import dataclass
+from starlette.concurrency import run_in_threadpool
 
 from evenhand import wire
 from evenhand.errors import NotAllowed, StaleAttempt
 from evenhand.records import Outcome, Report, Stopper
 from evenhand.web.access import identity, lab_of
+
+LONGEST_WAIT = 5.0  # seconds that a method's wait is answered after, at the latest: less than clients wait for an answer
+OTHERS = 1.0  # seconds between two looks for what other processes did, of which nobody tells
 
 router = APIRouter()
 
@@ -73,6 +79,15 @@ class Look(OfSession):
     settled: int = 0
     last: int = 0
     task: str = ""
+
+
+@dataclass
+class Wait(OfSession):
+    """For what after which event, and for how long. measured: whether measurements count, too."""
+
+    event: int = 0
+    seconds: float = 0.0
+    measured: bool = False
 
 
 @dataclass
@@ -163,6 +178,33 @@ def view(request: Request, body: Look) -> JSONResponse:
     """All that the session's tuner may see, without what was read before."""
     found = lab_of(request).view(_session(request, body))
     return JSONResponse(wire.view_to_json(found, body.settled, body.last, body.task))
+
+
+@router.post("/api/session/wait")
+async def wait(request: Request, body: Wait) -> JSONResponse:
+    """Answer with the session's newest event when there is one after that which the tuner knows, or when the time is over."""
+    lab, session_id = lab_of(request), _session(request, body)
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def listen(changed_id: int) -> None:
+        if changed_id == session_id:
+            with suppress(RuntimeError):  # the loop is closed: the server is ending
+                loop.call_soon_threadsafe(changed.set)
+
+    lab.on_change.append(listen)
+    try:
+        until = loop.time() + min(body.seconds, LONGEST_WAIT)
+        while True:
+            newest = await run_in_threadpool(lab.newest_event, session_id)
+            left = until - loop.time()
+            if newest != body.event or (body.measured and changed.is_set()) or left <= 0 or request.app.state.ending:
+                return JSONResponse({"event": newest})
+            changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, OTHERS)):
+                    await changed.wait()
+    finally:
+        lab.on_change.remove(listen)
 
 
 @router.post("/api/session/curve")
