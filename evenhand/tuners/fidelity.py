@@ -8,7 +8,8 @@ import math
 from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial, reduce
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from evenhand.errors import InvalidSettings
 from evenhand.records import Trial
 from evenhand.space import Configuration, Integer, Space
+from evenhand.trials import fold
 from evenhand.tuners import beliefs, explaining
 from evenhand.tuners.base import UNUSABLE, Known, Method, Suggestion, by_value, first_fresh, fits, fresh_draw, has_value, within
 from evenhand.tuners.encoding import Encoding
@@ -32,24 +34,24 @@ class Ladder:
     """What the trials so far say of each rung. rungs: epochs, rising. there: by rung and configuration the trial that was there.
 
     Anybody's trials count: one stands on every rung whose epochs it has completed, by the value at its end. One that could not be
-    trained stands below all others.
+    trained stands below all others. seen: what is kept of trials from one suggestion to the next.
     """
 
     space: Space
     rungs: tuple[int, ...]
     there: tuple[Mapping[Plain, Trial], ...]
     maximize: bool
+    seen: "_Seen"
 
     @classmethod
     def of(cls, space: Space, trials: Sequence[Trial], eta: int, smallest: int, maximize: bool) -> "Ladder":
         rungs = rungs_of(space, eta, smallest)
-        there: list[dict[Plain, Trial]] = [{} for _ in rungs]
-        for trial in trials:
-            plain = without_epochs(space, trial.configuration)
-            for at, epochs in enumerate(rungs):
-                if reaches(trial, epochs, rungs[0]):
-                    there[at].setdefault(plain, trial)  # not the one that was promoted from it: it had more epochs
-        return cls(space, rungs, tuple(there), maximize)
+        place = partial(_Seen.place, space, rungs)
+        settled, later = fold(trials, ("ladder", space, rungs), lambda: _Seen(tuple({} for _ in rungs)), place)
+        last = trials[len(trials) - len(later) - 1].number if len(later) < len(trials) else 0
+        there = tuple({plain: trial for plain, trial in each.items() if trial.number <= last} for each in settled.there)
+        seen = reduce(place, later, _Seen(there, settled.plain, settled.able))
+        return cls(space, rungs, seen.there, maximize, seen)
 
     def done(self, at: int) -> list[Trial]:
         """Trials on a rung that have ended, the best first."""
@@ -64,13 +66,14 @@ class Ladder:
 
     def can_go_on(self, trial: Trial) -> bool:
         """Whether the space still takes what the trial had: limits may have been set since, and nothing else can be resumed."""
-        return without_epochs(self.space, Configuration(acceptable(self.space, trial.configuration))) == without_epochs(
-            self.space, trial.configuration
-        ) and fits(self.space, trial)
+        if trial.number not in self.seen.able:
+            taken = without_epochs(self.space, Configuration(acceptable(self.space, trial.configuration)))
+            self.seen.able[trial.number] = taken == self.plain(trial) and fits(self.space, trial)
+        return self.seen.able[trial.number]
 
     def plain(self, trial: Trial) -> Plain:
         """The trial's configuration without its epochs."""
-        return without_epochs(self.space, trial.configuration)
+        return self.seen.plain[trial.number]
 
     def promotion(self, trial: Trial, at: int, rank: int, count: int) -> Suggestion:
         """The trial taken from a rung to the next, as it has this rank of so many."""
@@ -80,6 +83,24 @@ class Ladder:
         resumes = trial.number if trial.epochs_done < epochs else None
         told = f"promoted to {epochs} epochs: {explaining.called(trial)} is {explaining.place(rank, count)} at"
         return Suggestion(self.space.configuration(values), f"{told} {self.rungs[at]} epochs; goes on from there", resumes)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Trials by rung and plain configuration; by their numbers each one's plain configuration, and whether it can go on."""
+
+    there: tuple[dict[Plain, Trial], ...]
+    plain: dict[int, Plain] = field(default_factory=dict)
+    able: dict[int, bool] = field(default_factory=dict)
+
+    @staticmethod
+    def place(space: Space, rungs: Sequence[int], seen: "_Seen", trial: Trial) -> "_Seen":
+        """With one trial more."""
+        plain = seen.plain.setdefault(trial.number, without_epochs(space, trial.configuration))
+        for at, epochs in enumerate(rungs):
+            if reaches(trial, epochs, rungs[0]):
+                seen.there[at].setdefault(plain, trial)  # not the one that was promoted from it: it had more epochs
+        return seen
 
 
 def rungs_of(space: Space, eta: int, smallest: int) -> tuple[int, ...]:
