@@ -235,9 +235,12 @@ class Hyperband(_Halving):
 
     def _one(self, ladder: Ladder, trials: Sequence[Trial], made: Sequence[Suggestion], fresh: Fresh) -> Suggestion | None:
         begun = defaultdict(list)
+        went_on: dict[int, Trial] = {}  # the last trial that resumed one, by the number of the one
         for trial in trials:
             if trial.resumes is None:
                 begun[trial.epochs_planned].append(trial)
+            else:
+                went_on[trial.resumes] = trial
         ahead = Counter(self._epochs(ladder, each) for each in made if each.resumes is None)
         taken = {without_epochs(ladder.space, each.configuration) for each in made if each.resumes is not None}
         used: Counter[int] = Counter()
@@ -247,19 +250,16 @@ class Hyperband(_Halving):
             used[epochs] += size
             if used[epochs] > len(begun[epochs]) + ahead[epochs]:
                 return fresh(epochs, lowest)
-            if len(mine) == size and (found := self._promotion(ladder, mine, trials, lowest, taken)) is not None:
+            if len(mine) == size and (found := self._promotion(ladder, mine, went_on, lowest, taken)) is not None:
                 return found
         raise AssertionError("brackets never end")
-
-    def _went_on(self, trial: Trial, trials: Sequence[Trial]) -> Trial | None:
-        return next((each for each in reversed(trials) if each.resumes == trial.number), None)
 
     def _epochs(self, ladder: Ladder, suggestion: Suggestion) -> int:
         assert ladder.space.fidelity is not None
         return int(suggestion.configuration.number(ladder.space.fidelity.name))
 
     def _promotion(
-        self, ladder: Ladder, mine: Sequence[Trial], trials: Sequence[Trial], lowest: int, taken: set[Plain]
+        self, ladder: Ladder, mine: Sequence[Trial], went_on: Mapping[int, Trial], lowest: int, taken: set[Plain]
     ) -> Suggestion | None:
         """The bracket's next promotion; None where it is at its end, or waits for a trial."""
         alive = {ladder.plain(each): each for each in mine}
@@ -267,11 +267,11 @@ class Hyperband(_Halving):
             if any(each.is_open for each in alive.values()):
                 return None
             ranked = by_value(alive.values(), self.maximize)
-            kept = [each for each in ranked[: len(alive) // self.eta] if ladder.can_go_on(each) or self._went_on(each, trials)]
+            kept = [each for each in ranked[: len(alive) // self.eta] if ladder.can_go_on(each) or each.number in went_on]
             going_on: dict[Plain, Trial] = {}
             for rank, trial in enumerate(kept, start=1):
                 plain = ladder.plain(trial)
-                if (higher := self._went_on(trial, trials)) is not None:
+                if (higher := went_on.get(trial.number)) is not None:
                     going_on[plain] = higher
                 elif plain not in taken:
                     return ladder.promotion(trial, at, rank, len(alive))
