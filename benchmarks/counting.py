@@ -19,6 +19,7 @@ from typing import Protocol
 
 import psutil
 
+LAST = 5.0  # seconds that a killed process has to be gone
 LOOK = 0.1  # seconds
 GROUPS = Path("/sys/fs/cgroup")
 ERRORS = 4000  # letters of what a failed command wrote, its end
@@ -161,6 +162,7 @@ class Looking:
         for each in self._seen:
             with suppress(psutil.Error):
                 each.kill()
+        psutil.wait_procs(list(self._seen), timeout=LAST)
         return sum(self._seen.values())
 
     def _look_on(self) -> None:
