@@ -49,8 +49,8 @@ def _seeds(batch: int, goal: float) -> Case:
         f"the ten-seed evaluation of MLP-M1's network (2-64-32-16-2, Adam) on #10, 110,000 points, batch {batch}, 10 epochs",
         "ten trainings in PyTorch, step by step on sliced tensors",
         goal,
-        Side("seeds_ours.py", {"batch": batch}),
-        Side("seeds_eager.py", {"batch": batch}),
+        Side("seeds_ours.py", {"batch": batch, "epochs": 10}),
+        Side("seeds_eager.py", {"batch": batch, "epochs": 10}),
     )
 
 

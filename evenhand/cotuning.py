@@ -16,6 +16,7 @@ from evenhand.records import Intervention, Outcome, Session, State, Stopper, Tri
 from evenhand.space import Configuration, Prior
 from evenhand.store import jobs, journal, sessions
 
+SEEN = 1.0  # seconds for which it is not written again that a session's tuner is there
 OVER = (State.CHOSEN, State.EVALUATED, State.WITHDRAWN)
 
 
@@ -127,7 +128,8 @@ class CoTuning(Core):
         trial = replace(trial, epochs_done=before, id=sessions.add_trial(tx, trial, key))
         jobs.add(tx, session.id, session.tuning_seed, now, trial_id=trial.id)
         journal.record(tx, now, "submitted", session.id, trial.id)
-        sessions.update_facts(tx, session.id, last_seen=now)
+        if session.last_seen is None or now - session.last_seen >= SEEN:
+            sessions.update_facts(tx, session.id, last_seen=now)
         return trial
 
     def _stop(self, tx: Connection, trial: Trial, by: Stopper, why: str | None = None) -> None:

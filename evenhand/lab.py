@@ -248,7 +248,7 @@ class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
             )
 
     def newest_event(self, session_id: int) -> int:
-        """The id of the session's newest event, but for claims: another one than before says that a view may differ."""
+        """The id of the session's newest event, but for a trial's start: another one than before says that a tuner may act."""
         with self._store.read() as tx:
             return journal.newest(tx, session_id)
 

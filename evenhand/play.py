@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -73,7 +74,8 @@ class Player:
 
     seed: from which each suggestion's random stream is derived, with the number of trials so far.
     epochs_per_trial: the fidelity's fixed value, or None where the method chooses it as any other value.
-    stopping: what ends running trials early, or None. ended: what trials that have ended measured, so that it is asked for once.
+    stopping: what ends running trials early, or None. parallel: how many trials may be open at once. ended: what trials that have
+    ended measured, so that it is asked for once.
     """
 
     verbs: Verbs
@@ -82,6 +84,7 @@ class Player:
     seed: int
     epochs_per_trial: int | None
     stopping: Rule | None = None
+    parallel: int = 1
     ended: dict[int, Values] = field(default_factory=dict)
 
     @classmethod
@@ -96,7 +99,7 @@ class Player:
                 f"method {described.method.name!r} lets trainings go on, and in the study of session {session_id} they always "
                 "begin anew; declare it resumable, or take another method"
             )
-        return cls(verbs, session_id, *described)
+        return cls(verbs, session_id, *described, parallel=session.budget.parallel)
 
     def turn(self) -> Turn:
         """Do what there is to do now: start the clock, submit the next trial, or make the final choice.
@@ -229,7 +232,7 @@ def tune(verbs: Verbs, session_id: int, *, stop: threading.Event | None = None, 
                 turn = player.turn()
                 if turn is Turn.OVER:
                     break
-                if turn is Turn.WAITS:
+                if turn is Turn.WAITS or (player.parallel == 1 and isinstance(verbs, Client)):  # over HTTP each look costs
                     changed.wait(poll, measured=player.stopping is not None)
             except Unreachable:
                 ended.wait(OFFLINE)
@@ -280,6 +283,7 @@ def _fidelity(space: Space) -> str:
     return space.fidelity.name
 
 
+@lru_cache(maxsize=64)
 def _narrow(space: Space, epochs_per_trial: int | None) -> Space:
     """The space without its fidelity where that is fixed; InvalidSettings where it cannot be fixed to this value."""
     if epochs_per_trial is None:

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -269,6 +270,16 @@ class Space:
 
     def __getitem__(self, name: str) -> Hyperparameter:
         return self._by_name[name]
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.hyperparameters)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> "tuple[type[Space], tuple[tuple[Hyperparameter, ...]]]":
+        return Space, (self.hyperparameters,)  # without the hash, which is another one in another process
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name

@@ -84,7 +84,7 @@ class Trials(Sequence[Trial]):
     def found(self, key: Hashable, start: Callable[[], T], add: Callable[[T, Trial], T]) -> T | None:
         """See `fold`; None where later trials were folded already, since this is an older view of the session."""
         with self._past.lock:
-            count, value = self._past.found[key] if key in self._past.found else (0, start())
+            count, value = self._past.found.get(key) or (0, start())
             if count > self.settled:
                 return None
             for at in range(count, self.settled):

@@ -9,12 +9,16 @@ import alembic.command
 import alembic.config
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 
 import evenhand.store
 from evenhand.core import hash_token
 from evenhand.declaration import Budget
 from evenhand.protocol import Step
 from evenhand.records import Outcome
+from evenhand.store import Store
+from evenhand.store.tables import metadata
 from tests.labs import SPACE, database, make_lab
 
 TASK = {
@@ -120,3 +124,39 @@ def test_an_old_invitation_and_an_old_cookie_still_open_the_study(old: str) -> N
     lab, _ = make_lab(old)
     assert len(lab.participants(1)) == 2
     lab.close()
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_a_new_database_has_the_very_tables_that_migrating_makes(backend: str, tmp_path: Path) -> None:
+    if backend == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
+        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
+    described = []
+    for folder, migrated in ((tmp_path / "new", False), (tmp_path / "migrated", True)):
+        folder.mkdir()
+        with database(backend, folder) as url:
+            engine = sa.create_engine(url)
+            if migrated:
+                config = alembic.config.Config()
+                config.set_main_option("script_location", str(evenhand.store.MIGRATIONS))
+                with engine.begin() as connection:
+                    config.attributes["connection"] = connection
+                    alembic.command.upgrade(config, "heads")
+            Store(url).close()
+            with engine.connect() as connection:
+                assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+                described.append(_described(connection))
+            engine.dispose()
+    assert described[0] == described[1]
+
+
+def _described(connection: sa.Connection) -> dict[str, Any]:
+    """Every table's columns, keys, indexes and constraints, and the version."""
+    found: dict[str, Any] = {"version": connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()}
+    looked = sa.inspect(connection)
+    for name in looked.get_table_names():
+        columns = {each["name"]: (str(each["type"]), each["nullable"], each["default"]) for each in looked.get_columns(name)}
+        keys = {(each["name"], *each["constrained_columns"], each["referred_table"]) for each in looked.get_foreign_keys(name)}
+        unique = {(each["name"], *each["column_names"]) for each in looked.get_unique_constraints(name)}
+        indexes = {(each["name"], *map(str, each["column_names"]), bool(each["unique"])) for each in looked.get_indexes(name)}
+        found[name] = columns, looked.get_pk_constraint(name)["constrained_columns"], keys, unique, indexes
+    return found

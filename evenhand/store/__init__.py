@@ -15,14 +15,16 @@ import alembic.command
 import alembic.config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from evenhand.errors import InvalidSettings
 from evenhand.store.queries import KEPT, Kept
+from evenhand.store.tables import metadata
 
 T = TypeVar("T")
+MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0  # how long a write waits for another process's
 MOST_TOGETHER = 50  # writes in one commit, so that the first of them need not wait long
 WRITER_LOCK = 7_264_813  # PostgreSQL's advisory lock of the one writer; any fixed number
@@ -57,14 +59,26 @@ class Store:
 
     def _migrate(self) -> None:
         config = alembic.config.Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(MIGRATIONS))
         heads = ScriptDirectory.from_config(config).get_heads()
         with self.read() as connection:
             if set(MigrationContext.configure(connection).get_current_heads()) == set(heads):
                 return  # opening waits for no write, and checks no rows
+            is_new = not inspect(connection).get_table_names()
+        if is_new and self._made_new():
+            return
         with self._without_foreign_keys() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+
+    def _made_new(self) -> bool:
+        """Make the tables as they are now, which is quicker than migrating; False where another process was first."""
+        with self.write() as connection:
+            if inspect(connection).get_table_names():
+                return False
+            metadata.create_all(connection)
+            MigrationContext.configure(connection).stamp(ScriptDirectory(str(MIGRATIONS)), "heads")
+            return True
 
     @contextmanager
     def _without_foreign_keys(self) -> Iterator[Connection]:

@@ -46,12 +46,12 @@ def events(
 
 
 def newest(tx: Connection, session_id: int) -> int:
-    """The id of a session's newest event, but for claims, which tell its tuner nothing; 0 where there is none."""
+    """The id of a session's newest event, but for a trial's start, which tells its tuner nothing; 0 where there is none."""
     return int(tx.execute(_NEWEST, {"id": session_id}).scalar_one() or 0)
 
 
 _NEWEST = select(func.max(tables.event.c.id)).where(
-    tables.event.c.session_id == bindparam("id"), tables.event.c.kind != "claimed"
+    tables.event.c.session_id == bindparam("id"), tables.event.c.kind.not_in(("submitted", "claimed"))
 )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -43,7 +44,7 @@ task = Table(
     Column("max_epochs", Integer, nullable=False),
     Column("has_test", Boolean, nullable=False),
     Column("statistics", JSON, nullable=False),
-    Column("further", JSON, nullable=False, default=list),
+    Column("further", JSON, nullable=False, default=list, server_default="[]"),
     Column("max_seconds", Double),
     Column("max_memory", BigInteger),
 )
@@ -55,7 +56,7 @@ study = Table(
     Column("name", String, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
     Column("closed_at", Double),
-    Column("archived", Boolean, nullable=False, default=False),
+    Column("archived", Boolean, nullable=False, default=False, server_default=false()),
 )
 
 study_version = Table(
@@ -94,11 +95,11 @@ participant = Table(
     Column("number", Integer, nullable=False),
     Column("resume_hash", String, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
-    Column("mode", String, nullable=False),
+    Column("mode", String, nullable=False, server_default="live"),
     Column("batch_id", ForeignKey("batch.id")),
-    Column("version", Integer, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     Column("condition", String),
-    Column("language", String, nullable=False),
+    Column("language", String, nullable=False, server_default="en"),
     Column("nickname", String),
     Column("consent_version", String),
     Column("consented_at", Double),
@@ -154,10 +155,10 @@ session = Table(
     Column("started_at", Double),
     Column("withdrawn_at", Double),
     Column("last_seen", Double),
-    Column("mode", String, nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("mode", String, nullable=False, server_default="live"),
+    Column("version", Integer, nullable=False, server_default="1"),
     Column("condition", String),
-    Column("practice", Boolean, nullable=False),
+    Column("practice", Boolean, nullable=False, server_default=false()),
     Index(None, "study_id"),
     UniqueConstraint("participant_id", "practice"),
 )
@@ -196,8 +197,8 @@ trial = Table(
     Column("epochs_planned", Integer, nullable=False),
     Column("key", String),
     Column("resumes", Integer),
-    Column("epochs_before", Integer, nullable=False, default=0),
-    Column("revision", Integer, nullable=False, default=0),
+    Column("epochs_before", Integer, nullable=False, default=0, server_default="0"),
+    Column("revision", Integer, nullable=False, default=0, server_default="0"),
     UniqueConstraint("session_id", "number"),
     UniqueConstraint("session_id", "key"),
 )
