@@ -44,11 +44,7 @@ def derive_seed(root: int, *purpose: str | int) -> int:
 
 def union_length(intervals: Iterable[Interval]) -> float:
     """The length covered by the intervals, overlaps counted once."""
-    total, reached = 0.0, float("-inf")
-    for start, end in sorted(intervals):
-        total += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return total
+    return sum(end - start for start, end in _merged(intervals))
 
 
 def credit(session: Session, now: float) -> float:
