@@ -182,16 +182,21 @@ class Pipe:
         try:
             yield
         finally:
-            self.end()
+            self._taken()
 
     def end(self) -> list[Measurement]:
         """The training has ended: what it measured and was not sent yet. Raises what went wrong with the lab meanwhile."""
-        with self._sending, self._lock:
-            self._job, left, self._waiting = None, self._waiting, []
-            error, self._error = self._error, None
+        left, error = self._taken()
         if error is not None:
             raise error
         return left
+
+    def _taken(self) -> tuple[list[Measurement], BaseException | None]:
+        """What was not sent, and what went wrong: from now on no training goes on."""
+        with self._sending, self._lock:
+            found = self._waiting, self._error
+            self._job, self._waiting, self._error = None, [], None
+        return found
 
     def close(self) -> None:
         """End the thread."""

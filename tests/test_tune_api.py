@@ -196,6 +196,24 @@ def test_ctrl_c_stops_the_training_and_keeps_the_best(db: str) -> None:
     lab.close()
 
 
+def test_a_training_that_lost_its_lease_is_trained_again(db: str) -> None:
+    other = Lab.connect(db)
+    calls: list[int] = []
+
+    def lost(configuration: Configuration, run: Run) -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:  # this machine slept, say, and the server gave the training back
+            other.release(1, 1, "not heard of", counts=False)
+        for _ in range(200 if len(calls) == 1 else 1):
+            run.report(epoch=1, value=hill(configuration))
+            time.sleep(0.01)
+
+    result = evenhand.tune(lost, LINE, direction="maximize", trials=2, db=db, progress=False)
+    assert [(trial.outcome, trial.attempt) for trial in result.trials] == [(Outcome.COMPLETED, 2), (Outcome.COMPLETED, 1)]
+    assert len(calls) == 3
+    other.close()
+
+
 def test_trials_train_at_once_where_that_is_asked_for(db: str) -> None:
     together = threading.Barrier(2, timeout=20)  # it breaks where a trial trains alone
     before = set(threading.enumerate())
