@@ -193,16 +193,16 @@ async def wait(request: Request, body: Wait) -> JSONResponse:
 
     lab.on_change.append(listen)
     try:
-        until = loop.time() + min(body.seconds, LONGEST_WAIT)
+        until, woken = loop.time() + min(body.seconds, LONGEST_WAIT), False
         while True:
+            changed.clear()
             newest = await run_in_threadpool(lab.newest_event, session_id)
             left = until - loop.time()
-            if newest != body.event or (body.measured and changed.is_set()) or left <= 0 or request.app.state.ending:
+            if newest != body.event or (body.measured and woken) or left <= 0 or request.app.state.ending:
                 return JSONResponse({"event": newest})
-            changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, OTHERS)):
-                    await changed.wait()
+                    woken = await changed.wait()
     finally:
         lab.on_change.remove(listen)
 
