@@ -195,7 +195,7 @@ def everything_shown(researcher: Caller, study_id: int, session_id: int) -> str:
         f"/sessions/{session_id}/trials/2/curve",
     ]
     streams = [f"/studies/{study_id}/events", f"/sessions/{session_id}/events", f"/sessions/{session_id}/workbench/events"]
-    return "".join([researcher.get(path).text for path in paths] + [researcher.first_event(path) for path in streams])
+    return "".join([researcher.get(path).text for path in paths] + [str(researcher.first_state(path)) for path in streams])
 
 
 def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(site: Site) -> None:
@@ -215,6 +215,18 @@ def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(s
     assert "Looked at by researcher" in page
     overview = researcher.get(f"/studies/{study.id}").text + researcher.first_event(f"/studies/{study.id}/events")
     assert not [shown for shown in SHOWN if shown in overview]
+
+
+def test_a_page_that_follows_a_look_is_not_told_how_it_was_before(site: Site) -> None:
+    _, session, agent = tuned_study(site)
+    evaluated(site, session.id, agent, *TEST_SCORES)
+    researcher = site.caller(Role.RESEARCHER)
+    events = f"/sessions/{session.id}/events"
+    with researcher.http.stream("GET", events) as before:  # the page that has the button
+        assert next(before.iter_lines())
+        assert "72.4" not in researcher.first_state(events)["evaluation"]
+        researcher.post(f"/sessions/{session.id}/reveal")
+        assert "72.4" in researcher.first_state(events)["evaluation"]
 
 
 def test_whoever_looked_cannot_stop_a_trial_any_more(site: Site) -> None:

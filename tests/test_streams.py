@@ -25,7 +25,7 @@ from evenhand.web.access import Role
 from evenhand.web.live import Cursor, Feed
 from evenhand.web.streams import Channel, Hub, Look, Pace, Stated, Topic, Watcher
 from tests.labs import batch, claim, epoch, make_lab, started, toy_study
-from tests.web import Site, toy_site, tuned_study
+from tests.web import toy_site, tuned_study
 
 QUICK = Pace(rest=0.01, load=0, poll=0.05)
 LONG = 10.0  # seconds after which what did not come does not come
@@ -308,23 +308,12 @@ def test_what_is_shared_is_the_same_for_two_sign_ins_and_holds_no_token(tmp_path
         claim(site.lab, agent)
         callers = [site.caller(Role.RESEARCHER) for _ in range(2)]
         assert callers[0].identity.csrf_token != callers[1].identity.csrf_token
-        first, second = [_whole(site, caller.http, f"/sessions/{session.id}/events") for caller in callers]
+        first, second = [caller.first_state(f"/sessions/{session.id}/events") for caller in callers]
         assert "trials" in first
         assert first["trials"] == second["trials"]
         assert 'name="csrf_token" value=""' in first["trials"], "the page's script puts its own in"
         anybody = site.caller()
         assert anybody.get(f"/sessions/{session.id}/events").status_code == 403
-
-
-def _whole(site: Site, http: httpx.Client, path: str) -> dict[str, Any]:
-    name = ""
-    with http.stream("GET", path) as answer:
-        for line in answer.iter_lines():
-            name = line.removeprefix("event: ") if line.startswith("event: ") else name
-            if line.startswith("data: ") and name == "state":
-                found: dict[str, Any] = json.loads(line[6:])
-                return found
-    raise AssertionError("the stream ended without a state")
 
 
 # Over a real server

@@ -1,5 +1,6 @@
 """A real server on a lab with a clock that tests move, and what its callers need: cookies, tokens, all its routes."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +69,17 @@ class Caller:
         """The data of the first event of a stream; "" where it answers without one."""
         with self.http.stream("GET", path) as answer:
             return next((line[6:] for line in answer.iter_lines() if line.startswith("data: ")), "")
+
+    def first_state(self, path: str) -> dict[str, Any]:
+        """The first `state` event of a stream."""
+        name = ""
+        with self.http.stream("GET", path) as answer:
+            for line in answer.iter_lines():
+                name = line.removeprefix("event: ") if line.startswith("event: ") else name
+                if line.startswith("data: ") and name == "state":
+                    found: dict[str, Any] = json.loads(line[6:])
+                    return found
+        raise AssertionError("the stream ended without a state")
 
 
 @contextmanager

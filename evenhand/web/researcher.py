@@ -226,6 +226,7 @@ class Parts:
         context: Callable[[Request, int], Mapping[str, Any]] = session_context,
     ) -> None:
         self._request, self._session_id = request, session_id
+        self._lab = lab_of(request)
         self._templates, self._context = templates, context
         self._happened: object = None
         self._rendered_at = float("-inf")
@@ -233,9 +234,9 @@ class Parts:
 
     def __call__(self, view: View, latest: Curve | None) -> Mapping[str, str]:
         """The HTML of each part."""
-        session, now = view.session, time.monotonic()
-        trials = tuple((trial.attempt, trial.epochs_done, trial.stop_by, trial.outcome) for trial in session.trials)
-        happened = (view.state, view.waiting, session.choice, session.evaluated, len(session.interventions), trials)
+        now = time.monotonic()
+        trials = tuple((trial.attempt, trial.epochs_done) for trial in view.session.trials)
+        happened = (view.state, view.waiting, self._lab.newest_event(self._session_id), trials)
         if happened != self._happened or now - self._rendered_at >= SHOWN_EVERY:
             self._happened, self._rendered_at = happened, now
             context = self._context(self._request, self._session_id)
