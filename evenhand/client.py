@@ -68,9 +68,14 @@ class Client:
         """Say that this agent ends in order. Not repeated: it is only a courtesy."""
         self._post("/api/agent/goodbye")
 
-    def claim(self, agent_id: int = 0, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
-        """The next training for this agent, or None where nothing waits. Not repeated: a lost answer's lease just ends."""
-        answer = self._post("/api/agent/claim", refused=list(refused), session_id=session_id)
+    def claim(
+        self, agent_id: int = 0, *, refused: Sequence[str] = (), session_id: int | None = None, seconds: float = 0.0
+    ) -> Assignment | None:
+        """The next training for this agent, or None where nothing comes to wait within the seconds.
+
+        Not repeated: a lost answer's lease just ends.
+        """
+        answer = self._post("/api/agent/claim", refused=list(refused), session_id=session_id, seconds=seconds)
         return None if answer["assignment"] is None else wire.from_json(Assignment, answer["assignment"])
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
@@ -152,20 +157,21 @@ class Client:
     def view(self, session_id: int = 0) -> View:
         """All that the session's tuner may see. What has ended is asked for once."""
         known = self._viewed.get(session_id)
-        had: dict[str, Any] = {}
-        if known is not None:
-            settled = len(known.trials) - len(unsettled(known.trials))
-            last = known.trials[settled - 1].id if settled else 0
-            had = {"settled": settled, "last": last, "task": known.task.version}
-        found = wire.view_from_json(self._repeat("/api/session/view", session_id=session_id, **had), known)
+        return self._read_view(session_id, self._repeat("/api/session/view", **_read_before(session_id, known)), known)
+
+    def wait(self, session_id: int, seconds: float, measured: bool = False) -> View:
+        """What `view` gives, when the session may have changed since the last wait, or after a time. measured: by a measurement,
+        too. Not repeated: it is only asked for again."""
+        known, event = self._viewed.get(session_id), self._events.get(session_id, 0)
+        had = _read_before(session_id, known)
+        answer = self._post("/api/session/wait", event=event, seconds=seconds, measured=measured, **had)
+        self._events[session_id] = int(answer["event"])
+        return self._read_view(session_id, answer["view"], known)
+
+    def _read_view(self, session_id: int, told: Mapping[str, Any], known: Session | None) -> View:
+        found = wire.view_from_json(told, known)
         self._viewed[session_id] = found.session
         return found
-
-    def wait(self, session_id: int, seconds: float, measured: bool = False) -> None:
-        """Return when the session may have changed since the last wait, or after a time. measured: by a measurement, too."""
-        known = self._events.get(session_id, 0)
-        answer = self._post("/api/session/wait", session_id=session_id, event=known, seconds=seconds, measured=measured)
-        self._events[session_id] = int(answer["event"])
 
     def curve(self, session_id: int, number: int, after: tuple[int, int] = (0, -1)) -> Curve:
         """What a trial measured after the cursor (attempt, index)."""
@@ -247,6 +253,15 @@ class Client:
             raise error_of(response.status_code, _json(response))
         found: dict[str, Any] = response.json()
         return found
+
+
+def _read_before(session_id: int, known: Session | None) -> dict[str, Any]:
+    """The part of a question for a session's view that says what need not be sent again."""
+    if known is None:
+        return {"session_id": session_id}
+    settled = len(known.trials) - len(unsettled(known.trials))
+    last = known.trials[settled - 1].id if settled else 0
+    return {"session_id": session_id, "settled": settled, "last": last, "task": known.task.version}
 
 
 class _Posted:

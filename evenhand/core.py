@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sqlalchemy import Connection
 
@@ -21,6 +21,7 @@ from evenhand.store import Store, journal, people, sessions
 
 TRUSTED = 1.0  # seconds for which a program's token is not looked up again: some ask many times a second
 MOST_TRUSTED = 10_000
+Listener = TypeVar("Listener")
 Token = Literal["signin", "researcher", "participant", "agent", "invite", "method", "class"]
 
 
@@ -32,6 +33,7 @@ class Core:
         self.clock = clock
         self.on_change: list[Callable[[int], None]] = []
         self.on_withdrawal: list[Callable[[], None]] = []
+        self.on_waiting: list[Callable[[], None]] = []  # told when a training may have come to wait for an agent
         self._store = store
         self._trusted: dict[str, tuple[Token, int, float]] = {}  # programs' tokens: kind, subject and until when
 
@@ -41,10 +43,15 @@ class Core:
             yield tx
         if session_id is not None:
             self._notify(session_id)
+            self._tell_agents()
 
     def _notify(self, session_id: int) -> None:
         for listener in list(self.on_change):
             listener(session_id)
+
+    def _tell_agents(self) -> None:
+        for listener in list(self.on_waiting):
+            listener()
 
     def _check_may_intervene(self, tx: Connection, found: Sequence[Session], who: str | None) -> None:
         if who is not None and any(journal.looked_at_task(tx, task_id, who) for task_id in {each.task.id for each in found}):
@@ -116,6 +123,16 @@ class Core:
         with self._change() as tx:
             journal.revoke_tokens(tx, kind, subject)
         self._trusted.clear()
+
+
+@contextmanager
+def told(listeners: list[Listener], listener: Listener) -> Iterator[None]:
+    """Within it, `listener` is among the listeners."""
+    listeners.append(listener)
+    try:
+        yield
+    finally:
+        listeners.remove(listener)
 
 
 def refuse_archive(study: Study) -> None:

@@ -275,7 +275,7 @@ class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
     def submit(
         self,
         session_id: int,
-        configuration: Configuration,
+        configuration: Configuration | Mapping[str, Any],
         *,
         reasons: Mapping[str, str] | None = None,
         explanation: str = "",
@@ -285,6 +285,7 @@ class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
     ) -> Trial:
         """Queue a trial of `configuration`. The same `key` twice is one trial; Refused, with why, where the rules forbid it.
 
+        configuration: a raw one is checked against the space that is in force; InvalidConfiguration where it does not fit.
         resumes: the number of the trial whose training it goes on with; only further epochs cost anything. revision: of the
         session's space, under which it was made (default: the one now): one of before is refused, so that its tuner thinks again.
         """
@@ -296,6 +297,8 @@ class Lab(Leases, Enrolment, Conduct, CoTuning, Ledger, Keeping):
                 raise Refused(f"{session.taken_over_by} has taken over; the method goes on when it is handed back")
             if revision is not None and revision != session.revision:
                 raise Refused("the space was reshaped meanwhile; suggest again within it")
+            if not isinstance(configuration, Configuration):
+                configuration = session.current_space.configuration(configuration)
             reasons = {name: reason for name, reason in (reasons or {}).items() if name in configuration}
             trial = Trial(0, session_id, 0, configuration, session.tuner, now, 0, reasons, explanation, resumes=resumes)
             return self._queue(tx, session, trial, key)

@@ -3,6 +3,7 @@
 `Lab` adds the tuners' verbs. Every write about a training carries the attempt number that its claim was given.
 """
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from evenhand import protocol
-from evenhand.core import Core
+from evenhand.core import Core, told
 from evenhand.errors import StaleAttempt
 from evenhand.records import AgentRecord, Assignment, Measurement, Outcome, Report, Session, Waiting
 from evenhand.settings import Rules
@@ -74,12 +75,27 @@ class Leases(Core, ABC):
             jobs.agent_seen(tx, agent_id, now)
             self._noted[agent_id] = now
 
-    def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
+    def claim(
+        self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None, seconds: float = 0.0
+    ) -> Assignment | None:
         """The next training for this agent, leased to it as a new attempt; None where nothing waits.
 
         Trials come before evaluations; among sessions, the one with the fewest trainings running comes first.
-        refused: task versions that the agent cannot train. session_id: of this session only.
+        refused: task versions that the agent cannot train. session_id: of this session only. seconds: for how long to wait for a
+        training that this process queues.
         """
+        if not seconds:
+            return self._claim(agent_id, refused, session_id)
+        until, queued = time.monotonic() + seconds, threading.Event()
+        with told(self.on_waiting, queued.set):
+            while True:
+                queued.clear()
+                found = self._claim(agent_id, refused, session_id)
+                if found is not None or (left := until - time.monotonic()) <= 0:
+                    return found
+                queued.wait(left)
+
+    def _claim(self, agent_id: int, refused: Sequence[str], session_id: int | None) -> Assignment | None:
         self._sweep_now_and_then(session_id)
         self._refused[agent_id] = frozenset(refused)
         waiting: list[jobs.Job] = []
@@ -87,8 +103,8 @@ class Leases(Core, ABC):
         if looks:
             with self._store.read() as tx:
                 waiting = jobs.claimable(tx, self.clock(), refused, session_id)
-                if not waiting and any(agent.id == agent_id for agent in jobs.agents(tx, self.clock() - AGENT_SILENCE / 5)):
-                    return None  # without a write, which would be another's turn
+            if not waiting and abs(self.clock() - self._noted.get(agent_id, float("-inf"))) < AGENT_SILENCE / 5:
+                return None  # without a write, which would be another's turn
         with self._change() as tx:
             now = self.clock()
             self._heard_of(tx, agent_id, now)
@@ -182,6 +198,7 @@ class Leases(Core, ABC):
             job = _held(_theirs(jobs.get(tx, job_id), job_id, agent_id), job_id, attempt)
             self._fail_attempt(tx, job, why, counts)
         self._notify(job.session_id)
+        self._tell_agents()
 
     def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
         """End an attempt whose agent lost it. Was it asked to stop anyway, then it has stopped, and what it measured stands."""

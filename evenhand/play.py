@@ -101,13 +101,15 @@ class Player:
             )
         return cls(verbs, session_id, *described, parallel=session.budget.parallel)
 
-    def turn(self) -> Turn:
+    def turn(self, seen: View | None = None) -> Turn:
         """Do what there is to do now: start the clock, submit the next trial, or make the final choice.
+
+        seen: the session as it was read just now.
 
         Raises:
             Refused: trial after trial failed for the same reason, which the text says.
         """
-        view = self.verbs.view(self.session_id)
+        view = seen or self.verbs.view(self.session_id)
         if view.state is State.WAITING:
             self.verbs.start(self.session_id)
             view = self.verbs.view(self.session_id)
@@ -225,15 +227,16 @@ def tune(verbs: Verbs, session_id: int, *, stop: threading.Event | None = None, 
     ended = stop or threading.Event()
     with _woken(verbs, session_id) as changed:
         player: Player | None = None
+        seen: View | None = None
         while not ended.is_set():
             changed.clear()
             try:
                 player = player or Player.of(verbs, session_id)
-                turn = player.turn()
+                turn, seen = player.turn(seen), None
                 if turn is Turn.OVER:
                     break
                 if turn is Turn.WAITS or (player.parallel == 1 and isinstance(verbs, Client)):  # over HTTP each look costs
-                    changed.wait(poll, measured=player.stopping is not None)
+                    seen = changed.wait(poll, measured=player.stopping is not None)
             except Unreachable:
                 ended.wait(OFFLINE)
     return verbs.view(session_id).session
@@ -255,14 +258,18 @@ class _Changes:
         """Forget what changed so far."""
         self._changed.clear()
 
-    def wait(self, seconds: float, measured: bool) -> None:
-        """Until the next change, at most so long. measured: whether measurements matter, of which there are several a second."""
-        if isinstance(self._verbs, Client):
-            self._verbs.wait(self._session_id, seconds, measured)
-        else:
+    def wait(self, seconds: float, measured: bool) -> View | None:
+        """Until the next change, at most so long; how the session stands then, where that is known already.
+
+        measured: whether measurements matter, of which there are several a second.
+        """
+        if not isinstance(self._verbs, Client):
             self._changed.wait(seconds)
-        if measured or not isinstance(self._verbs, Client):
             time.sleep(min(PAUSE, seconds))
+            return None
+        if measured:
+            time.sleep(min(PAUSE, seconds))
+        return self._verbs.wait(self._session_id, seconds, measured)
 
 
 @contextmanager

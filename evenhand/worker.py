@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 LOCK = "EVENHAND_AGENT_LOCK"  # number of the locked file's descriptor, where a supervisor started this agent
 POST = 0.2  # seconds between two posts of one training
 RETRY = 0.25  # seconds until a server that did not answer is asked again
-IDLE_FIRST, IDLE_LONGEST = 0.05, 0.5  # seconds between two claims where nothing waits
+IDLE = 0.5  # seconds that a claim waits for a training
+READ = 0.5  # seconds that reading waits at most, so that an end is noticed
 MOST = 1000  # measurements in one post
 REFUSED = 60.0  # seconds for which a task version that is not here is not asked for
 OVER_LONG = 5.0  # seconds after a task's limit on time at which a training that does not end by itself is killed
@@ -46,8 +47,10 @@ class Verbs(Protocol):
     def goodbye(self, agent_id: int) -> None:
         """Say that it ends in order."""
 
-    def claim(self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None) -> Assignment | None:
-        """The next training."""
+    def claim(
+        self, agent_id: int, *, refused: Sequence[str] = (), session_id: int | None = None, seconds: float = 0.0
+    ) -> Assignment | None:
+        """The next training, waited for so long."""
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
         """Send measurements, renew the lease; whether to go on."""
@@ -206,7 +209,7 @@ class _Agent:
         """The next training that was not refused lately."""
         now = time.monotonic()
         refused = tuple(version for version, until in list(self._refused.items()) if until > now)
-        return self.verbs.claim(self.id, refused=refused, session_id=self.session_id)
+        return self.verbs.claim(self.id, refused=refused, session_id=self.session_id, seconds=IDLE)
 
     def refuse(self, version: str, why: str) -> None:
         """Leave trainings of this task version to other agents for a while: meanwhile it may have been brought here."""
@@ -223,7 +226,7 @@ class _Slot:
 
     def run(self) -> None:
         """Claim and train until the agent ends."""
-        idle, idle_since = IDLE_FIRST, time.monotonic()
+        idle_since = time.monotonic()
         while not self._agent.ending:
             assignment, worker = None, self._ready()
             if worker is None:
@@ -234,15 +237,14 @@ class _Slot:
                 self._agent.answered()
             except Unreachable as error:
                 self._agent.unanswered(error)
+                self._agent.pause(RETRY)
             if assignment is None:
                 if time.monotonic() - idle_since > self._agent.patience.idle and worker.loaded < needs.ALL:
                     self._load_ahead()
-                self._agent.pause(idle)
-                idle = min(2 * idle, IDLE_LONGEST)
                 continue
             with suppress(StaleAttempt):
-                self._take(assignment, worker, asked_at)
-            idle, idle_since = IDLE_FIRST, time.monotonic()
+                self._take(assignment, self._ready() or worker, asked_at)  # it may have died while the claim waited
+            idle_since = time.monotonic()
 
     def _take(self, assignment: Assignment, worker: Worker, asked_at: float) -> None:
         """Train it, or give it back where the worker lacks what it needs, and load that: meanwhile no trial's time goes by."""
@@ -389,7 +391,7 @@ class _Training:
         """Take what the worker says until a post is due, and then what it has said already, if that is not too much."""
         connection, until = self._worker.connection, self._next()
         try:
-            while self._end is None and connection.poll(max(0.0, min(until - time.monotonic(), IDLE_LONGEST))):
+            while self._end is None and connection.poll(max(0.0, min(until - time.monotonic(), READ))):
                 self._take(json.loads(connection.recv_bytes()))
                 until = self._next()
                 if self._agent.ending or time.monotonic() > until + LOAD:

@@ -5,7 +5,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
-from evenhand import client, play, wire
+from evenhand import client, play, wire, worker
 from evenhand.client import Client
 from evenhand.declaration import Budget
 from evenhand.errors import (
@@ -220,6 +220,46 @@ def test_a_wait_ends_with_its_time_or_the_next_event(lab: Lab, session: Session,
     begun = time.monotonic()
     method.wait(session.id, 5)
     assert time.monotonic() - begun < 3
+
+
+def test_a_wait_gives_what_a_look_gives(lab: Lab, session: Session, method: Client) -> None:
+    method.view(session.id)
+    lab.submit(session.id, CONFIGURATION)
+    assert method.wait(session.id, 5).session == lab.view(session.id).session == method.view(session.id).session
+
+
+@pytest.mark.parametrize("over_http", [False, True])
+def test_a_claim_waits_for_a_training(lab: Lab, session: Session, agent: Client, over_http: bool) -> None:
+    verbs: worker.Verbs = agent if over_http else lab
+    agent_id = 0 if over_http else lab.add_agent("one", 1)[0]
+    begun = time.monotonic()
+    assert verbs.claim(agent_id, session_id=session.id, seconds=0.3) is None
+    assert 0.3 <= time.monotonic() - begun < 3
+
+    def claimed(queue: Callable[[], object]) -> Assignment:
+        threading.Timer(0.2, queue).start()
+        begun = time.monotonic()
+        found = verbs.claim(agent_id, session_id=session.id, seconds=8)
+        assert found is not None
+        assert time.monotonic() - begun < 4
+        return found
+
+    job = claimed(lambda: lab.submit(session.id, CONFIGURATION))
+    job = claimed(lambda: lab.release(job.job_id, job.attempt, "shut down", counts=False))
+    verbs.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+    assert claimed(lambda: lab.choose(session.id, configuration=CONFIGURATION)).kind == "evaluation"
+    assert lab.on_waiting == []
+
+
+def test_nothing_is_leased_to_an_agent_that_left_while_it_waited(lab: Lab, session: Session, agent: Client) -> None:
+    asked = {"session_id": session.id, "seconds": 4}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{agent.url}/api/agent/claim", json=asked, headers=agent._http.headers, timeout=0.3)
+    assert len(lab.on_waiting) == 1
+    lab.submit(session.id, CONFIGURATION)
+    while lab.on_waiting:
+        time.sleep(0.01)
+    assert lab.session(session.id).trials[0].claimed_at is None
 
 
 def test_a_released_job_is_anothers_and_late_writers_hear_so(session: Session, method: Client, agent: Client) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -197,7 +197,7 @@ class Crowded(Lab):
 
     crowd = True
 
-    def submit(self, session_id: int, configuration: Configuration, **rest: Any) -> Any:
+    def submit(self, session_id: int, configuration: Configuration | Mapping[str, Any], **rest: Any) -> Any:
         if self.crowd:
             self.crowd = False
             super().submit(session_id, SPACE.configuration({"epochs": 1}))

@@ -12,11 +12,12 @@ from pydantic.dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
 from evenhand import wire
+from evenhand.core import told
 from evenhand.errors import NotAllowed, StaleAttempt
-from evenhand.records import Outcome, Report, Stopper
+from evenhand.records import Assignment, Outcome, Report, Stopper
 from evenhand.web.access import identity, lab_of
 
-LONGEST_WAIT = 5.0  # seconds that a method's wait is answered after, at the latest: less than clients wait for an answer
+LONGEST_WAIT = 5.0  # seconds that who waits is answered after, at the latest: less than clients wait for an answer
 OTHERS = 1.0  # seconds between two looks for what other processes did, of which nobody tells
 
 router = APIRouter()
@@ -33,10 +34,11 @@ class Hello:
 
 @dataclass
 class Claim:
-    """refused: task versions that the agent cannot train. session_id: of this session only."""
+    """refused: task versions that the agent cannot train. session_id: of this session only. seconds: to wait for a training."""
 
     refused: Sequence[str] = ()
     session_id: int | None = None
+    seconds: float = 0.0
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Look(OfSession):
 
 
 @dataclass
-class Wait(OfSession):
+class Wait(Look):
     """For what after which event, and for how long. measured: whether measurements count, too."""
 
     event: int = 0
@@ -144,9 +146,18 @@ def goodbye(request: Request) -> JSONResponse:
 
 
 @router.post("/api/agent/claim")
-def claim(request: Request, body: Claim) -> JSONResponse:
-    """The next training for the agent, or null."""
-    found = lab_of(request).claim(identity(request).subject, refused=tuple(body.refused), session_id=body.session_id)
+async def claim(request: Request, body: Claim) -> JSONResponse:
+    """The next training for the agent, or null where none comes to wait for it in time."""
+    lab, agent_id = lab_of(request), identity(request).subject
+
+    def find() -> Assignment | None:
+        return lab.claim(agent_id, refused=tuple(body.refused), session_id=body.session_id)
+
+    waiting = _Wait(request, body.seconds)
+    with told(lab.on_waiting, waiting.wake):
+        found = await run_in_threadpool(find)
+        while found is None and await waiting.woken() and not await request.is_disconnected():
+            found = await run_in_threadpool(find)
     return JSONResponse({"assignment": wire.to_json(found)})
 
 
@@ -182,29 +193,28 @@ def view(request: Request, body: Look) -> JSONResponse:
 
 @router.post("/api/session/wait")
 async def wait(request: Request, body: Wait) -> JSONResponse:
-    """Answer with the session's newest event when there is one after that which the tuner knows, or when the time is over."""
+    """What `view` gives, with the session's newest event: when there is one after that which the tuner knows, or in time."""
     lab, session_id = lab_of(request), _session(request, body)
-    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+    waiting = _Wait(request, body.seconds)
 
-    def listen(changed_id: int) -> None:
+    def wake(changed_id: int) -> None:
         if changed_id == session_id:
-            with suppress(RuntimeError):  # the loop is closed: the server is ending
-                loop.call_soon_threadsafe(changed.set)
+            waiting.wake()
 
-    lab.on_change.append(listen)
-    try:
-        until, woken = loop.time() + min(body.seconds, LONGEST_WAIT), False
-        while True:
-            changed.clear()
-            newest = await run_in_threadpool(lab.newest_event, session_id)
-            left = until - loop.time()
-            if newest != body.event or (body.measured and woken) or left <= 0 or request.app.state.ending:
-                return JSONResponse({"event": newest})
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, OTHERS)):
-                    woken = await changed.wait()
-    finally:
-        lab.on_change.remove(listen)
+    def look(due: bool) -> dict[str, Any] | None:
+        with lab.at_once():
+            newest = lab.newest_event(session_id)
+            if newest == body.event and not due:
+                return None
+            found = lab.view(session_id)
+        return {"event": newest, "view": wire.view_to_json(found, body.settled, body.last, body.task)}
+
+    with told(lab.on_change, wake):
+        answer = await run_in_threadpool(look, False)
+        while answer is None:
+            goes_on = await waiting.woken(OTHERS)
+            answer = await run_in_threadpool(look, not goes_on or (body.measured and waiting.happened))
+    return JSONResponse(answer)
 
 
 @router.post("/api/session/curve")
@@ -227,10 +237,9 @@ def start(request: Request, body: OfSession) -> JSONResponse:
 def submit(request: Request, body: Submission) -> JSONResponse:
     """Queue a trial."""
     lab, session_id = lab_of(request), _session(request, body)
-    configuration = lab.session(session_id).current_space.configuration(body.configuration)
     trial = lab.submit(
         session_id,
-        configuration,
+        body.configuration,
         reasons=body.reasons,
         explanation=body.explanation,
         resumes=body.resumes,
@@ -271,3 +280,31 @@ def _session(request: Request, body: OfSession) -> int:
     if body.session_id not in (0, own):
         raise NotAllowed(f"this token is of session {own}, and cannot act in session {body.session_id}")
     return own
+
+
+class _Wait:
+    """An answer that waits for something: at most so many seconds, and not beyond the server's end."""
+
+    def __init__(self, request: Request, seconds: float) -> None:
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + min(seconds, LONGEST_WAIT)
+        self._event = asyncio.Event()
+        self.happened = False  # whether something did when it was last woken, and not only time went by
+
+    def wake(self, *_: object) -> None:
+        """In any thread: something happened."""
+        with suppress(RuntimeError):  # the loop is closed: the server is ending
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def woken(self, at_most: float = LONGEST_WAIT) -> bool:
+        """Wait until something happened since the last time, or so many seconds; False where it is time to answer as it is."""
+        left = self._until - self._loop.time()
+        if left <= 0 or self._request.app.state.ending:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(left, at_most)):
+                await self._event.wait()
+        self.happened = self._event.is_set()
+        self._event.clear()
+        return True

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from anyio import to_thread
@@ -95,6 +96,7 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
         openapi_url=None,
         lifespan=_lifespan,
         dependencies=[Depends(access.guard)],
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # asked at each request, else
     )
     app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
     app.state.players = Players(lab)
@@ -130,6 +132,7 @@ class Door:
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self._app = app
         self._hosts = {"localhost", socket.gethostname().lower(), *(host.lower() for host in hosts)}
+        self._answers_to = lru_cache(maxsize=64)(self._is_ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -147,7 +150,7 @@ class Door:
             await send(message)
 
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if self._is_ours(host):
+        if self._answers_to(host):
             await self._app(scope, receive, send_with_headers)
         else:
             text = f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name.\n"
