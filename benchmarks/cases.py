@@ -101,7 +101,7 @@ CASES: Mapping[str, Case] = {
     "ten-seeds-512": _seeds(512, 5),
     "squeezenet-images": _squeezenet("four trainings of 5 epochs, 23,980 images", 2.5, epochs=5, rates="1e-4,2e-4,3e-4,4e-4"),
     "squeezenet-seeds": _squeezenet("the ten-seed evaluation, 2 epochs, 29,960 images", 2, epochs=2, seeds=10),
-    "search-500": _search("20 of 500 configurations of the MLP space, at equal distances by batch size", 30, 20),
+    "search-500": _search("500 configurations of the MLP space (fewer of them: at equal distances by batch size)", 30, 500),
     "search-halving": _search("500 configurations of the MLP space, ours by successive halving", 150, 500, halving="yes", eta=5),
     "trials-16": _trials(16, 2, 10, ON_RAY, RAY),
     "trials-512": _trials(512, 10, 3, ON_RAY, RAY),

@@ -232,7 +232,8 @@ def tune(verbs: Verbs, session_id: int, *, stop: threading.Event | None = None, 
             changed.clear()
             try:
                 player = player or Player.of(verbs, session_id)
-                turn, seen = player.turn(seen), None
+                newest, seen = seen, None  # after an error it is looked at again
+                turn = player.turn(newest)
                 if turn is Turn.OVER:
                     break
                 if turn is Turn.WAITS or (player.parallel == 1 and isinstance(verbs, Client)):  # over HTTP each look costs
