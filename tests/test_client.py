@@ -197,7 +197,7 @@ def test_a_method_over_http_goes_on_when_a_trial_ends_and_not_before(lab: Lab, u
         thread.join(timeout=3)
         assert not thread.is_alive()
         assert lab.session(session.id).choice is not None
-        assert begun[1] - ended[0] < 1
+        assert begun[1] - ended[0] < 3  # it would look by itself after four seconds
 
 
 def test_a_method_that_could_not_reach_the_server_looks_again(
@@ -282,13 +282,17 @@ def test_a_claim_waits_for_a_training(lab: Lab, session: Session, agent: Client,
 
 
 def test_nothing_is_leased_to_an_agent_that_left_while_it_waited(lab: Lab, session: Session, agent: Client) -> None:
-    asked = {"session_id": session.id, "seconds": 4}
+    asked = {"session_id": session.id, "seconds": 5}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{agent.url}/api/agent/claim", json=asked, headers=agent._http.headers, timeout=0.3)
-    assert len(lab.on_waiting) == 1
+    until = time.monotonic() + 3
+    while not lab.on_waiting:  # a busy server may hear of it late
+        assert time.monotonic() < until
+        time.sleep(0.01)
     lab.submit(session.id, CONFIGURATION)
     while lab.on_waiting:
         time.sleep(0.01)
+    assert time.monotonic() < until
     assert lab.session(session.id).trials[0].claimed_at is None
 
 
