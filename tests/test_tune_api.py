@@ -249,12 +249,14 @@ def test_ctrl_c_stops_all_trainings_that_go_on(db: str) -> None:
             if over.wait(6):
                 return
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts behind without one
     threading.Thread(target=interrupt).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             evenhand.tune(endless, LINE, direction="maximize", trials=9, parallel=2, db=db, progress=False)
     finally:
         over.set()
+        signal.signal(signal.SIGINT, before)
     lab = Lab.connect(db)
     (session,) = lab.sessions(lab.studies()[0].id)
     assert [trial.outcome for trial in session.trials] == [Outcome.STOPPED] * 2
