@@ -88,12 +88,11 @@ class Leases(Core, ABC):
             return self._claim(agent_id, refused, session_id)
         until, queued = time.monotonic() + seconds, threading.Event()
         with told(self.on_waiting, queued.set):
-            while True:
+            found = self._claim(agent_id, refused, session_id)
+            while found is None and queued.wait(max(0.0, until - time.monotonic())):
                 queued.clear()
                 found = self._claim(agent_id, refused, session_id)
-                if found is not None or (left := until - time.monotonic()) <= 0:
-                    return found
-                queued.wait(left)
+            return found
 
     def _claim(self, agent_id: int, refused: Sequence[str], session_id: int | None) -> Assignment | None:
         self._sweep_now_and_then(session_id)
@@ -198,7 +197,8 @@ class Leases(Core, ABC):
             job = _held(_theirs(jobs.get(tx, job_id), job_id, agent_id), job_id, attempt)
             self._fail_attempt(tx, job, why, counts)
         self._notify(job.session_id)
-        self._tell_agents()
+        if counts:  # else its agent lacks something, or ends: the claims with which it waits still would only take it again
+            self._tell_agents()
 
     def _fail_attempt(self, tx: Connection, job: jobs.Job, why: str, counts: bool = True) -> None:
         """End an attempt whose agent lost it. Was it asked to stop anyway, then it has stopped, and what it measured stands."""

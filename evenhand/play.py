@@ -264,13 +264,14 @@ class _Changes:
 
         measured: whether measurements matter, of which there are several a second.
         """
-        if not isinstance(self._verbs, Client):
+        if isinstance(self._verbs, Client):
+            seen = self._verbs.wait(self._session_id, seconds, measured)
+            if not measured:
+                return seen
+        else:
             self._changed.wait(seconds)
-            time.sleep(min(PAUSE, seconds))
-            return None
-        if measured:
-            time.sleep(min(PAUSE, seconds))
-        return self._verbs.wait(self._session_id, seconds, measured)
+        time.sleep(min(PAUSE, seconds))  # what is measured meanwhile is looked at, too
+        return None
 
 
 @contextmanager

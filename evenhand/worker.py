@@ -32,6 +32,7 @@ POST = 0.2  # seconds between two posts of one training
 RETRY = 0.25  # seconds until a server that did not answer is asked again
 IDLE = 0.5  # seconds that a claim waits for a training
 READ = 0.5  # seconds that reading waits at most, so that an end is noticed
+SHUT_DOWN = "its agent was shut down"
 MOST = 1000  # measurements in one post
 REFUSED = 60.0  # seconds for which a task version that is not here is not asked for
 OVER_LONG = 5.0  # seconds after a task's limit on time at which a training that does not end by itself is killed
@@ -243,20 +244,23 @@ class _Slot:
                     self._load_ahead()
                 continue
             with suppress(StaleAttempt):
-                self._take(assignment, self._ready() or worker, asked_at)  # it may have died while the claim waited
+                self._take(assignment, asked_at)
             idle_since = time.monotonic()
 
-    def _take(self, assignment: Assignment, worker: Worker, asked_at: float) -> None:
+    def _take(self, assignment: Assignment, asked_at: float) -> None:
         """Train it, or give it back where the worker lacks what it needs, and load that: meanwhile no trial's time goes by."""
-        wanted = needs.of(assignment.task)
-        if wanted <= worker.loaded:
+        wanted, worker = needs.of(assignment.task), self._ready()  # it may have died while the claim waited
+        if worker is None:
+            self._give_back(assignment, SHUT_DOWN)
+        elif wanted <= worker.loaded:
             self._train(_Training(self._agent, worker, assignment, asked_at))
-            return
+        else:
+            self._give_back(assignment, f"{' and '.join(sorted(wanted))} had to be loaded")
+            self._load(wanted)
+
+    def _give_back(self, assignment: Assignment, why: str) -> None:
         with suppress(Unreachable):  # then its lease runs out
-            self._agent.verbs.release(
-                assignment.job_id, assignment.attempt, f"{' and '.join(sorted(wanted))} had to be loaded", False
-            )
-        self._load(wanted)
+            self._agent.verbs.release(assignment.job_id, assignment.attempt, why, False)
 
     def close(self) -> None:
         """End the worker."""
@@ -424,7 +428,7 @@ class _Training:
     def _give_up(self) -> None:
         """The agent ends: what was measured is sent, the training goes back to the queue, without a second try."""
         self._worker.kill()
-        self._end = self._end or _End(None, "its agent was shut down", counts=False)
+        self._end = self._end or _End(None, SHUT_DOWN, counts=False)
         with suppress(Unreachable):
             self._post()
 

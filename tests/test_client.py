@@ -32,6 +32,7 @@ from evenhand.errors import (
 from evenhand.lab import Lab
 from evenhand.records import Assignment, Measurement, Outcome, Report, Session, State, View
 from evenhand.space import Configuration
+from evenhand.web import api
 from evenhand.web.app import create_app
 from tests.labs import SPACE, batch, epoch, started, toy_study
 
@@ -166,7 +167,10 @@ def train_all(agent: Client, session_id: int, ended: threading.Event) -> None:
         agent.finish(job.job_id, job.attempt, Outcome.COMPLETED)
 
 
-def test_a_method_over_http_goes_on_when_a_trial_ends_and_not_before(lab: Lab, url: str, agent: Client) -> None:
+def test_a_method_over_http_goes_on_when_a_trial_ends_and_not_before(
+    lab: Lab, url: str, agent: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "OTHERS", 10.0)
     study = toy_study(lab, Budget(trials=2))
     session = lab.open(study.id, tuner="random", method={"name": "random", "seed": 5}, driver="test")
     looks: list[float] = []
@@ -229,7 +233,10 @@ def test_a_method_that_could_not_reach_the_server_looks_again(
     assert asked[lost - 1 : lost + 2] == ["wait", "submit", "view"]
 
 
-def test_a_wait_ends_with_its_time_or_the_next_event(lab: Lab, session: Session, method: Client) -> None:
+def test_a_wait_ends_with_its_time_or_the_next_event(
+    lab: Lab, session: Session, method: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "OTHERS", 10.0)
     method.wait(session.id, 5)  # it knows no event yet
     for measured, seconds in ((False, 0.3), (True, 0.3)):
         begun = time.monotonic()
@@ -275,18 +282,44 @@ def test_a_claim_waits_for_a_training(lab: Lab, session: Session, agent: Client,
         return found
 
     job = claimed(lambda: lab.submit(session.id, CONFIGURATION))
-    job = claimed(lambda: lab.release(job.job_id, job.attempt, "shut down", counts=False))
+    job = claimed(lambda: lab.release(job.job_id, job.attempt, "its worker process died"))
     verbs.finish(job.job_id, job.attempt, Outcome.COMPLETED)
     assert claimed(lambda: lab.choose(session.id, configuration=CONFIGURATION)).kind == "evaluation"
     assert lab.on_waiting == []
 
 
-def test_nothing_is_leased_to_an_agent_that_left_while_it_waited(lab: Lab, session: Session, agent: Client) -> None:
+@pytest.mark.parametrize("over_http", [False, True])
+def test_what_an_agent_cannot_train_is_not_given_to_its_next_slot(
+    lab: Lab, session: Session, agent: Client, over_http: bool
+) -> None:
+    verbs: worker.Verbs = agent if over_http else lab
+    agent_id = 0 if over_http else lab.add_agent("one", 3)[0]
+    lab.submit(session.id, CONFIGURATION)
+    job = verbs.claim(agent_id, session_id=session.id)
+    assert job is not None
+    with ThreadPoolExecutor(3) as pool:
+        others = [pool.submit(verbs.claim, agent_id, session_id=session.id, seconds=2.0) for _ in range(3)]
+        while len(lab.on_waiting) < 3:
+            assert not any(each.done() for each in others)
+            time.sleep(0.01)
+        verbs.release(job.job_id, job.attempt, "this agent has it not", counts=False)
+        assert [each.result() for each in others] == [None] * 3
+    again = verbs.claim(agent_id, session_id=session.id)
+    assert again is not None
+    assert again.attempt == 2
+
+
+def test_nothing_is_leased_to_an_agent_that_left_while_it_waited(
+    lab: Lab, session: Session, agent: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[object] = []
+    claim = lab.claim
+    monkeypatch.setattr(lab, "claim", lambda *given, **more: looks.append(claim(*given, **more)))
     asked = {"session_id": session.id, "seconds": 5}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{agent.url}/api/agent/claim", json=asked, headers=agent._http.headers, timeout=0.3)
     until = time.monotonic() + 3
-    while not lab.on_waiting:  # a busy server may hear of it late
+    while not looks:  # a busy server may hear of it late
         assert time.monotonic() < until
         time.sleep(0.01)
     lab.submit(session.id, CONFIGURATION)

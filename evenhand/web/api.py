@@ -212,8 +212,8 @@ async def wait(request: Request, body: Wait) -> JSONResponse:
     with told(lab.on_change, wake):
         answer = await run_in_threadpool(look, False)
         while answer is None:
-            goes_on = await waiting.woken(OTHERS)
-            answer = await run_in_threadpool(look, not goes_on or (body.measured and waiting.happened))
+            woken = await waiting.woken(OTHERS)
+            answer = await run_in_threadpool(look, waiting.is_over or (body.measured and woken))
     return JSONResponse(answer)
 
 
@@ -290,21 +290,22 @@ class _Wait:
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + min(seconds, LONGEST_WAIT)
         self._event = asyncio.Event()
-        self.happened = False  # whether something did when it was last woken, and not only time went by
 
     def wake(self, *_: object) -> None:
         """In any thread: something happened."""
         with suppress(RuntimeError):  # the loop is closed: the server is ending
             self._loop.call_soon_threadsafe(self._event.set)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to answer as it is."""
+        return self._loop.time() >= self._until or bool(self._request.app.state.ending)
+
     async def woken(self, at_most: float = LONGEST_WAIT) -> bool:
-        """Wait until something happened since the last time, or so many seconds; False where it is time to answer as it is."""
-        left = self._until - self._loop.time()
-        if left <= 0 or self._request.app.state.ending:
-            return False
+        """Wait until something happened since the last time; False where only time went by, at most so many seconds."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(left, at_most)):
+            async with asyncio.timeout(0.0 if self.is_over else min(self._until - self._loop.time(), at_most)):
                 await self._event.wait()
-        self.happened = self._event.is_set()
+        happened = self._event.is_set()
         self._event.clear()
-        return True
+        return happened
