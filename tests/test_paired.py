@@ -23,14 +23,14 @@ from evenhand.errors import InvalidSettings, NotFound
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
-# A child that nobody waits for, and a daemon that outlives it: a quarter of a second of CPU each.
-BUSY = "import time\nwhile time.process_time() < 0.25: pass\n"
+# A child that nobody waits for, and a daemon that outlives it: half a second of CPU each.
+BUSY = "import time\nwhile time.process_time() < 0.5: pass\n"
 LEFT_ALONE = f"""
 import signal, subprocess, sys, time
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 subprocess.Popen([sys.executable, "-c", {BUSY!r}])
 daemon = subprocess.Popen([sys.executable, "-c", {BUSY + "time.sleep(60)"!r}], start_new_session=True)
-time.sleep(1.5)
+time.sleep(2.5)
 print(daemon.pid)
 """
 
@@ -101,8 +101,8 @@ def test_options_can_be_changed_and_unknown_ones_are_refused() -> None:
 @pytest.mark.parametrize("looking", [False, True])
 def test_processes_that_nobody_waits_for_are_counted_and_ended(looking: bool) -> None:
     found = counting.run([sys.executable, "-c", LEFT_ALONE], os.environ, looking=looking)
-    assert 0.4 < found.cpu < 5
-    assert found.wall > 1.5
+    assert 0.65 < found.cpu < 5  # looking misses what a process does between the last look and its end
+    assert found.wall > 2.5
     assert found.how == "looking" or not looking
     daemon = int(found.printed)
     assert not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE
