@@ -1,4 +1,4 @@
-"""How long a trial that is submitted over HTTP waits for an idle agent: from its acknowledgement to its claim.
+"""How long a trial that is submitted over HTTP waits for an idle agent: from when it is stored to its claim.
 
     python -m benchmarks.start_latency [--trials 25]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from evenhand import tuners
 from evenhand.client import Client
+from evenhand.core import told
 from evenhand.errors import InvalidConfiguration, InvalidSettings, InvalidSpace, Refused, Unreachable
 from evenhand.lab import Lab, View
 from evenhand.protocol import derive_seed
@@ -280,11 +281,8 @@ def _woken(verbs: Verbs, session_id: int) -> Iterator[_Changes]:
     if not isinstance(verbs, Lab):
         yield changes
         return
-    verbs.on_change.append(changes.listen)
-    try:
+    with told(verbs.on_change, changes.listen):
         yield changes
-    finally:
-        verbs.on_change.remove(changes.listen)
 
 
 def _fidelity(space: Space) -> str:
