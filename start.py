@@ -2,7 +2,7 @@
 
     python3 start.py             set up, then start the lab with a sample study
     python3 start.py ARGS        set up, then run `evenhand ARGS`
-    python3 start.py test ARGS   set up with what the tests need, then run ruff, mypy and pytest ARGS
+    python3 start.py test ARGS   set up with what the tests need, then run every check and pytest ARGS
 
 What is set up is stamped, so that the next start takes no time; an interrupted set-up is repaired by the next start.
 """
@@ -36,15 +36,16 @@ HALF_MADE = VENV / "half-made"  # there while the environment itself is being ma
 INSTALLING = VENV / "installing"  # there while packages are being installed into it
 LOCK = ROOT / ".start.lock"
 BROWSER_FILES = ROOT / "evenhand" / "web" / "static" / "vendor" / "manifest.json"
-STAMPED = ("pyproject.toml", "assets/package-lock.json", "hatch_build.py", "evenhand/lanes/whole.cpp")
+STAMPED = ("pyproject.toml", "assets/package-lock.json", "hatch_build.py", "evenhand/tasks/engines/whole.cpp")
 
 TORCH = "torch==2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SAMPLE = ("serve", "--sample")
+EXTRAS = frozenset({"postgres", "report", "torch"})  # of the project; what few need is installed by name (docs/installing.md)
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_ON_MAC = "/Applications/Chromium.app/Contents/MacOS/Chromium"
 NO_CHROMIUM = (
-    "Chromium was not found, so the browser tests are skipped. To run them, install it (Debian: apt install chromium; "
+    "Chromium was not found, which the browser tests need. Install it (Debian: apt install chromium; "
     "Fedora: dnf install chromium; macOS: brew install --cask chromium) or name one in EVENHAND_CHROMIUM."
 )
 
@@ -407,11 +408,15 @@ def run_checks(pytest_arguments: Sequence[str]) -> int:
     python = str(program("python"))
     checks = {
         "ruff": [python, "-m", "ruff", "check"],
+        "format": [python, "-m", "ruff", "format", "--check", "--quiet"],
+        "imports": [str(program("lint-imports"))],
         "mypy": [python, "-m", "mypy"],
+        "scripts": [python, str(ROOT / "scripts" / "javascript" / "check.py")],
+        "docs": [python, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(ROOT / "build" / "site")],
         "pytest": [python, "-m", "pytest", *pytest_arguments],
     }
     path = os.pathsep.join([str(program("python").parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(VENV)}
+    environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(VENV), "NO_MKDOCS_2_WARNING": "1"}
     summary, worst = [], 0
     for name, command in checks.items():
         print(f"\n== {name}", flush=True)
@@ -450,7 +455,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     testing = arguments[:1] == ["test"]
     try:
-        set_up({"torch", "report", "test"} if testing else {"torch", "report"})
+        set_up({*EXTRAS, "docs", "test"} if testing else EXTRAS)
         if testing:
             set_up_chromium()
             return run_checks(arguments[1:])

@@ -25,16 +25,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the worker loads this file by its path
 
-from evenhand.declaration import Budget, Study
-from evenhand.lab import Lab
-from evenhand.records import TaskSpec
-from evenhand.sample import text
-from evenhand.space import Configuration
-from evenhand.tasks import Run, Splits, Task, black_magic, load, task
+from evenhand.lab.lab import Lab
+from evenhand.model.configuration import Configuration
+from evenhand.model.study import Budget, Study
+from evenhand.model.task import TaskSpec
+from evenhand.studies.sample import text
+from evenhand.tasks import Run, Splits, Task, load, task
+from evenhand.tasks.builtin import black_magic
 
-GOAL = 0.250  # seconds, of the median
+GOAL_SECONDS = 0.250  # seconds, of the median
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-WATCH = """
+WATCH_SCRIPT = """
 () => {
   const host = document.querySelector("#chart-loss");
   window.painted = [];
@@ -95,13 +96,14 @@ def main() -> None:
     parser.add_argument("--chromium", default=shutil.which("chromium"), required=not shutil.which("chromium"), help="its path")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measured(Path(folder), chosen.seconds, chosen.chromium)
+        result = measured(Path(folder), chosen.seconds, chosen.chromium)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
-    for name, delays in (("batch losses", found.batches), ("ends of epochs", found.epochs)):
+    for name, delays in (("batch losses", result.batches), ("ends of epochs", result.epochs)):
         print(f"{name}: {words(delays)}")
-    print(f"{found.frames} paintings in {chosen.seconds:.0f} s")
-    median = statistics.median([*found.batches, *found.epochs])
-    print(f"median {1000 * median:.0f} ms; the goal of {1000 * GOAL:.0f} ms is {'met' if median <= GOAL else 'MISSED'}")
+    print(f"{result.frames} paintings in {chosen.seconds:.0f} s")
+    median = statistics.median([*result.batches, *result.epochs])
+    verdict = "met" if median <= GOAL_SECONDS else "MISSED"
+    print(f"median {1000 * median:.0f} ms; the goal of {1000 * GOAL_SECONDS:.0f} ms is {verdict}")
 
 
 def words(delays: list[float]) -> str:
@@ -119,7 +121,7 @@ def measured(folder: Path, seconds: float, chromium: str) -> Delays:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "evenhand.cli", "serve", "--port", str(port), "--slots", "1"]
+    command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "1"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
         assert server.stdout is not None
@@ -131,22 +133,22 @@ def measured(folder: Path, seconds: float, chromium: str) -> Delays:
         server.terminate()
         server.wait(timeout=30)
     delays: dict[bool, list[float]] = {True: [], False: []}
-    for each in curve:
-        at = next((at for index, at in painted if index >= each.index), None)
-        if at is not None and painted[0][0] < each.index:  # what was there before the watch began is no news
-            delays[each.epoch is None].append(at - each.extra["sent"])
+    for measurement in curve:
+        at = next((at for index, at in painted if index >= measurement.index), None)
+        if at is not None and painted[0][0] < measurement.index:  # what was there before the watch began is no news
+            delays[measurement.epoch is None].append(at - measurement.extra["sent"])
     return Delays(delays[True], delays[False], len(painted))
 
 
 def tuning(lab: Lab) -> tuple[int, int]:
     """A participant whose clock runs: ids of the participant and the session."""
-    record = lab.add_task(load(TaskSpec(f"{Path(__file__).resolve()}:stamped")).record)
+    record = lab.studies.add_task(load(TaskSpec(f"{Path(__file__).resolve()}:stamped")).record)
     texts = text("consent"), text("details"), text("thanks")
-    study = lab.add_study(Study("latency", "Latency", record.id, Budget(seconds=7200), 1, *texts))
-    person, _ = lab.join(study.id)
-    lab.consent(person.id, study.consent.version)
-    lab.answer(person.id, "background", {"months": 12, "education": "master"})
-    return person.id, lab.begin(person.id).id
+    study = lab.studies.add(Study("latency", "Latency", record.id, Budget(seconds=7200), 1, *texts))
+    person, _ = lab.participants.join(study.id)
+    lab.participants.consent(person.id, study.consent.version)
+    lab.participants.answer(person.id, "background", {"months": 12, "education": "master"})
+    return person.id, lab.participants.begin(person.id).id
 
 
 def watched(
@@ -155,8 +157,8 @@ def watched(
     """The chart's newest index and the time, for each time it was painted."""
     from playwright.sync_api import sync_playwright
 
-    token = lab.issue_token("participant", participant_id)
-    session = lab.session(session_id)
+    token = lab.tokens.issue("participant", participant_id)
+    session = lab.sessions.get(session_id)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
         context = browser.new_context(viewport={"width": 1440, "height": 900})
@@ -166,7 +168,7 @@ def watched(
         lab.submit(session_id, session.space.configuration({**black_magic.EXAMPLE, "epochs": 100}))
         page.wait_for_selector("#chart-loss[data-index='40'], #run[data-status='training']", timeout=60_000)
         page.wait_for_timeout(3000)  # the training's start is over
-        page.evaluate(WATCH)
+        page.evaluate(WATCH_SCRIPT)
         page.wait_for_timeout(1000 * seconds)
         painted: list[tuple[int, float]] = page.evaluate("window.painted")
         lab.stop(session_id, 1)

@@ -19,10 +19,10 @@ from typing import Protocol
 
 import psutil
 
-LAST = 5.0  # seconds that a killed process has to be gone
-LOOK = 0.1  # seconds
-GROUPS = Path("/sys/fs/cgroup")
-ERRORS = 4000  # letters of what a failed command wrote, its end
+STOP_SECONDS = 5.0  # seconds that a killed process has to be gone
+LOOK_SECONDS = 0.1  # seconds
+GROUPS_PATH = Path("/sys/fs/cgroup")
+ERROR_LETTERS = 4000  # letters of what a failed command wrote, its end
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,12 @@ def run(command: Sequence[str], environment: Mapping[str, str], *, looking: bool
         finally:
             counted = counter.end()
         cpu = max(counted, used.ru_utime + used.ru_stime)
-        for each in (printed, errors):
-            each.seek(0)
+        for file in (printed, errors):
+            file.seek(0)
         if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command, stderr=errors.read()[-ERRORS:])
+            failed = subprocess.CalledProcessError(process.returncode, command, stderr=errors.read()[-ERROR_LETTERS:])
+            failed.add_note(failed.stderr)  # its own text leaves out what the command wrote
+            raise failed
         return Counted(printed.read(), cpu, wall, counter.how)
 
 
@@ -91,7 +93,9 @@ def _new_group() -> Path | None:
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, own = line.split(":", 2)
-            root = {"cpuacct": GROUPS / "cpuacct", "cpu,cpuacct": GROUPS / "cpu,cpuacct", "": GROUPS}.get(controllers)
+            root = {"cpuacct": GROUPS_PATH / "cpuacct", "cpu,cpuacct": GROUPS_PATH / "cpu,cpuacct", "": GROUPS_PATH}.get(
+                controllers
+            )
             if root is None or not any((root / own[1:] / name).exists() for name in ("cpuacct.usage", "cpu.stat")):
                 continue
             path = root / own[1:] / f"evenhand-{os.getpid()}-{time.monotonic_ns()}"
@@ -128,7 +132,7 @@ class Group:
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), 9)
-            time.sleep(LOOK / 10)
+            time.sleep(LOOK_SECONDS / 10)
         return self._used() - self._before
 
     def _used(self) -> float:
@@ -159,23 +163,23 @@ class Looking:
         self._ended.set()
         self._thread.join()
         self._look()
-        for each in self._seen:
+        for process in self._seen:
             with suppress(psutil.Error):
-                each.kill()
-        psutil.wait_procs(list(self._seen), timeout=LAST)
+                process.kill()
+        psutil.wait_procs(list(self._seen), timeout=STOP_SECONDS)
         return sum(self._seen.values())
 
     def _look_on(self) -> None:
-        while not self._ended.wait(LOOK):
+        while not self._ended.wait(LOOK_SECONDS):
             self._look()
 
     def _look(self) -> None:
-        for each in list(self._seen):
+        for process in list(self._seen):
             with suppress(psutil.Error):
-                for child in each.children(recursive=True):
+                for child in process.children(recursive=True):
                     self._seen.setdefault(child, 0.0)
-        for each in self._seen:
+        for process in self._seen:
             with suppress(psutil.Error):
-                if each.is_running():  # and its number was not given to another
-                    used = each.cpu_times()
-                    self._seen[each] = used.user + used.system
+                if process.is_running():  # and its number was not given to another
+                    used = process.cpu_times()
+                    self._seen[process] = used.user + used.system

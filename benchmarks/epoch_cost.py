@@ -14,10 +14,9 @@ import time
 
 import numpy as np
 
-from evenhand import lanes
-from evenhand.lanes import groups
-from evenhand.lanes.base import Data, Group, Layout, Plan
-from evenhand.worker import machine_kind
+from evenhand.tasks import engines, machine
+from evenhand.tasks.engines import groups
+from evenhand.tasks.engines.base import LabelledPoints, Layout, TrainingGroup, TrainingPlan
 
 BATCHES = (16, 64, 512)
 LAYOUT = Layout(2, 2, (64, 32, 16), ("relu",) * 3, "linear")
@@ -28,28 +27,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--together", type=int, nargs="*", default=[32])
-    given = parser.parse_args()
-    points = np.random.default_rng(0).normal(size=(given.count, 2))
-    data = Data(points, (np.abs(points).sum(1) * 3 % 2).astype(np.int32))
-    here = [name for name in lanes.LANES if lanes.why_not(name) is None]
+    options = parser.parse_args()
+    points = np.random.default_rng(0).normal(size=(options.count, 2))
+    data = LabelledPoints(points, (np.abs(points).sum(1) * 3 % 2).astype(np.int32))
+    here = [name for name in engines.LANES if engines.why_not(name) is None]
     sizes = [(name, 1) for name in here]
-    sizes += [(name, size) for name in here if lanes.group_size(name, 1) > 1 for size in given.together]
-    print(f"{machine_kind()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}")
+    sizes += [(name, size) for name in here if engines.group_size(name, 1) > 1 for size in options.together]
+    print(f"{machine.model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}")
     for batch in BATCHES:
-        spent = measured(sizes, Plan("cross_entropy", "adam", 0.001, batch), data, given.rounds)
-        told = (
-            f"{name}{f' x {size}' if size > 1 else ''} {statistics.median(each):.1f} ({min(each):.1f} to {max(each):.1f})"
-            for (name, size), each in spent.items()
+        spent = measured(sizes, TrainingPlan("cross_entropy", "adam", 0.001, batch), data, options.rounds)
+        line = (
+            f"{name}{f' x {size}' if size > 1 else ''} {statistics.median(ms):.1f} ({min(ms):.1f} to {max(ms):.1f})"
+            for (name, size), ms in spent.items()
         )
-        print(f"batch {batch}: {', '.join(told)} ms")
+        print(f"batch {batch}: {', '.join(line)} ms")
 
 
-def measured(sizes: list[tuple[str, int]], plan: Plan, data: Data, rounds: int) -> dict[tuple[str, int], list[float]]:
+def measured(
+    sizes: list[tuple[str, int]], plan: TrainingPlan, data: LabelledPoints, rounds: int
+) -> dict[tuple[str, int], list[float]]:
     """Milliseconds an epoch and configuration, of each lane by name with so many together, round by round."""
-    trained: dict[tuple[str, int], Group] = {
-        (name, size): lanes.begin_group(name, LAYOUT, [plan] * size, range(size), data, "fp32") for name, size in sizes
+    trained: dict[tuple[str, int], TrainingGroup] = {
+        (name, size): engines.begin_group(name, LAYOUT, [plan] * size, range(size), data, "fp32") for name, size in sizes
     }
-    spent: dict[tuple[str, int], list[float]] = {each: [] for each in sizes}
+    spent: dict[tuple[str, int], list[float]] = {size: [] for size in sizes}
     for before in range(rounds + 1):
         for (name, size), group in trained.items():
             begun = time.process_time()

@@ -8,27 +8,27 @@ from pathlib import Path
 
 import numpy as np
 
-from evenhand.space import Configuration
-from evenhand.tasks import mlp, points
+from evenhand.model.configuration import Configuration
+from evenhand.tasks.builtin import mlp, points
 
-COUNT = 500  # the paper's Table 2
+CONFIGURATION_COUNT = 500  # the paper's Table 2
 SEED = 42
-NUMBER = "10"
-POINTS, CONFIGURATIONS = "points.npz", "configurations.json"
+SET_NUMBER = "10"
+POINTS_FILE, CONFIGURATIONS_FILE = "points.npz", "configurations.json"
 
 
 def made(folder: Path, scale: float) -> Path:
     """The folder with both files. scale: the share of the points."""
-    data = points.locate(NUMBER, scale)
+    data = points.locate(SET_NUMBER, scale)
     (train_x, train_y), (dev_x, dev_y) = data.part("train"), data.part("dev")
     x = {"train_x": train_x.astype(np.float32), "dev_x": dev_x.astype(np.float32)}
-    np.savez(folder / POINTS, allow_pickle=False, **x, train_y=train_y, dev_y=dev_y)
-    (folder / CONFIGURATIONS).write_text(json.dumps([dict(each) for each in drawn()]))
+    np.savez(folder / POINTS_FILE, allow_pickle=False, **x, train_y=train_y, dev_y=dev_y)
+    (folder / CONFIGURATIONS_FILE).write_text(json.dumps([dict(configuration) for configuration in drawn()]))
     return folder
 
 
 def drawn() -> list[Configuration]:
     """Uniform draws on each hyperparameter's own scale, by batch size; invalid ones are among them, as in any search."""
     rng = np.random.default_rng(SEED)
-    space = mlp.space(mlp.Settings())
-    return sorted((space.sample(rng) for _ in range(COUNT)), key=lambda each: each["batch_size"])
+    space = mlp.space(mlp.MlpSettings())
+    return sorted((space.sample(rng) for _ in range(CONFIGURATION_COUNT)), key=lambda configuration: configuration["batch_size"])

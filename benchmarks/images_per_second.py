@@ -22,10 +22,12 @@ from torch import nn
 from torch.nn import functional
 
 from evenhand import tasks
-from evenhand.records import Measurement, TaskSpec
-from evenhand.tasks import Splits, Task, black_magic, squeezenet
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement
+from evenhand.tasks import Splits, Task
+from evenhand.tasks.builtin import black_magic, squeezenet
 
-GOAL = 0.85  # of the bare loop's images a second
+GOAL_SHARE = 0.85  # of the bare loop's images a second
 STEPS = 30  # timed in each turn, after one that is not
 
 
@@ -56,10 +58,10 @@ def main() -> None:
         ratios = [ours_ / bare_ for ours_, bare_ in zip(ours, bare, strict=True)]
         low, high, level = interval(ratios)
         middle = statistics.median(ratios)
-        verdict = "met" if middle >= GOAL else "MISSED"
+        verdict = "met" if middle >= GOAL_SHARE else "MISSED"
         print(
             f"{precision}: bare loop {statistics.median(bare):.0f}, training {statistics.median(ours):.0f} images/s (medians); "
-            f"ratio {middle:.3f}, {level:.0%} interval {low:.3f} to {high:.3f}; goal {GOAL}: {verdict}"
+            f"ratio {middle:.3f}, {level:.0%} interval {low:.3f} to {high:.3f}; goal {GOAL_SHARE}: {verdict}"
         )
 
 
@@ -89,8 +91,8 @@ def in_turn(setting: Setting, rounds: int) -> tuple[list[float], list[float]]:
     ours: list[float] = []
     for index in range(rounds + 1):
         turns = ((bare, bare_loop), (ours, training))
-        for found, measure in turns if index % 2 else reversed(turns):
-            found.append(measure(setting))
+        for speeds, measure in turns if index % 2 else reversed(turns):
+            speeds.append(measure(setting))
     return bare[1:], ours[1:]
 
 
@@ -117,10 +119,10 @@ def bare_loop(setting: Setting) -> float:
 
 def training(setting: Setting) -> float:
     """Images a second of a trial, from its first batch's report to its last's."""
-    found: list[Measurement] = []
-    outcome, why = tasks.run_trial(setting.task, setting.raw, seed=0, evaluation=False, report=found.append)
+    measurements: list[Measurement] = []
+    outcome, why = tasks.run_trial(setting.task, setting.raw, seed=0, evaluation=False, report=measurements.append)
     assert outcome == "completed", why
-    batches = [each.seconds for each in found if each.epoch is None]
+    batches = [measurement.seconds for measurement in measurements if measurement.epoch is None]
     return (len(batches) - 1) * setting.batch / (batches[-1] - batches[0])
 
 

@@ -31,33 +31,35 @@ import httpx
 import numpy as np
 
 from evenhand import tasks
-from evenhand.client import Client
-from evenhand.declaration import Budget, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import Outcome, Session, TaskSpec
-from evenhand.space import Configuration
+from evenhand.lab.client import Client
+from evenhand.lab.lab import Lab
+from evenhand.model.configuration import Configuration
+from evenhand.model.session import Session
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Outcome
 from evenhand.tasks.threads import one_thread
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("agent", "worker", "server")
 SESSIONS = 2
 SLOTS = 2
-EARLY = 0.25  # share of kills that come at any moment from the submission on, rather than once a training is seen
-LONGEST = 1.2  # seconds until the kill then, at most: such a trial takes a little longer
-PATIENCE = 120.0  # seconds within which whatever was killed must be back, and a trial must have ended
-PACED = f"{ROOT / 'tests' / 'paced_tasks.py'}:digits"  # the example's network, with a pause after each batch
-SWIFT = f"{ROOT / 'examples' / 'digits_mlp.py'}:train"  # the same without the pauses
-TAP = """
+EARLY_SHARE = 0.25  # share of kills that come at any moment from the submission on, rather than once a training is seen
+LONGEST_SECONDS = 1.2  # seconds until the kill then, at most: such a trial takes a little longer
+PATIENCE_SECONDS = 120.0  # seconds within which whatever was killed must be back, and a trial must have ended
+PACED_TASK = f"{ROOT / 'tests' / 'paced_tasks.py'}:digits"  # the example's network, with a pause after each batch
+SWIFT_TASK = "evenhand.examples.digits_mlp:train"  # the same without the pauses
+TAP_SCRIPT = """
 import sys
-if sys.orig_argv[1:4] == ["-m", "evenhand.cli", "agent"]:
+if sys.orig_argv[1:4] == ["-m", "evenhand.cli.main", "agent"]:
     import json, os
-    from evenhand import wire
-    from evenhand.client import Client
+    from evenhand.model import codec
+    from evenhand.lab.client import Client
     told = os.open({path!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     measure = Client.measure
     def tapped(self, job_id, attempt, batch):
         answer = measure(self, job_id, attempt, batch)
-        os.write(told, "".join(json.dumps([job_id, attempt, *wire.row_of(each)]) + "\\n" for each in batch).encode())
+        os.write(told, "".join(json.dumps([job_id, attempt, *codec.row_of(each)]) + "\\n" for each in batch).encode())
         return answer
     Client.measure = tapped
 """
@@ -108,7 +110,7 @@ class World:
         self.port = _free_port()
         tap = folder / "tap"
         tap.mkdir()
-        (tap / "sitecustomize.py").write_text(TAP.format(path=str(self.told)))
+        (tap / "sitecustomize.py").write_text(TAP_SCRIPT.format(path=str(self.told)))
         self.told.touch()
         self.environment = {
             **os.environ,
@@ -121,7 +123,7 @@ class World:
         self.server = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "evenhand.cli", "serve", "--port", str(self.port), "--slots", str(SLOTS)]
+        command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(self.port), "--slots", str(SLOTS)]
         with (self.folder / "server.log").open("ab") as log:
             return subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -219,17 +221,17 @@ def run(kills: int, seed: int, kinds: tuple[str, ...] = KINDS, say: Callable[[st
 
 
 def _sessions(lab: Lab) -> list[Session]:
-    task = lab.add_task(tasks.load(TaskSpec(PACED)).record)
+    task = lab.studies.add_task(tasks.load(TaskSpec(PACED_TASK)).record)
     texts = Text("")
     study = Study("kills", "Kills", task.id, Budget(trials=100_000), 7, texts, texts, texts)
-    study = lab.add_study(study)
-    return [lab.start(lab.open(study.id, tuner=f"tuner {i}", driver="test").id) for i in range(SESSIONS)]
+    study = lab.studies.add(study)
+    return [lab.start(lab.sessions.open(study.id, tuner=f"tuner {i}", driver="test").id) for i in range(SESSIONS)]
 
 
 def _round(
     world: World, sessions: list[Session], kind: str, rng: random.Random, pool: ThreadPoolExecutor, outcomes: Outcomes
 ) -> None:
-    early, after = rng.random() < EARLY, rng.uniform(0, LONGEST)
+    early, after = rng.random() < EARLY_SHARE, rng.uniform(0, LONGEST_SECONDS)
     draws = np.random.default_rng(rng.getrandbits(32))
     began = time.monotonic()
     waiting = [pool.submit(_train, world, session, _configuration(session, draws)) for session in sessions]
@@ -240,7 +242,7 @@ def _round(
     elapsed = time.monotonic() - began
     outcomes.adopted += world.kill(kind, rng)
     outcomes.kills.append(Kill(kind, round(elapsed, 3), training))
-    outcomes.unending += [told for each in waiting if (told := each.result())]
+    outcomes.unending += [trouble for answer in waiting if (trouble := answer.result())]
 
 
 def _configuration(session: Session, draws: np.random.Generator) -> Configuration:
@@ -252,16 +254,16 @@ def _configuration(session: Session, draws: np.random.Generator) -> Configuratio
 
 def _train(world: World, session: Session, configuration: Configuration) -> str | None:
     """Submit over HTTP and wait for the end; what is wrong where it does not come."""
-    with Client(world.url, world.lab.issue_token("method", session.id), retry=PATIENCE) as client:
+    with Client(world.url, world.lab.tokens.issue("method", session.id), retry=PATIENCE_SECONDS) as client:
         number = client.submit(session.id, configuration).number
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end:
             trial = client.view(session.id).session.trial(number)
             if trial is not None and not trial.is_open:
                 return None
             time.sleep(0.1)
         client.stop(session.id, number)
-    return f"session {session.id} trial {number} was still open after {PATIENCE:.0f} s"
+    return f"session {session.id} trial {number} was still open after {PATIENCE_SECONDS:.0f} s"
 
 
 def check_trials(database: Path, sessions: list[Session], outcomes: Outcomes, rounds: int) -> None:
@@ -281,14 +283,14 @@ def check_trials(database: Path, sessions: list[Session], outcomes: Outcomes, ro
         if outcome is None or lease is not None:
             outcomes.unending.append(f"job {job} has outcome {outcome} and lease {lease}")
         elif outcome != Outcome.COMPLETED:
-            outcomes.failed.append(f"job {job} is {outcome}: {why}; {[each for each in attempts if each[0] == job]}")
+            outcomes.failed.append(f"job {job} is {outcome}: {why}; {[other for other in attempts if other[0] == job]}")
 
 
-def check_acknowledged(told: Path, rows: list[Row], outcomes: Outcomes) -> None:
+def check_acknowledged(path: Path, rows: list[Row], outcomes: Outcomes) -> None:
     """What the agent was told is stored is there, with the same numbers."""
     there = {row[:3]: row for row in rows}
     outcomes.stored = len(rows)
-    for line in told.read_text().splitlines():
+    for line in path.read_text().splitlines():
         try:
             job, attempt, index, step, epoch, loss, value, *_ = json.loads(line)
         except ValueError:
@@ -300,7 +302,7 @@ def check_acknowledged(told: Path, rows: list[Row], outcomes: Outcomes) -> None:
 
 def check_values(sessions: list[Session], database: Path, rows: list[Row], outcomes: Outcomes) -> None:
     """Each attempt's measurements are those of an undisturbed training from its start, and a completed one's are all of them."""
-    task = tasks.load(TaskSpec(SWIFT))
+    task = tasks.load(TaskSpec(SWIFT_TASK))
     with _reading(database) as connection:
         columns = "job.id, job.attempt, job.seed, job.outcome, trial.configuration"
         query = f"select {columns} from job join trial on trial.id = job.trial_id"
@@ -316,13 +318,15 @@ def check_values(sessions: list[Session], database: Path, rows: list[Row], outco
                 json.loads(configuration),
                 seed=seed,
                 evaluation=False,
-                report=lambda each, to=expected: to.append((each.index, each.step, each.epoch, each.loss, each.value)),  # type: ignore[misc]
+                report=lambda measurement, to=expected: to.append(
+                    (measurement.index, measurement.step, measurement.epoch, measurement.loss, measurement.value)
+                ),  # type: ignore[misc]
             )
         for attempt in range(1, last + 1):
-            found = by_attempt.get((job, attempt), [])
+            stored = by_attempt.get((job, attempt), [])
             whole = attempt == last and outcome == Outcome.COMPLETED
-            if found != (expected if whole else expected[: len(found)]):
-                outcomes.different.append(f"job {job} attempt {attempt}: {len(found)} measurements, not the undisturbed ones")
+            if stored != (expected if whole else expected[: len(stored)]):
+                outcomes.different.append(f"job {job} attempt {attempt}: {len(stored)} measurements, not the undisturbed ones")
 
 
 def stored(database: Path) -> list[Row]:
@@ -350,18 +354,18 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
 def children(pid: int) -> list[int]:
     """Ids of the processes that this one started and that live."""
     try:
-        found = [each for thread in Path(f"/proc/{pid}/task").glob("*/children") for each in thread.read_text().split()]
+        children = [child for thread in Path(f"/proc/{pid}/task").glob("*/children") for child in thread.read_text().split()]
     except OSError:
         return []
-    return [int(each) for each in found]
+    return [int(child) for child in children]
 
 
 def wait_for(what: Callable[[], bool], why: str) -> None:
     """Until it is true; RuntimeError where it does not become so in time."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE_SECONDS
     while not what():
         if time.monotonic() > end:
-            raise RuntimeError(f"{why}: not within {PATIENCE:.0f} s")
+            raise RuntimeError(f"{why}: not within {PATIENCE_SECONDS:.0f} s")
         time.sleep(0.05)
 
 
@@ -379,20 +383,20 @@ def _free_port() -> int:
         return port
 
 
-def report(found: Outcomes, seed: int) -> str:
+def report(outcomes: Outcomes, seed: int) -> str:
     """What was done and what came of it, with the date and the machine."""
-    kinds = Counter(kill.kind for kill in found.kills)
-    middle = sum(kill.training > 0 for kill in found.kills)
+    kinds = Counter(kill.kind for kill in outcomes.kills)
+    middle = sum(kill.training > 0 for kill in outcomes.kills)
     load = os.getloadavg()[0]
     lines = [
         f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, {os.cpu_count()} cores, load {load:.1f} at the end, seed {seed}",
-        f"kills: {len(found.kills)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())}) in {found.seconds:.0f} s",
-        f"kills while a trial was training: {middle}; agents that outlived the server and were adopted: {found.adopted}",
-        f"trials: {found.trials}, in {found.attempts} attempts; measurements stored: {found.stored}",
-        f"measurements acknowledged: {found.acknowledged}; lost: {len(found.lost)}; doubled: {len(found.doubled)}",
-        f"trials without an end: {len(found.unending)}; given up after three attempts: {len(found.failed)}",
-        f"trials with other values than undisturbed: {len(found.different)}",
-        f"processes left behind: {len(found.left_behind)}",
+        f"kills: {len(outcomes.kills)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())}) in {outcomes.seconds:.0f} s",
+        f"kills while a trial was training: {middle}; agents that outlived the server and were adopted: {outcomes.adopted}",
+        f"trials: {outcomes.trials}, in {outcomes.attempts} attempts; measurements stored: {outcomes.stored}",
+        f"measurements acknowledged: {outcomes.acknowledged}; lost: {len(outcomes.lost)}; doubled: {len(outcomes.doubled)}",
+        f"trials without an end: {len(outcomes.unending)}; given up after three attempts: {len(outcomes.failed)}",
+        f"trials with other values than undisturbed: {len(outcomes.different)}",
+        f"processes left behind: {len(outcomes.left_behind)}",
     ]
     return "\n".join(lines)
 
@@ -404,11 +408,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
-    found = run(options.kills, options.seed, tuple(options.kinds), lambda line: print(line, flush=True))
-    print(report(found, options.seed))
-    for fault in found.faults:
+    outcomes = run(options.kills, options.seed, tuple(options.kinds), lambda line: print(line, flush=True))
+    print(report(outcomes, options.seed))
+    for fault in outcomes.faults:
         print("FAULT", fault)
-    raise SystemExit(1 if found.faults else 0)
+    raise SystemExit(1 if outcomes.faults else 0)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 Run it in the repository. Three processes beside this one, all on the loopback interface: the real server on a new SQLite
 database (`evenhand serve --slots 0`); agents that claim trainings and, instead of training, post a recorded curve once a second
-each; simulated participants (`evenhand.bots`) who arrive over half a minute, tune at a human pace and hold the live stream of
-their page open all the while. It ends by itself.
+each; simulated participants (`evenhand.rehearsal.bots`) who arrive over half a minute, tune at a human pace and hold the live
+stream of their page open all the while. It ends by itself.
 
 Measured are every page's answer, from the request to the answer's last byte, and every measurement's way from the moment at
 which its agent makes it to its arrival in the stream of that participant's page. A measurement's `seconds`, which the stream
@@ -35,25 +35,28 @@ from typing import Any
 import httpx
 import numpy as np
 
-from evenhand import tasks, wire
-from evenhand.bots import Bot, Crowd, Diary, Memory, Page, browser
-from evenhand.client import Client
-from evenhand.declaration import Budget, Study, Text
+from evenhand import tasks
 from evenhand.errors import EvenhandError, Unreachable
-from evenhand.lab import Lab
-from evenhand.protocol import derive_seed
-from evenhand.records import Assignment, Measurement, Outcome, TaskSpec
-from evenhand.rehearsal import free_port, wait_for_server
+from evenhand.lab.client import Client
+from evenhand.lab.lab import Lab
+from evenhand.model import codec
+from evenhand.model.job import Assignment
+from evenhand.model.rules import derive_seed
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement, Outcome
+from evenhand.rehearsal.bots import Bot, Crowd, Diary, Memory, Page, browser
+from evenhand.rehearsal.run import free_port, wait_for_server
 
 ROOT = Path(__file__).resolve().parents[1]
-TASK = f"{ROOT / 'examples' / 'digits_mlp.py'}:train"
-RAMP = 30.0  # seconds over which participants arrive
-EVALUATION = 3.0  # seconds that a replayed seed of an evaluation takes
-TICK = 1.0  # seconds between two posts of a training
+TASK = "evenhand.examples.digits_mlp:train"
+RAMP_SECONDS = 30.0  # seconds over which participants arrive
+EVALUATION_SECONDS = 3.0  # seconds that a replayed seed of an evaluation takes
+TICK_SECONDS = 1.0  # seconds between two posts of a training
 SLOTS = 20  # of one agent
-IDLE = 0.5  # seconds between two claims of an agent for which nothing waits
-LAST = 300.0  # seconds that the end may take
-RETRY = 30.0  # seconds for which an agent's call is repeated where the server does not answer
+IDLE_SECONDS = 0.5  # seconds between two claims of an agent for which nothing waits
+END_SECONDS = 300.0  # seconds that the end may take
+RETRY_SECONDS = 30.0  # seconds for which an agent's call is repeated where the server does not answer
 GOALS = {"pages": 0.3, "measurements": 0.5}  # seconds, 95 %
 
 
@@ -83,7 +86,7 @@ class Wishes:
     slots: int | None = None
     seconds: float = 120.0
     seed: int = 1
-    ramp: float = RAMP
+    ramp: float = RAMP_SECONDS
     pace: str = "people"
     profile: bool = False
 
@@ -115,7 +118,7 @@ class Result:
     @property
     def every_page(self) -> list[float]:
         """Seconds of all pages."""
-        return [each for found in self.pages.values() for each in found]
+        return [value for seconds in self.pages.values() for value in seconds]
 
 
 # The recorded training
@@ -123,10 +126,10 @@ class Result:
 
 def record() -> list[Measurement]:
     """What one real training of the example's network measures, with its defaults."""
-    task, found = tasks.load(TaskSpec(TASK)), list[Measurement]()
-    outcome, why = tasks.run_trial(task, task.record.space.defaults(), seed=0, evaluation=False, report=found.append)
+    task, measurements = tasks.load(TaskSpec(TASK)), list[Measurement]()
+    outcome, why = tasks.run_trial(task, task.record.space.defaults(), seed=0, evaluation=False, report=measurements.append)
     assert outcome is Outcome.COMPLETED, why
-    return found
+    return measurements
 
 
 # Agents
@@ -140,7 +143,7 @@ class Replayer:
     curve: list[Measurement]
     wishes: Wishes
     start: float
-    told: list[list[Any]] = field(default_factory=list)
+    acknowledged: list[list[Any]] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
 
     def run(self, stop: threading.Event) -> None:
@@ -153,7 +156,7 @@ class Replayer:
             with suppress(Unreachable):
                 job = self.client.claim() if len(running) < SLOTS and not stop.is_set() else None
             if job is None:
-                time.sleep(IDLE)
+                time.sleep(IDLE_SECONDS)
                 continue
             running.append(threading.Thread(target=self.replay, args=(job,)))
             running[-1].start()
@@ -161,16 +164,18 @@ class Replayer:
     def replay(self, job: Assignment) -> None:
         """Post the recorded curve over the trial's time, and end it."""
         rng = np.random.default_rng(derive_seed(self.wishes.seed, "training", job.job_id))
-        seconds = rng.uniform(*PACES[self.wishes.pace].training) if job.kind == "trial" else EVALUATION
+        seconds = rng.uniform(*PACES[self.wishes.pace].training) if job.kind == "trial" else EVALUATION_SECONDS
         outcome, due = Outcome.COMPLETED, time.monotonic()
         try:
-            for part in np.array_split(np.arange(len(self.curve)), max(1, round(seconds / TICK))):
-                due += TICK
+            for part in np.array_split(np.arange(len(self.curve)), max(1, round(seconds / TICK_SECONDS))):
+                due += TICK_SECONDS
                 time.sleep(max(0.0, due - time.monotonic()))
                 made = round(time.time() - self.start, 3)
                 batch = [replace(self.curve[i], seconds=made) for i in part]
                 go_on = self.client.measure(job.job_id, job.attempt, batch)
-                self.told += [[job.job_id, job.attempt, each.index, each.loss, each.seconds] for each in batch]
+                self.acknowledged += [
+                    [job.job_id, job.attempt, measurement.index, measurement.loss, measurement.seconds] for measurement in batch
+                ]
                 if not go_on:
                     outcome = Outcome.STOPPED
                     break
@@ -182,19 +187,22 @@ class Replayer:
 def agents(folder: Path) -> None:
     """The agents' process, until its standard input ends: agents.json in the folder gets what was acknowledged."""
     plan, stop = json.loads((folder / "plan.json").read_text()), threading.Event()
-    curve = [wire.measurement_of(row) for row in plan["curve"]]
+    curve = [codec.measurement_of(row) for row in plan["curve"]]
     every = [
-        Replayer(Client(plan["address"], token, retry=RETRY), curve, _wishes(plan), plan["start"]) for token in plan["agents"]
+        Replayer(Client(plan["address"], token, retry=RETRY_SECONDS), curve, _wishes(plan), plan["start"])
+        for token in plan["agents"]
     ]
-    threads = [threading.Thread(target=each.run, args=(stop,)) for each in every]
+    threads = [threading.Thread(target=agent.run, args=(stop,)) for agent in every]
     for thread in threads:
         thread.start()
     sys.stdin.read()
     stop.set()
     for thread in threads:
         thread.join()
-    errors = sum((each.errors for each in every), Counter[str]())
-    (folder / "agents.json").write_text(json.dumps({"told": [row for each in every for row in each.told], "errors": errors}))
+    errors = sum((agent.errors for agent in every), Counter[str]())
+    (folder / "agents.json").write_text(
+        json.dumps({"acknowledged": [row for agent in every for row in agent.acknowledged], "errors": errors})
+    )
 
 
 # Participants
@@ -249,7 +257,7 @@ class Participant(Bot):
             if run and run["number"] >= self._submitted and not run["open"]:
                 break
             self._fresh.clear()
-            await asyncio.wait_for(self._fresh.wait(), LAST)
+            await asyncio.wait_for(self._fresh.wait(), END_SECONDS)
         if time.monotonic() < self.over:
             await self._wait(PACES[self.pace].thinking)
         if time.monotonic() >= self.over:
@@ -322,7 +330,7 @@ async def _crowd(plan: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
 
     async def mark(after: float) -> None:
         await asyncio.sleep(after)
-        counts.append({kind: len(found) for kind, found in diary.pages.items()})
+        counts.append({kind: len(seconds) for kind, seconds in diary.pages.items()})
 
     async with AsyncExitStack() as stack:
         walks = [mark(wishes.ramp), mark(wishes.ramp + wishes.seconds)]
@@ -337,7 +345,7 @@ async def _crowd(plan: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
     started = time.time() - (time.monotonic() - begun)
     window = started + wishes.ramp, started + wishes.ramp + wishes.seconds
     return {
-        "pages": {kind: found[first.get(kind, 0) : last.get(kind, 0)] for kind, found in diary.pages.items()},
+        "pages": {kind: seconds[first.get(kind, 0) : last.get(kind, 0)] for kind, seconds in diary.pages.items()},
         "ages": [age for at, age in seen.ages if window[0] <= at < window[1]],
         "shown": len(seen.ages),
         "unseen": seen.unseen,
@@ -360,9 +368,9 @@ def participants(folder: Path) -> None:
 
 def server(folder: Path) -> None:
     """The server's process where it is profiled: every hundredth second, where each of its threads is."""
-    from evenhand import cli
+    from evenhand.cli import main
 
-    plan, found, own = json.loads((folder / "plan.json").read_text()), Counter[str](), Counter[str]()
+    plan, stacks, own = json.loads((folder / "plan.json").read_text()), Counter[str](), Counter[str]()
 
     def sample() -> None:
         while True:
@@ -374,19 +382,19 @@ def server(folder: Path) -> None:
                 if stack[-1].name in ("wait", "select", "_worker", "get", "accept") or "selectors" in stack[-1].filename:
                     continue
                 own[f"{Path(stack[-1].filename).name}:{stack[-1].name}"] += 1
-                for name in {f"{Path(each.filename).name}:{each.name}" for each in stack}:
-                    found[name] += 1
+                for name in {f"{Path(frame.filename).name}:{frame.name}" for frame in stack}:
+                    stacks[name] += 1
 
     def write() -> None:
         while True:
             time.sleep(5)
-            lines = [f"{count:7d} {name}" for counts in (found, own) for name, count in [(".", 0), *counts.most_common(90)]]
+            lines = [f"{count:7d} {name}" for counts in (stacks, own) for name, count in [(".", 0), *counts.most_common(90)]]
             (folder / "profile.txt").write_text("\n".join(lines))
 
-    for each in (sample, write):
-        threading.Thread(target=each, daemon=True).start()
+    for work in (sample, write):
+        threading.Thread(target=work, daemon=True).start()
     sys.argv[1:] = plan["serve"]
-    cli.main()
+    main.main()
 
 
 # The whole
@@ -415,45 +423,49 @@ def run(wishes: Wishes, folder: Path) -> Result:
     """The whole test, in a folder that gets the database and what each process wrote."""
     database = f"sqlite:///{folder / 'lab.sqlite'}"
     lab = Lab.connect(database)
-    task = lab.add_task(tasks.load(TaskSpec(TASK)).record)
+    task = lab.studies.add_task(tasks.load(TaskSpec(TASK)).record)
     words, budget = Text("A load test."), Budget(seconds=4 * 3600)
-    study = lab.add_study(Study("load", "Load test", task.id, budget, wishes.seed, words, words, words, evaluation_seeds=1))
-    _, tokens = lab.invite(study.id, "load", kind="single", cap=wishes.participants, mode="simulated")
+    study = Study("load", "Load test", task.id, budget, wishes.seed, words, words, words, evaluation_seeds=1, machines="any")
+    study = lab.studies.add(study)
+    _, tokens = lab.participants.invite(study.id, "load", kind="single", cap=wishes.participants, mode="simulated")
     port = free_port()
     options = ["serve", "--slots", "0", "--port", str(port), "--db", database]
     plan = {
         "address": f"http://127.0.0.1:{port}",
         "serve": options,
-        "agents": [lab.add_agent(f"replay {i}", SLOTS)[1] for i in range(-(-(wishes.slots or wishes.participants) // SLOTS))],
+        "agents": [lab.agents.add(f"replay {i}", SLOTS)[1] for i in range(-(-(wishes.slots or wishes.participants) // SLOTS))],
         "invitations": [f"/join/{token}" for token in tokens],
-        "curve": [wire.row_of(each) for each in record()],
+        "curve": [codec.row_of(measurement) for measurement in record()],
         "start": time.time(),
         "wishes": asdict(wishes),
     }
     (folder / "plan.json").write_text(json.dumps(plan))
     mine = [sys.executable, str(Path(__file__).resolve()), "--folder", str(folder), "--process"]
-    serve = [*mine, "server"] if wishes.profile else [sys.executable, "-m", "evenhand.cli", *options]
+    serve = [*mine, "server"] if wishes.profile else [sys.executable, "-m", "evenhand.cli.main", *options]
     begun = time.monotonic()
     with _process(serve, folder, "server") as serving:
         wait_for_server(str(plan["address"]), serving)
         with _process([*mine, "agents"], folder, "agents") as replaying:
             with _process([*mine, "participants"], folder, "participants") as walking:
-                status = walking.wait(timeout=wishes.ramp + wishes.seconds + 2 * LAST)
+                status = walking.wait(timeout=wishes.ramp + wishes.seconds + 2 * END_SECONDS)
             assert status == 0, f"the participants ended with {status}: {(folder / 'participants.log').read_text()[-2000:]}"
             _await_evaluations(lab, study)
             assert replaying.stdin is not None
             replaying.stdin.close()
-            replaying.wait(timeout=LAST)
+            replaying.wait(timeout=END_SECONDS)
         cpu = _cpu_seconds(serving.pid)
-    found = _checked(lab, study, folder, cpu, time.monotonic() - begun)
+    result = _checked(lab, study, folder, cpu, time.monotonic() - begun)
     lab.close()
-    return found
+    return result
 
 
 def _await_evaluations(lab: Lab, study: Study) -> None:
-    until = time.monotonic() + LAST
-    while any(each.evaluated.done < each.evaluated.planned for each in lab.sessions(study.id)) and time.monotonic() < until:
-        time.sleep(IDLE)
+    until = time.monotonic() + END_SECONDS
+    while (
+        any(session.evaluated.done < session.evaluated.planned for session in lab.sessions.of_study(study.id))
+        and time.monotonic() < until
+    ):
+        time.sleep(IDLE_SECONDS)
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -468,13 +480,13 @@ def _checked(lab: Lab, study: Study, folder: Path, cpu: float, seconds: float) -
     with sqlite3.connect(folder / "lab.sqlite") as connection:
         query = 'SELECT job_id, attempt, "index", loss, seconds FROM measurement'
         stored = {tuple(row[:3]): tuple(row[3:]) for row in connection.execute(query)}
-    lost = sum(stored.get(tuple(row[:3])) != tuple(row[3:]) for row in agents["told"])
-    sessions = lab.sessions(study.id)
+    lost = sum(stored.get(tuple(row[:3])) != tuple(row[3:]) for row in agents["acknowledged"])
+    sessions = lab.sessions.of_study(study.id)
     trials = [trial for session in sessions for trial in session.trials]
     return Result(
         pages=met["pages"],
         ages=met["ages"],
-        sent=len(agents["told"]),
+        sent=len(agents["acknowledged"]),
         lost=lost,
         trials=met["trials"],
         unfinished=sum(trial.is_open for trial in trials) + abs(len(trials) - met["trials"]),
@@ -490,7 +502,7 @@ def _checked(lab: Lab, study: Study, folder: Path, cpu: float, seconds: float) -
     )
 
 
-def table(found: Result, wishes: Wishes) -> str:
+def table(result: Result, wishes: Wishes) -> str:
     """The result in lines."""
 
     def quantiles(values: list[float]) -> str:
@@ -500,17 +512,17 @@ def table(found: Result, wishes: Wishes) -> str:
     machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
     goals = {name: f"goal: 95 % within {goal * 1000:.0f} ms" for name, goal in GOALS.items()}
     slots, asked = wishes.slots or wishes.participants, f"pace {wishes.pace}, seed {wishes.seed}"
-    late = f"the participants' own process was late by {found.lag * 1000:.0f} ms (95 %)"
+    late = f"the participants' own process was late by {result.lag * 1000:.0f} ms (95 %)"
     lines = [
         f"{wishes.participants} participants, {slots} slots, {wishes.seconds:.0f} s steady, {asked}; {machine}",
-        f"pages ({len(found.every_page)}): {quantiles(found.every_page)}; {goals['pages']}",
-        *(f"    {kind} ({len(each)}): {quantiles(each)}" for kind, each in sorted(found.pages.items()) if each),
-        f"measurement to page ({len(found.ages)}): {quantiles(found.ages)}; {goals['measurements']}",
-        f"measurements acknowledged {found.sent}, lost {found.lost}, left out by a stream {found.unseen}",
-        f"trials {found.trials}, unfinished or not there {found.unfinished}",
-        f"participants {found.participants}, choices {found.choices}; unanswered requests {found.outages}",
-        f"server: {found.server_cpu:.0f} s of processor in {found.seconds:.0f} s; {late}",
-        *(f"trouble: {each}" for each in found.troubles[:20]),
+        f"pages ({len(result.every_page)}): {quantiles(result.every_page)}; {goals['pages']}",
+        *(f"    {kind} ({len(seconds)}): {quantiles(seconds)}" for kind, seconds in sorted(result.pages.items()) if seconds),
+        f"measurement to page ({len(result.ages)}): {quantiles(result.ages)}; {goals['measurements']}",
+        f"measurements acknowledged {result.sent}, lost {result.lost}, left out by a stream {result.unseen}",
+        f"trials {result.trials}, unfinished or not there {result.unfinished}",
+        f"participants {result.participants}, choices {result.choices}; unanswered requests {result.outages}",
+        f"server: {result.server_cpu:.0f} s of processor in {result.seconds:.0f} s; {late}",
+        *(f"trouble: {trouble}" for trouble in result.troubles[:20]),
     ]
     return "\n".join(lines)
 
@@ -526,13 +538,15 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="also write where the server spends its time")
     parser.add_argument("--folder", type=Path, help="for the database and logs; the default: a temporary one")
     parser.add_argument("--process", choices=("server", "agents", "participants"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.process:
-        {"server": server, "agents": agents, "participants": participants}[given.process](given.folder)
+    options = parser.parse_args()
+    if options.process:
+        {"server": server, "agents": agents, "participants": participants}[options.process](options.folder)
         return
-    wishes = Wishes(given.participants, given.slots, given.seconds, given.seed, pace=given.pace, profile=given.profile)
+    wishes = Wishes(
+        options.participants, options.slots, options.seconds, options.seed, pace=options.pace, profile=options.profile
+    )
     with tempfile.TemporaryDirectory(prefix="evenhand-load-") as temporary:
-        folder = given.folder or Path(temporary)
+        folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         print(table(run(wishes, folder), wishes))
 

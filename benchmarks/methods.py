@@ -32,16 +32,20 @@ from typing import Any
 
 import numpy as np
 
-from evenhand import comparison, tuners
+from evenhand import methods
 from evenhand.analysis import anytime
-from evenhand.analysis.anytime import Comparison, Entry
-from evenhand.declaration import Budget
-from evenhand.protocol import derive_seed
-from evenhand.records import Outcome, Session, TaskSpec, Trial
-from evenhand.report.sheet import Setup
-from evenhand.space import Choice, Prior, Space, with_priors
-from evenhand.tasks import load, tables
-from evenhand.worker import machine_kind
+from evenhand.analysis.anytime import Comparison, SessionEntry, Setup
+from evenhand.experiments import compare
+from evenhand.model.domain import Choice
+from evenhand.model.hyperparameter import Prior
+from evenhand.model.rules import derive_seed
+from evenhand.model.session import Session
+from evenhand.model.space import Space, with_priors
+from evenhand.model.study import Budget
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Outcome, Trial
+from evenhand.tasks import load, machine
+from evenhand.tasks.builtin import tables
 
 TABLES = [name for name in tables.TABLES if not name.startswith("nasbench201")]
 METHODS = ("random", "sobol", "grid", "tpe", "gp", "cmaes", "evolution", "nsga2", "pibo")
@@ -64,42 +68,41 @@ def main() -> None:
     parser.add_argument("--priors", type=Path)
     parser.add_argument("--out", type=Path, default=Path("methods.html"))
     parser.add_argument("--record", type=Path, help="a folder for the report's record")
-    given = parser.parse_args()
+    options = parser.parse_args()
     begun = time.time()
-    {"run": run, "peers": peers, "priors": priors, "report": report}[given.what](given)
-    print(
-        f"{given.what}: {time.time() - begun:.0f} s; {machine_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    )
+    {"run": run, "peers": peers, "priors": priors, "report": report}[options.what](options)
+    where = f"{machine.model()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{options.what}: {time.time() - begun:.0f} s; {where}")
 
 
-def plan_of(given: argparse.Namespace) -> comparison.Plan:
-    contestants = tuple(comparison.contestant(each) for each in given.only or METHODS)
+def plan_of(options: argparse.Namespace) -> compare.ComparisonPlan:
+    contestants = tuple(compare.contestant(name) for name in options.only or METHODS)
     specs = tuple(TaskSpec("table", {"table": name}) for name in TABLES)
-    return comparison.Plan(specs, contestants, tuple(range(given.seeds)), Budget(trials=given.trials))
+    return compare.ComparisonPlan(specs, contestants, tuple(range(options.seeds)), Budget(trials=options.trials))
 
 
-def run(given: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Ours, as `evenhand compare` runs them."""
 
-    def tell(now: comparison.Progress) -> None:
+    def tell(now: compare.ComparisonProgress) -> None:
         print(f"\r{now.runs} of {now.planned} runs", end="", flush=True)
 
-    comparison.run(given.db, plan_of(given), processes=given.processes, tell=tell)
+    compare.run(options.db, plan_of(options), processes=options.processes, tell=tell)
     print()
 
 
 # Peers
 
 
-def peers(given: argparse.Namespace) -> None:
+def peers(options: argparse.Namespace) -> None:
     """Each peer on each table and seed: a line of JSON a run."""
-    done = {(row["peer"], row["table"], row["seed"]) for row in lines(given.out)}
-    wanted = [each for each in product(given.only or PEERS, TABLES, range(given.seeds)) if each not in done]
-    collect(given, partial(peer_run, given.trials), wanted)
+    done = {(row["peer"], row["table"], row["seed"]) for row in lines(options.out)}
+    wanted = [job for job in product(options.only or PEERS, TABLES, range(options.seeds)) if job not in done]
+    collect(options, partial(peer_run, options.trials), wanted)
 
 
-def collect(given: argparse.Namespace, work: Callable[[Any], Mapping[str, Any]], wanted: Sequence[Any]) -> None:
-    with ProcessPoolExecutor(given.processes) as pool, given.out.open("a") as out:
+def collect(options: argparse.Namespace, work: Callable[[Any], Mapping[str, Any]], wanted: Sequence[Any]) -> None:
+    with ProcessPoolExecutor(options.processes) as pool, options.out.open("a") as out:
         for at, row in enumerate(pool.map(work, wanted), start=1):
             out.write(json.dumps(row) + "\n")
             out.flush()
@@ -138,17 +141,17 @@ def optuna_of(peer: str, space: Space, seed: int) -> tuple[Ask, Tell]:
     study = optuna.create_study(sampler=kinds[peer.partition("-")[2]](seed=seed))
 
     def ask() -> tuple[dict[str, str], Any]:
-        trial, found = study.ask(), {}
-        for each in space:
-            assert isinstance(each.domain, Choice)
-            options = each.domain.options
-            ordered = each.domain.ordered
-            found[each.name] = (
-                options[trial.suggest_int(each.name, 0, len(options) - 1)]
+        trial, values = study.ask(), {}
+        for hyperparameter in space:
+            assert isinstance(hyperparameter.domain, Choice)
+            options = hyperparameter.domain.options
+            ordered = hyperparameter.domain.ordered
+            values[hyperparameter.name] = (
+                options[trial.suggest_int(hyperparameter.name, 0, len(options) - 1)]
                 if ordered
-                else str(trial.suggest_categorical(each.name, options))
+                else str(trial.suggest_categorical(hyperparameter.name, options))
             )
-        return found, trial
+        return values, trial
 
     def tell(trial: Any, cost: float) -> None:
         study.tell(trial, cost)
@@ -164,13 +167,13 @@ def smac(space: Space, seed: int, trials: int) -> tuple[Ask, Tell]:
     from smac import HyperparameterOptimizationFacade, Scenario
     from smac.runhistory import TrialValue
 
-    theirs = ConfigurationSpace(seed=seed)
-    for each in space:
-        assert isinstance(each.domain, Choice)
-        make = OrdinalHyperparameter if each.domain.ordered else Categorical
-        theirs.add(make(each.name, list(each.domain.options)))
+    config_space = ConfigurationSpace(seed=seed)
+    for hyperparameter in space:
+        assert isinstance(hyperparameter.domain, Choice)
+        make = OrdinalHyperparameter if hyperparameter.domain.ordered else Categorical
+        config_space.add(make(hyperparameter.name, list(hyperparameter.domain.options)))
     scenario = Scenario(
-        theirs, deterministic=True, n_trials=trials, seed=seed, output_directory=Path(tempfile.mkdtemp(prefix="smac-"))
+        config_space, deterministic=True, n_trials=trials, seed=seed, output_directory=Path(tempfile.mkdtemp(prefix="smac-"))
     )
     facade = HyperparameterOptimizationFacade(scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=False)
 
@@ -187,26 +190,26 @@ def smac(space: Space, seed: int, trials: int) -> tuple[Ask, Tell]:
 # Priors
 
 
-def priors(given: argparse.Namespace) -> None:
+def priors(options: argparse.Namespace) -> None:
     """`pibo` with a good, a misleading and no belief on each table and seed: a line of JSON a pair."""
-    done = {(row["table"], row["seed"]) for row in lines(given.out)}
-    wanted = [each for each in product(TABLES, range(given.seeds)) if each not in done]
-    collect(given, partial(priors_run, given.trials), wanted)
+    done = {(row["table"], row["seed"]) for row in lines(options.out)}
+    wanted = [job for job in product(TABLES, range(options.seeds)) if job not in done]
+    collect(options, partial(priors_run, options.trials), wanted)
 
 
 def priors_run(trials: int, which: tuple[str, int]) -> dict[str, Any]:
     """Best regret after each trial, seen and worth: plain, and for each confidence with the good and the misleading belief."""
     name, seed = which
     table = tables.table_of(name)
-    found = {"plain": bests(table, table.space, seed, trials)}
+    record = {"plain": bests(table, table.space, seed, trials)}
     for confidence in CONFIDENCES:
         for kind in ("good", "bad"):
             space = believed(table, kind, confidence, seed)
-            found[f"{kind} {confidence}"] = bests(table, space, seed, trials)
-    return {"table": name, "seed": seed, "regret": found}
+            record[f"{kind} {confidence}"] = bests(table, space, seed, trials)
+    return {"table": name, "seed": seed, "regret": record}
 
 
-def believed(table: tables.Table, kind: str, confidence: Any, seed: int) -> Space:
+def believed(table: tables.BenchmarkTable, kind: str, confidence: Any, seed: int) -> Space:
     configurations, means = tables.all_rows(table.name)
     maximize = table.family.direction == "maximize"
     order = np.argsort(-means if maximize else means, kind="stable")
@@ -215,23 +218,25 @@ def believed(table: tables.Table, kind: str, confidence: Any, seed: int) -> Spac
         drawn = configurations[int(np.random.default_rng(seed).choice(order[-count:]))]
         return with_priors(table.space, {name: Prior(value, confidence) for name, value in drawn.items()})
     best = [configurations[int(at)] for at in order[:count]]
-    return with_priors(table.space, {each.name: Prior(_centre(each, best), confidence) for each in table.space})
+    return with_priors(
+        table.space, {hyperparameter.name: Prior(_centre(hyperparameter, best), confidence) for hyperparameter in table.space}
+    )
 
 
-def _centre(each: Any, best: Sequence[Mapping[str, str]]) -> str:
-    options = each.domain.options
-    places = sorted(options.index(row[each.name]) for row in best)
-    if each.domain.ordered:
+def _centre(hyperparameter: Any, best: Sequence[Mapping[str, str]]) -> str:
+    options = hyperparameter.domain.options
+    places = sorted(options.index(row[hyperparameter.name]) for row in best)
+    if hyperparameter.domain.ordered:
         return str(options[int(np.median(places))])
     return str(options[int(np.bincount(places).argmax())])
 
 
-def bests(table: tables.Table, space: Space, seed: int, count: int) -> dict[str, list[float]]:
+def bests(table: tables.BenchmarkTable, space: Space, seed: int, count: int) -> dict[str, list[float]]:
     """After each trial the regret of the best so far. seen: of its value; worth: of its mean over the table's trainings."""
     maximize = table.family.direction == "maximize"
-    method, trials = tuners.method("pibo", maximize=maximize), list[Trial]()
+    method, trials = methods.method("pibo", maximize=maximize), list[Trial]()
     own, sign = derive_seed(seed, "method"), -1.0 if maximize else 1.0
-    found: dict[str, list[float]] = {"seen": [], "worth": []}
+    regrets: dict[str, list[float]] = {"seen": [], "worth": []}
     for number in range(1, count + 1):
         rng = np.random.default_rng(derive_seed(own, len(trials)))
         (suggestion,) = method.suggest(space, trials, 1, rng)
@@ -240,9 +245,9 @@ def bests(table: tables.Table, space: Space, seed: int, count: int) -> dict[str,
         trials.append(_trial(number, suggestion.configuration, value, float(number), 0.0))
         best = min(trials, key=lambda trial: sign * (trial.value or 0.0))
         values = best.value or 0.0, tables.mean_of(table.name, best.configuration)
-        for kind, each in zip(found, values, strict=True):
-            found[kind].append(round(tables.regret(table.name, each), 6))
-    return found
+        for kind, cost in zip(regrets, values, strict=True):
+            regrets[kind].append(round(tables.regret(table.name, cost), 6))
+    return regrets
 
 
 def _trial(number: int, configuration: Any, value: float, at: float, seconds: float) -> Trial:
@@ -255,63 +260,64 @@ def _trial(number: int, configuration: Any, value: float, at: float, seconds: fl
 # Report
 
 
-def report(given: argparse.Namespace) -> None:
+def report(options: argparse.Namespace) -> None:
     """The page, the tables of benchmarks/README.md, and with `--record` what is kept of it: its numbers and the first drawing."""
-    from evenhand.comparecommands import write
+    from evenhand.cli.compare import write
 
-    runs = comparison.run(given.db, plan_of(given), processes=1)
-    ours = comparison.comparison(given.db, runs)
-    theirs = list(_peer_entries(lines(given.peers), given))
+    runs = compare.run(options.db, plan_of(options), processes=1)
+    ours = compare.comparison(options.db, runs)
+    theirs = list(_peer_entries(lines(options.peers), options))
     whole = Comparison((*ours.entries, *theirs), ours.scales)
-    setup = comparison.setup("Methods on twelve tables", "python -m benchmarks.methods")
-    write(whole, setup, given.out)
+    setup = compare.setup("Methods on twelve tables", "python -m benchmarks.methods")
+    write(whole, setup, options.out)
     race = anytime.race(whole)
     tables = {"methods": _table(race)}
-    if rows := lines(given.priors):
+    if rows := lines(options.priors):
         tables["priors"] = _priors_table(rows)
-    for each in tables.values():
-        print(each)
-    if given.record is not None:
-        peers = {row["peer"]: row["version"] for row in lines(given.peers)}
-        _record(given.record, race, setup, tables, peers)
+    for table in tables.values():
+        print(table)
+    if options.record is not None:
+        peers = {row["peer"]: row["version"] for row in lines(options.peers)}
+        _record(options.record, race, setup, tables, peers)
 
 
-def _record(folder: Path, race: anytime.Race, setup: Setup, told: Mapping[str, str], peers: Mapping[str, str]) -> None:
+def _record(folder: Path, race: anytime.Race, setup: Setup, texts: Mapping[str, str], peers: Mapping[str, str]) -> None:
     """A dated record. curves: of each contestant [mean regret, and its 95 % interval] after each trial; see `anytime.overall`."""
-    from evenhand.report import contestants, figures
+    from evenhand.report import figures
+    from evenhand.report.comparison import contestants
 
     curves = anytime.overall(race, setup.seed)
     date = time.strftime("%Y-%m-%d")
     record = {
         "commands": [line.strip() for line in (__doc__ or "").splitlines() if line.startswith("    python")],
         "date": date,
-        "machine": f"{machine_kind()}, {os.cpu_count()} cores",
+        "machine": f"{machine.model()}, {os.cpu_count()} cores",
         "versions": {"Python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}, **peers},
         "tables": list(race.tasks),
         "sessions": len(race.courses),
         "curves": {
-            each.contestant: [[round(value, 5) for value in (at.regret, at.low, at.high)] for at in each.points]
-            for each in curves
+            curve.contestant: [[round(value, 5) for value in (at.regret, at.low, at.high)] for at in curve.points]
+            for curve in curves
         },
-        "told": {name: table.splitlines() for name, table in told.items()},
+        "told": {name: table.splitlines() for name, table in texts.items()},
     }
     (folder / f"{date}-methods.json").write_text(json.dumps(record, indent=1) + "\n")
     drawn = contestants.lines(curves, race.contestants, "trials", 60.0, contestants.logarithmic(curves))
     (folder / f"{date}-methods.svg").write_text(figures.svg(drawn))
 
 
-def _peer_entries(rows: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> Iterator[Entry]:
+def _peer_entries(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> Iterator[SessionEntry]:
     for row in rows:
         spec = TaskSpec("table", {"table": row["table"]})
         record = load(spec).record
         at, trials = 0.0, []
-        for number, (options, value, seconds) in enumerate(row["trials"][: given.trials], start=1):
-            trials.append(_trial(number, record.space.configuration(options), value, at, seconds))
+        for number, (settings, value, seconds) in enumerate(row["trials"][: options.trials], start=1):
+            trials.append(_trial(number, record.space.configuration(settings), value, at, seconds))
             at += seconds
         method = {"name": row["peer"], "version": row["version"]}
-        budget = Budget(trials=given.trials)
+        budget = Budget(trials=options.trials)
         session = Session(0, 0, record, "method", row["peer"], budget, 0, 0.0, 0.0, method=method, trials=tuple(trials))
-        yield Entry(row["table"], row["peer"], "method", row["seed"], session, None, method)
+        yield SessionEntry(row["table"], row["peer"], "method", row["seed"], session, None, method)
 
 
 def _table(race: anytime.Race) -> str:
@@ -320,7 +326,7 @@ def _table(race: anytime.Race) -> str:
     out = ["| contestant | regret at 15 | 30 | 60 | ms a trial |", "| --- | --- | --- | --- | --- |"]
     rows = []
     for name in race.contestants:
-        mine = [each for each in race.courses if each.entry.contestant == name]
+        mine = [course for course in race.courses if course.entry.contestant == name]
         values = []
         for share in (0.25, 0.5, 1.0):
             by_task: dict[str, list[float]] = {}
@@ -332,10 +338,10 @@ def _table(race: anytime.Race) -> str:
                 assert scale.reference is not None
                 regret = (best[-1] - scale.best) / (scale.reference - scale.best) if best else 1.0
                 by_task.setdefault(course.entry.task, []).append(max(0.0, regret))
-            values.append(float(np.mean([np.median(each) for each in by_task.values()])))
+            values.append(float(np.mean([np.median(regrets) for regrets in by_task.values()])))
         spent = [course.points[-1].seconds / course.points[-1].trials for course in mine]
         rows.append((values, f"{1000 * float(np.median(spent)):.0f}", name))
-    for values, ms, name in sorted(rows, key=lambda each: each[0][2]):
+    for values, ms, name in sorted(rows, key=lambda row: row[0][2]):
         out.append(f"| {name} | {' | '.join(f'{value:.4f}' for value in values)} | {ms} |")
     return "\n".join(out)
 
@@ -351,8 +357,8 @@ def _priors_table(rows: Sequence[Mapping[str, Any]]) -> str:
             needs.append(reached[0] if reached else len(good) + 1)
             costs.append(bad[-1] - plain[-1])
         within = np.mean([need <= 15 for need in needs])
-        told = f"{np.median(costs):.4f}; {np.mean(costs):.4f}; {max(costs):.3f}"
-        out.append(f"| {confidence} | {kind} | {np.median(needs):.1f} | {100 * within:.0f} % | {told} |")
+        costs_text = f"{np.median(costs):.4f}; {np.mean(costs):.4f}; {max(costs):.3f}"
+        out.append(f"| {confidence} | {kind} | {np.median(needs):.1f} | {100 * within:.0f} % | {costs_text} |")
     return "\n".join(out)
 
 

@@ -31,7 +31,7 @@ from benchmarks import counting, given, peers
 from benchmarks.cases import CASES, Case, Side
 from benchmarks.images_per_second import interval
 from evenhand.errors import EvenhandError, InvalidSettings
-from evenhand.worker import machine_kind
+from evenhand.tasks import machine
 
 ROOT = Path(__file__).parent.parent
 SIDES = ROOT / "benchmarks" / "sides"
@@ -85,21 +85,24 @@ def measured(name: str, rounds: int, scale: float, changes: Sequence[str] = ()) 
             for side in (case.ours, case.theirs) if number % 2 == 0 else (case.theirs, case.ours):
                 if side is None:
                     continue
-                found = ran(side, scale, folder)
-                (ours if side is case.ours else theirs).append(found)
-                print(f"round {number + 1} of {rounds}: {side.script}, {_shown(found)}", file=sys.stderr, flush=True)
+                run = ran(side, scale, folder)
+                (ours if side is case.ours else theirs).append(run)
+                print(f"round {number + 1} of {rounds}: {side.script}, {_shown(run)}", file=sys.stderr, flush=True)
     if case.theirs is None:
-        theirs = [_beside(each) for each in ours]
+        theirs = [_beside(run) for run in ours]
     return {
         "case": name,
         **asdict(case),
         "command": " ".join(
-            [f"python -m benchmarks.paired {name} --rounds {rounds} --scale {scale:g}", *(f"--set {each}" for each in changes)]
+            [
+                f"python -m benchmarks.paired {name} --rounds {rounds} --scale {scale:g}",
+                *(f"--set {change}" for change in changes),
+            ]
         ),
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{machine_kind()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
+        "machine": f"{machine.model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
         "versions": found_versions,
-        "runs": {"ours": [asdict(each) for each in ours], "theirs": [asdict(each) for each in theirs]},
+        "runs": {"ours": [asdict(run) for run in ours], "theirs": [asdict(run) for run in theirs]},
         "ratio": {kind: _ratio(ours, theirs, kind) for kind in KINDS if getattr(ours[0], kind) and getattr(theirs[0], kind)},
     }
 
@@ -108,9 +111,9 @@ def changed(case: Case, changes: Sequence[str]) -> Case:
     """The case with other values for options of its sides; InvalidSettings where neither side has the option."""
     for change in changes:
         name, equals, value = change.partition("=")
-        sides = [each for each in (case.ours, case.theirs) if each is not None and name in each.options]
+        sides = [side for side in (case.ours, case.theirs) if side is not None and name in side.options]
         if not equals or not sides:
-            known = {option for each in (case.ours, case.theirs) if each is not None for option in each.options}
+            known = {option for side in (case.ours, case.theirs) if side is not None for option in side.options}
             raise InvalidSettings(f"--set {change!r}: expected NAME=VALUE with a name of {', '.join(sorted(known)) or 'none'}")
         for side in sides:
             case = case.with_side(side, side.with_options({name: value}))
@@ -129,23 +132,23 @@ def ran(side: Side, scale: float, folder: Path | None = None) -> Run:
         command += ["--given", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     counted = counting.run(command, environment)
-    found = json.loads(counted.printed.splitlines()[-1])
-    instead = found.get("counted")
+    printed = json.loads(counted.printed.splitlines()[-1])
+    instead = printed.get("counted")
     if instead is None:
-        return Run(counted.cpu, counted.wall, found, counted.how)
-    found["whole run"] = {"cpu": counted.cpu, "wall": counted.wall}
-    return Run(instead.get("cpu"), instead.get("wall"), found, counted.how)
+        return Run(counted.cpu, counted.wall, printed, counted.how)
+    printed["whole run"] = {"cpu": counted.cpu, "wall": counted.wall}
+    return Run(instead.get("cpu"), instead.get("wall"), printed, counted.how)
 
 
 def versions(case: Case) -> dict[str, dict[str, str]]:
     """The versions of what each side's environment has."""
-    found = {"ours": dict(peers.versions_of(sys.executable, PACKAGES))}
+    versions = {"ours": dict(peers.versions_of(sys.executable, PACKAGES))}
     if case.theirs is not None and case.theirs.environment is not None:
         environment = peers.ENVIRONMENTS[case.theirs.environment]
-        found["theirs"] = dict(peers.versions_of(peers.python_of(case.theirs.environment), environment.named))
+        versions["theirs"] = dict(peers.versions_of(peers.python_of(case.theirs.environment), environment.named))
     elif case.theirs is not None:
-        found["theirs"] = dict(peers.versions_of(sys.executable, case.theirs.packages))
-    return found
+        versions["theirs"] = dict(peers.versions_of(sys.executable, case.theirs.packages))
+    return versions
 
 
 def _beside(run: Run) -> Run:
@@ -169,17 +172,17 @@ def told(record: Mapping[str, Any]) -> str:
     cells = [record["case"]]
     for kind in KINDS:
         if kind in record["ratio"]:
-            medians = [statistics.median(each[kind] for each in record["runs"][side]) for side in ("ours", "theirs")]
+            medians = [statistics.median(run[kind] for run in record["runs"][side]) for side in ("ours", "theirs")]
             cells += [
-                *(f"{each:.3g}" for each in medians),
+                *(f"{value:.3g}" for value in medians),
                 "{median:.3g} ({low:.3g} to {high:.3g})".format(**record["ratio"][kind]),
             ]
         else:
             cells += ["", "", ""]
     cells.append(_verdict(record))
     said = [
-        f"{side}: {', '.join(f'{name} {version}' for name, version in found.items())}"
-        for side, found in record["versions"].items()
+        f"{side}: {', '.join(f'{name} {version}' for name, version in versions.items())}"
+        for side, versions in record["versions"].items()
     ]
     level = 100 * next(iter(record["ratio"].values()))["level"]
     return "\n".join(
@@ -197,7 +200,7 @@ def told(record: Mapping[str, Any]) -> str:
 def _verdict(record: Mapping[str, Any]) -> str:
     if record["goal"] is None:
         return "none"
-    medians = [each["median"] for each in record["ratio"].values()]
+    medians = [ratio["median"] for ratio in record["ratio"].values()]
     if record["at_most"]:
         return f"at most {record['goal']:g}: {'reached' if max(medians) <= record['goal'] else 'missed'}"
     return f"{record['goal']:g}: {'reached' if min(medians) >= record['goal'] else 'missed'}"

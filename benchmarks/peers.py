@@ -28,8 +28,8 @@ import platformdirs
 
 from evenhand.errors import NotFound
 
-MADE = "made.json"  # the pins that an environment was made with: the last file that is written
-BEHIND = "behind_its_own.pth"
+MADE_FILE = "made.json"  # the pins that an environment was made with: the last file that is written
+BEHIND_FILE = "behind_its_own.pth"
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", choices=[*ENVIRONMENTS, []])
     parser.add_argument("--folder", type=Path, help="where environments lie (default: EVENHAND_PEERS, or the user's cache)")
-    given = parser.parse_args()
-    if given.folder is not None:
-        os.environ["EVENHAND_PEERS"] = str(given.folder.resolve())
-    for name in given.name:
+    options = parser.parse_args()
+    if options.folder is not None:
+        os.environ["EVENHAND_PEERS"] = str(options.folder.resolve())
+    for name in options.name:
         make(name)
     for name, environment in ENVIRONMENTS.items():
         print(f"{name}: {_interpreter(name) if is_made(name) else 'not made'} ({', '.join(environment.pins)})")
@@ -73,7 +73,7 @@ def folder() -> Path:
 
 def is_made(name: str) -> bool:
     """Whether the environment is there, with the versions that are asked for here."""
-    made = folder() / name / MADE
+    made = folder() / name / MADE_FILE
     return made.is_file() and json.loads(made.read_text()) == list(ENVIRONMENTS[name].pins)
 
 
@@ -91,10 +91,10 @@ def versions_of(python: str, packages: tuple[str, ...]) -> Mapping[str, str]:
     """The versions of Python and of `packages` in the environment of an interpreter."""
     ask = "import json, platform, sys; from importlib.metadata import version as of; "
     ask += "print(json.dumps({'Python': platform.python_version(), **{each: of(each) for each in sys.argv[1:]}}))"
-    found: Mapping[str, str] = json.loads(
+    versions: Mapping[str, str] = json.loads(
         subprocess.run([python, "-c", ask, *packages], stdout=subprocess.PIPE, check=True).stdout
     )
-    return found
+    return versions
 
 
 def make(name: str) -> None:
@@ -109,8 +109,8 @@ def make(name: str) -> None:
         pins.append("torch")
     subprocess.run([_interpreter(name), "-m", "pip", "install", "--quiet", *pins], check=True)
     if environment.torch and find_spec("torch") is not None:
-        _packages(path).joinpath(BEHIND).write_text(sysconfig.get_path("purelib") + "\n")
-    (path / MADE).write_text(json.dumps(pins[: len(environment.pins)]))
+        _packages(path).joinpath(BEHIND_FILE).write_text(sysconfig.get_path("purelib") + "\n")
+    (path / MADE_FILE).write_text(json.dumps(pins[: len(environment.pins)]))
 
 
 def _interpreter(name: str) -> Path:

@@ -4,19 +4,19 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from evenhand.declaration import Budget, Study, Text
-from evenhand.lab import Lab
-from evenhand.rehearsal import free_port, wait_for_server
+from evenhand.lab.lab import Lab
+from evenhand.model.study import Budget, Study, Text
+from evenhand.rehearsal.run import free_port, wait_for_server
 from evenhand.tasks import Task
 
-LAST = 20.0  # seconds that a server has to end in order
+SERVER_STOP_SECONDS = 20.0  # seconds that a server has to end in order
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,10 @@ def served(
     *,
     slots: int = 0,
     driver: str = "server",
-    script: Sequence[str] = ("-m", "evenhand.cli"),
 ) -> Iterator[Served]:
     """A server with a new database that holds one method's session, which the server plays, or else the driver that is named.
 
-    slots: of the server's own agent. script: what runs the command `serve`.
+    slots: of the server's own agent.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         database, port = f"sqlite:///{Path(folder, 'lab.sqlite')}", free_port()
@@ -49,7 +48,8 @@ def served(
         session_id = _session(lab, task, method, budget, driver)
         options = ["serve", "--slots", str(slots), "--port", str(port), "--db", database]
         environment = {**os.environ, "EVENHAND_DATA": folder}
-        process = subprocess.Popen([sys.executable, *script, *options], stdout=subprocess.DEVNULL, env=environment)
+        command = [sys.executable, "-m", "evenhand.cli.main", *options]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         url = f"http://127.0.0.1:{port}"
         try:
             wait_for_server(url, process)
@@ -58,16 +58,18 @@ def served(
             lab.close()
             process.terminate()
             try:
-                process.wait(timeout=LAST)
+                process.wait(timeout=SERVER_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
 def _session(lab: Lab, task: Task, method: Mapping[str, object], budget: Budget, driver: str) -> int:
-    text, record = Text(""), lab.add_task(task.record)
-    study = Study("benchmark", "Benchmark", record.id, budget, 0, text, text, text, evaluation_seeds=0, resumable=True)
-    return lab.open(lab.add_study(study).id, tuner=str(method["name"]), method=method, budget=budget, driver=driver).id
+    text, record = Text(""), lab.studies.add_task(task.record)
+    study = Study(
+        "benchmark", "Benchmark", record.id, budget, 0, text, text, text, evaluation_seeds=0, resumable=True, machines="any"
+    )
+    return lab.sessions.open(lab.studies.add(study).id, tuner=str(method["name"]), method=method, budget=budget, driver=driver).id
 
 
 def seconds_of(process: psutil.Process) -> float:

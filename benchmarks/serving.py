@@ -40,25 +40,27 @@ import numpy as np
 import uvloop
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
-from evenhand import cli
-from evenhand.client import IDLE
-from evenhand.declaration import Budget, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import TaskRecord, TaskSpec
-from evenhand.rehearsal import free_port, wait_for_server
-from evenhand.space import Float, Hyperparameter, Space
-from evenhand.web.access import COOKIES, Role
-from evenhand.worker import machine_kind
+from evenhand.cli import main as cli
+from evenhand.lab.client import IDLE_CONNECTION_SECONDS
+from evenhand.lab.lab import Lab
+from evenhand.model.domain import Float
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.rehearsal.run import free_port, wait_for_server
+from evenhand.tasks import machine
+from evenhand.web.access import COOKIE_NAMES, Role
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = 15
 EPOCHS = 10**6  # of a training, which no load reaches
-EPOCH = 20  # measurements, the last of which is the epoch's
-TICK = 1.0  # seconds between two posts of an agent
-TRAINING = (4, 9)  # posts of a training, from and to
-POSTS = 5  # posts a second for a training that is watched: agents send one in 200 ms at the most
-SETTLE = 3.0  # seconds from the load's start to the steady part
-CLOSING = 0.25  # seconds for which what is under way may still arrive
+EPOCH_MEASUREMENTS = 20  # measurements, the last of which is the epoch's
+TICK_SECONDS = 1.0  # seconds between two posts of an agent
+TRAINING_POSTS = (4, 9)  # posts of a training, from and to
+POSTS_A_SECOND = 5  # posts a second for a training that is watched: agents send one in 200 ms at the most
+SETTLE_SECONDS = 3.0  # seconds from the load's start to the steady part
+CLOSING_SECONDS = 0.25  # seconds for which what is under way may still arrive
 GOALS = {"claim and submit, median": 0.005, "CPU a message": 30e-6, "age, 95 %": 0.250}  # seconds
 PACKAGES = ("evenhand", "fastapi", "uvicorn", "uvloop", "httptools", "sqlalchemy")
 
@@ -162,9 +164,11 @@ def study_of(lab: Lab, seed: int) -> Study:
     """A study on a task of 15 hyperparameters that nothing trains."""
     names = ["learning_rate", *(f"parameter_{number}" for number in range(2, PARAMETERS + 1))]
     space = Space([Hyperparameter(name, Float(1e-4, 1, log=True), 0.01) for name in names])
-    task = lab.add_task(TaskRecord(TaskSpec("generated"), "version 1", space, "accuracy", "maximize", EPOCHS, has_test=False))
+    task = lab.studies.add_task(
+        TaskRecord(TaskSpec("generated"), "version 1", space, "accuracy", "maximize", EPOCHS, has_test=False)
+    )
     words = Text("A load test; nothing is trained.")
-    return lab.add_study(Study("serving", "Serving", task.id, Budget(trials=10**6), seed, words, words, words))
+    return lab.studies.add(Study("serving", "Serving", task.id, Budget(trials=10**6), seed, words, words, words, machines="any"))
 
 
 # The load: one connection that asks
@@ -193,7 +197,7 @@ class Line:
         head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._token}\r\n"
         head += f"content-type: application/json\r\ncontent-length: {len(sent)}\r\n\r\n"
         begun = time.monotonic()
-        if begun - self._spoke > IDLE:  # as agents' clients do, since the server ends idle connections
+        if begun - self._spoke > IDLE_CONNECTION_SECONDS:  # as agents' clients do, since the server ends idle connections
             self.close()
             await self.open()
         self._writer.write(head.encode() + sent)
@@ -204,13 +208,13 @@ class Line:
         self.took.append((path.rsplit("/", 1)[1], begun, self._spoke - begun))
         if b" 200 " not in answered[:20]:
             raise RuntimeError(f"{path} was answered with {answered[:40]!r}: {content[:300]!r}")
-        found: dict[str, Any] = json.loads(content)
-        return found
+        answer: dict[str, Any] = json.loads(content)
+        return answer
 
 
 def row_of(index: int, at: float) -> list[Any]:
     """A generated measurement as an agent posts it: of one batch, or each twentieth time of an epoch, with made-up numbers."""
-    epoch = (index + 1) // EPOCH if (index + 1) % EPOCH == 0 else None
+    epoch = (index + 1) // EPOCH_MEASUREMENTS if (index + 1) % EPOCH_MEASUREMENTS == 0 else None
     return [index, 10 * index, epoch, round(2 / (1 + index), 6), None if epoch is None else round(1 - 1 / (1 + index), 6), at, {}]
 
 
@@ -218,7 +222,7 @@ def row_of(index: int, at: float) -> list[Any]:
 class Load:
     """The load on a server: a line for each session that submits and for each agent that trains, and what was acknowledged.
 
-    told: measurements as (job, attempt, index, loss). Their `seconds` count from `start`.
+    acknowledged: measurements as (job, attempt, index, loss). Their `seconds` count from `start`.
     """
 
     site: Served
@@ -227,7 +231,7 @@ class Load:
     asks: dict[int, Line]
     trains: list[Line]
     start: float = field(default_factory=time.time)
-    told: list[tuple[int, int, int, float]] = field(default_factory=list)
+    acknowledged: list[tuple[int, int, int, float]] = field(default_factory=list)
     finished: int = 0
 
     @classmethod
@@ -237,33 +241,33 @@ class Load:
         study = study_of(lab, wishes.seed)
         for number in range(count):
             method = {"name": "random", "seed": number}
-            session = lab.open(study.id, tuner=f"random {number}", method=method, driver="benchmark")
-            asks[lab.start(session.id).id] = Line(site.port, lab.issue_token("method", session.id))
-        trains = [Line(site.port, lab.add_agent(f"agent {number}", 1)[1]) for number in range(count)]
-        return cls(site, wishes, lab.study_task(study.id).space, asks, trains)
+            session = lab.sessions.open(study.id, tuner=f"random {number}", method=method, driver="benchmark")
+            asks[lab.start(session.id).id] = Line(site.port, lab.tokens.issue("method", session.id))
+        trains = [Line(site.port, lab.agents.add(f"agent {number}", 1)[1]) for number in range(count)]
+        return cls(site, wishes, lab.studies.task_of(study.id).space, asks, trains)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Within it, the lines are connected."""
         lines = [*self.asks.values(), *self.trains]
         try:
-            for each in lines:
-                await each.open()
+            for line in lines:
+                await line.open()
             yield
         finally:
-            for each in lines:
-                each.close()
+            for line in lines:
+                line.close()
 
     def configuration(self, rng: np.random.Generator) -> dict[str, float]:
         """A random configuration."""
-        return {each.name: float(10 ** rng.uniform(-4, 0)) for each in self.space}
+        return {hyperparameter.name: float(10 ** rng.uniform(-4, 0)) for hyperparameter in self.space}
 
     async def measure(self, line: Line, job: Mapping[str, Any], first: int, count: int) -> None:
         """Post generated measurements from an index on, with the time of now."""
         at = round(time.time() - self.start, 3)
         rows = [row_of(index, at) for index in range(first, first + count)]
         await line.post("/api/agent/measure", reports=[[job["job_id"], job["attempt"], rows]])
-        self.told += [(job["job_id"], job["attempt"], row[0], row[3]) for row in rows]
+        self.acknowledged += [(job["job_id"], job["attempt"], row[0], row[3]) for row in rows]
 
     def lost(self) -> int:
         """How many of the measurements that were acknowledged are not stored as they were sent."""
@@ -271,7 +275,7 @@ class Load:
         with engine.connect() as connection:
             stored = set(map(tuple, connection.execute(text('SELECT job_id, attempt, "index", loss FROM measurement'))))
         engine.dispose()
-        return len(set(self.told) - stored)
+        return len(set(self.acknowledged) - stored)
 
 
 # Agents
@@ -280,7 +284,7 @@ class Load:
 async def live(load: "Load", number: int, until: float) -> None:
     """One agent until the time is over. The session whose training it has finished submits the next one."""
     rng, line = np.random.default_rng([load.wishes.seed, number]), load.trains[number]
-    await asyncio.sleep(float(rng.uniform(0, TICK)))
+    await asyncio.sleep(float(rng.uniform(0, TICK_SECONDS)))
     await line.post("/api/agent/hello", slots=1, machine="benchmark")
     session_id = list(load.asks)[number]
     while time.monotonic() < until:
@@ -288,8 +292,8 @@ async def live(load: "Load", number: int, until: float) -> None:
         job = (await line.post("/api/agent/claim", refused=[]))["assignment"]
         assert job is not None, "each agent submits before it claims"
         session_id, index, due = int(job["label"].split()[1]), 0, time.monotonic()
-        for _ in range(rng.integers(*TRAINING)):
-            due += TICK
+        for _ in range(rng.integers(*TRAINING_POSTS)):
+            due += TICK_SECONDS
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             await load.measure(line, job, index, load.wishes.rate)
             index += load.wishes.rate
@@ -302,25 +306,29 @@ async def load_of_agents(site: Served, wishes: Wishes) -> dict[str, Any]:
     load, spent = Load.of(site, wishes, wishes.agents), list[Spent]()
 
     async def mark() -> None:
-        for wait in (SETTLE, wishes.seconds):
+        for wait in (SETTLE_SECONDS, wishes.seconds):
             await asyncio.sleep(wait)
             spent.append(site.now())
 
     async with load.opened():
-        until = time.monotonic() + SETTLE + wishes.seconds
+        until = time.monotonic() + SETTLE_SECONDS + wishes.seconds
         await asyncio.gather(mark(), *(live(load, number, until) for number in range(wishes.agents)))
     used, window = spent[1].since(spent[0]), (spent[0].at, spent[1].at)
-    took = [each for line in (*load.asks.values(), *load.trains) for each in line.took if window[0] <= each[1] < window[1]]
+    took = [
+        request for line in (*load.asks.values(), *load.trains) for request in line.took if window[0] <= request[1] < window[1]
+    ]
     kinds = ("claim", "submit", "measure", "finish")
     return {
         "answers, ms": {kind: milliseconds([seconds for what, _, seconds in took if what == kind]) for kind in kinds},
         "requests a second": len(took) / used.at,
         "commits a second": used.counts["writes"] / used.at,
-        "measurements a commit": load.wishes.rate * sum(each[0] == "measure" for each in took) / max(1, used.counts["writes"]),
+        "measurements a commit": load.wishes.rate
+        * sum(request[0] == "measure" for request in took)
+        / max(1, used.counts["writes"]),
         "SQL statements a request": used.counts["statements"] / len(took),
         "server's CPU, share of a core": used.cpu / used.at,
         "trainings": load.finished,
-        "measurements acknowledged": len(load.told),
+        "measurements acknowledged": len(load.acknowledged),
         "measurements lost": load.lost(),
     }
 
@@ -337,7 +345,7 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
 @lru_cache(64)  # many are sent the same; reading each would make this process late
 def points_of(message: bytes) -> list[dict[str, Any]]:
     """The measurements in a message, as the page's script takes them."""
-    events = [each.split(b"\n") for each in message.split(b"\n\n") if each.startswith(b"event: points")]
+    events = [part.split(b"\n") for part in message.split(b"\n\n") if part.startswith(b"event: points")]
     return [json.loads(next(line for line in lines if line.startswith(b"data: "))[6:]) for lines in events]
 
 
@@ -346,7 +354,7 @@ class Watcher(asyncio.Protocol):
 
     def __init__(self, port: int, session_id: int, token: str, start: float) -> None:
         self._head = f"GET /sessions/{session_id}/events HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
-        self._head += f"cookie: {COOKIES[Role.RESEARCHER]}={token}\r\n\r\n"
+        self._head += f"cookie: {COOKIE_NAMES[Role.RESEARCHER]}={token}\r\n\r\n"
         self._start = start
         self._held = b""
         self._answered = False
@@ -407,10 +415,10 @@ async def train(load: Load, number: int) -> None:
     line, asks = load.trains[number], list(load.asks.values())[number]
     await asks.post("/api/session/submit", configuration=load.configuration(np.random.default_rng(number)), key="first")
     job = (await line.post("/api/agent/claim", refused=[]))["assignment"]
-    await asyncio.sleep(number / load.wishes.sessions / POSTS)
-    index, due, count = 0, time.monotonic(), max(1, load.wishes.rate // POSTS)
+    await asyncio.sleep(number / load.wishes.sessions / POSTS_A_SECOND)
+    index, due, count = 0, time.monotonic(), max(1, load.wishes.rate // POSTS_A_SECOND)
     while True:
-        due += 1 / POSTS
+        due += 1 / POSTS_A_SECOND
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         await load.measure(line, job, index, count)
         index += count
@@ -419,37 +427,37 @@ async def train(load: Load, number: int) -> None:
 async def load_of_watchers(site: Served, wishes: Wishes) -> dict[str, Any]:
     """Let trainings post, alone and with all the watchers; what was met."""
     load, lags, loop = Load.of(site, wishes, wishes.sessions), list[float](), asyncio.get_running_loop()
-    token, pages = site.lab.issue_token("researcher", 0), list(load.asks)
+    token, pages = site.lab.tokens.issue("researcher", 0), list(load.asks)
     watching = [Watcher(site.port, pages[number % len(pages)], token, load.start) for number in range(wishes.watchers)]
     async with load.opened():
         trains = [asyncio.create_task(train(load, number)) for number in range(wishes.sessions)]
-        await asyncio.sleep(SETTLE)
+        await asyncio.sleep(SETTLE_SECONDS)
         alone = await spent_in(site, wishes.seconds / 3)
-        for each in watching:
-            await loop.create_connection(partial(_same, each), "127.0.0.1", site.port)
+        for watcher in watching:
+            await loop.create_connection(partial(_same, watcher), "127.0.0.1", site.port)
         late = asyncio.create_task(lateness(lags))
-        await asyncio.sleep(SETTLE)
+        await asyncio.sleep(SETTLE_SECONDS)
         lags.clear()
         begun = time.monotonic()
         used = await spent_in(site, wishes.seconds)
         for task in (*trains, late):
             task.cancel()
         done = await asyncio.gather(*trains, return_exceptions=True)
-        assert all(isinstance(each, asyncio.CancelledError) for each in done), done
-        await asyncio.sleep(CLOSING)
-        broken = sum(each.ended for each in watching)
-        for each in watching:
-            each.close()
+        assert all(isinstance(result, asyncio.CancelledError) for result in done), done
+        await asyncio.sleep(CLOSING_SECONDS)
+        broken = sum(watcher.ended for watcher in watching)
+        for watcher in watching:
+            watcher.close()
     return arrived(watching, begun, alone, used) | {
         "connections lost": broken,
         "the load's own lateness, ms": milliseconds(lags),
-        "measurements acknowledged": len(load.told),
+        "measurements acknowledged": len(load.acknowledged),
         "measurements lost": load.lost(),
     }
 
 
-def _same(each: Watcher) -> Watcher:
-    return each
+def _same(watcher: Watcher) -> Watcher:
+    return watcher
 
 
 async def spent_in(site: Served, seconds: float) -> Spent:
@@ -459,36 +467,37 @@ async def spent_in(site: Served, seconds: float) -> Spent:
     return site.now().since(before)
 
 
-async def lateness(found: list[float]) -> None:
+async def lateness(late: list[float]) -> None:
     """How late this process's own loop is: part of every age is its own slowness."""
     while True:
         begun = time.monotonic()
         await asyncio.sleep(0.05)
-        found.append(time.monotonic() - begun - 0.05)
+        late.append(time.monotonic() - begun - 0.05)
 
 
 def arrived(watching: Sequence[Watcher], begun: float, alone: Spent, used: Spent) -> dict[str, Any]:
     """What arrived in the steady part, and what it cost."""
 
-    def steady(found: Iterable[tuple[float, float]]) -> list[float]:
-        return [age for at, age in found if begun <= at < begun + used.at]
+    def steady(ages: Iterable[tuple[float, float]]) -> list[float]:
+        return [age for at, age in ages if begun <= at < begun + used.at]
 
-    assert all(each.messages for each in watching), "some connections were sent nothing"
-    messages = sum(begun <= at < begun + used.at for each in watching for at in each.messages)
-    ages = [age for each in watching for age in steady(each.ages)]
-    newest = [age for each in watching for age in steady(each.newest)]
+    assert all(watcher.messages for watcher in watching), "some connections were sent nothing"
+    messages = sum(begun <= at < begun + used.at for watcher in watching for at in watcher.messages)
+    ages = [age for watcher in watching for age in steady(watcher.ages)]
+    newest = [age for watcher in watching for age in steady(watcher.newest)]
     beside = used.cpu - alone.cpu * used.at / alone.at
     return {
         "messages": messages,
         "messages a second and connection": messages / used.at / len(watching),
-        "bytes a message": sum(each.bytes for each in watching) / max(1, sum(len(each.messages) for each in watching)),
+        "bytes a message": sum(watcher.bytes for watcher in watching)
+        / max(1, sum(len(watcher.messages) for watcher in watching)),
         "CPU a message, microseconds": 1e6 * beside / max(1, messages),
         "CPU a message with all that the posts cost, microseconds": 1e6 * used.cpu / max(1, messages),
         "server's CPU, share of a core": used.cpu / used.at,
         "server's CPU with the posts alone, share of a core": alone.cpu / alone.at,
         "age of a measurement, ms": milliseconds(ages),
         "age of the newest in a message, ms": milliseconds(newest),
-        "measurements left out or twice": sum(each.gaps for each in watching),
+        "measurements left out or twice": sum(watcher.gaps for watcher in watching),
     }
 
 
@@ -499,40 +508,40 @@ def run(case: str, wishes: Wishes, folder: Path) -> dict[str, Any]:
     """The record of a case, in a folder that gets the database and what the server said."""
     load = {"agents": load_of_agents, "watchers": load_of_watchers}[case]
     with served(folder, wishes.database) as site:
-        found = uvloop.run(load(site, wishes))  # so that the load itself takes little time
+        measured = uvloop.run(load(site, wishes))  # so that the load itself takes little time
         backend = site.url.partition(":")[0]
     said = (folder / "server.log").read_text()
     return {
         "case": case,
-        **described(case, wishes, found),
-        "found": found,
+        **described(case, wishes, measured),
+        "found": measured,
         "command": command(case, wishes),
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{machine_kind()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, database {backend}",
-        "versions": {"Python": platform.python_version(), **{each: metadata.version(each) for each in PACKAGES}},
+        "machine": f"{machine.model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, database {backend}",
+        "versions": {"Python": platform.python_version(), **{package: metadata.version(package) for package in PACKAGES}},
         "errors the server told": said.count("Traceback"),
     }
 
 
-def described(case: str, wishes: Wishes, found: Mapping[str, Any]) -> dict[str, Any]:
+def described(case: str, wishes: Wishes, measured: Mapping[str, Any]) -> dict[str, Any]:
     """What a case measured, and for each of its goals what was found."""
     if case == "agents":
         what = f"{wishes.agents} simulated agents, one load process; each posts a batch of {wishes.rate} measurements a second"
         goal = 1000 * GOALS["claim and submit, median"]
-        goals = {f"{kind}, median, ms": (goal, found["answers, ms"][kind]["median"]) for kind in ("claim", "submit")}
+        goals = {f"{kind}, median, ms": (goal, measured["answers, ms"][kind]["median"]) for kind in ("claim", "submit")}
     else:
         what = (
             f"{wishes.watchers} open session pages on {wishes.sessions} sessions, whose trainings measure {wishes.rate} times a "
         )
-        what += f"second in {POSTS} posts; the server on one core"
+        what += f"second in {POSTS_A_SECOND} posts; the server on one core"
         goals = {
-            "CPU a message, microseconds": (1e6 * GOALS["CPU a message"], found["CPU a message, microseconds"]),
-            "age of a measurement, 95 %, ms": (1000 * GOALS["age, 95 %"], found["age of a measurement, ms"]["95 %"]),
+            "CPU a message, microseconds": (1e6 * GOALS["CPU a message"], measured["CPU a message, microseconds"]),
+            "age of a measurement, 95 %, ms": (1000 * GOALS["age, 95 %"], measured["age of a measurement, ms"]["95 %"]),
             "age of the newest in a message, 95 %, ms": (
                 1000 * GOALS["age, 95 %"],
-                found["age of the newest in a message, ms"]["95 %"],
+                measured["age of the newest in a message, ms"]["95 %"],
             ),
-            "messages a second and connection": (4.0, found["messages a second and connection"]),
+            "messages a second and connection": (4.0, measured["messages a second and connection"]),
         }
     return {
         "what": what,
@@ -572,10 +581,10 @@ def main() -> None:
     parser.add_argument("--database", help="an empty one's SQLAlchemy URL; the default: a new file of SQLite")
     parser.add_argument("--folder", type=Path, help="for the database and the server's log; the default: a temporary one")
     parser.add_argument("--out", type=Path, help="a folder for the record")
-    given = vars(parser.parse_args())
-    case, folder, out = (given.pop(name) for name in ("case", "folder", "out"))
+    options = vars(parser.parse_args())
+    case, folder, out = (options.pop(name) for name in ("case", "folder", "out"))
     with tempfile.TemporaryDirectory(prefix="evenhand-serving-") as temporary:
-        record = run(case, Wishes(**given), folder or Path(temporary))
+        record = run(case, Wishes(**options), folder or Path(temporary))
     print(told(record))
     if out is not None:
         (out / f"{record['date']}-serving-{case}.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -16,14 +16,17 @@ import time
 
 import numpy as np
 
-from evenhand import tuners
-from evenhand.records import Outcome, Trial
-from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space
-from evenhand.trials import Trials
-from evenhand.worker import machine_kind
+from evenhand import methods
+from evenhand.model.condition import Condition
+from evenhand.model.domain import Choice, Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.trial import Outcome, Trial
+from evenhand.model.trial_history import Trials
+from evenhand.tasks import machine
 
 METHODS = ("random", "sobol", "evolution", "cmaes", "tpe", "gp", "pibo")
-TIMED = 5
+TIMED_SUGGESTIONS = 5
 
 
 def space() -> Space:
@@ -38,11 +41,11 @@ def space() -> Space:
 def completed(where: Space, count: int) -> list[Trial]:
     """Trials with values, the same at each call."""
     rng = np.random.default_rng(0)
-    found = []
+    trials = []
     for number in range(1, count + 1):
         configuration = where.sample(rng)
         value = -abs(configuration.number("x0") - 0.3) + float(rng.normal(0, 0.05))
-        found.append(
+        trials.append(
             Trial(
                 number,
                 1,
@@ -59,25 +62,25 @@ def completed(where: Space, count: int) -> list[Trial]:
                 epochs_begun=1,
             )
         )
-    return found
+    return trials
 
 
 def measured(name: str, where: Space, numbers: list[int], most: float) -> dict[int, float]:
     """Milliseconds a suggestion after each number of trials; without those that would take too long."""
-    method = tuners.method(name, maximize=True)
-    history, past = completed(where, max(numbers) + TIMED), Trials([])
-    found: dict[int, float] = {}
+    method = methods.method(name, maximize=True)
+    history, past = completed(where, max(numbers) + TIMED_SUGGESTIONS), Trials([])
+    milliseconds: dict[int, float] = {}
     for number in numbers:
         spent = []
-        for after in range(number, number + TIMED):
+        for after in range(number, number + TIMED_SUGGESTIONS):
             past = past.then(history[past.settled : after])
             begun = time.process_time()
             method.suggest(where, past, 1, np.random.default_rng(after))
             spent.append(1000 * (time.process_time() - begun))
-        found[number] = statistics.median(spent)
-        if found[number] > 1000 * most:
+        milliseconds[number] = statistics.median(spent)
+        if milliseconds[number] > 1000 * most:
             break
-    return found
+    return milliseconds
 
 
 def main() -> None:
@@ -85,14 +88,17 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[30, 100, 300, 1000])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--most", type=float, default=20.0, help="seconds")
-    given = parser.parse_args()
-    numbers = sorted(given.trials)
-    print(f"{machine_kind()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}")
+    options = parser.parse_args()
+    numbers = sorted(options.trials)
+    print(f"{machine.model()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}")
     print(f"| method | {' | '.join(f'after {number} trials' for number in numbers)} |")
     print("|" + " --- |" * (len(numbers) + 1))
-    for name in given.methods:
-        found = measured(name, space(), numbers, given.most)
-        print(f"| {name} | {' | '.join(f'{found[n]:.1f} ms' if n in found else 'not measured' for n in numbers)} |", flush=True)
+    for name in options.methods:
+        milliseconds = measured(name, space(), numbers, options.most)
+        print(
+            f"| {name} | {' | '.join(f'{milliseconds[n]:.1f} ms' if n in milliseconds else 'not measured' for n in numbers)} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,13 @@ class EvenhandError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One wrong field: its name, what was given and what is expected there."""
+    """One wrong field.
+
+    Attributes:
+        name: the field.
+        given: what was given, as text.
+        expected: what is expected there, in words.
+    """
 
     name: str
     given: str
@@ -24,7 +30,11 @@ class Problem:
 
 
 class InvalidConfiguration(EvenhandError):
-    """Raw values that are no configuration of the space; `problems` lists every wrong field at once."""
+    """Raw values that are no configuration of the space.
+
+    Args:
+        problems: every wrong field at once; kept as `problems`.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -59,13 +69,37 @@ class DataError(EvenhandError):
     """A data set that is missing, damaged, or not laid out as expected."""
 
 
-class TaskMissing(EvenhandError):
+class MissingHere(EvenhandError):
+    """What a training needs and this machine lacks: no fault of its configuration, and another machine may have it."""
+
+
+class TaskMissing(MissingHere):
     """A task that cannot be found here, or is here in another version."""
 
 
-class LaneMissing(EvenhandError):
+class LaneMissing(MissingHere):
     """A training lane that is not on this machine."""
+
+
+class PackageMissing(MissingHere):
+    """A package that is needed for this and is not installed here; the text says the command that installs it."""
+
+
+class PluginBroken(MissingHere):
+    """A plug-in, or somebody's own file, that cannot be used: its import fails, its name is taken, or it is something else."""
+
+
+class MethodFailed(EvenhandError):
+    """A method's own code raised (the text holds its traceback), or it suggested what can be no trial, now or later."""
 
 
 class Unreachable(EvenhandError):
     """The server does not answer."""
+
+
+class CodeRefused(MissingHere):
+    """Code that a laboratory sends and that does not run here: its owner has not allowed it, or it is not what may be sent."""
+
+
+class Dismissed(EvenhandError):
+    """The session that an agent joined is served no more: its process has ended, in order."""

@@ -7,6 +7,8 @@ from pathlib import Path
 import platformdirs
 
 DEFAULT_PORT = 8765
+SESSION_PORT = 8766  # of a session that `evenhand tune --serve` serves, beside a server
+AGENT_SILENCE_SECONDS = 10.0  # after which an agent that has not been heard of counts as gone
 
 
 def data_dir() -> Path:
@@ -15,6 +17,11 @@ def data_dir() -> Path:
     path = Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("evenhand"))
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def trials_dir() -> Path:
+    """The folder of the folders that trainings on this machine have of their own."""
+    return data_dir() / "trials"
 
 
 def default_database() -> str:

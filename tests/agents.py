@@ -1,17 +1,23 @@
-"""What the tests of agents share: a lab with a study of a task that agents can load, and waiting for what has to happen."""
+"""What the tests of agents share: a lab with a study of a task that agents can load, what becomes of its trials, and agents."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from evenhand import tasks
-from evenhand.declaration import Budget, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import Session, TaskRecord, TaskSpec, Trial
-from evenhand.space import Configuration
+from evenhand.lab.lab import Lab
+from evenhand.model.configuration import Configuration
+from evenhand.model.session import Session
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Trial
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
-T = TypeVar("T")
 TASKS = Path(__file__).parent / "paced_tasks.py"
 
 
@@ -22,7 +28,7 @@ def record_of(name: str) -> TaskRecord:
 
 def opened(lab: Lab, record: TaskRecord, seeds: int = 2) -> Session:
     """A session on a study of the task; its clock runs, and no server plays it."""
-    kept = lab.add_task(record)
+    kept = lab.studies.add_task(record)
     study = Study(
         name=f"{record.spec.name} {time.monotonic_ns()}",
         title="Paced",
@@ -33,8 +39,9 @@ def opened(lab: Lab, record: TaskRecord, seeds: int = 2) -> Session:
         details=Text(""),
         thanks=Text(""),
         evaluation_seeds=seeds,
+        machines="any",
     )
-    session = lab.open(lab.add_study(study).id, tuner="test", driver="test")
+    session = lab.sessions.open(lab.studies.add(study).id, tuner="test", driver="test")
     return lab.start(session.id)
 
 
@@ -43,31 +50,16 @@ def submit(lab: Lab, session: Session, **values: float | int | str) -> Trial:
     return lab.submit(session.id, session.space.configuration({**session.space.defaults(), **values}))
 
 
-def wait_for(what: Callable[[], T | None], why: str, seconds: float = 60.0) -> T:
-    """The first value of `what` that is true; AssertionError, with `why`, where there is none in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{why}: not within {seconds} s")
-
-
-def ended(lab: Lab, session: Session, number: int, seconds: float = 60.0) -> Trial:
+def ended(lab: Lab, session: Session, number: int) -> Trial:
     """The trial, when it has ended."""
-
-    def look() -> Trial | None:
-        trial = lab.session(session.id).trial(number)
-        return trial if trial and not trial.is_open else None
-
-    return wait_for(look, f"trial {number} ends", seconds)
+    return wait_for(lambda: lab.sessions.get(session.id).trial(number), f"trial {number} ends", lambda trial: not trial.is_open)
 
 
 def training(lab: Lab, session: Session, number: int, attempt: int = 1) -> Trial:
     """The trial, when this attempt of it has measured something."""
 
     def look() -> Trial | None:
-        trial = lab.session(session.id).trial(number)
+        trial = lab.sessions.get(session.id).trial(number)
         return trial if trial and trial.attempt >= attempt and lab.curve(session.id, number).measurements else None
 
     return wait_for(look, f"trial {number} trains")
@@ -84,6 +76,33 @@ def undisturbed(record: TaskRecord, configuration: Configuration, seed: int) -> 
             configuration,
             seed=seed,
             evaluation=False,
-            report=lambda each: measured.append((each.index, each.step, each.epoch, each.loss, each.value)),
+            report=lambda measurement: measured.append(
+                (measurement.index, measurement.step, measurement.epoch, measurement.loss, measurement.value)
+            ),
         )
     return measured
+
+
+@contextmanager
+def agent_process(
+    address: str, token: str, *options: str, folder: Path | None = None, log: Path | None = None, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """An agent with one slot in a process of its own, which is ended in order.
+
+    Args:
+        address: Of the server.
+        token: The agent's.
+        options: Further ones of `evenhand agent`.
+        folder: In which it is started.
+        log: Where its output goes.
+        environment: Further variables.
+    """
+    command = [sys.executable, "-m", "evenhand", "agent", address, "--slots", "1", *options]
+    variables = {**os.environ, "EVENHAND_AGENT_TOKEN": token, "PYTHONPATH": str(TASKS.parents[1]), **environment}
+    with open(log or os.devnull, "wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE_SECONDS)

@@ -6,21 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.declaration import Budget, Mode, Study, Text
-from evenhand.records import (
-    Archive,
-    Choice,
-    Evaluation,
-    Outcome,
-    Participant,
-    SeedScore,
-    Session,
-    TaskRecord,
-    TaskSpec,
-    Trial,
-)
-from evenhand.space import Choice as Options
-from evenhand.space import Condition, Float, Hyperparameter, Integer, Space, Value
+from evenhand.model.archive import Archive
+from evenhand.model.condition import Condition
+from evenhand.model.domain import Choice as Options
+from evenhand.model.domain import Float, Integer, Value
+from evenhand.model.evaluation import Evaluation, SeedScore
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.participant import Participant
+from evenhand.model.session import FinalChoice, Session
+from evenhand.model.space import Space
+from evenhand.model.study import Budget, Mode, Study, Text
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Outcome, Trial
 
 SPACE = Space(
     [
@@ -57,14 +54,14 @@ def archive(
     people: Sequence[Person], study: Study = STUDY, task: TaskRecord = TASK, random: Sequence[float | None] = ()
 ) -> Archive:
     """The archive of these people, and of a session of the method `random` with these values where there are any."""
-    participants = tuple(_participant(number, each) for number, each in enumerate(people, 1))
-    sessions = [_session(number, each, task) for number, each in enumerate(people, 1)]
+    participants = tuple(_participant(number, person) for number, person in enumerate(people, 1))
+    sessions = [_session(number, person, task) for number, person in enumerate(people, 1)]
     if random:
         method = _session(len(people) + 1, Person(values=random, chose=False), task)
         trials = tuple(replace(trial, proposer="random") for trial in method.trials)
         alone = replace(method, kind="method", tuner="random", method={"name": "random"}, participant_id=None, trials=trials)
         sessions.append(alone)
-    evaluations = {number: _evaluation(number, each.tests) for number, each in enumerate(people, 1) if each.tests}
+    evaluations = {number: _evaluation(number, person.tests) for number, person in enumerate(people, 1) if person.tests}
     return Archive(study, (study,), (task,), participants, tuple(sessions), evaluations)
 
 
@@ -77,25 +74,25 @@ def many(n: int, seed: int) -> Archive:
     return archive(people, random=rng.random(20).tolist())
 
 
-def _participant(number: int, each: Person) -> Participant:
-    answers = {**({} if each.months is None else {"background.months": each.months}), **each.answers}
+def _participant(number: int, described: Person) -> Participant:
+    answers = {**({} if described.months is None else {"background.months": described.months}), **described.answers}
     person = Participant(
         number,
         1,
         f"P-{number:02}",
         0.0,
-        each.mode,
+        described.mode,
         consented_at=0.0,
         session_id=number,
         answered=("background",),
         answers=answers,
     )
-    return replace(person, **each.rest)
+    return replace(person, **described.rest)
 
 
-def _session(number: int, each: Person, task: TaskRecord) -> Session:
-    trials = tuple(_trial(number, index, each, task) for index in range(1, len(each.values) + 1))
-    choice = Choice(1000.0, trials[-1].configuration, trials[-1].id, each.automatic) if each.chose and trials else None
+def _session(number: int, person: Person, task: TaskRecord) -> Session:
+    trials = tuple(_trial(number, index, person, task) for index in range(1, len(person.values) + 1))
+    choice = FinalChoice(1000.0, trials[-1].configuration, trials[-1].id, person.automatic) if person.chose and trials else None
     return Session(
         number,
         1,
@@ -107,15 +104,15 @@ def _session(number: int, each: Person, task: TaskRecord) -> Session:
         0.0,
         started_at=0.0,
         participant_id=number,
-        mode=each.mode,
+        mode=person.mode,
         trials=trials,
         choice=choice,
     )
 
 
-def _trial(session: int, index: int, each: Person, task: TaskRecord) -> Trial:
-    changed = each.changed[index - 1] if index <= len(each.changed) else {}
-    value = each.values[index - 1]
+def _trial(session: int, index: int, person: Person, task: TaskRecord) -> Trial:
+    changed = person.changed[index - 1] if index <= len(person.changed) else {}
+    value = person.values[index - 1]
     return Trial(
         id=100 * session + index,
         session_id=session,
@@ -124,7 +121,7 @@ def _trial(session: int, index: int, each: Person, task: TaskRecord) -> Trial:
         proposer=f"P-{session:02}",
         submitted_at=10.0 * index,
         epochs_planned=10,
-        reasons=each.reasons[index - 1] if index <= len(each.reasons) else {},
+        reasons=person.reasons[index - 1] if index <= len(person.reasons) else {},
         claimed_at=10.0 * index,
         finished_at=10.0 * index + 9,
         outcome=Outcome.DIVERGED if value is None else Outcome.COMPLETED,

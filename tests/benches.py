@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evenhand.declaration import Budget, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import Assignment, Measurement, Outcome, Session, TaskRecord, TaskSpec, Trial
-from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space
-from tests.agents import wait_for
+from evenhand.lab.lab import Lab
+from evenhand.model.condition import Condition
+from evenhand.model.domain import Choice, Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.job import Assignment
+from evenhand.model.session import Session
+from evenhand.model.space import Space
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Measurement, Outcome, Trial
+from evenhand.web.state import held_by
 from tests.labs import Clock, make_lab
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from tests.web import Site, serve
 
 SPACE = Space(
@@ -49,7 +56,7 @@ class Agent:
 
     def run(self) -> None:
         """Claim and train until the end."""
-        agent, _ = self.lab.add_agent("formula", 1)
+        agent, _ = self.lab.agents.add("formula", 1)
         while not self.ending.is_set():
             self.lab.hello(agent, slots=1, machine="Linux")
             job = self.lab.claim(agent)
@@ -60,8 +67,9 @@ class Agent:
 
     def _train(self, job: Assignment) -> None:
         index, epochs = 0, int(job.configuration["epochs"])
-        while index < epochs or (self.holds.is_set() and not self.ending.is_set()):
-            self.ending.wait(self.pace)
+        while index < epochs or self.holds.is_set():
+            if self.ending.wait(self.pace):
+                return
             self.clock.now += 1
             fresh = index < epochs - self.holds.is_set()
             if not fresh:
@@ -86,7 +94,7 @@ class Bench:
     @property
     def session(self) -> Session:
         """The session now."""
-        return self.site.lab.session(self.id)
+        return self.site.lab.sessions.get(self.id)
 
     @property
     def address(self) -> str:
@@ -95,18 +103,18 @@ class Bench:
 
     def until(self, true: Callable[[Session], bool], why: str) -> Session:
         """The session, when this is true of it."""
-        return wait_for(lambda: found if true(found := self.session) else None, why, 40)
+        return wait_for(lambda: self.session, why, true)
 
     def trained(self, count: int) -> Session:
         """The session, when this many trials have ended."""
-        return self.until(lambda session: sum(not each.is_open for each in session.trials) >= count, f"{count} trials end")
+        return self.until(lambda session: sum(not trial.is_open for trial in session.trials) >= count, f"{count} trials end")
 
     def held(self) -> Trial:
         """A trial that trains on until it is stopped."""
         self.agent.holding.clear()
         self.agent.holds.set()
-        assert self.agent.holding.wait(40), "no trial trains on"
-        return next(each for each in self.session.trials if each.is_open)
+        assert self.agent.holding.wait(PATIENCE_SECONDS), "no trial trains on"
+        return next(trial for trial in self.session.trials if trial.is_open)
 
 
 @contextmanager
@@ -114,28 +122,30 @@ def bench(folder: Path, method: str = "tpe", pace: float = 0.01, **settings: obj
     """A server that plays a method's session, and the agent."""
     lab, clock = make_lab(f"sqlite:///{folder / 'lab.sqlite'}")
     task = TaskRecord(TaskSpec("formula"), "version 1", SPACE, "accuracy", "maximize", 4)
-    study = lab.add_study(
+    study = lab.studies.add(
         Study(
             name="bench",
             title="Working together",
-            task_id=lab.add_task(task).id,
-            budget=Budget(trials=200),
+            task_id=lab.studies.add_task(task).id,
+            budget=Budget(trials=10_000),  # more than any test stays for
             seed=7,
             consent=Text(""),
             details=Text(""),
             thanks=Text(""),
             evaluation_seeds=2,
+            machines="any",
         )
     )
     agent = Agent(lab, clock, pace)
     thread = threading.Thread(target=agent.run, daemon=True)
     with serve(lab, clock, folder) as site:
-        session = lab.open(study.id, tuner=method, method={"name": method, "seed": 0, **settings})
+        session = lab.sessions.open(study.id, tuner=method, method={"name": method, "seed": 0, **settings})
         thread.start()
-        site.app.state.players.play(session.id)
+        held_by(site.app).players.play(session.id)
         try:
             yield Bench(site, agent, session.id)
         finally:
             agent.ending.set()
-            thread.join(timeout=5)
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive(), "the agent does not end"
     lab.close()

@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.analysis.anytime import Comparison, Entry, Kind, Scale
-from evenhand.declaration import Budget
-from evenhand.records import Choice, Evaluation, Outcome, SeedScore, Session, TaskRecord, TaskSpec, Trial
-from evenhand.space import Choice as Options
-from evenhand.space import Condition, Float, Hyperparameter, Integer, Space
+from evenhand.analysis.anytime import Comparison, Kind, Scale, SessionEntry
+from evenhand.model.condition import Condition
+from evenhand.model.domain import Choice as Options
+from evenhand.model.domain import Float, Integer
+from evenhand.model.evaluation import Evaluation, SeedScore
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.session import FinalChoice, Session
+from evenhand.model.space import Space
+from evenhand.model.study import Budget
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Outcome, Trial
 
 SPACE = Space(
     [
@@ -41,7 +47,7 @@ def entry(
     settings: Mapping[str, Any] | None = None,
     chose: bool = True,
     made: TaskRecord | None = None,
-) -> Entry:
+) -> SessionEntry:
     """A session whose trials train three epochs each, for nine seconds after one second of thinking, one after the other."""
     made = made or record(task)
     trials = tuple(trial(number, value) for number, value in enumerate(values, 1))
@@ -58,11 +64,11 @@ def entry(
         opened_at=0.0,
         started_at=0.0,
         trials=trials,
-        choice=Choice(end, configuration, trials[-1].id if trials else None) if chose else None,
+        choice=FinalChoice(end, configuration, trials[-1].id if trials else None) if chose else None,
     )
     scored = tuple(SeedScore(i, i, Outcome.DIVERGED if v is None else Outcome.COMPLETED, v) for i, v in enumerate(tests))
     evaluation = Evaluation(1, made.metric, scored) if tests else None
-    return Entry(task, contestant, kind, seed, session, evaluation, settings or {})
+    return SessionEntry(task, contestant, kind, seed, session, evaluation, settings or {})
 
 
 def trial(number: int, value: Ending) -> Trial:
@@ -96,7 +102,7 @@ def field(contestants: int, tasks: int, seeds: int, trials: int, seed: int = 1, 
             made = record(f"task-{task:02}", "error" if task % 2 else "accuracy", minimize=bool(task % 2))
             for repeat in range(seeds):
                 luck = rng.beta(2, 2 + 0.3 * number, trials) * (0.6 + 0.03 * task)
-                values: list[Ending] = [float(1 - each) if task % 2 else float(each) for each in luck]
+                values: list[Ending] = [float(1 - draw) if task % 2 else float(draw) for draw in luck]
                 values[int(rng.integers(trials))] = rng.choice(["invalid", "stopped", "failed"]) if trials > 2 else values[0]
                 scores = rng.normal(0.5, 0.02, 10).tolist()
                 entries.append(entry(name, values, made.spec.name, repeat, kind=kind, tests=scores, made=made))
@@ -109,6 +115,6 @@ def shuffled(comparison: Comparison, seed: int) -> Comparison:
     return replace(comparison, entries=tuple(comparison.entries[i] for i in order))
 
 
-def scaled(entries: Sequence[Entry], best: float | None = 1.0, reference: float | None = 0.0) -> Comparison:
+def scaled(entries: Sequence[SessionEntry], best: float | None = 1.0, reference: float | None = 0.0) -> Comparison:
     """Entries of one task with a scale."""
     return Comparison(tuple(entries), {entries[0].task: Scale(best, reference)})

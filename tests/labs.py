@@ -5,21 +5,40 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import create_engine, text
 
-from evenhand.declaration import Budget, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import Assignment, Measurement, Session, TaskRecord, TaskSpec
+from evenhand.lab.lab import Lab
+from evenhand.model.domain import Float, Integer
+from evenhand.model.environment import Environment
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.job import Assignment
+from evenhand.model.session import Session
+from evenhand.model.space import Space
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Measurement
 from evenhand.settings import Rules
-from evenhand.space import Float, Hyperparameter, Integer, Space
-from evenhand.store import Store
+from evenhand.store.engine import Store
 
 SPACE = Space(
     [
         Hyperparameter("epochs", Integer(1, 10), fidelity=True),
         Hyperparameter("learning_rate", Float(1e-4, 1, log=True), 0.01),
     ]
+)
+
+
+HERE = Environment(
+    python="3.11.7",
+    torch="2.13.0+cpu",
+    numpy="2.3.1",
+    scipy="1.16.0",
+    scikit_learn="1.7.0",
+    engine="0123456789ab",
+    machine="x86-64 with AVX-512 (Intel)",
+    system="Linux",
 )
 
 
@@ -58,14 +77,16 @@ def make_lab(url: str, rules: Rules | None = None) -> tuple[Lab, Clock]:
     return Lab(Store(url), rules or Rules(lease=10, choosing=600), clock), clock
 
 
-def toy_study(lab: Lab, budget: Budget | None = None, live_validation: bool = True) -> Study:
+def toy_study(
+    lab: Lab, budget: Budget | None = None, live_validation: bool = True, machines: Literal["alike", "any"] = "any"
+) -> Study:
     """A study on a task of two hyperparameters that nothing here trains."""
     record = TaskRecord(TaskSpec("toy"), "version 1", SPACE, "accuracy", "maximize", 10)
-    return lab.add_study(
+    return lab.studies.add(
         Study(
             name=f"toy-{uuid.uuid4().hex[:6]}",
             title="Toy",
-            task_id=lab.add_task(record).id,
+            task_id=lab.studies.add_task(record).id,
             budget=budget or Budget(seconds=100),
             seed=7,
             consent=Text("I agree."),
@@ -73,13 +94,14 @@ def toy_study(lab: Lab, budget: Budget | None = None, live_validation: bool = Tr
             thanks=Text("Thanks."),
             evaluation_seeds=2,
             live_validation=live_validation,
+            machines=machines,
         )
     )
 
 
 def started(lab: Lab, study: Study) -> Session:
     """A method's session whose clock runs."""
-    return lab.start(lab.open(study.id, tuner="random").id)
+    return lab.start(lab.sessions.open(study.id, tuner="random").id)
 
 
 def epoch(index: int, number: int, value: float) -> Measurement:

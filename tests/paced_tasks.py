@@ -2,19 +2,22 @@
 
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evenhand import tasks
-from evenhand.protocol import derive_seed
-from evenhand.records import TaskSpec
-from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.rules import derive_seed
+from evenhand.model.space import Space
+from evenhand.model.task import TaskSpec
 from evenhand.tasks import Run, task
 
-EXAMPLE = tasks.load(TaskSpec(f"{Path(__file__).parents[1] / 'examples' / 'digits_mlp.py'}:train"))
+EXAMPLE = tasks.load(TaskSpec("evenhand.examples.digits_mlp:train"))
 PACE = 0.002  # seconds for one batch
+LONG = Space([Hyperparameter("epochs", Integer(1, 100_000), default=2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])
 SHORT = Space([Hyperparameter("epochs", Integer(1, 100), default=2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])
 
 
@@ -39,12 +42,21 @@ def digits(configuration: Configuration, run: Run) -> None:
     EXAMPLE.train(configuration, Paced(run))  # type: ignore[arg-type]
 
 
-@task(space=SHORT, metric="accuracy", max_epochs=100)
+@task(space=LONG, metric="accuracy", max_epochs=100_000)
 def steady(configuration: Configuration, run: Run) -> None:
-    """An epoch of 20 ms; its score is its number times the rate."""
+    """An epoch of 20 ms; its score is its number times the rate. With all its epochs it trains until it is stopped."""
     for epoch in range(1, int(configuration["epochs"]) + 1):
         time.sleep(0.02)
         run.report(step=epoch, epoch=epoch, loss=1 / epoch, accuracy=epoch * configuration.number("rate"))
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
+def staged(configuration: Configuration, run: Run) -> None:
+    """Epochs that take EVENHAND_TEST_PACE seconds each; its score rises with the rate and the epoch."""
+    for epoch in range(1, int(configuration["epochs"]) + 1):
+        time.sleep(float(os.environ.get("EVENHAND_TEST_PACE", "0")))
+        run.report(epoch=epoch, accuracy=configuration.number("rate") * (1 - 0.5**epoch))
+        run.report(loss=1.0)
 
 
 @task(space=SHORT, metric="accuracy", max_epochs=100)
@@ -96,10 +108,9 @@ def summing(configuration: Configuration, run: Run) -> None:
 
 @task(space=SHORT, metric="accuracy", max_epochs=100, max_seconds=0.3)
 def slow(configuration: Configuration, run: Run) -> None:
-    """An epoch takes 0.1 s times a hundred times its rate: with the default five seconds, with 0.01 a tenth of one."""
+    """With a rate of 0 the first epoch takes no time; every other one lasts longer than the task's limit."""
     for epoch in range(1, int(configuration["epochs"]) + 1):
-        until = time.monotonic() + 10 * configuration.number("rate")
-        while time.monotonic() < until:
+        while epoch > 1 or configuration.number("rate"):
             time.sleep(0.02)
             run.report(loss=1.0)
         run.report(epoch=epoch, accuracy=float(epoch))

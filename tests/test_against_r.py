@@ -1,7 +1,5 @@
 """The statistics against R, an independent implementation, on generated data; skipped by name where R is not installed."""
 
-import functools
-import shutil
 import subprocess
 from typing import Any
 
@@ -11,18 +9,8 @@ import pytest
 from evenhand.analysis import stats
 from evenhand.analysis.stats import Groups
 
-MISSING = "R (Debian: r-base-core, r-cran-car) was not found"
 NAMES = ("novice", "medium", "expert")
 SEEDS = (1, 2, 3)
-
-
-@functools.cache
-def has(*packages: str) -> bool:
-    """Whether Rscript and these packages of R are here."""
-    if shutil.which("Rscript") is None:
-        return False
-    check = " && ".join([f"requireNamespace('{each}', quietly=TRUE)" for each in packages] or ["TRUE"])
-    return subprocess.run(["Rscript", "-e", f"quit(status = !({check}))"], capture_output=True, check=False).returncode == 0
 
 
 def r(code: str, **columns: list[float]) -> list[float]:
@@ -30,7 +18,7 @@ def r(code: str, **columns: list[float]) -> list[float]:
     vectors = "\n".join(f"{name} <- c({', '.join(repr(float(value)) for value in values)})" for name, values in columns.items())
     program = f"suppressMessages({{{vectors}\n{code}\n}})"
     done = subprocess.run(["Rscript", "-e", program], capture_output=True, text=True, check=True)
-    return [float(each) for each in done.stdout.split()]
+    return [float(word) for word in done.stdout.split()]
 
 
 def printed(expression: str) -> str:
@@ -41,11 +29,11 @@ def draw(seed: int, digits: int | None = None) -> Groups:
     """Groups of 8, 12 and 11; rounded where ties are wanted."""
     rng = np.random.default_rng(seed)
     sizes, means, spreads = (8, 12, 11), (0.3, 0.5, 0.7), (0.25, 0.15, 0.08)
-    found: dict[str, list[float]] = {}
+    groups: dict[str, list[float]] = {}
     for name, size, mean, spread in zip(NAMES, sizes, means, spreads, strict=True):
         values = rng.normal(mean, spread, size)
-        found[name] = [float(each) for each in (values if digits is None else np.round(values, digits))]
-    return found
+        groups[name] = [float(value) for value in (values if digits is None else np.round(values, digits))]
+    return groups
 
 
 def columns(groups: Groups) -> dict[str, list[float]]:
@@ -55,36 +43,36 @@ def columns(groups: Groups) -> dict[str, list[float]]:
     }
 
 
-def close(found: list[float | None], expected: list[float]) -> None:
-    assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+def close(computed: list[float | None], expected: list[float]) -> None:
+    assert computed == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
-@pytest.mark.skipif(not has(), reason=MISSING)
+@pytest.mark.needs("r")
 @pytest.mark.parametrize("digits", [None, 1])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_spearman(seed: int, digits: int | None) -> None:
     rng = np.random.default_rng(seed)
-    x = [0.0] * 8 + [float(each) for each in rng.integers(1, 60, 23)]
-    y = [float(each) for each in (rng.normal(0, 1, 31) + np.array(x) / 30)]
-    y = y if digits is None else [round(each, digits) for each in y]
+    x = [0.0] * 8 + [float(number) for number in rng.integers(1, 60, 23)]
+    y = [float(number) for number in (rng.normal(0, 1, 31) + np.array(x) / 30)]
+    y = y if digits is None else [round(value, digits) for value in y]
     expected = r(
         "t <- suppressWarnings(cor.test(x, y, method='spearman', exact=FALSE));" + printed("c(t$estimate, t$p.value)"), x=x, y=y
     )
-    found = stats.spearman(x, y, None)
-    close([found.rho, found.p], expected)
+    correlation = stats.spearman(x, y, None)
+    close([correlation.rho, correlation.p], expected)
 
 
-@pytest.mark.skipif(not has(), reason=MISSING)
+@pytest.mark.needs("r")
 @pytest.mark.parametrize("digits", [None, 1])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_kruskal_wallis(seed: int, digits: int | None) -> None:
     groups = draw(seed, digits)
     expected = r("t <- kruskal.test(y, factor(g));" + printed("c(t$statistic, t$p.value)"), **columns(groups))
-    found = stats.kruskal(groups)
-    close([found.statistic, found.p], expected)
+    result = stats.kruskal(groups)
+    close([result.statistic, result.p], expected)
 
 
-@pytest.mark.skipif(not has(), reason=MISSING)
+@pytest.mark.needs("r")
 @pytest.mark.parametrize("digits", [None, 1])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_mann_whitney_and_holm(seed: int, digits: int | None) -> None:
@@ -96,26 +84,33 @@ def test_mann_whitney_and_holm(seed: int, digits: int | None) -> None:
         + printed("c(w, p, p.adjust(p, 'holm'))")
     )
     expected = r(code, **columns(groups))
-    found = stats.pairwise(groups, "mann-whitney")
-    close([*(each.statistic for each in found), *(each.p for each in found), *(each.adjusted for each in found)], expected)
+    comparisons = stats.pairwise(groups, "mann-whitney")
+    close(
+        [
+            *(comparison.statistic for comparison in comparisons),
+            *(comparison.p for comparison in comparisons),
+            *(comparison.adjusted for comparison in comparisons),
+        ],
+        expected,
+    )
 
 
-@pytest.mark.skipif(not has("car"), reason=MISSING)
+@pytest.mark.needs("r")
 @pytest.mark.parametrize("centre", ["mean", "median"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_levene(seed: int, centre: stats.Centre) -> None:
     groups = draw(seed)
     code = f"t <- car::leveneTest(y, factor(g), center={centre});" + printed("c(t[1,2], t[1,3])")
-    found = stats.levene(groups, centre)
-    close([found.statistic, found.p], r(code, **columns(groups)))
+    result = stats.levene(groups, centre)
+    close([result.statistic, result.p], r(code, **columns(groups)))
 
 
-@pytest.mark.skipif(not has("survival"), reason="R's package survival (Debian: r-cran-survival) was not found")
+@pytest.mark.needs("r-survival")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_kaplan_meier_and_log_rank(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    tries = [float(each) for each in rng.integers(1, 16, 31)]
-    reached = [bool(each) for each in rng.random(31) < 0.7]
+    tries = [float(number) for number in rng.integers(1, 16, 31)]
+    reached = [bool(draw) for draw in rng.random(31) < 0.7]
     groups = [0] * 8 + [1] * 12 + [2] * 11
     code = (
         "library(survival); f <- survfit(Surv(t, d) ~ 1, conf.type='log-log'); m <- summary(f)$table;"
@@ -124,7 +119,7 @@ def test_kaplan_meier_and_log_rank(seed: int) -> None:
         + ";"
         + printed("c(f$surv)")
     )
-    expected = r(code, t=tries, d=[float(each) for each in reached], g=[float(each) for each in groups])
+    expected = r(code, t=tries, d=[float(draw) for draw in reached], g=[float(group) for group in groups])
     curve = stats.kaplan_meier("all", tries, reached)
     by_group = {
         str(key): (
@@ -138,7 +133,7 @@ def test_kaplan_meier_and_log_rank(seed: int) -> None:
     close([step.share for step in curve.steps], expected[5:])
 
 
-@pytest.mark.skipif(not has("nlme"), reason="R's package nlme (Debian: r-cran-nlme) was not found")
+@pytest.mark.needs("r-nlme")
 def test_mixed_model() -> None:
     """Estimates and variances of a restricted maximum-likelihood fit: two optimizers agree to four digits."""
     data = pooled()
@@ -146,9 +141,9 @@ def test_mixed_model() -> None:
         "c(fixef(m), v, sqrt(diag(vcov(m))))"
     )
     expected = r(code, **data)
-    found = stats.mixed(data["y"], data["k"], [NAMES[int(each)] for each in data["g"]], data["who"])
-    assert found.why is None
-    values: list[Any] = [*(term.estimate for term in found.terms), found.between, found.within, *(t.error for t in found.terms)]
+    model = stats.mixed(data["y"], data["k"], [NAMES[int(code)] for code in data["g"]], data["who"])
+    assert model.why is None
+    values: list[Any] = [*(term.estimate for term in model.terms), model.between, model.within, *(t.error for t in model.terms)]
     assert values == pytest.approx(expected, rel=1e-4)
 
 

@@ -5,11 +5,18 @@ import statistics
 
 import pytest
 
-from evenhand.analysis import scatter, scores
-from evenhand.declaration import Budget
-from evenhand.records import Evaluation, Extension, Outcome, SeedScore, Session, TaskRecord, TaskSpec, Trial
-from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Space, Value
-from evenhand.web.scores import dots
+from evenhand.analysis import scatter, summaries
+from evenhand.model.condition import Condition
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Choice, Float, Integer, Value
+from evenhand.model.evaluation import Evaluation, SeedScore
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.session import Extension, Session
+from evenhand.model.space import Space
+from evenhand.model.study import Budget
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Outcome, Trial
+from evenhand.web.researcher.scores import dots
 
 SPACE = Space(
     [
@@ -51,59 +58,59 @@ def session(*trials: Trial, budget: Budget = Budget(seconds=1000), extensions: t
 
 def test_summary_is_that_of_the_statistics_module() -> None:
     values = [0.61, 0.64, 0.58, 0.66, 0.6]
-    found = scores.summary([*values, None])
-    assert found.count == 5
-    assert found.mean == pytest.approx(statistics.fmean(values))
-    assert found.deviation == pytest.approx(statistics.stdev(values))
+    summary = summaries.summary([*values, None])
+    assert summary.count == 5
+    assert summary.mean == pytest.approx(statistics.fmean(values))
+    assert summary.deviation == pytest.approx(statistics.stdev(values))
 
 
 def test_summary_of_little_claims_little() -> None:
-    assert scores.summary([]) == scores.Summary(0, None, None)
-    assert scores.summary([0.5, None]) == scores.Summary(1, 0.5, None)
+    assert summaries.summary([]) == summaries.Summary(0, None, None)
+    assert summaries.summary([0.5, None]) == summaries.Summary(1, 0.5, None)
 
 
 def test_best_so_far_steps_at_improvements_only() -> None:
     trials = [trial(1, 110, 150, 0.3), trial(2, 160, 200, 0.2), trial(3, 210, 260, 0.5), trial(4, 270, 280, None)]
-    steps = scores.best_so_far(session(*trials, trial(5, 290, None, 0.9)), "seconds")
-    assert steps == (scores.Best(50, 0.3, 1), scores.Best(160, 0.5, 3))
+    steps = summaries.best_so_far(session(*trials, trial(5, 290, None, 0.9)), "seconds")
+    assert steps == (summaries.Best(50, 0.3, 1), summaries.Best(160, 0.5, 3))
 
 
 def test_a_trial_that_still_trains_is_ahead_as_it_stands() -> None:
-    found = session(trial(1, 110, 150, 0.3), trial(2, 160, None, 0.4))
-    assert scores.best_so_far(found, "seconds", now=200)[-1] == scores.Best(100, 0.4, 2)
+    tuned = session(trial(1, 110, 150, 0.3), trial(2, 160, None, 0.4))
+    assert summaries.best_so_far(tuned, "seconds", now=200)[-1] == summaries.Best(100, 0.4, 2)
     worse = session(trial(1, 110, 150, 0.3), trial(2, 160, None, 0.1))
-    assert len(scores.best_so_far(worse, "seconds", now=200)) == 1
+    assert len(summaries.best_so_far(worse, "seconds", now=200)) == 1
 
 
 def test_the_clock_of_a_curve_leaves_out_waiting_and_outages() -> None:
     # The second trial waited 30 s for an agent; the server was down from 300 to 320, while nothing trained.
     outage = Extension(20, "the server was down", start=300)
-    found = session(trial(1, 110, 150, 0.3), trial(2, 200, 240, 0.4, wait=30), trial(3, 330, 400, 0.5), extensions=(outage,))
-    assert [step.used for step in scores.best_so_far(found, "seconds")] == [50, 240 - 100 - 30, 400 - 100 - 30 - 20]
-    assert scores.clock(found, 185) == 185 - 100 - 15  # in the middle of the waiting
-    assert scores.clock(found, 50) == 0
+    tuned = session(trial(1, 110, 150, 0.3), trial(2, 200, 240, 0.4, wait=30), trial(3, 330, 400, 0.5), extensions=(outage,))
+    assert [step.used for step in summaries.best_so_far(tuned, "seconds")] == [50, 240 - 100 - 30, 400 - 100 - 30 - 20]
+    assert summaries.clock(tuned, 185) == 185 - 100 - 15  # in the middle of the waiting
+    assert summaries.clock(tuned, 50) == 0
 
 
 def test_extra_time_given_does_not_turn_the_clock_back() -> None:
-    found = session(trial(1, 110, 150, 0.3), extensions=(Extension(600, "the fire alarm"),))
-    assert scores.clock(found, 150) == 50
+    tuned = session(trial(1, 110, 150, 0.3), extensions=(Extension(600, "the fire alarm"),))
+    assert summaries.clock(tuned, 150) == 50
 
 
 def test_budgets_of_trials_and_epochs_have_their_own_clock() -> None:
     trials = (trial(1, 110, 150, 0.3), trial(2, 160, 200, 0.4))
-    found = session(*trials, budget=Budget(trials=5))
-    assert scores.unit_of(found.budget) == "trials"
-    assert [step.used for step in scores.best_so_far(found, "trials")] == [1, 2]
-    assert [step.used for step in scores.best_so_far(found, "epochs")] == [10, 20]
+    tuned = session(*trials, budget=Budget(trials=5))
+    assert summaries.unit_of(tuned.budget) == "trials"
+    assert [step.used for step in summaries.best_so_far(tuned, "trials")] == [1, 2]
+    assert [step.used for step in summaries.best_so_far(tuned, "epochs")] == [10, 20]
 
 
 def names(before: Configuration | None, after: Configuration) -> list[tuple[str, str | None, str | None]]:
-    return [(change.label, change.before, change.after) for change in scores.changes(SPACE, before, after)]
+    return [(change.label, change.before, change.after) for change in summaries.changes(SPACE, before, after)]
 
 
 def test_changes_name_what_differs_as_people_read_it() -> None:
-    found = names(configuration(), configuration(learning_rate=1e-5, epochs=20))
-    assert found == [("epochs", "10", "20"), ("learning rate", "0.001", "1e-5")]
+    changed = names(configuration(), configuration(learning_rate=1e-5, epochs=20))
+    assert changed == [("epochs", "10", "20"), ("learning rate", "0.001", "1e-5")]
     assert names(configuration(), configuration()) == []
 
 
@@ -123,30 +130,17 @@ def test_conditional_values_come_and_go_with_their_condition() -> None:
     assert names(pushed, plain) == [("momentum", "0.9", "0")]
 
 
-@pytest.mark.parametrize(
-    ("value", "metric", "shown"),
-    [
-        (0.6459, "accuracy", "64.6\u202f%"),
-        (0.5, "top_5_accuracy", "50.0\u202f%"),
-        (1.23456, "loss", "1.235"),
-        (None, "accuracy", "–"),
-    ],
-)
-def test_scores_are_shown_as_people_read_them(value: float | None, metric: str, shown: str) -> None:
-    assert scores.show_score(value, metric) == shown
-
-
 def test_scatter_has_a_panel_for_what_varied() -> None:
-    found = scatter.panels(
+    plots = scatter.panels(
         session(
             trial(1, 110, 150, 0.3, learning_rate=0.1, weight_decay=0.0),
             trial(2, 160, 200, None, learning_rate=0.01, weight_decay=0.001),
             trial(3, 210, None, 0.2, optimizer="sgd", momentum=0.5, learning_rate=0.01, weight_decay=0.01),
         )
     )
-    by_name = {panel.name: panel for panel in found}
+    by_name = {panel.name: panel for panel in plots}
     assert by_name.keys() == {"optimizer", "learning_rate", "weight_decay"}  # epochs and momentum had one value
-    assert [(point.x, point.value, point.outcome) for point in by_name["learning_rate"].points] == [
+    assert [(point.x, point.value, point.status) for point in by_name["learning_rate"].points] == [
         (0.1, 0.3, "completed"),
         (0.01, None, "diverged"),
         (0.01, 0.2, "training"),
@@ -164,8 +158,8 @@ def evaluation(*values: float | None) -> Evaluation:
 
 
 def test_dots_lie_in_order_without_hiding_one_another() -> None:
-    found = evaluation(0.61, 0.611, 0.6105, None, 0.66, 0.58)
-    drawn = dots(found, scores.summarize(found))
+    evaluated = evaluation(0.61, 0.611, 0.6105, None, 0.66, 0.58)
+    drawn = dots(evaluated, summaries.summarize(evaluated))
     assert drawn is not None
     assert len(drawn.places) == 5
     assert [x for x, _ in drawn.places] == sorted(x for x, _ in drawn.places)
@@ -177,13 +171,13 @@ def test_dots_lie_in_order_without_hiding_one_another() -> None:
 
 @pytest.mark.parametrize("values", [(0.5,), (0.1,) * 10, (0.0, 0.0)])
 def test_dots_of_equal_scores_can_be_drawn(values: tuple[float, ...]) -> None:
-    found = evaluation(*values)
-    drawn = dots(found, scores.summarize(found))
+    evaluated = evaluation(*values)
+    drawn = dots(evaluated, summaries.summarize(evaluated))
     assert drawn is not None
     assert len(set(drawn.places)) == len(values)
     assert all(0 <= y <= 58 for _, y in drawn.places)
 
 
 def test_no_score_gives_no_drawing() -> None:
-    found = evaluation(None, None)
-    assert dots(found, scores.summarize(found)) is None
+    evaluated = evaluation(None, None)
+    assert dots(evaluated, summaries.summarize(evaluated)) is None

@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenhand.analysis import anytime
-from evenhand.analysis.anytime import Comparison, Entry, Scale, race, regret
-from evenhand.declaration import Budget
+from evenhand.analysis.anytime import Comparison, Scale, SessionEntry, race, regret
 from evenhand.errors import InvalidSettings
-from evenhand.records import Outcome, Pause
+from evenhand.model.session import Pause
+from evenhand.model.study import Budget
+from evenhand.model.trial import Outcome
 from tests.entrants import Ending, entry, field, record, scaled, shuffled
 
 LOSS = record("loss", "loss", minimize=True)
 
 
-def points(course: anytime.Course) -> list[tuple[float, float, float, float | None]]:
-    return [(each.trials, each.epochs, each.seconds, each.best) for each in course.points]
+def points(course: anytime.Trajectory) -> list[tuple[float, float, float, float | None]]:
+    return [(point.trials, point.epochs, point.seconds, point.best) for point in course.points]
 
 
 def test_cost_is_counted_as_the_budget_counts_it() -> None:
@@ -39,9 +40,9 @@ def test_the_value_of_an_invalid_trial_counts_no_more_than_it_can_be_chosen() ->
     made = entry("random", [0.5, 0.9, 0.6])
     first, second, third = made.session.trials
     late = replace(second, outcome=Outcome.INVALID)
-    found = race(scaled([replace(made, session=replace(made.session, trials=(first, late, third)))]))
-    assert [each.best for each in found.courses[0].points] == [0.5, 0.5, 0.6]
-    assert found.courses[0].points[1].epochs == 6
+    raced = race(scaled([replace(made, session=replace(made.session, trials=(first, late, third)))]))
+    assert [point.best for point in raced.courses[0].points] == [0.5, 0.5, 0.6]
+    assert raced.courses[0].points[1].epochs == 6
 
 
 def test_seconds_are_those_of_the_sessions_clock() -> None:
@@ -51,9 +52,9 @@ def test_seconds_are_those_of_the_sessions_clock() -> None:
     first, second = queued.session.trials
     late = replace(second, claimed_at=14.0)  # submitted at 11
     queued = replace(queued, session=replace(queued.session, trials=(first, late)))
-    one, two = race(scaled([paused, queued])).courses
-    assert [each.seconds for each in one.points] == [10, 16]
-    assert [each.seconds for each in two.points] == [10, 17]
+    paused_course, queued_course = race(scaled([paused, queued])).courses
+    assert [point.seconds for point in paused_course.points] == [10, 16]
+    assert [point.seconds for point in queued_course.points] == [10, 17]
 
 
 def test_trials_that_overlap_count_from_their_beginning() -> None:
@@ -61,7 +62,7 @@ def test_trials_that_overlap_count_from_their_beginning() -> None:
     first, second = both.session.trials
     both = replace(both, session=replace(both.session, trials=(first, replace(second, submitted_at=1.0, claimed_at=1.0))))
     (course,) = race(scaled([both])).courses
-    assert [(each.trials, each.epochs) for each in course.points] == [(2, 6), (2, 6)]
+    assert [(point.trials, point.epochs) for point in course.points] == [(2, 6), (2, 6)]
 
 
 @pytest.mark.parametrize(
@@ -82,15 +83,15 @@ def test_regret_is_zero_at_the_best_and_one_at_the_reference(
     scale: Scale, made: object, value: float | None, expected: float
 ) -> None:
     task = "loss" if made else "toy"
-    found = race(Comparison((entry("random", [0.3], task, made=LOSS if made else None),), {task: scale}))
-    assert regret(found, task, value) == pytest.approx(expected)
+    raced = race(Comparison((entry("random", [0.3], task, made=LOSS if made else None),), {task: scale}))
+    assert regret(raced, task, value) == pytest.approx(expected)
 
 
 def test_regret_is_clipped_at_the_stated_top() -> None:
-    found = race(replace(scaled([entry("random", [0.1, 0.5])], 0.9, 0.5), top=1.5))
-    assert regret(found, "toy", 0.1) == 1.5
-    assert regret(found, "toy", 0.4) == pytest.approx(1.25)
-    assert regret(found, "toy", None) == 1.5
+    raced = race(replace(scaled([entry("random", [0.1, 0.5])], 0.9, 0.5), top=1.5))
+    assert regret(raced, "toy", 0.1) == 1.5
+    assert regret(raced, "toy", 0.4) == pytest.approx(1.25)
+    assert regret(raced, "toy", None) == 1.5
 
 
 def test_without_a_scale_the_best_seen_and_the_median_first_value_take_its_place() -> None:
@@ -101,16 +102,16 @@ def test_without_a_scale_the_best_seen_and_the_median_first_value_take_its_place
 
 
 def test_a_value_better_than_the_best_known_takes_its_place() -> None:
-    found = race(scaled([entry("a", [0.95])], 0.9, 0.5))
-    assert found.scales["toy"] == Scale(0.95, 0.5)
-    assert "0.95 is better than the best known value of 0.9" in " ".join(found.notes)
+    raced = race(scaled([entry("a", [0.95])], 0.9, 0.5))
+    assert raced.scales["toy"] == Scale(0.95, 0.5)
+    assert "0.95 is better than the best known value of 0.9" in " ".join(raced.notes)
 
 
 def test_where_nothing_has_a_value_regret_is_the_top() -> None:
-    found = race(Comparison((entry("a", [None, "invalid"]),)))
-    assert "no trial has a value" in " ".join(found.notes)
-    assert [each.regret for each in anytime.curves(found)[0].points] == [1.0, 1.0]
-    assert anytime.gaps(found)[-1].gap is None
+    raced = race(Comparison((entry("a", [None, "invalid"]),)))
+    assert "no trial has a value" in " ".join(raced.notes)
+    assert [point.regret for point in anytime.curves(raced)[0].points] == [1.0, 1.0]
+    assert anytime.gaps(raced)[-1].gap is None
 
 
 def test_curves_are_medians_and_quartiles_over_seeds() -> None:
@@ -124,37 +125,37 @@ def test_curves_are_medians_and_quartiles_over_seeds() -> None:
 
 
 def test_curves_in_epochs_and_seconds_hold_what_was_known_by_then() -> None:
-    found = race(scaled([entry("a", [0.5, None, 0.8], budget=Budget(trials=3))]))
-    epochs = {at.cost: at.regret for at in anytime.curves(found, "epochs")[0].points}
+    raced = race(scaled([entry("a", [0.5, None, 0.8], budget=Budget(trials=3))]))
+    epochs = {at.cost: at.regret for at in anytime.curves(raced, "epochs")[0].points}
     assert max(epochs) == 7
     assert {regret for cost, regret in epochs.items() if cost < 3} == {1.0}
     assert {round(regret, 9) for cost, regret in epochs.items() if 3 <= cost < 7} == {0.5}
     assert epochs[7.0] == pytest.approx(0.2)
-    seconds = anytime.curves(found, "seconds")[0].points
+    seconds = anytime.curves(raced, "seconds")[0].points
     assert (seconds[-1].cost, seconds[-1].regret) == pytest.approx((30, 0.2))
 
 
 def test_what_the_deadline_stopped_counts_though_it_ended_moments_later() -> None:
-    found = race(scaled([entry("a", [0.5, 0.9], budget=Budget(seconds=19.5))]))
-    assert anytime.curves(found, "seconds")[0].points[-1].regret == pytest.approx(0.1)
-    assert [each.regret for each in anytime.gaps(found)] == pytest.approx([1.0, 1.0, 0.1])
+    raced = race(scaled([entry("a", [0.5, 0.9], budget=Budget(seconds=19.5))]))
+    assert anytime.curves(raced, "seconds")[0].points[-1].regret == pytest.approx(0.1)
+    assert [gap.regret for gap in anytime.gaps(raced)] == pytest.approx([1.0, 1.0, 0.1])
 
 
 def test_who_ended_early_keeps_the_best_value_until_the_end() -> None:
-    found = race(scaled([entry("P-01", [0.7], kind="person", budget=Budget(trials=4)), entry("a", [0.1, 0.2, 0.3, 0.4])]))
-    person = next(each for each in anytime.curves(found) if each.contestant == "P-01")
+    raced = race(scaled([entry("P-01", [0.7], kind="person", budget=Budget(trials=4)), entry("a", [0.1, 0.2, 0.3, 0.4])]))
+    person = next(curve for curve in anytime.curves(raced) if curve.contestant == "P-01")
     assert [at.regret for at in person.points] == pytest.approx([0.3] * 4)
 
 
 def test_gaps_are_in_the_metrics_unit_at_shares_of_the_budget() -> None:
     runs: list[list[Ending]] = [[0.2, 0.4, 0.5, 0.8], [None, 0.6, 0.6, 0.6]]
-    found = race(scaled([entry("a", values, seed=i) for i, values in enumerate(runs)]))
-    told = [(each.share, each.n, each.without, each.gap, each.regret) for each in anytime.gaps(found)]
-    assert told[0] == pytest.approx((0.25, 2, 1, 0.8, 0.9))
-    assert told[1] == pytest.approx((0.5, 2, 0, 0.5, 0.5))
-    assert told[2] == pytest.approx((1.0, 2, 0, 0.3, 0.3))
+    raced = race(scaled([entry("a", values, seed=i) for i, values in enumerate(runs)]))
+    written = [(gap.share, gap.n, gap.without, gap.gap, gap.regret) for gap in anytime.gaps(raced)]
+    assert written[0] == pytest.approx((0.25, 2, 1, 0.8, 0.9))
+    assert written[1] == pytest.approx((0.5, 2, 0, 0.5, 0.5))
+    assert written[2] == pytest.approx((1.0, 2, 0, 0.3, 0.3))
     loss = race(Comparison((entry("a", [0.5, 0.3], "loss", made=LOSS),), {"loss": Scale(0.1, 0.5)}))
-    assert [each.gap for each in anytime.gaps(loss, (0.5, 1))] == pytest.approx([0.4, 0.2])
+    assert [gap.gap for gap in anytime.gaps(loss, (0.5, 1))] == pytest.approx([0.4, 0.2])
 
 
 def test_the_overall_curve_is_the_mean_over_tasks_of_medians_at_shares_of_their_budgets() -> None:
@@ -163,9 +164,9 @@ def test_the_overall_curve_is_the_mean_over_tasks_of_medians_at_shares_of_their_
         entry("a", [0.1, 0.1, 0.5, 0.5], "two"),
         entry("b", [0.3, 0.3], "one"),
     ]
-    found = race(Comparison(tuple(entries), {"one": Scale(1, 0), "two": Scale(1, 0)}))
-    (curve,) = anytime.overall(found, 1)  # b did not run on both
-    at = {round(each.cost, 6): each.regret for each in curve.points}
+    raced = race(Comparison(tuple(entries), {"one": Scale(1, 0), "two": Scale(1, 0)}))
+    (curve,) = anytime.overall(raced, 1)  # b did not run on both
+    at = {round(point.cost, 6): point.regret for point in curve.points}
     assert curve.contestant == "a"
     assert at[0.5] == pytest.approx((0.6 + 0.9) / 2)
     assert at[1.0] == pytest.approx((0.2 + 0.5) / 2)
@@ -175,13 +176,13 @@ def test_the_overall_curve_is_the_mean_over_tasks_of_medians_at_shares_of_their_
 
 def test_budgets_that_differ_are_cut_to_the_common_one_with_a_note() -> None:
     long = entry("a", [0.1, 0.2, 0.3, 0.9], tests=[0.9, 0.9])
-    found = race(scaled([long, entry("b", [0.1, 0.5], tests=[0.5, 0.5])]))
-    one, two = found.courses
-    assert (one.cut, one.final, two.cut, two.final) == (2, 0.2, 0, 0.5)
-    assert found.budgets["toy"] == Budget(trials=2)
-    assert "compared over 2 trials; later trials of a are left out" in " ".join(found.notes)
-    assert [each.contestant for each in anytime.tested(found)] == ["b"]  # a's score is of the larger budget
-    assert anytime.efforts(found)[0].trials == 4
+    raced = race(scaled([long, entry("b", [0.1, 0.5], tests=[0.5, 0.5])]))
+    first, second = raced.courses
+    assert (first.cut, first.final, second.cut, second.final) == (2, 0.2, 0, 0.5)
+    assert raced.budgets["toy"] == Budget(trials=2)
+    assert "compared over 2 trials; later trials of a are left out" in " ".join(raced.notes)
+    assert [score.contestant for score in anytime.tested(raced)] == ["b"]  # a's score is of the larger budget
+    assert anytime.efforts(raced)[0].trials == 4
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_budgets_that_differ_are_cut_to_the_common_one_with_a_note() -> None:
         (entry("a", [0.2], seed=1, kind="person"), "'a' is a method and a person"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_by_name(other: Entry, words: str) -> None:
+def test_what_cannot_be_compared_is_refused_by_name(other: SessionEntry, words: str) -> None:
     with pytest.raises(InvalidSettings) as refused:
         race(Comparison((entry("a", [0.1]), other)))
     assert words in str(refused.value)
@@ -210,10 +211,10 @@ def test_an_empty_comparison_is_refused() -> None:
 
 def test_joint_sessions_are_left_out_beside_others_only() -> None:
     joint = entry("both", [0.9], kind="joint")
-    found = race(Comparison((entry("a", [0.1]), entry("P-01", [0.3], kind="person"), joint)))
-    assert list(found.contestants) == ["a", "P-01"]
-    assert "joint sessions" in found.notes[0]
-    assert "both" in found.notes[0]
+    raced = race(Comparison((entry("a", [0.1]), entry("P-01", [0.3], kind="person"), joint)))
+    assert list(raced.contestants) == ["a", "P-01"]
+    assert "joint sessions" in raced.notes[0]
+    assert "both" in raced.notes[0]
     assert list(race(Comparison((joint,))).contestants) == ["both"]
 
 
@@ -223,9 +224,9 @@ def test_withdrawn_practice_and_open_sessions_are_left_out() -> None:
     practised = replace(practised, session=replace(practised.session, practice=True))
     still = entry("a", [0.1], budget=Budget(trials=3), chose=False)
     spent = entry("b", [0.1, 0.2, 0.3], chose=False)
-    found = race(Comparison((gone, practised, still, spent)))
-    assert list(found.contestants) == ["b"]
-    words = " ".join(found.notes)
+    raced = race(Comparison((gone, practised, still, spent)))
+    assert list(raced.contestants) == ["b"]
+    words = " ".join(raced.notes)
     assert "2 withdrawn or practice sessions" in words
     assert "P-01" not in words
     assert "a, seed 0 on toy: its session has not ended" in words
@@ -233,30 +234,32 @@ def test_withdrawn_practice_and_open_sessions_are_left_out() -> None:
 
 def test_test_scores_tell_sessions_apart_and_count_what_is_missing() -> None:
     entries = [entry("a", [0.5], tests=[0.6, 0.8, None]), entry("a", [0.5], seed=1, tests=[0.4, 0.5, 0.6])]
-    (found,) = anytime.tested(race(Comparison(tuple(entries))))
-    assert found.sessions == pytest.approx((0.7, 0.5))
-    assert (found.n, found.missing) == (5, 1)
-    assert found.mean == pytest.approx(0.58)
-    assert found.sd == pytest.approx(np.std([0.6, 0.8, 0.4, 0.5, 0.6], ddof=1))
+    (score,) = anytime.tested(race(Comparison(tuple(entries))))
+    assert score.sessions == pytest.approx((0.7, 0.5))
+    assert (score.n, score.missing) == (5, 1)
+    assert score.mean == pytest.approx(0.58)
+    assert score.sd == pytest.approx(np.std([0.6, 0.8, 0.4, 0.5, 0.6], ddof=1))
 
 
 def test_effort_adds_up_all_sessions_and_counts_every_outcome() -> None:
     values: list[Ending] = [0.5, None, "failed", "invalid"]
-    (found,) = anytime.efforts(race(Comparison((entry("a", values), entry("a", [0.5], seed=1, budget=Budget(trials=4))))))
-    assert (found.sessions, found.trials, found.epochs) == (2, 4, 8)
-    assert (found.training, found.clock) == (36, 41)
-    assert found.outcomes == {"completed": 2, "diverged": 1, "failed": 1, "invalid": 1}
+    (effort,) = anytime.efforts(race(Comparison((entry("a", values), entry("a", [0.5], seed=1, budget=Budget(trials=4))))))
+    assert (effort.sessions, effort.trials, effort.epochs) == (2, 4, 8)
+    assert (effort.training, effort.clock) == (36, 41)
+    assert effort.outcomes == {"completed": 2, "diverged": 1, "failed": 1, "invalid": 1}
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 2**31))
 def test_the_order_of_entries_changes_nothing(seed: int, order: int) -> None:
     comparison = field(3, 2, 3, 6, seed, people=1)
-    one, two = race(comparison), race(shuffled(comparison, order))
-    assert one == two
-    assert anytime.overall(one, 1) == anytime.overall(two, 1)
+    straight, other = race(comparison), race(shuffled(comparison, order))
+    assert straight == other
+    assert anytime.overall(straight, 1) == anytime.overall(other, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31))
 def test_curves_fall_and_stay_between_their_quartiles(seed: int) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -13,25 +12,25 @@ from typing import Any
 
 import pytest
 
-from evenhand import backup
 from evenhand.errors import DataError, InvalidSettings, Refused, StaleAttempt
-from evenhand.keeping import NAMES, Erasure, revisions
-from evenhand.lab import Lab
-from evenhand.records import Outcome, Participant
-from evenhand.store import Store
+from evenhand.exchange import backup
+from evenhand.lab.backups import TABLE_NAMES, Erasure, revisions
+from evenhand.lab.lab import Lab
+from evenhand.model.participant import Participant
+from evenhand.model.trial import Outcome
+from evenhand.store.engine import Store
 from evenhand.web.access import Role
+from tests.components import DATABASES
 from tests.labs import SPACE, Clock, claim, database, epoch, make_lab, toy_study
 from tests.web import serve, tuning_participant
 
 CONFIGURATION = SPACE.configuration({"epochs": 2})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
-        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
-    with database(request.param, tmp_path) as found:
-        yield found
+    with database(request.param, tmp_path) as database_url:
+        yield database_url
 
 
 @pytest.fixture
@@ -42,8 +41,8 @@ def lab_and_clock(url: str) -> Iterator[tuple[Lab, Clock]]:
 
 
 def dump(lab: Lab) -> dict[str, list[Any]]:
-    with lab.snapshot() as rows:
-        return {name: list(rows(name)) for name in NAMES}
+    with lab.backups.make() as rows:
+        return {name: list(rows(name)) for name in TABLE_NAMES}
 
 
 def records(lab: Lab) -> dict[str, list[Any]]:
@@ -53,19 +52,20 @@ def records(lab: Lab) -> dict[str, list[Any]]:
 
 def took_part(lab: Lab, study: Any, words: str) -> Participant:
     """Somebody who answered, trained one trial to its end, and gave a nickname."""
-    person, _ = lab.join(study.id, nickname=words)
-    lab.consent(person.id, study.consent.version)
-    lab.answer(person.id, "background", {"months": 12, "education": "msc"})
-    lab.read_details(person.id)
-    session = lab.begin(person.id)
-    agent, _ = lab.add_agent("one", 1)
+    person, _ = lab.participants.join(study.id, nickname=words)
+    lab.participants.consent(person.id, study.consent.version)
+    lab.participants.answer(person.id, "background", {"months": 12, "education": "msc"})
+    lab.participants.read_details(person.id)
+    session = lab.participants.begin(person.id)
+    agent, _ = lab.agents.add("one", 1)
     lab.submit(session.id, CONFIGURATION, explanation=words)
     job = claim(lab, agent)
     lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.3), epoch(1, 2, 0.6)])
     lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
-    return lab.participant(person.id)
+    return lab.participants.get(person.id)
 
 
+@pytest.mark.slow
 def test_what_was_there_comes_back(lab_and_clock: tuple[Lab, Clock], tmp_path: Path) -> None:
     lab, _ = lab_and_clock
     study = toy_study(lab)
@@ -74,7 +74,7 @@ def test_what_was_there_comes_back(lab_and_clock: tuple[Lab, Clock], tmp_path: P
     path = backup.make(lab, tmp_path / "kept", tmp_path)
     assert path.name == "evenhand-19700112T134640Z.zip"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [each.name for each in (tmp_path / "kept").iterdir()] == [path.name]
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == [path.name]
     took_part(lab, study, "Grace")
     done = backup.restore(lab, backup.Backup(path), tmp_path)
     now = records(lab)
@@ -84,9 +84,10 @@ def test_what_was_there_comes_back(lab_and_clock: tuple[Lab, Clock], tmp_path: P
     assert done.erased == 0
     assert took_part(lab, study, "Grace again").pseudonym == "P-02"
     backup.restore(lab, backup.Backup(done.safety), tmp_path)
-    assert [each.nickname for each in lab.participants(study.id)] == ["Ada", "Grace"]
+    assert [participant.nickname for participant in lab.participants.of_study(study.id)] == ["Ada", "Grace"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", [False, True])
 def test_who_withdrew_stays_erased(lab_and_clock: tuple[Lab, Clock], tmp_path: Path, beside: bool) -> None:
     lab, clock = lab_and_clock
@@ -94,7 +95,7 @@ def test_who_withdrew_stays_erased(lab_and_clock: tuple[Lab, Clock], tmp_path: P
     gone, stays = took_part(lab, study, "Secret words"), took_part(lab, study, "Plain words")
     path = backup.make(lab, tmp_path / "kept", tmp_path)
     clock.now += 10
-    lab.withdraw(gone.id)
+    lab.participants.withdraw(gone.id)
     target, empty = lab, None
     if beside:  # the disk is lost; what is left lies beside the backup
         backup.note_erasures(lab, [path.parent])
@@ -105,9 +106,9 @@ def test_who_withdrew_stays_erased(lab_and_clock: tuple[Lab, Clock], tmp_path: P
     text = json.dumps(dump(target))
     assert "Secret words" not in text
     assert "Plain words" in text
-    people = target.participants(study.id)
-    assert [each.withdrawn_at for each in people] == [clock.now, None]
-    assert [len(target.session(each.session_id or 0).trials) for each in people] == [0, 1]
+    people = target.participants.of_study(study.id)
+    assert [participant.withdrawn_at for participant in people] == [clock.now, None]
+    assert [len(target.sessions.get(participant.session_id or 0).trials) for participant in people] == [0, 1]
     assert people[0].answers == {}
     assert people[1].pseudonym == stays.pseudonym
     if empty:
@@ -124,9 +125,9 @@ def toy(tmp_path: Path) -> Iterator[tuple[Lab, Clock]]:
 def changed(path: Path, name: str, change: Any) -> Path:
     """A copy of a backup in which one file is another."""
     copy = path.with_name("changed.zip")
-    with zipfile.ZipFile(path) as found, zipfile.ZipFile(copy, "w") as out:
-        for each in found.namelist():
-            out.writestr(each, change(found.read(each)) if each == name else found.read(each))
+    with zipfile.ZipFile(path) as original, zipfile.ZipFile(copy, "w") as out:
+        for member in original.namelist():
+            out.writestr(member, change(original.read(member)) if member == name else original.read(member))
     return copy
 
 
@@ -155,37 +156,37 @@ def test_damaged_and_newer_backups_are_refused(toy: tuple[Lab, Clock], tmp_path:
 def test_a_running_training_starts_again(toy: tuple[Lab, Clock], tmp_path: Path) -> None:
     lab, clock = toy
     study = toy_study(lab)
-    session = lab.start(lab.open(study.id, tuner="random").id)
-    agent, token = lab.add_agent("one", 1)
+    session = lab.start(lab.sessions.open(study.id, tuner="random").id)
+    agent, token = lab.agents.add("one", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [epoch(0, 1, 0.3)])
     path = backup.make(lab, tmp_path, tmp_path)
-    assert lab.session(session.id).trials[0].epochs_done == 1  # and keeps it, although no event follows until the restore
+    assert lab.sessions.get(session.id).trials[0].epochs_done == 1  # and keeps it, although no event follows until the restore
     lab.measure(job.job_id, 1, [epoch(1, 2, 0.4)])
     clock.now += 5
     backup.restore(lab, backup.Backup(path), tmp_path)
     with pytest.raises(StaleAttempt):
         lab.measure(job.job_id, 1, [epoch(2, 3, 0.5)])
-    assert lab.check_token("agent", token) is None or lab.check_token("agent", token) == agent
+    assert lab.tokens.check("agent", token) is None or lab.tokens.check("agent", token) == agent
     again = claim(lab, agent)
     assert (again.job_id, again.attempt) == (job.job_id, 2)
-    assert [each.seconds for each in lab.session(session.id).extensions] == [5]
+    assert [extension.seconds for extension in lab.sessions.get(session.id).extensions] == [5]
 
 
 def test_after_a_restore_nothing_of_before_is_read(toy: tuple[Lab, Clock], tmp_path: Path) -> None:
     lab, clock = toy
-    session = lab.start(lab.open(toy_study(lab).id, tuner="random").id)
+    session = lab.start(lab.sessions.open(toy_study(lab).id, tuner="random").id)
     path = backup.make(lab, tmp_path, tmp_path)
-    lab.extend([session.id], 60, "a fire alarm")
-    lab.extend([session.id], 60, "another one")
-    newest = lab.events(session.id)[-1]
-    assert [each.seconds for each in lab.session(session.id).extensions] == [60, 60]
+    lab.sessions.extend([session.id], 60, "a fire alarm")
+    lab.sessions.extend([session.id], 60, "another one")
+    newest = lab.sessions.events(session.id)[-1]
+    assert [extension.seconds for extension in lab.sessions.get(session.id).extensions] == [60, 60]
     backup.restore(lab, backup.Backup(path), tmp_path)
     clock.now += 5
-    lab.extend([session.id], 1, "a third one")
-    assert [each.seconds for each in lab.session(session.id).extensions] == [1]
-    assert lab.events(session.id)[-1].id == newest.id  # the ids of events are given again
+    lab.sessions.extend([session.id], 1, "a third one")
+    assert [extension.seconds for extension in lab.sessions.get(session.id).extensions] == [1]
+    assert lab.sessions.events(session.id)[-1].id == newest.id  # the ids of events are given again
 
 
 def test_old_backups_go(tmp_path: Path) -> None:
@@ -205,8 +206,8 @@ def test_a_live_study_is_kept_by_the_hour(toy: tuple[Lab, Clock], tmp_path: Path
     lab, clock = toy
     keeper, folder = backup.Keeper(lab, tmp_path), tmp_path / "backups"
     study = toy_study(lab)
-    lab.close_study(study.id)
-    clock.now += backup.AFTER_CLOSE + 1
+    lab.studies.close(study.id)
+    clock.now += backup.AFTER_CLOSE_SECONDS + 1
     keeper.look()
     assert not folder.exists()  # none is live
     study = toy_study(lab)
@@ -217,22 +218,21 @@ def test_a_live_study_is_kept_by_the_hour(toy: tuple[Lab, Clock], tmp_path: Path
     keeper.look()
     assert len(list(folder.glob("*.zip"))) == 1  # nothing changed
     person = took_part(lab, study, "Ada")
-    monkeypatch.setattr(backup, "LEAST_FREE", 10**18)
+    monkeypatch.setattr(backup, "LEAST_FREE_BYTES", 10**18)
     with pytest.raises(OSError, match="MB free"):
         keeper.look()
     monkeypatch.undo()
     keeper.look()
     assert len(list(folder.glob("*.zip"))) == 2
-    lab.withdraw(person.id)
+    lab.participants.withdraw(person.id)
     expected = {Erasure(study.name, 1, person.created_at, clock.now)}
     assert backup.read_erasures([tmp_path]) == backup.read_erasures([folder]) == expected
     keeper.close()
 
 
-@pytest.mark.parametrize("there", ["sqlite", "postgresql"])
+@pytest.mark.slow
+@pytest.mark.parametrize("there", DATABASES)
 def test_a_backup_moves_to_another_database(lab_and_clock: tuple[Lab, Clock], tmp_path: Path, there: str) -> None:
-    if there == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
-        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
     lab, _ = lab_and_clock
     study = toy_study(lab)
     took_part(lab, study, "Ada")
@@ -246,6 +246,7 @@ def test_a_backup_moves_to_another_database(lab_and_clock: tuple[Lab, Clock], tm
         other.close()
 
 
+@pytest.mark.slow
 def test_an_older_backup_is_brought_up_to_date(toy: tuple[Lab, Clock], tmp_path: Path) -> None:
     lab, _ = toy
     tables = {"task": {"id": 3, "name": "toy", "settings": {}, "version": "v", "space": SPACE.to_json()}}
@@ -260,16 +261,17 @@ def test_an_older_backup_is_brought_up_to_date(toy: tuple[Lab, Clock], tmp_path:
             archive.writestr(f"{name}.jsonl", line)
     backup.restore(lab, backup.Backup(path), tmp_path)
     assert [row["id"] for row in records(lab)["task"]] == [3]
-    assert not [each for each in tmp_path.iterdir() if each.is_dir() and each.name != "backups"]  # the scratch database is gone
+    assert not [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "backups"]  # the scratch database is gone
 
 
+@pytest.mark.slow
 def test_a_server_goes_on_serving(lab_and_clock: tuple[Lab, Clock], tmp_path: Path) -> None:
     lab, clock = lab_and_clock
     study = toy_study(lab)
     with serve(lab, clock, tmp_path) as site:
         person = tuning_participant(site, study)
         caller, ended, wrong = site.caller(Role.PARTICIPANT, person.id), threading.Event(), []
-        agent, _ = lab.add_agent("one", 1)
+        agent, _ = lab.agents.add("one", 1)
         job = train_first(lab, person, agent)
 
         def post() -> None:
@@ -283,19 +285,19 @@ def test_a_server_goes_on_serving(lab_and_clock: tuple[Lab, Clock], tmp_path: Pa
                     wrong.append(answer.status_code)
 
         threads = [threading.Thread(target=post) for _ in range(3)]
-        for each in threads:
-            each.start()
+        for thread in threads:
+            thread.start()
         paths = [backup.make(lab, tmp_path / "kept", tmp_path) for _ in range(3)]
-        command = Lab(Store(lab._store.url), lab.rules, clock)  # as `evenhand restore` is, beside the server
+        command = Lab(Store(lab.core.store.url), lab.rules, clock)  # as `evenhand restore` is, beside the server
         for path in paths:
             backup.restore(command, backup.Backup(path), tmp_path)
         ended.set()
-        for each in threads:
-            each.join()
+        for thread in threads:
+            thread.join()
         command.close()
         assert wrong == []
         assert caller.get("/p/tune").status_code == 200
-        later, _ = lab.join(study.id)
+        later, _ = lab.participants.join(study.id)
         assert later.pseudonym == "P-02"
 
 

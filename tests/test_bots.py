@@ -7,24 +7,34 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evenhand import policies, rehearsal, tasks
-from evenhand.bots import Crowd, Diary
-from evenhand.declaration import Budget, Question, Questionnaire, Section, Study, Text
+from evenhand import tasks
 from evenhand.errors import InvalidSettings
-from evenhand.htmlforms import form_for, forms
-from evenhand.lab import Lab
-from evenhand.policies import LEVELS, MONTHS, Tried, next_move
-from evenhand.records import Archive, Outcome, TaskSpec
-from evenhand.report import build
-from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Space
+from evenhand.examples import digits_mlp
+from evenhand.lab.lab import Lab
+from evenhand.model.archive import Archive
+from evenhand.model.condition import Condition
+from evenhand.model.domain import Choice, Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.study import Budget, Question, Questionnaire, QuestionSection, Study, Text
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Outcome
+from evenhand.rehearsal import policies, run
+from evenhand.rehearsal.bots import Crowd, Diary
+from evenhand.rehearsal.html_forms import form_for, forms
+from evenhand.rehearsal.policies import LEVELS, MONTHS, Tried, next_move
+from evenhand.report import study as study_report
+from tests.waiting import PATIENCE_SECONDS
+from tests.web import held_port
 
-DIGITS = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
+DIGITS = Path(digits_mlp.__file__)
 SPACE = Space(
     [
         Hyperparameter("epochs", Integer(1, 20), fidelity=True),
@@ -64,16 +74,16 @@ def test_a_form_that_a_browser_does_not_show_is_known_as_such() -> None:
     assert [form.action for form in forms(html) if form.hidden] == ["/b", "/d"]
 
 
-def moves(level: policies.Level, count: int, seed: int = 0, **options: Any) -> list[policies.Move]:
+def moves(level: policies.Level, count: int, seed: int = 0, **options: Any) -> list[policies.NextTrial]:
     """Moves of a policy whose trials score better the nearer the learning rate is to 0.03."""
     tried: list[Tried] = []
-    found = []
+    made = []
     for number in range(count):
         move = next_move(level, SPACE, tried, np.random.default_rng([seed, number]), **options)
         rate = move.configuration.number("learning_rate")
         tried.append(Tried(dict(move.configuration), -abs(np.log10(rate / 0.03))))
-        found.append(move)
-    return found
+        made.append(move)
+    return made
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -94,8 +104,8 @@ def test_experts_begin_at_the_defaults_and_go_to_the_learning_rate_and_novices_d
 
 def test_reasons_differ_as_they_did_in_the_paper() -> None:
     def share(level: policies.Level, reason: str) -> float:
-        given = [said for seed in range(30) for move in moves(level, 4, seed) for said in move.reasons.values()]
-        return given.count(reason) / len(given)
+        texts = [said for seed in range(30) for move in moves(level, 4, seed) for said in move.reasons.values()]
+        return texts.count(reason) / len(texts)
 
     assert share("novice", "guess") > share("medium", "guess") > share("expert", "guess")
     assert share("expert", "experience") > share("novice", "experience")
@@ -105,7 +115,7 @@ def test_limits_are_kept() -> None:
     limits = {"epochs": (1, 2), "learning_rate": (0.01, 0.1)}
     for level in LEVELS:
         for move in moves(level, 8, limits=limits):
-            assert 1 <= move.configuration["epochs"] <= 2  # type: ignore[operator]
+            assert 1 <= move.configuration["epochs"] <= 2
             assert 0.01 <= move.configuration.number("learning_rate") <= 0.1
 
 
@@ -123,7 +133,7 @@ def test_a_crowd_has_the_papers_proportions_and_the_same_plans_by_its_seed() -> 
 @pytest.mark.parametrize("text", ["epochs", "epochs=1", "epochs=2:1", "=1:2", "epochs=a:b"])
 def test_a_limit_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidSettings, match="NAME=LOW:HIGH"):
-        rehearsal.parse_limits([text])
+        run.parse_limits([text])
 
 
 # Whole rehearsals
@@ -131,14 +141,14 @@ def test_a_limit_that_is_none_is_refused(text: str) -> None:
 
 def fast_study(lab: Lab) -> Study:
     """A study on real, small trainings, with a questionnaire after it and a practice trial off."""
-    record = lab.add_task(tasks.load(TaskSpec(f"{DIGITS}:train")).record)
+    record = lab.studies.add_task(tasks.load(TaskSpec(f"{DIGITS}:train")).record)
     after = Questionnaire(
-        "after", Text("Afterwards"), (Section((Question("sure", "likert", Text("How sure are you?")),)),), at="after"
+        "after", Text("Afterwards"), (QuestionSection((Question("sure", "likert", Text("How sure are you?")),)),), at="after"
     )
     declared = Study(
         "fast", "Fast", record.id, Budget(trials=5), 5, Text("I agree."), Text("Details."), Text("Thanks."), evaluation_seeds=2
     )
-    return lab.add_study(dataclasses.replace(declared, questionnaires=(*declared.questionnaires, after)))
+    return lab.studies.add(dataclasses.replace(declared, questionnaires=(*declared.questionnaires, after)))
 
 
 def rehearsed(folder: Path, monkeypatch: pytest.MonkeyPatch, **wishes: Any) -> tuple[Lab, Study, Diary]:
@@ -147,72 +157,77 @@ def rehearsed(folder: Path, monkeypatch: pytest.MonkeyPatch, **wishes: Any) -> t
     db = f"sqlite:///{folder / 'lab.sqlite'}"
     lab = Lab.connect(db)
     study = fast_study(lab)
-    diary = rehearsal.run(lab, db, study, rehearsal.Wishes(limits={"epochs": (1, 3)}, **wishes))
+    diary = run.run(lab, db, study, run.Wishes(limits={"epochs": (1, 3)}, **wishes))
     return lab, study, diary
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_rehearsal_goes_through_the_pages_to_the_last_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab, study, diary = rehearsed(tmp_path, monkeypatch, participants=8, trials=3, random=4, seed=3)
     assert diary.troubles == []
     assert diary.statuses.keys() <= {200, 303, 409, 422}
-    people = lab.participants(study.id)
+    people = lab.participants.of_study(study.id)
     assert [person.mode for person in people] == ["simulated"] * 8
     left = {"abandons", "withdraws"} & diary.happened.keys()
     finished = [person for person in people if "after" in person.answered]
     assert len(finished) >= 8 - 3 * len(left) > 0
-    archive = lab.archive(study.id, "simulated")
+    archive = lab.studies.archive(study.id, "simulated")
     assert [session.tuner for session in archive.sessions if session.kind == "method"] == ["random"]
     assert all(len(evaluation.scores) == 2 for evaluation in archive.evaluations.values())
     assert len(archive.evaluations) == len(finished) + 1
-    assert lab.archive(study.id, "pilot").participants == ()
-    again = rehearsal.run(
-        lab, f"sqlite:///{tmp_path / 'lab.sqlite'}", study, rehearsal.Wishes(participants=8, trials=3, random=4, seed=3)
-    )
+    assert lab.studies.archive(study.id, "pilot").participants == ()
+    again = run.run(lab, f"sqlite:///{tmp_path / 'lab.sqlite'}", study, run.Wishes(participants=8, trials=3, random=4, seed=3))
     assert again.trials == 0
-    assert len(lab.participants(study.id)) == 8
+    assert len(lab.participants.of_study(study.id)) == 8
     lab.close()
 
 
 def without_times(archive: Archive) -> list[object]:
     """All that was recorded, but for times, attempts, and the order in which sessions happened to be opened."""
     people = [
-        (each.pseudonym, each.condition, each.answers, each.answered, each.withdrawn_at is None) for each in archive.participants
+        (
+            participant.pseudonym,
+            participant.condition,
+            participant.answers,
+            participant.answered,
+            participant.withdrawn_at is None,
+        )
+        for participant in archive.participants
     ]
     sessions = [
         (
-            each.tuner,
-            [(t.number, dict(t.configuration), dict(t.reasons), t.outcome, t.value, t.epochs_done) for t in each.trials],
-            each.choice and (each.choice.configuration and dict(each.choice.configuration), each.choice.automatic),
-            [(score.index, score.seed, score.outcome, score.value) for score in archive.evaluations[each.id].scores]
-            if each.id in archive.evaluations
+            session.tuner,
+            [(t.number, dict(t.configuration), dict(t.reasons), t.outcome, t.value, t.epochs_done) for t in session.trials],
+            session.choice and (session.choice.configuration and dict(session.choice.configuration), session.choice.automatic),
+            [(score.index, score.seed, score.outcome, score.value) for score in archive.evaluations[session.id].scores]
+            if session.id in archive.evaluations
             else None,
         )
-        for each in archive.sessions
+        for session in archive.sessions
     ]
     return [people, sessions]
 
 
 def told(archive: Archive) -> list[object]:
     """What the report tells, but for its time columns."""
-    found: list[object] = []
-    for item in build.build(archive, "simulated").items:
+    told_items: list[object] = []
+    for item in study_report.build(archive, "simulated").items:
         columns = item.table.columns if item.table else ()
         kept = [index for index, name in enumerate(columns) if name != "minutes"]
         rows = [[row[index] for index in kept] for row in item.table.rows] if item.table else []
-        found.append((item.key, item.title, item.n, item.how, item.spec, item.svg, rows))
-    return found
+        told_items.append((item.key, item.title, item.n, item.how, item.spec, item.svg, rows))
+    return told_items
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.kill
 def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes: dict[str, Any] = {"participants": 7, "trials": 4, "random": 6, "seed": 11, "steady": True}
     lab, study, _ = rehearsed(tmp_path / "calm", monkeypatch, **wishes)
-    calm = lab.archive(study.id, "simulated")
+    calm = lab.studies.archive(study.id, "simulated")
     lab.close()
 
-    stop, kills = threading.Event(), [0]
-    port, folder = rehearsal.free_port(), tmp_path / "killed"
+    folder = tmp_path / "killed"
     folder.mkdir()
     monkeypatch.setenv("EVENHAND_DATA", str(folder))
     monkeypatch.setenv("EVENHAND_LEASE", "5")
@@ -220,46 +235,46 @@ def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monke
     first = Lab.connect(db)
     fast_study(first)
     first.close()
-    killer = threading.Thread(target=serve_and_kill, args=(db, port, stop, kills))
-    killer.start()
-    try:
-        rehearsal.wait_for_server(f"http://127.0.0.1:{port}")
-        lab, study, diary = rehearsed(folder, monkeypatch, address=f"http://127.0.0.1:{port}", **wishes)
-    finally:
-        stop.set()
-        killer.join()
-    assert kills[0] >= 10
+    stop = threading.Event()
+    with held_port() as port, ThreadPoolExecutor(1) as pool:
+        kills = pool.submit(serve_and_kill, db, port, stop)
+        try:
+            run.wait_for_server(f"http://127.0.0.1:{port}")
+            lab, study, diary = rehearsed(folder, monkeypatch, address=f"http://127.0.0.1:{port}", **wishes)
+        finally:
+            stop.set()
+    assert kills.result() >= 10
     assert diary.outages > 0
     assert diary.troubles == []
-    killed = lab.archive(study.id, "simulated")
+    killed = lab.studies.archive(study.id, "simulated")
     assert without_times(killed) == without_times(calm)
     assert told(killed) == told(calm)
     assert all(trial.outcome is not Outcome.FAILED for session in killed.sessions for trial in session.trials)
     lab.close()
 
 
-def serve_and_kill(db: str, port: int, stop: threading.Event, kills: list[int]) -> None:
-    """A server that is killed ten times, each a moment after it began to answer, and started again each time."""
-    command = [sys.executable, "-m", "evenhand.cli", "serve", "--port", str(port), "--slots", "2", "--db", db]
-    rng = np.random.default_rng(7)
+def serve_and_kill(db: str, port: int, stop: threading.Event) -> int:
+    """A server that is killed ten times, each a moment after it began to answer, and started again; how often it was."""
+    command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "2", "--db", db]
+    rng, kills = np.random.default_rng(7), 0
     while True:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ.copy())
-        rehearsal.wait_for_server(f"http://127.0.0.1:{port}", process)
-        if kills[0] < 10 and not stop.wait(float(rng.uniform(0.2, 0.7))):
+        run.wait_for_server(f"http://127.0.0.1:{port}", process)
+        if kills < 10 and not stop.wait(float(rng.uniform(0.2, 0.7))):
             process.send_signal(signal.SIGKILL)
             process.wait()
-            kills[0] += 1
+            kills += 1
             continue
         stop.wait()
         process.terminate()
-        process.wait(timeout=30)
-        return
+        process.wait(PATIENCE_SECONDS)
+        return kills
 
 
 def test_waiting_for_a_server_that_has_ended_says_so() -> None:
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait()
     begun = time.monotonic()
-    with pytest.raises(Exception, match="did not start"):
-        rehearsal.wait_for_server(f"http://127.0.0.1:{rehearsal.free_port()}", ended)
-    assert time.monotonic() - begun < 5
+    with held_port() as port, pytest.raises(Exception, match="did not start"):
+        run.wait_for_server(f"http://127.0.0.1:{port}", ended)
+    assert time.monotonic() - begun < run.START_SECONDS / 2

@@ -3,35 +3,26 @@
 EVENHAND_SCREENSHOTS names a folder for pictures of every page.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from evenhand.web.access import COOKIES, Role
+from evenhand.web.access import COOKIE_NAMES, Role
 from tests.benches import Bench, bench
-from tests.test_browser import CHROMIUM_OPTIONS, Watched, look, watched
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_OPTIONS)
-        yield launched
-        launched.close()
+from tests.test_browser import Watched, look, watched
 
 
 def opened(running: Bench, context: Watched) -> Page:
     token = running.site.caller(Role.RESEARCHER).identity.token
-    context.context.add_cookies([{"name": COOKIES[Role.RESEARCHER], "value": token, "url": running.site.address}])
+    context.context.add_cookies([{"name": COOKIE_NAMES[Role.RESEARCHER], "value": token, "url": running.site.address}])
     page = context.page()
-    page.set_default_timeout(20_000)
     page.goto(f"{running.site.address}/sessions/{running.id}")
     page.get_by_role("link", name="Work together").click()
     return page
 
 
+@pytest.mark.slow
 def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -> None:
     with bench(tmp_path, "pibo", 0.15, startup=4) as running, watched(browser) as context:
         running.trained(3)
@@ -74,7 +65,7 @@ def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -
         page.get_by_role("button", name=f"Stop trial {held.number}").click()
         running.agent.holds.clear()
         row = page.locator(f"tr[data-trial='{held.number}']")
-        expect(row).to_contain_text("stopped: researcher")
+        expect(row).to_contain_text("stopped by the researcher")
         page.locator("tr[data-trial='1']").get_by_role("link", name="Start from this").click()
         expect(page.locator("#add-source")).to_contain_text("trial 1")
         page.locator("#add-form").get_by_label("learning rate").fill("0.015")
@@ -98,6 +89,7 @@ def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -
         look(page, "65-study-joint")
 
 
+@pytest.mark.slow
 def test_without_scripts_everything_can_be_done(browser: Browser, tmp_path: Path) -> None:
     with bench(tmp_path) as running:
         running.trained(1)
@@ -107,7 +99,7 @@ def test_without_scripts_everything_can_be_done(browser: Browser, tmp_path: Path
             expect(page.get_by_text("tpe does not use beliefs")).to_have_count(1)
             page.get_by_role("button", name="Take over").click()
             expect(page.get_by_text("You propose now")).to_be_visible()
-            running.until(lambda session: not any(each.is_open for each in session.trials), "the last trial ends")
+            running.until(lambda session: not any(trial.is_open for trial in session.trials), "the last trial ends")
             page.locator("#add-form").get_by_label("momentum").fill("0.5")  # in sight, though it may not apply
             page.locator("#add-form").get_by_label("optimizer").select_option("adam")
             page.get_by_role("button", name="Add the trial").click()
@@ -117,4 +109,4 @@ def test_without_scripts_everything_can_be_done(browser: Browser, tmp_path: Path
             expect(page.get_by_text("is queued")).to_be_visible()
         finally:
             context.close()
-        assert [each.kind for each in running.session.interventions] == ["took over", "added"]
+        assert [intervention.kind for intervention in running.session.interventions] == ["took over", "added"]

@@ -10,25 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from evenhand.declaration import Arm, Budget, Plan, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import State
-from evenhand.web.access import COOKIES, Role
+from evenhand.lab.lab import Lab
+from evenhand.model.session import State
+from evenhand.model.study import AnalysisPlan, Arm, Budget, Study, Text
+from evenhand.web.access import COOKIE_NAMES, Role
 from tests.labs import claim, make_lab, toy_study
-from tests.test_browser import CHROMIUM_OPTIONS, Watched, look, watched
+from tests.test_browser import Watched, look, watched
 from tests.web import Site, serve, toy_site, train, tuned_study
 
 PEOPLE = (0, 1, 31, 200)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_OPTIONS)
-        yield launched
-        launched.close()
 
 
 def spring(lab: Lab, folder: Path) -> Study:
@@ -41,12 +33,12 @@ def spring(lab: Lab, folder: Path) -> Study:
         evaluation_seeds=3,
         arms=(Arm("presets"), Arm("blank", presets=False)),
         contact="Ada, ada@example.org",
-        plan=Plan(participants=31),
+        plan=AnalysisPlan(participants=31),
         backup=str(folder),
         packages={},
     )
-    study = lab.publish(lab.declare(base).id, "as planned")
-    lab.declare(
+    study = lab.studies.publish(lab.studies.declare(base).id, "as planned")
+    lab.studies.declare(
         replace(base, consent=Text("I agree.\n\nTo all of it, and to a text that is long enough to be shown line by line."))
     )
     return study
@@ -57,8 +49,8 @@ def crowd(folder: Path, people: int) -> Iterator[tuple[Site, Study, int]]:
     """A served study whose participants are at every step; the agent that trained them."""
     lab, clock = make_lab(f"sqlite:///{folder / 'lab.sqlite'}")
     study = spring(lab, folder)
-    agent, _ = lab.add_agent("one", 2)
-    _, tokens = lab.invite(study.id, "mailing list", cap=250)
+    agent, _ = lab.agents.add("one", 2)
+    _, tokens = lab.participants.invite(study.id, "mailing list", cap=250)
     draws = random.Random(1)
     with serve(lab, clock, folder) as site:
         for number in range(people):
@@ -71,33 +63,34 @@ def crowd(folder: Path, people: int) -> Iterator[tuple[Site, Study, int]]:
 def walk(site: Site, study: Study, token: str, agent: int, number: int, draws: random.Random) -> None:
     """One participant, who comes as far as the number says: the first tunes."""
     lab, stage = site.lab, number % 10
-    person, _ = lab.accept(token)
+    person, _ = lab.participants.accept(token)
     if stage == 9:
         return
-    lab.consent(person.id, study.consent.version)
+    lab.participants.consent(person.id, study.consent.version)
     if stage == 8:
         return
-    lab.answer(person.id, "background", {"months": draws.choice([0, 3, 9, 12, 36]), "education": "master"})
+    lab.participants.answer(person.id, "background", {"months": draws.choice([0, 3, 9, 12, 36]), "education": "master"})
     if stage == 7:
         return
-    session = lab.begin(person.id)
+    session = lab.participants.begin(person.id)
     for _ in range(2):
         train(site, session.id, agent, 0.2 + 0.7 * draws.random(), learning_rate=10 ** draws.uniform(-4, 0))
     if stage == 6:
-        lab.withdraw(person.id)
+        lab.participants.withdraw(person.id)
     elif stage > 2:
         lab.choose(session.id, number=1)
     if stage == 5:
-        lab.exclude(person.id, "answered the attention check wrongly")
+        lab.participants.exclude(person.id, "answered the attention check wrongly")
 
 
 def researcher(site: Site, context: Watched) -> Page:
     """A page that is signed in."""
     token = site.caller(Role.RESEARCHER).identity.token
-    context.context.add_cookies([{"name": COOKIES[Role.RESEARCHER], "value": token, "url": site.address}])
+    context.context.add_cookies([{"name": COOKIE_NAMES[Role.RESEARCHER], "value": token, "url": site.address}])
     return context.page()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("people", PEOPLE)
 def test_the_pages_hold_any_number_of_people(people: int, browser: Browser, tmp_path: Path) -> None:
     with crowd(tmp_path, people) as (site, study, _), watched(browser) as context:
@@ -116,6 +109,7 @@ def test_the_pages_hold_any_number_of_people(people: int, browser: Browser, tmp_
             look(page, f"31-{name.lower()}-{people}")
 
 
+@pytest.mark.slow
 def test_everyone_is_paused_and_goes_on_by_keyboard_and_mouse(browser: Browser, tmp_path: Path) -> None:
     with crowd(tmp_path, 3) as (site, study, agent), watched(browser) as context:
         page = researcher(site, context)
@@ -145,11 +139,12 @@ def test_everyone_is_paused_and_goes_on_by_keyboard_and_mouse(browser: Browser, 
 
 
 def session_of(site: Site, participant: int) -> int:
-    found = site.lab.participant(participant).session_id
-    assert found is not None
-    return found
+    session_id = site.lab.participants.get(participant).session_id
+    assert session_id is not None
+    return session_id
 
 
+@pytest.mark.slow
 def test_a_button_that_the_stream_brought_is_this_researchers_own(browser: Browser, tmp_path: Path) -> None:
     with toy_site(tmp_path) as site, watched(browser) as context:
         _, session, agent = tuned_study(site)
@@ -162,9 +157,10 @@ def test_a_button_that_the_stream_brought_is_this_researchers_own(browser: Brows
         page.locator('#trials tr[data-trial="3"]').get_by_role("button", name="Stop").click()
         page.wait_for_load_state()
         expect(page.locator('#trials tr[data-trial="3"]').get_by_role("button", name="Stop")).to_have_count(0)
-        assert site.lab.session(session.id).trials[2].stop_by == "researcher"
+        assert site.lab.sessions.get(session.id).trials[2].stop_by == "researcher"
 
 
+@pytest.mark.slow
 def test_one_participants_page_gives_time_and_leaves_out(browser: Browser, tmp_path: Path) -> None:
     with crowd(tmp_path, 1) as (site, study, _), watched(browser) as context:
         page = researcher(site, context)
@@ -181,6 +177,7 @@ def test_one_participants_page_gives_time_and_leaves_out(browser: Browser, tmp_p
         look(page, "33-participant")
 
 
+@pytest.mark.slow
 def test_links_are_made_copied_and_shown_with_their_codes(browser: Browser, tmp_path: Path) -> None:
     with crowd(tmp_path, 0) as (site, study, _), watched(browser) as context:
         context.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -202,6 +199,7 @@ def test_links_are_made_copied_and_shown_with_their_codes(browser: Browser, tmp_
         look(page, "34-links")
 
 
+@pytest.mark.slow
 def test_an_amendment_is_published_after_its_warnings_were_read(browser: Browser, tmp_path: Path) -> None:
     with crowd(tmp_path, 1) as (site, study, _), watched(browser) as context:
         page = researcher(site, context)

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from evenhand.declaration import BACKGROUND
-from evenhand.protocol import Step
+from evenhand.model.rules import ParticipantStep
+from evenhand.model.study import BACKGROUND
 from evenhand.settings import Rules
-from evenhand.web.access import COOKIES, Role
-from tests.test_browser import CHROMIUM_OPTIONS, Watched, look, watched
+from evenhand.web.access import COOKIE_NAMES, Role
+from tests.test_browser import Watched, look, watched
 from tests.test_questions import Person, asking, experienced
 from tests.web import Site, toy_site
 
@@ -26,24 +26,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_OPTIONS)
-        yield launched
-        launched.close()
-
-
 def opened(window: Watched, site: Site, person: Person, path: str = ADDRESS) -> Page:
     """The person's page in a browser of their own."""
-    cookie = {"name": COOKIES[Role.PARTICIPANT], "value": person.identity.token, "url": site.address}
+    cookie = {"name": COOKIE_NAMES[Role.PARTICIPANT], "value": person.identity.token, "url": site.address}
     window.context.add_cookies([cookie])  # type: ignore[list-item]  # a TypedDict of the library, not exported
     page = window.page()
-    page.set_default_timeout(10_000)
     page.goto(site.address + path)
     return page
 
 
+@pytest.mark.slow
 def test_all_six_kinds_by_keyboard_alone(browser: Browser, site: Site) -> None:
     person = experienced(site)
     with watched(browser) as window:
@@ -133,6 +125,7 @@ def test_follow_up_questions_come_and_go_and_are_not_sent_when_hidden(browser: B
     assert "experience.years" not in person.record.answers
 
 
+@pytest.mark.slow
 def test_what_was_typed_outlives_a_refresh_in_its_tab_and_a_change_of_language(browser: Browser, site: Site) -> None:
     person = experienced(site)
     with watched(browser) as window:
@@ -153,6 +146,7 @@ def test_what_was_typed_outlives_a_refresh_in_its_tab_and_a_change_of_language(b
     assert person.record.language == "de"
 
 
+@pytest.mark.slow
 def test_without_scripts_the_page_comes_again_with_its_follow_up_questions(browser: Browser, site: Site) -> None:
     person = experienced(site)
     context = browser.new_context(java_script_enabled=False)
@@ -172,6 +166,7 @@ def test_without_scripts_the_page_comes_again_with_its_follow_up_questions(brows
     assert person.record.answers["experience.often"] == 7
 
 
+@pytest.mark.slow
 def test_the_papers_background_form(browser: Browser, site: Site) -> None:
     person = Person(site, asking(site, BACKGROUND))
     with watched(browser) as window:
@@ -182,4 +177,4 @@ def test_the_papers_background_form(browser: Browser, site: Site) -> None:
         page.get_by_label("Doctorate").check()
         page.keyboard.press("Enter")
         expect(page).to_have_url(re.compile("/p/details$"))
-    assert site.lab.step(person.participant.id) is Step.DETAILS
+    assert site.lab.participants.step(person.participant.id) is ParticipantStep.DETAILS

@@ -10,30 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from evenhand.declaration import Mode, Study
-from evenhand.records import Archive
-from evenhand.report import build, page
+from evenhand.model.archive import Archive
+from evenhand.model.study import Mode, Study
+from evenhand.report import page
+from evenhand.report import study as study_report
 from evenhand.report.blocks import Report
-from evenhand.web.access import COOKIES, Role
+from evenhand.web.access import COOKIE_NAMES, Role
 from tests.archives import many
+from tests.components import need
 from tests.labs import toy_study
-from tests.test_browser import CHROMIUM_OPTIONS, look, watched
+from tests.test_browser import look, watched
 from tests.web import Site, evaluated, toy_site, train, tuning_participant
 
-pytest.importorskip("vl_convert", reason="figures need evenhand[report]")
-pytest.importorskip("typst", reason="the PDF needs evenhand[report]")
+need("report")
 
 DATE = "2026-11-21"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_OPTIONS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +38,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page.html(build.build(many(31, 1), "live"), DATE), encoding="utf-8")
+    path.write_text(page.html(study_report.build(many(31, 1), "live"), DATE), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
 def study(site: Site) -> Study:
     """A study in which three people have chosen and were evaluated; it still collects."""
-    study, (agent, _) = toy_study(site.lab), site.lab.add_agent("one", 1)
+    study, (agent, _) = toy_study(site.lab), site.lab.agents.add("one", 1)
     for values in ((0.3, 0.4), (0.5, 0.2), (0.7,)):
         person = tuning_participant(site, study)
         assert person.session_id is not None
@@ -62,51 +55,56 @@ def study(site: Site) -> Study:
     return study
 
 
+@pytest.mark.slow
 def test_live_scores_stay_hidden_until_the_study_is_closed(site: Site, study: Study) -> None:
     researcher = site.caller(Role.RESEARCHER)
     for kind in ("", ".pdf", ".zip"):
         answer = researcher.get(f"/studies/{study.id}/report{kind}")
         assert answer.status_code == 409
         assert "still collecting" in answer.text
-    assert all(not site.lab.looks(each.id) for each in site.lab.sessions(study.id))
-    site.lab.close_study(study.id)
+    assert all(not site.lab.evaluations.looks(session.id) for session in site.lab.sessions.of_study(study.id))
+    site.lab.studies.close(study.id)
     answer = researcher.get(f"/studies/{study.id}/report")
     assert answer.status_code == 200
     assert "3 in the statistics of 3 who joined" in answer.text
     assert answer.headers["content-security-policy"] == page.policy()
-    assert all(site.lab.looks(each.id) for each in site.lab.sessions(study.id))
+    assert all(site.lab.evaluations.looks(session.id) for session in site.lab.sessions.of_study(study.id))
     assert researcher.get(f"/studies/{study.id}/report?by=background.nothing").status_code == 400
     assert researcher.get("/studies/99/report").status_code == 404
     assert site.caller().get(f"/studies/{study.id}/report").status_code in (401, 403)
 
 
+@pytest.mark.slow
 def test_a_report_is_made_once_for_the_same_records(site: Site, study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     researcher = site.caller(Role.RESEARCHER)
-    site.lab.close_study(study.id)
+    site.lab.studies.close(study.id)
     first = researcher.get(f"/studies/{study.id}/report").text
     made: list[Report] = []
-    real = build.build
+    real = study_report.build
 
     def counting(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report:
         made.append(real(archive, mode, regroup=regroup))
         return made[-1]
 
-    monkeypatch.setattr(build, "build", counting)
+    monkeypatch.setattr(study_report, "build", counting)
     assert researcher.get(f"/studies/{study.id}/report").text == first
     assert made == []
-    person = site.lab.participants(study.id)[0]
-    site.lab.exclude(person.id, "asked for help")
+    person = site.lab.participants.of_study(study.id)[0]
+    site.lab.participants.exclude(person.id, "asked for help")
     assert "excluded: asked for help" in researcher.get(f"/studies/{study.id}/report").text
-    site.lab.include(person.id, "a mistake")
+    site.lab.participants.include(person.id, "a mistake")
     assert researcher.get(f"/studies/{study.id}/report").text == first
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_the_document_and_the_files_come_with_the_page(site: Site, study: Study, browser: Browser) -> None:
-    site.lab.close_study(study.id)
+    site.lab.studies.close(study.id)
     researcher = site.caller(Role.RESEARCHER)
     with watched(browser) as looking:
-        looking.context.add_cookies([{"name": COOKIES[Role.RESEARCHER], "value": researcher.identity.token, "url": site.address}])
+        looking.context.add_cookies(
+            [{"name": COOKIE_NAMES[Role.RESEARCHER], "value": researcher.identity.token, "url": site.address}]
+        )
         shown = looking.page()
         shown.goto(f"{site.address}/studies/{study.id}/report")
         expect(shown.get_by_role("heading", level=1)).to_have_text("Toy")
@@ -124,6 +122,7 @@ def test_the_document_and_the_files_come_with_the_page(site: Site, study: Study,
         expect(shown).to_have_url(re.compile(rf"/studies/{study.id}\b"))
 
 
+@pytest.mark.slow
 def test_the_page_alone_fits_every_width_and_follows_light_and_dark(written: Path, browser: Browser) -> None:
     with watched(browser) as looking:
         shown = looking.page()
@@ -162,7 +161,7 @@ def test_tables_sort_by_keyboard_numbers_as_numbers(written: Path, browser: Brow
             table.get_by_role("button", name="trials", exact=True).focus()
             shown.keyboard.press("Enter")
             expect(table.locator("th", has_text="trials")).to_have_attribute("aria-sort", turn)
-            column = [int(each) for each in table.locator("tbody td:nth-child(3)").all_text_contents()]
+            column = [int(cell) for cell in table.locator("tbody td:nth-child(3)").all_text_contents()]
             assert column == sorted(column, reverse=turn == "descending")
 
 
@@ -180,11 +179,14 @@ INTRUDERS = """async () => {
 }"""
 
 
+@pytest.mark.slow
 def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(site: Site, study: Study, browser: Browser) -> None:
-    site.lab.close_study(study.id)
+    site.lab.studies.close(study.id)
     researcher = site.caller(Role.RESEARCHER)
     with watched(browser, "Content Security Policy", "Refused to", "ERR_BLOCKED_BY_CSP") as looking:
-        looking.context.add_cookies([{"name": COOKIES[Role.RESEARCHER], "value": researcher.identity.token, "url": site.address}])
+        looking.context.add_cookies(
+            [{"name": COOKIE_NAMES[Role.RESEARCHER], "value": researcher.identity.token, "url": site.address}]
+        )
         shown = looking.page()
         shown.goto(f"{site.address}/studies/{study.id}/report")
         assert shown.locator("h1").evaluate("each => getComputedStyle(each).fontSize") == "32px"

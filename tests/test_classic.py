@@ -11,12 +11,16 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss as reference
+from sklearn.neural_network import MLPClassifier
 
 from evenhand import tasks
 from evenhand.errors import InvalidSettings
-from evenhand.records import Measurement, Outcome, TaskSpec
-from evenhand.space import Choice, Configuration, show
-from evenhand.tasks import Splits, Task, classic
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Choice, show
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement, Outcome
+from evenhand.tasks import Splits, Task
+from evenhand.tasks.builtin import classic
 from evenhand.tasks.check import shortened
 from evenhand.tasks.threads import one_thread
 
@@ -42,44 +46,48 @@ def loaded(model: str, data: str, **settings: Any) -> Task:
 def ran(
     task: Task, raw: Mapping[str, object], seed: int = 1, evaluation: bool = False
 ) -> tuple[Outcome, str | None, list[Measurement]]:
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     with one_thread():
-        outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=found.append)
-    return outcome, why, found
+        outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=measurements.append)
+    return outcome, why, measurements
 
 
 def drawn(task: Task, seed: int = 0) -> Configuration:
     return shortened(task, task.space.sample(np.random.default_rng(seed)), 3)
 
 
-def numbers(found: list[Measurement]) -> list[tuple[int, int | None, float | None, float | None]]:
-    return [(each.step, each.epoch, each.loss, each.value) for each in found]
+def numbers(measurements: list[Measurement]) -> list[tuple[int, int | None, float | None, float | None]]:
+    return [(measurement.step, measurement.epoch, measurement.loss, measurement.value) for measurement in measurements]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("model", "data"), PAIRS)
 def test_every_model_trains_on_every_data_set_without_a_warning(model: str, data: str) -> None:
     task = loaded(model, data)
     assert task.example is not None
     for evaluation in (False, True):
-        outcome, why, found = ran(task, drawn(task), evaluation=evaluation)
+        outcome, why, measurements = ran(task, drawn(task), evaluation=evaluation)
         assert (outcome, why) == (Outcome.COMPLETED, None)
-        assert found[-1].value is not None
-        assert 0 <= found[-1].value <= (1 if task.metric == "accuracy" else np.inf)
-        assert [each.epoch for each in found] == list(range(1, len(found) + 1))
+        assert measurements[-1].value is not None
+        assert 0 <= measurements[-1].value <= (1 if task.metric == "accuracy" else np.inf)
+        epochs = len(measurements) - evaluation  # the last one of an evaluation is the test score
+        assert [measurement.epoch for measurement in measurements] == [*range(1, epochs + 1), *[epochs] * evaluation]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("model", classic.MODELS)
 def test_every_model_has_probabilities_and_errors(model: str) -> None:
     for task in (loaded(model, "iris", metric="log_loss"), loaded(model, "diabetes", metric="mae")):
-        outcome, why, found = ran(task, drawn(task))
+        outcome, why, measurements = ran(task, drawn(task))
         assert (outcome, why) == (Outcome.COMPLETED, None)
-        assert found[-1].value is not None
-        assert found[-1].value > 0
+        assert measurements[-1].value is not None
+        assert measurements[-1].value > 0
         assert task.direction == "minimize"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", classic.MODELS)
 def test_a_seed_repeats_bit_for_bit(model: str) -> None:
     for data in ("wine", "diabetes"):
@@ -88,6 +96,7 @@ def test_a_seed_repeats_bit_for_bit(model: str) -> None:
         assert first == again
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_in_another_process_and_another_one_differs() -> None:
     task = loaded("mlp-adam", "iris", metric="log_loss")
     here = numbers(ran(task, NETWORK, seed=7)[2])
@@ -110,23 +119,22 @@ def test_a_network_learns_epoch_by_epoch_and_a_longer_training_begins_as_a_short
     assert task.max_epochs == 81
     longer, shorter = ran(task, {**NETWORK, "epochs": 6})[2], ran(task, {**NETWORK, "epochs": 3})[2]
     assert numbers(longer)[:3] == numbers(shorter)
-    assert [each.epoch for each in longer] == [1, 2, 3, 4, 5, 6]
-    assert [each.step for each in longer] == [22 * epoch for epoch in range(1, 7)]  # 1,079 examples, 50 a step
-    losses = [each.loss for each in longer if each.loss is not None]
+    assert [measurement.epoch for measurement in longer] == [1, 2, 3, 4, 5, 6]
+    assert [measurement.step for measurement in longer] == [22 * epoch for epoch in range(1, 7)]  # 1,079 examples, 50 a step
+    losses = [measurement.loss for measurement in longer if measurement.loss is not None]
     assert losses == sorted(losses, reverse=True)
     assert longer[-1].value is not None
     assert longer[-1].value > 0.9
 
 
 def test_epochs_have_orders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = pytest.importorskip("sklearn.neural_network").MLPClassifier
-    seeds, fit = [], network.partial_fit
+    seeds, fit = [], MLPClassifier.partial_fit
 
-    def noted(self: Any, *given: Any, **named: Any) -> Any:
+    def noted(self: Any, *arguments: Any, **named: Any) -> Any:
         seeds.append(self.random_state)
-        return fit(self, *given, **named)
+        return fit(self, *arguments, **named)
 
-    monkeypatch.setattr(network, "partial_fit", noted)
+    monkeypatch.setattr(MLPClassifier, "partial_fit", noted)
     ran(loaded("mlp-adam", "iris"), NETWORK, seed=3)
     assert len(set(seeds)) == 4
 
@@ -139,6 +147,7 @@ def test_a_network_that_leaves_the_numbers_is_diverged() -> None:
     assert "in epoch" in str(why)
 
 
+@pytest.mark.slow
 def test_tuning_never_opens_test_data(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     load = Splits.load
@@ -194,19 +203,23 @@ def test_spaces_are_those_of_the_docs() -> None:
             documented = {name: (low, high, bool(log)) for name, low, high, log in ROW.findall(row)}
             assert documented
             space = loaded(model, data).space
-            assert space.names == tuple(each.name for each in kinds[kind].hyperparameters)  # type: ignore[index]
-            assert all(each.help and each.label and each.mandatory for each in space)
-            for each in space:
-                assert f"`{each.name}`" in row or model == "mlp-sgd"
-                if each.name in documented and not isinstance(each.domain, Choice):
-                    low, high, log = documented[each.name]
-                    assert (show(each.domain.low), show(each.domain.high), each.domain.log) == (low, high, log), each.name
+            assert space.names == tuple(hyperparameter.name for hyperparameter in kinds[kind].hyperparameters)  # type: ignore[index]
+            assert all(hyperparameter.help and hyperparameter.label and hyperparameter.mandatory for hyperparameter in space)
+            for hyperparameter in space:
+                assert f"`{hyperparameter.name}`" in row or model == "mlp-sgd"
+                if hyperparameter.name in documented and not isinstance(hyperparameter.domain, Choice):
+                    low, high, log = documented[hyperparameter.name]
+                    assert (show(hyperparameter.domain.low), show(hyperparameter.domain.high), hyperparameter.domain.log) == (
+                        low,
+                        high,
+                        log,
+                    ), hyperparameter.name
 
 
 def test_the_version_follows_model_data_and_metric() -> None:
     base = loaded("lasso", "iris")
     others = [loaded("linear", "iris"), loaded("lasso", "wine"), loaded("lasso", "iris", metric="log_loss")]
-    assert len({base.version, *(each.version for each in others)}) == 4
+    assert len({base.version, *(task.version for task in others)}) == 4
     assert loaded("lasso", "iris", metric="accuracy").version == base.version
     assert tasks.load(base.spec).version == base.version
     assert tasks.load(TaskSpec("sklearn")).settings == {"model": "forest", "data": "digits", "metric": "accuracy"}
@@ -234,12 +247,13 @@ def test_the_challenge_s_score() -> None:
             classic.challenge_score(empty)
 
 
+@pytest.mark.slow
 def test_it_is_checked_and_tuned_from_end_to_end(tmp_path: Path) -> None:
     environment = {**os.environ, "EVENHAND_DATA": str(tmp_path), "COLUMNS": "160"}
 
     def told(*arguments: str) -> str:
-        command = [sys.executable, "-m", "evenhand.cli", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        command = [sys.executable, "-m", "evenhand.cli.main", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

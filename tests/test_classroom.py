@@ -10,29 +10,33 @@ from pathlib import Path
 import httpx
 import pytest
 
-from evenhand import classroom, rehearsal, tasks
-from evenhand.bots import Crowd, rehearse
-from evenhand.declaration import Study
-from evenhand.lab import Lab
-from evenhand.records import TaskSpec
+from evenhand import tasks
+from evenhand.examples import digits_mlp
+from evenhand.lab.lab import Lab
+from evenhand.model.study import Study
+from evenhand.model.task import TaskSpec
+from evenhand.rehearsal import run
+from evenhand.rehearsal.bots import Crowd, rehearse
+from evenhand.studies import classroom
 from tests.labs import SPACE, claim, epoch, make_lab, toy_study
-from tests.web import Site, serve
+from tests.waiting import PATIENCE_SECONDS
+from tests.web import Site, held_port, serve
 
-DIGITS = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
+DIGITS = Path(digits_mlp.__file__)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
-    with serve(lab, clock, tmp_path) as found:
-        yield found
+    with serve(lab, clock, tmp_path) as server:
+        yield server
     lab.close()
 
 
 @pytest.fixture
 def opened(site: Site) -> tuple[Study, str]:
-    task = site.lab.task(toy_study(site.lab).task_id)
-    study = site.lab.add_study(classroom.study_of(task, "class", "Lesson", 30, 7))
+    task = site.lab.studies.task(toy_study(site.lab).task_id)
+    study = site.lab.studies.add(classroom.study_of(task, "class", "Lesson", 30, 7))
     _, code = classroom.open_class(site.lab, study, 3)
     return study, code
 
@@ -44,6 +48,7 @@ def student(site: Site, code: str, name: str) -> httpx.Client:
     return http
 
 
+@pytest.mark.slow
 def test_a_student_needs_the_code_and_a_nickname_and_nothing_else(site: Site, opened: tuple[Study, str]) -> None:
     study, code = opened
     http = httpx.Client(base_url=site.address, follow_redirects=True)
@@ -51,13 +56,14 @@ def test_a_student_needs_the_code_and_a_nickname_and_nothing_else(site: Site, op
     assert spaced.url.path == f"/class/{code}"
     joined = http.post(f"/class/{code}", data={"name": "  Ada\u200b  L. "})
     assert joined.url.path == "/p/details"
-    (person,) = site.lab.participants(study.id)
+    (person,) = site.lab.participants.of_study(study.id)
     assert (person.nickname, person.mode, person.consented_at) == ("Ada L.", "live", None)
     assert "Ada L." in http.get(f"/class/{code}").text
     assert len(code) == 6
-    assert set(code) <= set(classroom.LETTERS)
+    assert set(code) <= set(classroom.CODE_LETTERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "words"), [("", "type a name"), (" \u200b ", "type a name"), ("ADA", "is taken")])
 def test_a_nickname_that_cannot_be_used_is_refused_beside_its_field(
     site: Site, opened: tuple[Study, str], name: str, words: str
@@ -66,28 +72,30 @@ def test_a_nickname_that_cannot_be_used_is_refused_beside_its_field(
     answer = httpx.post(f"{site.address}/class/{opened[1]}", data={"name": name})
     assert answer.status_code == 422
     assert words in answer.text
-    assert len(site.lab.participants(opened[0].id)) == 1
+    assert len(site.lab.participants.of_study(opened[0].id)) == 1
 
 
+@pytest.mark.slow
 def test_a_wrong_code_and_a_studys_link_open_no_class(site: Site, opened: tuple[Study, str]) -> None:
-    token = site.lab.invite(toy_study(site.lab).id, "link")[1][0]
+    token = site.lab.participants.invite(toy_study(site.lab).id, "link")[1][0]
     for code in ("222222", token):
         assert httpx.get(f"{site.address}/class/{code}").status_code == 403
     assert httpx.get(f"{site.address}/class/{opened[1]}/board").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_board_ranks_by_validation_and_shows_nothing_else(site: Site, opened: tuple[Study, str]) -> None:
     study, code = opened
     lab = site.lab
-    agent, _ = lab.add_agent("one", 3)
+    agent, _ = lab.agents.add("one", 3)
     for name, value in (("Ada", 0.5), ("Bob", 0.75), ("Cyd", 0.5), ("Dee", None)):
-        person, _ = lab.join(study.id, nickname=name)
-        session = lab.begin(person.id)
+        person, _ = lab.participants.join(study.id, nickname=name)
+        session = lab.participants.begin(person.id)
         if value is not None:
             lab.submit(session.id, SPACE.configuration({"epochs": 1}))
             job = claim(lab, agent)
             lab.measure(job.job_id, job.attempt, [epoch(0, 1, value)])
-    places = classroom.board(lab.participants(study.id), lab.sessions(study.id))
+    places = classroom.board(lab.participants.of_study(study.id), lab.sessions.of_study(study.id))
     assert [(place.rank, place.name, place.training) for place in places] == [
         (1, "Bob", True), (2, "Ada", True), (2, "Cyd", True), (None, "Dee", False),
     ]  # fmt: skip
@@ -118,33 +126,35 @@ def test_whether_slots_serve_a_class_is_told_beforehand_and_what_would() -> None
     assert classroom.advice(few, 3) == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_thirty_bots_in_a_class_all_get_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     db = f"sqlite:///{tmp_path / 'lab.sqlite'}"
     lab = Lab.connect(db)
-    record = lab.add_task(tasks.load(TaskSpec(f"{DIGITS}:train")).record)
-    study = lab.add_study(classroom.study_of(record, "class", "Lesson", 30, 7))
+    record = lab.studies.add_task(tasks.load(TaskSpec(f"{DIGITS}:train")).record)
+    study = lab.studies.add(classroom.study_of(record, "class", "Lesson", 30, 7))
     _, code = classroom.open_class(lab, study, 30)
-    port = rehearsal.free_port()
-    command = [sys.executable, "-m", "evenhand.cli", "serve", "--port", str(port), "--slots", "2", "--db", db]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        rehearsal.wait_for_server(f"http://127.0.0.1:{port}", server)
-        crowd = Crowd(f"http://127.0.0.1:{port}", record.space, limits={"epochs": (1, 2)}, trials=2, mishaps=False)
-        diary = asyncio.run(rehearse(crowd, [f"/class/{code}"] * 30))
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    with held_port() as port:
+        command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "2", "--db", db]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            run.wait_for_server(f"http://127.0.0.1:{port}", server)
+            crowd = Crowd(f"http://127.0.0.1:{port}", record.space, limits={"epochs": (1, 2)}, trials=2, mishaps=False)
+            diary = asyncio.run(rehearse(crowd, [f"/class/{code}"] * 30))
+        finally:
+            server.terminate()
+            server.wait(PATIENCE_SECONDS)
     assert diary.troubles == []
-    trials = [trial for session in lab.sessions(study.id) for trial in session.trials]
-    assert [len(session.trials) for session in lab.sessions(study.id)] == [2] * 30
+    trials = [trial for session in lab.sessions.of_study(study.id) for trial in session.trials]
+    assert [len(session.trials) for session in lab.sessions.of_study(study.id)] == [2] * 30
     overtaken = [
         trial.submitted_at < other.submitted_at and (trial.claimed_at or 0) > (other.claimed_at or 0)
         for trial in trials
         for other in trials
     ]
     assert not any(overtaken), "somebody waited while a later one was served"
-    assert sorted(person.nickname or "" for person in lab.participants(study.id)) == sorted(f"Bot {n}" for n in range(1, 31))
-    assert all(session.choice for session in lab.sessions(study.id))
+    assert sorted(person.nickname or "" for person in lab.participants.of_study(study.id)) == sorted(
+        f"Bot {n}" for n in range(1, 31)
+    )
+    assert all(session.choice for session in lab.sessions.of_study(study.id))
     lab.close()

@@ -14,26 +14,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenhand.analysis import anytime, ranks, stats
-from evenhand.analysis.anytime import Comparison, Kind, race
-from evenhand.declaration import Budget
-from evenhand.report import comparison, contestants, document, figures, page, sheet, standings
-from evenhand.report.blocks import Item, Report, Section, table
+from evenhand.analysis.anytime import Comparison, Kind, Setup, race
+from evenhand.model.study import Budget
+from evenhand.report import disclosure, document, figures, page
+from evenhand.report.blocks import Item, Report, ReportSection, table
+from evenhand.report.comparison import contestants, standings
+from evenhand.report.comparison import report as comparison_report
 from evenhand.report.latex import escape, latex
-from evenhand.report.sheet import Setup
+from tests.components import need
 from tests.entrants import entry, field, record, shuffled
 
-pytest.importorskip("vl_convert", reason="figures need evenhand[report]")
+need("report")
 
 DATE = "2026-11-21"
 NASTY = "<script>alert(1)</script> \"'`#[*$_\\ & {x} ~^% -- '' \x07\x00é 中"
 SETUP = Setup("Toy", "evenhand compare", "2 cores", "0123456789abcdef0123456789abcdef", {"evenhand": "0.1", "optuna": "5.0"}, 7)
 ACROSS = """
 import sys
-from evenhand.report import comparison, latex, page
-from evenhand.report.sheet import Setup
+from evenhand.report import latex, page
+from evenhand.report.comparison import report as comparison
+from evenhand.analysis.anytime import Setup
 from tests.entrants import field
-found = comparison.build(field(3, 2, 2, 4, people=1), Setup())
-sys.stdout.buffer.write((page.html(found, "2026-11-21") + latex.latex(found)).encode())
+built = comparison.build(field(3, 2, 2, 4, people=1), Setup())
+sys.stdout.buffer.write((page.html(built, "2026-11-21") + latex.latex(built)).encode())
 """
 
 
@@ -43,69 +46,75 @@ def made() -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def found(made: Comparison) -> Report:
-    return comparison.build(made, SETUP)
+def comparison_sheet(made: Comparison) -> Report:
+    return comparison_report.build(made, SETUP)
 
 
 @pytest.fixture(scope="module")
-def shown(found: Report) -> str:
-    return page.html(found, DATE)
+def shown(comparison_sheet: Report) -> str:
+    return page.html(comparison_sheet, DATE)
 
 
 def item(report: Report, key: str) -> Item:
-    return next(each for each in report.items if each.key == key)
+    return next(item for item in report.items if item.key == key)
 
 
-def rows(each: Item) -> list[list[str]]:
-    assert each.table is not None
-    return list(csv.reader(io.StringIO(each.table.csv())))[1:]
+def rows(shown_item: Item) -> list[list[str]]:
+    assert shown_item.table is not None
+    return list(csv.reader(io.StringIO(shown_item.table.csv())))[1:]
 
 
 # The report
 
 
-def test_every_part_is_there_with_its_cases_and_how(found: Report) -> None:
-    keys = [section.key for section in found.sections]
+@pytest.mark.slow
+def test_every_part_is_there_with_its_cases_and_how(comparison_sheet: Report) -> None:
+    keys = [section.key for section in comparison_sheet.sections]
     assert keys == ["course", "gaps", "ranks", "tests", "cost", "disclosure"]
-    assert len({each.key for each in found.items}) == len(found.items)
-    for each in found.items:
-        assert each.n, each.key
-        assert each.how, each.key
-        assert not each.drawn or (each.alt and each.table), f"{each.key} is drawn without words and a table beside it"
-    assert found.mark == ""
+    assert len({item.key for item in comparison_sheet.items}) == len(comparison_sheet.items)
+    for item in comparison_sheet.items:
+        assert item.n, item.key
+        assert item.how, item.key
+        assert not item.drawn or (item.alt and item.table), f"{item.key} is drawn without words and a table beside it"
+    assert comparison_sheet.mark == ""
 
 
-def test_the_headline_names_the_best_rank_with_its_interval(made: Comparison, found: Report) -> None:
+@pytest.mark.slow
+def test_the_headline_names_the_best_rank_with_its_interval(made: Comparison, comparison_sheet: Report) -> None:
     best = ranks.ranking(race(made), 7).standings[0]
-    assert found.lead[0].startswith(f"{best.contestant} has the best average rank: {best.rank:.2f} of 6")
-    assert f"{best.low:.2f} to {best.high:.2f}" in found.lead[0]
-    assert "9 pairs of task and seed on 3 tasks" in found.lead[0]
-    assert dict(found.facts)["contestants"] == "5 methods, 1 person"
+    assert comparison_sheet.lead[0].startswith(f"{best.contestant} has the best average rank: {best.rank:.2f} of 6")
+    assert f"{best.low:.2f} to {best.high:.2f}" in comparison_sheet.lead[0]
+    assert "9 pairs of task and seed on 3 tasks" in comparison_sheet.lead[0]
+    assert dict(comparison_sheet.facts)["contestants"] == "5 methods, 1 person"
 
 
-def test_tables_hold_the_numbers_of_the_analysis(made: Comparison, found: Report) -> None:
+def test_tables_hold_the_numbers_of_the_analysis(made: Comparison, comparison_sheet: Report) -> None:
     raced = race(made)
     standing = ranks.ranking(raced, 7).standings
-    assert [row[:2] for row in rows(item(found, "average-ranks"))] == [[each.contestant, f"{each.rank:.2f}"] for each in standing]
-    efforts = {each.contestant: each for each in anytime.efforts(raced)}
-    for row in rows(item(found, "cost")):
-        each = efforts[row[0]]
-        assert [int(number) for number in row[1:4]] == [each.sessions, each.trials, each.epochs]
-        assert [int(number) for number in row[6:]] == [each.outcomes.get(name, 0) for name in sheet.OUTCOMES]
-    gaps = {(each.task, each.contestant): each for each in anytime.gaps(raced) if each.share == 1}
-    for row in rows(item(found, "gaps")):
+    assert [row[:2] for row in rows(item(comparison_sheet, "average-ranks"))] == [
+        [place.contestant, f"{place.rank:.2f}"] for place in standing
+    ]
+    efforts = {effort.contestant: effort for effort in anytime.efforts(raced)}
+    for row in rows(item(comparison_sheet, "cost")):
+        effort = efforts[row[0]]
+        assert [int(number) for number in row[1:4]] == [effort.sessions, effort.trials, effort.epochs]
+        assert [int(number) for number in row[6:]] == [effort.outcomes.get(name, 0) for name in disclosure.OUTCOME_ORDER]
+    gaps = {(gap.task, gap.contestant): gap for gap in anytime.gaps(raced) if gap.share == 1}
+    for row in rows(item(comparison_sheet, "gaps")):
         assert float(row[8]) == pytest.approx(gaps[row[0], row[1]].regret, abs=5e-3)
-    duels = rows(item(found, "duels"))
-    assert [row[0] for row in duels] == [f"{at} {each.contestant}" for at, each in enumerate(standing, 1)]
+    duels = rows(item(comparison_sheet, "duels"))
+    assert [row[0] for row in duels] == [f"{at} {contestant.contestant}" for at, contestant in enumerate(standing, 1)]
     assert sum(map(int, duels[0][2].split("/"))) == 9
 
 
-def test_the_order_of_entries_changes_nothing(made: Comparison, found: Report) -> None:
-    assert comparison.build(shuffled(made, 5), SETUP) == found
+@pytest.mark.slow
+def test_the_order_of_entries_changes_nothing(made: Comparison, comparison_sheet: Report) -> None:
+    assert comparison_report.build(shuffled(made, 5), SETUP) == comparison_sheet
 
 
-def test_the_page_is_the_same_and_asks_for_nothing(found: Report, shown: str) -> None:
-    assert page.html(found, DATE) == shown
+@pytest.mark.slow
+def test_the_page_is_the_same_and_asks_for_nothing(comparison_sheet: Report, shown: str) -> None:
+    assert page.html(comparison_sheet, DATE) == shown
     assert re.findall(r'(?:src|href)="(?!#)[^"]*"', shown) == []
     ids = re.findall(r'\bid="([^"]+)"', shown)
     assert len(ids) == len(set(ids))
@@ -114,6 +123,7 @@ def test_the_page_is_the_same_and_asks_for_nothing(found: Report, shown: str) ->
         assert not re.search(r'(?:fill|stroke)="#(?!fff)', drawn), "a colour that does not follow a dark page"
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_bytes() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     written = {
@@ -125,6 +135,7 @@ def test_another_process_gives_the_same_bytes() -> None:
     assert len(written) == 1
 
 
+@pytest.mark.slow
 def test_every_colour_of_a_drawing_is_in_the_page_in_light_and_dark(shown: str) -> None:
     used = set(re.findall(r"var\(--([a-z0-9-]+)\)", re.sub(r"<style>.*?</style>", "", shown, flags=re.DOTALL)))
     style = re.findall(r"<style>(.*?)</style>", shown, re.DOTALL)[0]
@@ -132,6 +143,7 @@ def test_every_colour_of_a_drawing_is_in_the_page_in_light_and_dark(shown: str) 
         assert len(re.findall(rf"--{name}:", style)) >= 2, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "entries",
     [
@@ -144,66 +156,88 @@ def test_every_colour_of_a_drawing_is_in_the_page_in_light_and_dark(shown: str) 
         [entry("a", [0.5], budget=Budget(seconds=60), tests=[None, None])],
     ],
 )
-def test_what_cannot_be_computed_says_why_in_words(entries: list[anytime.Entry]) -> None:
-    made = comparison.build(Comparison(tuple(entries)), Setup())
+def test_what_cannot_be_computed_says_why_in_words(entries: list[anytime.SessionEntry]) -> None:
+    made = comparison_report.build(Comparison(tuple(entries)), Setup())
     shown = page.html(made, DATE)
     assert "nan" not in shown.lower().split()
-    assert all(each.table or each.drawn or each.why for each in made.items)
+    assert all(item.table or item.drawn or item.why for item in made.items)
     assert latex(made)
 
 
+def test_where_no_run_has_a_value_it_says_why_and_nobody_is_best() -> None:
+    entries = (entry("a", ["invalid", "invalid"]), entry("b", ["invalid", None]))
+    made = comparison_report.build(Comparison(entries), Setup())
+    assert len(made.lead) == 1
+    assert re.fullmatch(r"No run has a value: 3 of 4 trials were invalid( \(.+\))?\.", made.lead[0])
+    shown = re.sub(r"<[^>]+>", " ", page.html(made, DATE))
+    assert "best average rank" not in shown
+    assert item(made, "average-ranks").table is None
+    assert item(made, "critical-difference").table is None
+    assert item(made, "course-tasks").alt == "The best at the end: toy: no run has a value"
+
+
+def test_at_a_tie_nobody_is_best() -> None:
+    made = comparison_report.build(Comparison((entry("a", [0.5]), entry("b", [0.5]))), Setup())
+    assert made.lead[0].startswith("a and b share the best average rank: 1.50 of 2")
+    assert item(made, "course-tasks").alt == "The best at the end: toy: a, b alike"
+
+
+@pytest.mark.slow
 def test_sixteen_methods_on_a_page() -> None:
-    made = comparison.build(field(16, 2, 2, 4), Setup())
+    made = comparison_report.build(field(16, 2, 2, 4), Setup())
     assert len(page.html(made, DATE).encode()) < 2_000_000
 
 
+@pytest.mark.slow
 def test_people_with_fewer_sessions_leave_the_methods_their_own_ranks() -> None:
     made = field(4, 3, 3, 4, people=1)
-    few = tuple(each for each in made.entries if each.kind == "method" or (each.task, each.seed) == ("task-00", 0))
-    found = comparison.build(Comparison(few), SETUP)
-    assert "not on every task, and so not in it: P-01" in item(found, "course-trials").how
-    assert "P-01 did not run on every task" in item(found, "average-ranks").how
-    one = tuple(each for each in made.entries if each.kind == "method" or each.seed == 0)
-    found = comparison.build(Comparison(one), SETUP)
-    assert len(rows(item(found, "average-ranks"))) == 4
-    assert item(found, "average-ranks").n.startswith("n = 3 pairs")
-    assert item(found, "methods-average-ranks").n.startswith("n = 9 pairs")
+    few = tuple(entry for entry in made.entries if entry.kind == "method" or (entry.task, entry.seed) == ("task-00", 0))
+    report = comparison_report.build(Comparison(few), SETUP)
+    assert "not on every task, and so not in it: P-01" in item(report, "course-trials").how
+    assert "P-01 did not run on every task" in item(report, "average-ranks").how
+    first_seed = tuple(entry for entry in made.entries if entry.kind == "method" or entry.seed == 0)
+    report = comparison_report.build(Comparison(first_seed), SETUP)
+    assert len(rows(item(report, "average-ranks"))) == 4
+    assert item(report, "average-ranks").n.startswith("n = 3 pairs")
+    assert item(report, "methods-average-ranks").n.startswith("n = 9 pairs")
 
 
+@pytest.mark.slow
 def test_notes_come_first() -> None:
     entries = [entry("a", [0.1, 0.2]), entry("b", [0.3]), entry("both", [0.9], kind="joint")]
-    found = comparison.build(Comparison(tuple(entries)), SETUP)
-    assert found.sections[0].key == "notes"
-    told = [row[0] for row in rows(item(found, "notes"))]
-    assert any("joint sessions" in words for words in told)
-    assert any("compared over 1 trials" in words for words in told)
+    report = comparison_report.build(Comparison(tuple(entries)), SETUP)
+    assert report.sections[0].key == "notes"
+    notes = [row[0] for row in rows(item(report, "notes"))]
+    assert any("joint sessions" in words for words in notes)
+    assert any("compared over 1 trials" in words for words in notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode", "words"), [("bot", "simulated", "Simulated participants"), ("person", "pilot", "Pilot")]
 )
 def test_bots_and_pilots_are_marked_on_the_page_and_every_drawing(kind: Kind, mode: str, words: str) -> None:
     other = entry("B-01", [0.5, 0.4], kind=kind)
     other = replace(other, session=replace(other.session, mode=mode))  # type: ignore[arg-type]
-    found = comparison.build(Comparison((entry("a", [0.5, 0.6]), other)), SETUP)
-    assert (found.mode, found.mark.startswith(words)) == (mode, True)
-    assert "B-01" in found.mark
-    for each in found.items:
-        assert each.spec is None or words in str(each.spec["title"])
-    assert words in latex(found)
+    report = comparison_report.build(Comparison((entry("a", [0.5, 0.6]), other)), SETUP)
+    assert (report.mode, report.mark.startswith(words)) == (mode, True)
+    assert "B-01" in report.mark
+    for item in report.items:
+        assert item.spec is None or words in str(item.spec["title"])
+    assert words in latex(report)
 
 
 def test_methods_run_in_any_mode_need_no_mark() -> None:
     method = entry("a", [0.5])
     method = replace(method, session=replace(method.session, mode="simulated"))
-    assert comparison.build(Comparison((method,)), SETUP).mark == ""
+    assert comparison_report.build(Comparison((method,)), SETUP).mark == ""
 
 
 def test_generated_data_is_labelled_in_the_headline_and_in_the_sheet() -> None:
     setup = replace(SETUP, labels={"toy": "Generated data"})
-    found = comparison.build(Comparison((entry("a", [0.5]), entry("a", [0.5], "real"))), setup)
-    assert "Generated data: toy." in found.lead
-    assert [row[3] for row in rows(item(found, "tasks"))] == ["–", "Generated data"]
+    report = comparison_report.build(Comparison((entry("a", [0.5]), entry("a", [0.5], "real"))), setup)
+    assert "Generated data: toy." in report.lead
+    assert [row[3] for row in rows(item(report, "tasks"))] == ["–", "Generated data"]
 
 
 # The sheet
@@ -217,48 +251,48 @@ def test_the_sheet_discloses_every_setting() -> None:
         entry("tpe", [0.3, 0.2], "two", 3, settings={"startup": 5}, made=loss),
         entry("P-01", [0.4, None], "one", 3, kind="person"),
     ]
-    found = comparison.build(Comparison(tuple(entries)), SETUP)
-    told = {row[0]: row for row in rows(item(found, "contestants"))}
-    assert told["tpe"] == ["tpe", "method", "startup 10 (on one); startup 5 (on two)", "3", "3, 4"]
-    assert told["P-01"][1:3] == ["person", "–"]
-    assert [row[:2] for row in rows(item(found, "tasks"))] == [["one", "v-one"], ["two", "v-two"]]
-    assert [row[1] for row in rows(item(found, "spaces"))] == ["epochs", "optimizer", "rate", "momentum"]
-    chosen = {(row[0], row[1], row[2]): row for row in rows(item(found, "chosen"))}
+    report = comparison_report.build(Comparison(tuple(entries)), SETUP)
+    written = {row[0]: row for row in rows(item(report, "contestants"))}
+    assert written["tpe"] == ["tpe", "method", "startup 10 (on one); startup 5 (on two)", "3", "3, 4"]
+    assert written["P-01"][1:3] == ["person", "–"]
+    assert [row[:2] for row in rows(item(report, "tasks"))] == [["one", "v-one"], ["two", "v-two"]]
+    assert [row[1] for row in rows(item(report, "spaces"))] == ["epochs", "optimizer", "rate", "momentum"]
+    chosen = {(row[0], row[1], row[2]): row for row in rows(item(report, "chosen"))}
     best = chosen["one", "tpe", "3"]
     assert best[3:] == ["3", "2", "70.0 %", "70.0 % ± 14.1 %", "epochs 3, optimizer adam, rate 0.05"]
-    effort = {(row[0], row[1]): row for row in rows(item(found, "effort"))}
+    effort = {(row[0], row[1]): row for row in rows(item(report, "effort"))}
     assert effort["one", "P-01"][3:] == ["2", "4", "18", "20", "0.3", "1 completed, 1 diverged"]
-    where = dict(rows(item(found, "where")))
+    where = dict(rows(item(report, "where")))
     assert where["study (hash)"] == SETUP.study_hash
     assert where["version of optuna"] == "5.0"
 
 
 def test_what_was_not_recorded_says_so() -> None:
-    found = comparison.build(Comparison((entry("a", [0.5]),)), Setup())
-    assert dict(rows(item(found, "where")))["machine"] == "not recorded"
+    report = comparison_report.build(Comparison((entry("a", [0.5]),)), Setup())
+    assert dict(rows(item(report, "where")))["machine"] == "not recorded"
 
 
 def test_runs_of_seeds_are_told_by_their_ends() -> None:
     entries = [entry("a", [0.5], seed=seed) for seed in (0, 1, 2, 3, 7, 9, 10)]
-    found = comparison.build(Comparison(tuple(entries)), SETUP)
-    assert rows(item(found, "contestants"))[0][4] == "0 to 3, 7, 9, 10"
+    report = comparison_report.build(Comparison(tuple(entries)), SETUP)
+    assert rows(item(report, "contestants"))[0][4] == "0 to 3, 7, 9, 10"
 
 
 # LaTeX
 
 
-def test_latex_is_booktabs_with_every_row_whole(found: Report) -> None:
-    written = latex(found)
-    assert written == latex(found)
-    sheets = next(each for each in found.sections if each.key == "disclosure").items
+def test_latex_is_booktabs_with_every_row_whole(comparison_sheet: Report) -> None:
+    written = latex(comparison_sheet)
+    assert written == latex(comparison_sheet)
+    sheets = next(section for section in comparison_sheet.sections if section.key == "disclosure").items
     assert written.count(r"\begin{longtable}") == written.count(r"\end{longtable}") == len(sheets)
     assert written.count(r"\toprule") == 2 * len(sheets)
-    for each in sheets:
-        assert each.table is not None
+    for sheet in sheets:
+        assert sheet.table is not None
         lines = [
-            line for line in written.splitlines() if line.endswith(r"\\") and line.count(" & ") == len(each.table.columns) - 1
+            line for line in written.splitlines() if line.endswith(r"\\") and line.count(" & ") == len(sheet.table.columns) - 1
         ]
-        assert len(lines) >= len(each.table.rows)
+        assert len(lines) >= len(sheet.table.rows)
     assert balanced(written)
 
 
@@ -271,12 +305,15 @@ def balanced(written: str) -> bool:
     return depth == 0
 
 
+@pytest.mark.slow
 def test_nothing_typed_becomes_markup() -> None:
     nasty = entry(NASTY, [0.5], kind="person", settings={NASTY: NASTY})
-    found = comparison.build(Comparison((nasty, entry("b", [0.6]))), replace(SETUP, title=NASTY + "\n\\input{x}", machine=NASTY))
-    shown = page.html(found, DATE)
+    report = comparison_report.build(
+        Comparison((nasty, entry("b", [0.6]))), replace(SETUP, title=NASTY + "\n\\input{x}", machine=NASTY)
+    )
+    shown = page.html(report, DATE)
     assert "<script>alert" not in shown
-    written = latex(found)
+    written = latex(report)
     assert balanced(written)
     assert r"\textbackslash{}" in written
     assert r"\input{x}" not in "\n".join(line for line in written.splitlines() if not line.startswith("%"))
@@ -291,6 +328,7 @@ def test_escapes_are_what_latex_prints_as_it_is() -> None:
     assert escape("[*]\n中é") == "{[}{*}{]} {[}U+4E2D{]}é"
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.text())
 def test_no_text_leaves_a_command_or_an_open_brace(words: str) -> None:
@@ -305,7 +343,7 @@ def test_no_text_leaves_a_command_or_an_open_brace(words: str) -> None:
 
 def test_long_text_gets_the_rest_of_the_width() -> None:
     wide = table(("name", "words", "n"), [("a", "word " * 60, "1"), ("b", "x" * 64, "12")], [2])
-    report = Report("t", "live", "", (), (), (Section("s", "S", items=(Item("k", "T", "n = 1", "how", table=wide),)),))
+    report = Report("t", "live", "", (), (), (ReportSection("s", "S", items=(Item("k", "T", "n = 1", "how", table=wide),)),))
     written = latex(report, ["s"])
     columns = re.findall(r"\\ragged(left|right)\\arraybackslash\}p\{(0\.\d+)\\linewidth\}", written)
     assert [side for side, _ in columns] == ["right", "right", "left"]
@@ -334,8 +372,8 @@ def test_sixteen_methods_look_different_and_people_are_not_blue() -> None:
 def test_labels_keep_their_distance_and_their_order(wanted: list[float], gap: float) -> None:
     placed = contestants.spread(wanted, gap)
     order = sorted(range(len(wanted)), key=lambda at: (wanted[at], at))
-    assert all(placed[two] - placed[one] >= gap - 1e-6 for one, two in pairwise(order))
-    if all(abs(one - two) >= gap for one, two in combinations(wanted, 2)):
+    assert all(placed[lower] - placed[upper] >= gap - 1e-6 for upper, lower in pairwise(order))
+    if all(abs(upper - lower) >= gap for upper, lower in combinations(wanted, 2)):
         assert placed == pytest.approx(wanted)
 
 
@@ -343,18 +381,18 @@ def test_labels_that_are_too_close_stand_about_their_middle() -> None:
     assert contestants.spread([10.0, 10.0, 10.0, 100.0], 14) == pytest.approx([-4.0, 10.0, 24.0, 100.0])
 
 
-def difference(ordered: dict[str, float], critical: float) -> ranks.Difference:
+def difference(ordered: dict[str, float], critical: float) -> ranks.CriticalDifference:
     test = stats.Test("", 5, None, None, "")
-    found = tuple(ordered.items())
-    return ranks.Difference(5, 0.05, found, critical, ranks.cliques(found, critical), test, test, (), "")
+    pairs = tuple(ordered.items())
+    return ranks.CriticalDifference(5, 0.05, pairs, critical, ranks.cliques(pairs, critical), test, test, (), "")
 
 
 def test_the_critical_difference_diagram_names_the_better_half_at_the_left() -> None:
     made = standings.diagram(difference({"a": 1.2, "b": 2.1, "c": 3.0, "d": 4.1, "e": 4.6}, 1.5))
-    assert [(each.name, each.row, each.left) for each in made.labels] == [
+    assert [(label.name, label.row, label.left) for label in made.labels] == [
         ("a", 0, True), ("b", 1, True), ("c", 2, True), ("d", 1, False), ("e", 0, False),
     ]  # fmt: skip
-    bars = [(each.low, each.high, each.level) for each in made.bars]
+    bars = [(bar.low, bar.high, bar.level) for bar in made.bars]
     assert bars == [(1.2, 2.1, 0), (2.1, 3.0, 1), (3.0, 4.1, 0), (4.1, 4.6, 1)]
     assert (made.count, made.rows) == (5, 3)
 
@@ -364,9 +402,9 @@ def test_the_critical_difference_diagram_names_the_better_half_at_the_left() -> 
 def test_no_two_bars_lie_on_each_other_and_no_lines_cross(values: list[float], critical: float) -> None:
     ordered = {f"c{at:02}": rank for at, rank in enumerate(sorted(values))}
     made = standings.diagram(difference(ordered, critical))
-    for one, two in combinations(made.bars, 2):
-        assert one.level != two.level or one.high < two.low or two.high < one.low
-    left, right = ([each for each in made.labels if each.left is side] for side in (True, False))
+    for first, second in combinations(made.bars, 2):
+        assert first.level != second.level or first.high < second.low or second.high < first.low
+    left, right = ([label for label in made.labels if label.left is side] for side in (True, False))
     assert all(near.rank <= far.rank and near.row < far.row for near, far in pairwise(left))
     assert all(near.rank <= far.rank and near.row > far.row for near, far in pairwise(right))
     assert not right or left[-1].rank <= right[0].rank
@@ -377,18 +415,27 @@ def test_drawings_hold_the_numbers(made: Comparison) -> None:
     overall = anytime.overall(raced, 1)
     spec = contestants.lines(overall, raced.contestants, "trials", 8)
     drawn = spec["layer"][0]["data"]["values"]
-    assert [row["y"] for row in drawn] == [at.regret for each in overall for at in each.points]
+    assert [row["y"] for row in drawn] == [at.regret for curve in overall for at in curve.points]
     assert {row["x"] for row in drawn} == set(range(1, 9))
     points = standings.ranks(ranks.ranking(raced, 1), raced.contestants)["layer"][1]["data"]["values"]
-    assert [row["x"] for row in points] == [each.rank for each in ranks.ranking(raced, 1).standings]
+    assert [row["x"] for row in points] == [standing.rank for standing in ranks.ranking(raced, 1).standings]
     scores = standings.tests(anytime.tested(raced), raced.contestants, tuple(raced.contestants))["data"]["values"]
-    means = {(each.contestant, f"{each.task} ({each.metric})"): each.mean for each in anytime.tested(raced)}
+    means = {(score.contestant, f"{score.task} ({score.metric})"): score.mean for score in anytime.tested(raced)}
     assert {(row["name"], row["panel"]): row["mean"] for row in scores if "mean" in row} == means
 
 
+def test_a_drawing_is_the_same_whatever_was_drawn_before_it(made: Comparison) -> None:
+    bands = contestants.lines(anytime.overall(race(made), 1)[:2], race(made).contestants, "trials", 8)
+    figures._drawn.cache_clear()
+    first = figures.svg(bands)
+    assert first.count("clip-path") == 2
+    figures._drawn.cache_clear()
+    assert figures.svg(bands) == first
+
+
 def test_a_logarithmic_axis_is_taken_where_it_tells_more() -> None:
-    def curve(*values: float) -> anytime.Curve:
-        return anytime.Curve(
+    def curve(*values: float) -> anytime.RegretCurve:
+        return anytime.RegretCurve(
             None, "a", "trials", 1, tuple(anytime.At(at, value, value, value) for at, value in enumerate(values))
         )
 
@@ -399,20 +446,21 @@ def test_a_logarithmic_axis_is_taken_where_it_tells_more() -> None:
     assert not contestants.logarithmic([])
     spec = contestants.lines([curve(1.0, 0.05, 0.0)], {"a": "method"}, "trials", log=True)
     line = spec["layer"][1]
-    assert [row["y"] for row in line["data"]["values"]] == [1.0, 0.05, contestants.FLOOR]
+    assert [row["y"] for row in line["data"]["values"]] == [1.0, 0.05, contestants.REGRET_FLOOR]
     assert line["encoding"]["y"]["axis"]["values"] == [0.0001, 0.001, 0.01, 0.1, 1.0]
     assert figures.svg(spec).startswith("<svg")
 
 
+@pytest.mark.slow
 def test_a_tall_drawing_fits_a_page_of_the_pdf() -> None:
-    many = comparison.build(field(16, 1, 2, 3), Setup())
+    many = comparison_report.build(field(16, 1, 2, 3), Setup())
     tall, flat = (page.drawing(item(many, key)) for key in ("course-each", "critical-difference"))
     assert document._size(tall).startswith("height")
     assert document._size(flat).startswith("width")
 
 
-def test_the_pdf_and_the_files_can_be_made(found: Report) -> None:
-    pytest.importorskip("typst", reason="the PDF needs evenhand[report]")
-    assert document.pdf(found, DATE).startswith(b"%PDF")
-    names = page.contents(replace(found, sections=found.sections[2:3]))
+def test_the_pdf_and_the_files_can_be_made(comparison_sheet: Report) -> None:
+    need("report")
+    assert document.pdf(comparison_sheet, DATE).startswith(b"%PDF")
+    names = page.contents(replace(comparison_sheet, sections=comparison_sheet.sections[2:3]))
     assert {"average-ranks.svg", "critical-difference.png", "duels.csv"} <= names.keys()

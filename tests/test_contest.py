@@ -7,24 +7,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenhand import contest, contestcommands, scored
+from evenhand.analysis.anytime import Setup
 from evenhand.analysis.contest import TABLE_3, Contest, Entrant, Rates, difficulty, margins
 from evenhand.analysis.surface import surface
-from evenhand.contest import Terms
-from evenhand.declaration import Budget, Study, Text
+from evenhand.cli import contest as contest_commands
 from evenhand.errors import DataError, InvalidSettings, Refused
-from evenhand.inline import Trainer
-from evenhand.lab import Lab
-from evenhand.records import Session
-from evenhand.report import architectures, page, surfaces
-from evenhand.report import contest as report
-from evenhand.report.sheet import Setup
-from evenhand.tasks import Task, astuned, baselines, convnet, mlp, points
-from evenhand.tasks.shapes import GENERATED, SPLITS, bayes_error
+from evenhand.experiments import contest, contest_scores
+from evenhand.experiments.contest import Terms
+from evenhand.lab.lab import Lab
+from evenhand.model.session import Session
+from evenhand.model.study import Budget, Study, Text
+from evenhand.report import page
+from evenhand.report.contest import architectures, report, surfaces
+from evenhand.runners.local_agent import Trainer
+from evenhand.tasks import Task
+from evenhand.tasks.builtin import as_tuned_scores, baselines, convnet, mlp, points
+from evenhand.tasks.builtin.shapes import GENERATED, SPLITS, bayes_error
+from tests.components import need
 from tests.test_eeg import series_of
 from tests.test_patches import pictures
 
-pytest.importorskip("torch")
+need("torch")
 
 SCALE, TRIALS = 0.002, 4
 TERMS = Terms(sets=("10", "11", "12"), scale=SCALE, trials=TRIALS, method="random")
@@ -34,13 +37,19 @@ TERMS = Terms(sets=("10", "11", "12"), scale=SCALE, trials=TRIALS, method="rando
 class Played:
     """A contest that was played in this process, where, and its lab's database."""
 
-    found: Contest
+    contest: Contest
     url: str
     home: Path
 
     def of(self, name: str, number: str = "10") -> Entrant:
         """A row of Table 3."""
-        return next(each for found in self.found.sets if found.number == number for each in found.entrants if each.name == name)
+        return next(
+            entrant
+            for course in self.contest.sets
+            if course.number == number
+            for entrant in course.entrants
+            if entrant.name == name
+        )
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +77,7 @@ def rates(errors: points.Errors) -> Rates:
     return Rates(errors.train, errors.dev, errors.eval)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "dropout"), [("MLP-M1", False), ("MLP-M2", True), ("MLP-A1", False), ("MLP-A2", True)])
 def test_a_tuners_row_is_what_its_choice_gives_when_computed_directly(played: Played, name: str, dropout: bool) -> None:
     row, task = played.of(name), task_of(dropout)
@@ -81,17 +91,18 @@ def test_a_tuners_row_is_what_its_choice_gives_when_computed_directly(played: Pl
         assert len(row.session.trials) == TRIALS
     predict = mlp.fitted(task, row.session.choice.configuration, row.session.tuning_seed)
     assert row.ours == rates(points.errors_of(mlp.data_of(task), predict))
-    best = max(each.value for each in row.session.trials if each.value is not None)
+    best = max(trial.value for trial in row.session.trials if trial.value is not None)
     assert row.ours.dev == pytest.approx(100 * (1 - best), abs=1e-9)
     assert row.note == ""
     assert row.weights == mlp.weights(row.session.choice.configuration)
     assert row.published == TABLE_3["10"][name]
 
 
+@pytest.mark.slow
 def test_baselines_and_limits_are_those_computed_directly(played: Played) -> None:
     data = points.locate("10", SCALE)
-    for found in baselines.baselines(data):
-        assert played.of(found.name).ours == rates(found.errors)
+    for baseline in baselines.baselines(data):
+        assert played.of(baseline.name).ours == rates(baseline.errors)
     assert played.of("BER").ours == rates(baselines.closed_loop(data).errors)
     true = played.of("true BER").ours
     assert true is not None
@@ -99,8 +110,9 @@ def test_baselines_and_limits_are_those_computed_directly(played: Played) -> Non
     assert played.of("true BER").looks == 0
 
 
+@pytest.mark.slow
 def test_the_table_has_the_rows_of_the_paper_in_its_order_and_says_where_data_is_generated(played: Played) -> None:
-    rows = report.table_3(played.found).rows
+    rows = report.table_3(played.contest).rows
     expected = [("#10", name) for name in [*TABLE_3["10"], "true BER"]]
     expected += [(f"#{number}", name) for number in ("11", "12") for name in TABLE_3[number]]
     assert [row[:2] for row in rows] == expected
@@ -113,20 +125,21 @@ def test_the_table_has_the_rows_of_the_paper_in_its_order_and_says_where_data_is
 
 def test_a_set_without_its_data_says_what_to_do_and_has_no_number(played: Played) -> None:
     for number in ("11", "12"):
-        found = next(each for each in played.found.sets if each.number == number)
-        assert found.why.startswith("no data here: ")
-        assert f"{number}=DIR" in found.why
-        assert all(each.ours is None and each.session is None for each in found.entrants)
+        course = next(course for course in played.contest.sets if course.number == number)
+        assert course.why.startswith("no data here: ")
+        assert f"{number}=DIR" in course.why
+        assert all(entrant.ours is None and entrant.session is None for entrant in course.entrants)
 
 
 # One look
 
 
+@pytest.mark.slow
 def test_eval_is_opened_once_for_each_contestant_and_never_again(at_home: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = Lab.connect(at_home.url)
-    sessions = [each.session for each in at_home.found.sets[0].entrants if each.session is not None]
+    sessions = [entrant.session for entrant in at_home.contest.sets[0].entrants if entrant.session is not None]
     assert len(sessions) == 4
-    before = {each.id: lab.looks(each.id) for each in sessions}
+    before = {session.id: lab.evaluations.looks(session.id) for session in sessions}
     assert all([who for who, _ in looks] == [contest.WHO] for looks in before.values())
     for session in sessions:
         (_, looked_at), choice = before[session.id][0], session.choice
@@ -142,12 +155,12 @@ def test_eval_is_opened_once_for_each_contestant_and_never_again(at_home: Played
         return refuse() if split == "eval" else real(name, split, scale)
 
     monkeypatch.setattr(points, "_kept", train_and_dev)
-    monkeypatch.setattr(astuned, "parts_of", refuse)
+    monkeypatch.setattr(as_tuned_scores, "parts_of", refuse)
     again = contest.run(at_home.url, TERMS, processes=1)
-    assert report.table_3(again) == report.table_3(at_home.found)
-    assert {each.id: lab.looks(each.id) for each in sessions} == before
+    assert report.table_3(again) == report.table_3(at_home.contest)
+    assert {session.id: lab.evaluations.looks(session.id) for session in sessions} == before
     drawn = page.html(report.build(again, Setup()), "2026-11-21")
-    assert drawn == page.html(report.build(at_home.found, Setup()), "2026-11-21")  # kept drawings included
+    assert drawn == page.html(report.build(at_home.contest, Setup()), "2026-11-21")  # kept drawings included
     lab.close()
 
 
@@ -156,42 +169,43 @@ def test_a_kept_score_is_not_written_over(at_home: Played) -> None:
     session = at_home.of("MLP-M1").session
     assert session is not None
     path = contest._session_path(lab, session)
-    kept = scored.read(path)
+    kept = contest_scores.read(path)
     assert kept is not None
     with pytest.raises(Refused, match="eval is looked at once"):
-        scored.write(path, replace(kept, rates=Rates(0, 0, 0)))
-    again = scored.read(path)
+        contest_scores.write(path, replace(kept, rates=Rates(0, 0, 0)))
+    again = contest_scores.read(path)
     assert again is not None
     assert again.rates == kept.rates
     assert not list(path.parent.glob("*.part"))
     lab.close()
 
 
+@pytest.mark.slow
 def test_a_look_that_was_cut_off_is_repeated_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     url, terms = f"sqlite:///{tmp_path / 'lab.sqlite'}", replace(TERMS, sets=("10",), trials=1)
-    write = scored.write
+    write = contest_scores.write
     failed: list[Path] = []
 
-    def cut_off(path: Path, found: scored.Scored) -> None:
+    def cut_off(path: Path, scored: contest_scores.Scored) -> None:
         if not failed and path.name.startswith("study-"):
             failed.append(path)
             raise OSError("the power went out")
-        write(path, found)
+        write(path, scored)
 
-    monkeypatch.setattr(scored, "write", cut_off)
+    monkeypatch.setattr(contest_scores, "write", cut_off)
     with pytest.raises(OSError, match="power"):
         contest.run(url, terms, processes=1)
-    found = contest.run(url, terms, processes=1)
-    assert sorted(each.looks for each in found.sets[0].entrants if each.session is not None) == [1, 1, 1, 2]
-    assert ("looks at eval", "8, see “What it took”") in report.build(found, Setup()).facts
+    result = contest.run(url, terms, processes=1)
+    assert sorted(entrant.looks for entrant in result.sets[0].entrants if entrant.session is not None) == [1, 1, 1, 2]
+    assert ("looks at eval", "8, see “What it took”") in report.build(result, Setup()).facts
 
 
 def test_a_damaged_score_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(DataError, match="is damaged"):
-        scored.read(tmp_path / "x.json")
-    assert scored.read(tmp_path / "none.json") is None
+        contest_scores.read(tmp_path / "x.json")
+    assert contest_scores.read(tmp_path / "none.json") is None
 
 
 # Real data, and people
@@ -211,14 +225,15 @@ def folder(tmp_path: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_a_folder_of_csv_files_is_not_called_generated(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     terms = Terms(sets=("08",), trials=1, data={"08": f"{folder}[least_epochs=1,max_epochs=2]"})
-    found = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1)
-    (course,) = found.sets
+    result = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1)
+    (course,) = result.sets
     assert (course.label, course.generated, course.classes, course.sizes) == ("read from course", False, 3, (90, 90, 90))
-    assert [each.name for each in course.entrants] == ["KNN", "RNF", "MLP-M", "MLP-A", "BER"]  # no density is known
-    rows = report.table_3(found).rows
+    assert [entrant.name for entrant in course.entrants] == ["KNN", "RNF", "MLP-M", "MLP-A", "BER"]  # no density is known
+    rows = report.table_3(result).rows
     assert {row[9] for row in rows} == {"read from course"}
     assert next(row for row in rows if row[1] == "MLP-M")[3:] == ("–",) * 3 + (
         "32.56",
@@ -227,21 +242,23 @@ def test_a_folder_of_csv_files_is_not_called_generated(folder: Path, tmp_path: P
         "read from course",
         "not published",
     )
-    built = report.build(found, Setup())
+    built = report.build(result, Setup())
     assert GENERATED not in page.html(replace(built, sections=built.sections[:-1]), "2026-11-21")
     assert all("generated" not in item.svg for item in built.items)
 
 
+@pytest.mark.slow
 def test_generated_points_stay_so_called_when_they_are_written_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     points.write(tmp_path / "written", points.locate("08", 0.0003))
     terms = Terms(("08",), trials=1, data={"08": f"{tmp_path / 'written'}[least_epochs=1,max_epochs=2]"})
-    found = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1)
-    assert found.sets[0].label == f"read from written, {GENERATED}"
-    assert {row[9] for row in report.table_3(found).rows} == {"generated"}
-    assert all("generated data" in item.svg for item in report.build(found, Setup()).items if item.svg)
+    result = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1)
+    assert result.sets[0].label == f"read from written, {GENERATED}"
+    assert {row[9] for row in report.table_3(result).rows} == {"generated"}
+    assert all("generated data" in item.svg for item in report.build(result, Setup()).items if item.svg)
 
 
+@pytest.mark.slow
 def test_patches_given_as_set_11_are_tuned_by_hand_as_printed_and_automatically(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,9 +267,9 @@ def test_patches_given_as_set_11_are_tuned_by_hand_as_printed_and_automatically(
     home = pictures(tmp_path / "slides", slides)
     wanted = f"{home}[slide=^([^_]+)_,size=44,train=30,validation=12,test=12,max_weights=300000]"
     url, terms = f"sqlite:///{tmp_path / 'lab.sqlite'}", Terms(sets=("11",), trials=1, data={"11": wanted})
-    (found,) = contest.run(url, terms, processes=1).sets
-    assert (found.label, found.sizes) == ("read from slides", (30, 12, 12))
-    manual, auto = found.entrants
+    (course,) = contest.run(url, terms, processes=1).sets
+    assert (course.label, course.sizes) == ("read from slides", (30, 12, 12))
+    manual, auto = course.entrants
     assert manual.session is not None
     assert auto.session is not None
     assert manual.ours is not None
@@ -265,6 +282,7 @@ def test_patches_given_as_set_11_are_tuned_by_hand_as_printed_and_automatically(
     assert (auto.ours is None) == bool(auto.why)
 
 
+@pytest.mark.slow
 def test_signals_given_as_set_12_are_tuned_automatically_and_by_hand_not_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,41 +293,41 @@ def test_signals_given_as_set_12_are_tuned_automatically_and_by_hand_not_publish
     series_of(home, "Made_TEST.ts", ["fast", "slow"] * 6)
     wanted = f"{home}[channels=null,source_rate=64,rate=64,window=0.5,frame=0.25,least_epochs=1,max_epochs=3]"
     terms = Terms(sets=("12",), trials=4, data={"12": wanted})
-    (found,) = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1).sets
-    manual, auto = found.entrants
+    (course,) = contest.run(f"sqlite:///{tmp_path / 'lab.sqlite'}", terms, processes=1).sets
+    manual, auto = course.entrants
     assert (manual.ours, manual.why) == (None, "not published")
     assert auto.session is not None
     assert auto.ours is not None
-    best = max(each.value for each in auto.session.trials if each.value is not None)
+    best = max(trial.value for trial in auto.session.trials if trial.value is not None)
     assert auto.ours.dev == pytest.approx(100 * (1 - best), abs=1e-9)
-    assert found.sizes is not None
-    assert found.sizes[2] == auto.session.task.statistics["test pieces"]
+    assert course.sizes is not None
+    assert course.sizes[2] == auto.session.task.statistics["test pieces"]
     assert auto.weights is not None
 
 
-@pytest.mark.parametrize("given", ["10", "10=", "=x"])
-def test_an_option_that_is_no_pair_is_refused(given: str) -> None:
+@pytest.mark.parametrize("pair", ["10", "10=", "=x"])
+def test_an_option_that_is_no_pair_is_refused(pair: str) -> None:
     with pytest.raises(InvalidSettings, match="expected NUMBER=VALUE"):
-        contestcommands._pairs("--data", [given])
+        contest_commands._pairs("--data", [pair])
 
 
 def test_options_are_read_as_pairs() -> None:
-    assert contestcommands._pairs("--data", ["10=a=b", "08=c"]) == {"10": "a=b", "08": "c"}
+    assert contest_commands._pairs("--data", ["10=a=b", "08=c"]) == {"10": "a=b", "08": "c"}
     with pytest.raises(InvalidSettings, match="each number once"):
-        contestcommands._pairs("--human", ["10=1", "10=2"])
+        contest_commands._pairs("--human", ["10=1", "10=2"])
     with pytest.raises(InvalidSettings, match="got session 'me'"):
-        contestcommands._session("me")
+        contest_commands._session("me")
 
 
 def a_person(lab: Lab, task: Task, *, mode: str = "live", study: str = "people", trials: int = 1) -> Session:
     """A participant's session on an mlp task: so many trials with other batch sizes, and the last one chosen."""
-    record = lab.add_task(task.record)
-    declared = lab.add_study(
-        Study(study, study, record.id, Budget(trials=5), 7, Text(""), Text(""), Text(""), evaluation_seeds=0)
+    record = lab.studies.add_task(task.record)
+    declared = lab.studies.add(
+        Study(study, study, record.id, Budget(trials=5), 7, *(Text(""),) * 3, evaluation_seeds=0, machines="any")
     )
     if mode == "live":
-        declared = lab.publish(declared.id, "it begins")
-    session = lab.begin(lab.join(declared.id, mode=mode)[0].id)  # type: ignore[arg-type]
+        declared = lab.studies.publish(declared.id, "it begins")
+    session = lab.participants.begin(lab.participants.join(declared.id, mode=mode)[0].id)  # type: ignore[arg-type]
     trainer = Trainer(lab, task, session.id)
     for number in range(trials):
         values = {**mlp.PUBLISHED["MLP-M1"].values, "epochs": 10, "batch_size": 16 + number}
@@ -319,6 +337,7 @@ def a_person(lab: Lab, task: Task, *, mode: str = "live", study: str = "people",
     return lab.choose(session.id, number=trials)
 
 
+@pytest.mark.slow
 def test_a_persons_session_enters_as_tuned_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
@@ -328,24 +347,25 @@ def test_a_persons_session_enters_as_tuned_by_hand(tmp_path: Path, monkeypatch: 
     terms = Terms(sets=("08",), scale=0.0003, trials=1, human={"08": session.id})
     with pytest.raises(Refused, match="is still collecting"):
         contest.run(url, terms, processes=1)
-    assert lab.looks(session.id) == []
-    lab.close_study(session.study_id)
-    found = contest.run(url, terms, processes=1)
-    row = next(each for each in found.sets[0].entrants if each.name == "MLP-M")
+    assert lab.evaluations.looks(session.id) == []
+    lab.studies.close(session.study_id)
+    result = contest.run(url, terms, processes=1)
+    row = next(entrant for entrant in result.sets[0].entrants if entrant.name == "MLP-M")
     assert session.choice is not None
     assert session.choice.configuration is not None
     predict = mlp.fitted(task, session.choice.configuration, session.tuning_seed)
     assert row.ours == rates(points.errors_of(mlp.data_of(task), predict))
     assert row.published == TABLE_3["08"]["MLP-M"]
     assert row.how == f"session {session.id}, trial 2 of 2, 10 epochs"
-    assert [who for who, _ in lab.looks(session.id)] == [contest.WHO]
-    (margin,) = margins(found)
-    auto = next(each for each in found.sets[0].entrants if each.name == "MLP-A")
+    assert [who for who, _ in lab.evaluations.looks(session.id)] == [contest.WHO]
+    (margin,) = margins(result)
+    auto = next(entrant for entrant in result.sets[0].entrants if entrant.name == "MLP-A")
     if auto.ours is not None:
         assert margin.difference == auto.ours.eval - row.ours.eval
     lab.close()
 
 
+@pytest.mark.slow
 def test_who_is_no_person_on_this_data_is_refused_and_a_try_out_is_marked(
     at_home: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,7 +379,7 @@ def test_who_is_no_person_on_this_data_is_refused_and_a_try_out_is_marked(
     session = a_person(lab, mlp.load({"data": "08", "scale": 0.0003, "dropout": False}), mode="pilot")
     with pytest.raises(Refused, match="another task, data or version; expected mlp with data=08"):
         contest.run(url, Terms(sets=("08",), scale=0.0002, trials=1, human={"08": session.id}))
-    assert len(lab.studies()) == 1
+    assert len(lab.studies.all()) == 1
     built = report.build(contest.run(url, Terms(("08",), 0.0003, 1, human={"08": session.id}), processes=1), Setup())
     assert built.mark == f"Pilot sessions among the contestants: {session.id}; they are no part of a study"
     drawn = {item.key: item.svg for item in built.items}
@@ -389,34 +409,35 @@ def test_what_cannot_be_is_refused(terms: Terms, message: str, tmp_path: Path) -
 def test_a_model_of_fewer_epochs_is_that_of_a_trial_that_was_stopped_there() -> None:
     task = mlp.load({"data": "10", "scale": SCALE, "dropout": True, "least_epochs": 1})
     values = {**mlp.PUBLISHED["MLP-M2"].values, "epochs": 9}
-    stopped = astuned.model_of(task, values, seed=5, epochs=4)
-    parts = astuned.parts_of(task)
+    stopped = as_tuned_scores.model_of(task, values, seed=5, epochs=4)
+    parts = as_tuned_scores.parts_of(task)
     short = mlp.fitted(task, {**values, "epochs": 4}, 5)
     assert all(np.array_equal(stopped(x), short(x)) for x, _ in parts.values())
     with pytest.raises(InvalidSettings, match=r"reached epoch 9 .* expected epoch 20"):
-        astuned.model_of(task, values, seed=5, epochs=20)
+        as_tuned_scores.model_of(task, values, seed=5, epochs=20)
 
 
 def test_a_surface_is_drawn_with_every_region_and_point_and_its_label() -> None:
     rng = np.random.default_rng(1)
     parts = {name: (rng.uniform(-1, 1, (50, 2)), np.arange(50) % 2) for name in ("train", "dev", "eval")}
-    found = surface(lambda places: (places[:, 0] > 0).astype(np.int64), parts, "made for a test", cells=20, most=30)
-    drawn = surfaces.drawing(found, ("0", "1"), errors={"train": 1.0, "dev": 2.0, "eval": 3.25}, mark="generated data")
+    decision_surface = surface(lambda places: (places[:, 0] > 0).astype(np.int64), parts, "made for a test", cells=20, most=30)
+    drawn = surfaces.drawing(decision_surface, ("0", "1"), errors={"train": 1.0, "dev": 2.0, "eval": 3.25}, mark="generated data")
     assert drawn.count('fill-opacity="0.22"') == 6  # two classes in three panels
     assert (
-        sum(drawn.count(mark) for mark in (f"{surfaces.MARKS[0]}M", f'{surfaces.MARKS[0]}"')) + drawn.count(surfaces.MARKS[1])
+        sum(drawn.count(mark) for mark in (f"{surfaces.MARK_PATHS[0]}M", f'{surfaces.MARK_PATHS[0]}"'))
+        + drawn.count(surfaces.MARK_PATHS[1])
         == 3 * 30 + 2
     )  # and the legend
-    assert drawn.count("z") >= 2 * len(found.y) * 3
+    assert drawn.count("z") >= 2 * len(decision_surface.y) * 3
     for words in ("generated data", "train", "dev", "eval", "3.2", "class 0", "class 1"):
         assert words in drawn
-    plain = surfaces.drawing(found, ("0", "1"), regions=False)
+    plain = surfaces.drawing(decision_surface, ("0", "1"), regions=False)
     assert "fill-opacity" not in plain
     assert "30 points" in plain
 
 
 def test_architectures_are_those_of_table_4() -> None:
-    published = {name: architectures.rows(each.values, 2) for name, each in mlp.PUBLISHED.items()}
+    published = {name: architectures.rows(published.values, 2) for name, published in mlp.PUBLISHED.items()}
     assert published["MLP-M2"]["layer 2"] == "32, ReLU, dropout 0.3"
     assert published["MLP-A2"]["output"] == "2, sigmoid"
     layout = architectures.layout(published)
@@ -431,4 +452,4 @@ def test_difficulty_counts_how_trials_ended(played: Played) -> None:
     assert took.trials == TRIALS == sum(took.outcomes.values())
     assert took.until_best is not None
     assert took.until_best > 0
-    assert took.training == pytest.approx(sum(each.seconds(0) for each in session.trials))
+    assert took.training == pytest.approx(sum(trial.seconds(0) for trial in session.trials))

@@ -5,26 +5,25 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from evenhand import contest
-from evenhand.lab import Lab
-from evenhand.records import Session
-from evenhand.replay import replay
+from evenhand.experiments import contest
+from evenhand.experiments.replay import replay
+from evenhand.lab.lab import Lab
+from evenhand.model.session import Session
+from tests.components import need
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
-pytest.importorskip("torch")
+need("torch")
 
 TRIALS = 10
 KNOWN = (
     "SELECT job.session_id, number, configuration, outcome FROM trial JOIN job ON job.trial_id = trial.id WHERE outcome NOT NULL"
 )
-PATIENCE = 240.0  # seconds: on busy cores PyTorch alone takes many to load
 
 
 def started(home: Path) -> "subprocess.Popen[bytes]":
@@ -32,7 +31,7 @@ def started(home: Path) -> "subprocess.Popen[bytes]":
     options = ["--only", "08,09,10", "--scale", "0.0004", "--trials", str(TRIALS), "--processes", "2"]
     places = ["--db", f"sqlite:///{home / 'lab.sqlite'}", "--out", str(home / "contest.html")]
     return subprocess.Popen(
-        [sys.executable, "-c", "from evenhand.cli import main; main()", "contest", "seed003", *options, *places],
+        [sys.executable, "-c", "from evenhand.cli.main import main; main()", "contest", "seed003", *options, *places],
         env={**os.environ, "EVENHAND_DATA": str(home), "EVENHAND_LEASE": "1", "COLUMNS": "200"},
         stdout=(home / "said.txt").open("wb"),
         stderr=subprocess.STDOUT,
@@ -51,16 +50,18 @@ def ended_trials(home: Path) -> list[tuple[object, ...]]:
             return []
 
 
-def wait_for(what: Callable[[], bool], process: "subprocess.Popen[bytes] | None" = None) -> None:
-    until = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < until, "it took too long"
-        assert process is None or process.poll() is None, "it ended before it was killed"
-        time.sleep(0.05)
+def when_ended(count: int, home: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Returns when this many trials have ended, while the command goes on."""
+
+    def look() -> int:
+        assert process.poll() is None, "it ended before it was killed"
+        return len(ended_trials(home))
+
+    wait_for(look, f"{count} trials end", lambda ended: ended >= count)
 
 
 def children(process: "subprocess.Popen[bytes]") -> list[int]:
-    return [int(pid) for found in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in found.read_text().split()]
+    return [int(pid) for children in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in children.read_text().split()]
 
 
 def lives(pid: int) -> bool:
@@ -71,28 +72,29 @@ def lives(pid: int) -> bool:
 
 
 def sessions_of(lab: Lab) -> list[Session]:
-    return [session for study in lab.studies() for session in lab.sessions(study.id)]
+    return [session for study in lab.studies.all() for session in lab.sessions.of_study(study.id)]
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc to see which processes are left")
-@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.kill
+@pytest.mark.needs("procfs")
 def test_two_kills_lose_nothing(tmp_path: Path) -> None:
     process = started(tmp_path)
-    wait_for(lambda: len(ended_trials(tmp_path)) >= 4, process)
+    when_ended(4, tmp_path, process)
     workers = children(process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not any(map(lives, workers)))  # they end with it, so that nothing trains for nobody
+    wait_for(lambda: not any(map(lives, workers)), "its workers end with it, so that nothing trains for nobody")
     first = ended_trials(tmp_path)
 
     process = started(tmp_path)
-    wait_for(lambda: len(ended_trials(tmp_path)) >= len(first) + 8, process)
+    when_ended(len(first) + 8, tmp_path, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     second = ended_trials(tmp_path)
     assert set(first) <= set(second)
 
-    assert started(tmp_path).wait(PATIENCE) == 0, (tmp_path / "said.txt").read_text()
+    assert started(tmp_path).wait(PATIENCE_SECONDS) == 0, (tmp_path / "said.txt").read_text()
     last = ended_trials(tmp_path)
     assert set(second) <= set(last)
     said = (tmp_path / "said.txt").read_text()
@@ -101,14 +103,14 @@ def test_two_kills_lose_nothing(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "contest.html").read_text()
 
     lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
-    found = sessions_of(lab)
-    assert Counter(session.tuner for session in found) == {"MLP-A": 2, "MLP-A1": 1, "MLP-A2": 1, "MLP-M1": 1, "MLP-M2": 1}
-    for session in found:
+    sessions = sessions_of(lab)
+    assert Counter(session.tuner for session in sessions) == {"MLP-A": 2, "MLP-A1": 1, "MLP-A2": 1, "MLP-M1": 1, "MLP-M2": 1}
+    for session in sessions:
         wanted = TRIALS if session.tuner.startswith("MLP-A") else 1
         assert [trial.number for trial in session.trials] == list(range(1, wanted + 1))
         assert session.choice is not None
-        assert all(who == contest.WHO for who, _ in lab.looks(session.id))
-    trials = [trial for session in found for trial in session.trials]
+        assert all(who == contest.WHO for who, _ in lab.evaluations.looks(session.id))
+    trials = [trial for session in sessions for trial in session.trials]
     outcomes = Counter(str(trial.outcome) for trial in trials)
     assert outcomes["invalid"] > 0, "no configuration was invalid, so nothing was tested"
     assert outcomes["failed"] == 0

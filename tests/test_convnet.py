@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InvalidConfiguration
-from evenhand.space import Configuration, Float, Integer, show
-from evenhand.tasks import convlstm, convnet
-from evenhand.tasks import eeg as tasks_eeg
-from evenhand.tasks import patches as tasks_patches
-from evenhand.tasks.convnet import PUBLISHED, Layer, shapes
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Float, Integer, show
+from evenhand.tasks.builtin import convlstm, convnet
+from evenhand.tasks.builtin import eeg as tasks_eeg
+from evenhand.tasks.builtin import patches as tasks_patches
+from evenhand.tasks.builtin.convnet import PUBLISHED, Layer, shapes
+from tests.components import need
 
 DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
 SPACE = convnet.space(10_000)
@@ -25,7 +27,7 @@ def configuration(**values: Any) -> Configuration:
 
 def test_the_hand_tuned_network_has_the_printed_sizes() -> None:
     layers = shapes(SPACE.configuration(PUBLISHED["manual"]), 128)
-    assert [(each.name, each.shape) for each in layers] == [
+    assert [(layer.name, layer.shape) for layer in layers] == [
         ("convolution 1", (16, 124, 124)),
         ("pooling 1", (16, 62, 62)),
         ("convolution 2", (32, 58, 58)),
@@ -37,7 +39,7 @@ def test_the_hand_tuned_network_has_the_printed_sizes() -> None:
     ]
     assert 64 * 12 * 12 == 9216  # the paper's Linear (9216, 128): 128 pixels without padding
     by_hand = [3 * 16 * 25 + 16, 16 * 32 * 25 + 32, 32 * 64 * 25 + 64, 9216 * 128 + 128, 128 * 2 + 2]
-    assert [each.weights for each in layers if each.weights] == by_hand
+    assert [layer.weights for layer in layers if layer.weights] == by_hand
     assert convnet.weights_of(layers) == sum(by_hand) == 1_245_346
 
 
@@ -100,7 +102,7 @@ def test_the_space_has_the_paper_s_ranges_and_conditions() -> None:
     assert SPACE.fidelity is SPACE["epochs"]
     assert "filters_3" not in configuration(conv_layers=2)
     assert "units_1" not in configuration(dense_layers=0)
-    assert all(each.help and each.label for each in SPACE)
+    assert all(hyperparameter.help and hyperparameter.label for hyperparameter in SPACE)
     assert convnet.space(100)["batch_size"].domain.expected == "a whole number from 8 to 100"
 
 
@@ -121,7 +123,7 @@ def test_ranges_are_those_of_the_documentation() -> None:
             assert f"{show(domain.low)} to {show(domain.high)}" in row
             default = space[name].default
             assert default is None or show(default) in row.split("|")[-2]
-    for name, task in (("patches", tasks_patches.Settings()), ("eeg", tasks_eeg.Settings())):
+    for name, task in (("patches", tasks_patches.PatchesSettings()), ("eeg", tasks_eeg.EegSettings())):
         section = patches if name == "patches" else eeg
         for setting, value in asdict(task).items():
             (row,) = (row for row in section.splitlines() if row.startswith("| `") and f"`{setting}`" in row.split("|")[1])
@@ -131,8 +133,8 @@ def test_ranges_are_those_of_the_documentation() -> None:
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 @pytest.mark.parametrize("size", [12, 33, 64])
 def test_shapes_and_weights_agree_with_pytorch_and_so_does_what_is_invalid(size: int) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    from evenhand.tasks import networks
+    torch = need("torch")
+    from evenhand.tasks.builtin import networks
 
     rng, fitting, not_fitting = np.random.default_rng(size), 0, 0
     for _ in range(60):
@@ -148,12 +150,12 @@ def test_shapes_and_weights_agree_with_pytorch_and_so_does_what_is_invalid(size:
             continue
         fitting += 1
         network = networks.convnet(drawn, size, 3).eval()
-        assert sum(each.numel() for each in network.parameters()) == convnet.weights_of(layers)
+        assert sum(parameter.numel() for parameter in network.parameters()) == convnet.weights_of(layers)
         kept, values = [], torch.zeros(1, 3, size, size)
         for module in network:
             values = module(values)
             if isinstance(module, torch.nn.Conv2d | torch.nn.MaxPool2d | torch.nn.Linear):
                 kept.append(tuple(values.shape[1:]))
-        assert kept == [each.shape for each in layers]
+        assert kept == [layer.shape for layer in layers]
     assert fitting > 10
     assert not_fitting > 3

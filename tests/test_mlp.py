@@ -10,20 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="PyTorch is not installed")
+from tests.components import need
+
+need("torch")
 
 import torch
 
-from evenhand import lanes, tasks
+from evenhand import tasks
 from evenhand.errors import InvalidConfiguration, InvalidSettings
-from evenhand.lanes import general
-from evenhand.lanes.base import Layout, initial
-from evenhand.protocol import derive_seed
-from evenhand.records import Measurement, Outcome, TaskSpec
-from evenhand.space import Choice, show
-from evenhand.tasks import Splits, Stopped, Task, mlp, points
-from evenhand.tasks.running import Asked, run_together
-from evenhand.tasks.shapes import GENERATED
+from evenhand.model.domain import Choice, show
+from evenhand.model.rules import derive_seed
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement, Outcome
+from evenhand.tasks import Splits, Stopped, Task, engines
+from evenhand.tasks.builtin import mlp, points
+from evenhand.tasks.builtin.shapes import GENERATED
+from evenhand.tasks.engines import general
+from evenhand.tasks.engines.base import Layout, initial
+from evenhand.tasks.running import TrainingRequest, run_together
 
 GOOD: dict[str, Any] = {
     "epochs": 3,
@@ -44,26 +48,32 @@ def tiny(**settings: Any) -> Task:
 def ran(
     task: Task, raw: Mapping[str, object], *, seed: int = 1, evaluation: bool = False
 ) -> tuple[Outcome, str | None, list[Measurement]]:
-    found: list[Measurement] = []
-    outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=found.append)
-    return outcome, why, found
+    measurements: list[Measurement] = []
+    outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=measurements.append)
+    return outcome, why, measurements
 
 
-def numbers(found: list[Measurement]) -> list[tuple[int, int | None, float | None, float | None]]:
-    return [(each.step, each.epoch, each.loss, each.value) for each in found]
+def numbers(measurements: list[Measurement]) -> list[tuple[int, int | None, float | None, float | None]]:
+    return [(measurement.step, measurement.epoch, measurement.loss, measurement.value) for measurement in measurements]
 
 
 def test_the_space_has_the_papers_dimensions() -> None:
     space = tasks.load(TaskSpec("mlp", {"scale": 0.01})).space
     pairs = [name for number in range(1, 7) for name in (f"units_{number}", f"activation_{number}")]
     assert space.names == ("epochs", "batch_size", "loss", "optimizer", "learning_rate", "layers", *pairs, "output")
-    assert [each.name for each in space if each.mandatory] == ["epochs", "batch_size", "loss", "optimizer", "layers"]
+    assert [hyperparameter.name for hyperparameter in space if hyperparameter.mandatory] == [
+        "epochs",
+        "batch_size",
+        "loss",
+        "optimizer",
+        "layers",
+    ]
     assert (space["epochs"].domain.expected, space["batch_size"].domain.expected) == (
         "a whole number from 10 to 35",
         "a whole number from 8 to 512",
     )
     assert space.fidelity is space["epochs"]
-    assert all(each.help and each.label for each in space)
+    assert all(hyperparameter.help and hyperparameter.label for hyperparameter in space)
     assert set(space.configuration({**GOOD, "epochs": 10})) == {*GOOD, *pairs[:4], "output"}
     with pytest.raises(InvalidConfiguration, match="units_3"):
         space.configuration({**GOOD, "epochs": 10, "units_3": 8})
@@ -88,15 +98,15 @@ def test_the_printed_models_are_configurations(name: str, units: tuple[int, ...]
     assert tuple(configuration[f"units_{number}"] for number in range(1, len(units) + 1)) == units
     assert configuration.number("dropout") == dropout
     by_hand = name.startswith("MLP-M")
-    assert [configuration[each] for each in ("optimizer", "learning_rate", "batch_size", "epochs")] == [
+    assert [configuration[name] for name in ("optimizer", "learning_rate", "batch_size", "epochs")] == [
         "adam",
         *((0.0001, 16, 25) if by_hand else (0.001, 512, 10)),
     ]
     layout = Layout(2, 2, units, ("relu",) * len(units), "softmax")
-    assert mlp.weights(configuration) == count == sum(each.size for pair in initial(layout, 0) for each in pair)
-    outcome, why, found = ran(tiny(dropout=published.dropout), {**published.values, "epochs": 2})
+    assert mlp.weights(configuration) == count == sum(array.size for pair in initial(layout, 0) for array in pair)
+    outcome, why, measurements = ran(tiny(dropout=published.dropout), {**published.values, "epochs": 2})
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    assert found[-1].epoch == 2
+    assert measurements[-1].epoch == 2
 
 
 def test_wrong_settings_are_all_listed() -> None:
@@ -110,7 +120,7 @@ def test_wrong_settings_are_all_listed() -> None:
         InvalidSettings, match=r"lane: got 'fast', expected auto or whole or stacked or general; precision: got 'bf16'"
     ):
         mlp.settings_from({"lane": "fast", "precision": "bf16"})
-    assert mlp.settings_from({"data": 8, "scale": 1}) == mlp.Settings("08", 1.0)
+    assert mlp.settings_from({"data": 8, "scale": 1}) == mlp.MlpSettings("08", 1.0)
 
 
 def test_the_version_follows_every_setting_and_the_content_of_files_but_not_their_place(tmp_path: Path) -> None:
@@ -131,22 +141,24 @@ def test_the_version_follows_every_setting_and_the_content_of_files_but_not_thei
     here, there = (tiny(data=str(tmp_path / folder), scale=1) for folder in ("here", "there"))
     assert here.version == there.version != versions[0]
     assert tiny().statistics["origin"] == GENERATED
-    assert here.statistics == {**tiny().statistics, "origin": "files"}
+    generated = dict(tiny().statistics)
+    assert generated.pop("test points") == 200  # of files it is not opened before an evaluation
+    assert here.statistics == {**generated, "origin": "files"}
     assert here.statistics["training points"] == 2_000
 
 
 def test_a_training_learns_and_reports() -> None:
     task = tiny()
-    outcome, why, found = ran(task, {**GOOD, "epochs": 12})
+    outcome, why, measurements = ran(task, {**GOOD, "epochs": 12})
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    epochs = [each for each in found if each.epoch is not None]
-    parts = [each for each in found if each.epoch is None]
+    epochs = [measurement for measurement in measurements if measurement.epoch is not None]
+    parts = [measurement for measurement in measurements if measurement.epoch is None]
     steps = 63  # of 32 points each, the last of 16
-    assert [each.step for each in epochs] == [steps * number for number in range(1, 13)]
+    assert [measurement.step for measurement in epochs] == [steps * number for number in range(1, 13)]
     assert len(parts) == 12 * 16  # every fourth step, and the last
-    assert [each.step for each in parts[:16]] == [*range(4, 61, 4), 63]
+    assert [measurement.step for measurement in parts[:16]] == [*range(4, 61, 4), 63]
     sizes = [128] * 15 + [80]
-    first = [each.loss or 0.0 for each in parts[:16]]
+    first = [measurement.loss or 0.0 for measurement in parts[:16]]
     assert epochs[0].loss == pytest.approx(float(np.average(first, weights=sizes)), rel=1e-5)
     predict = mlp.fitted(task, {**GOOD, "epochs": 12}, seed=1)
     errors = points.errors_of(mlp.data_of(task), predict)
@@ -154,10 +166,10 @@ def test_a_training_learns_and_reports() -> None:
     assert errors.dev == pytest.approx(100 * (1 - (epochs[-1].value or 0)))  # as tuned: the very same model
 
 
-@pytest.mark.parametrize("lane", lanes.LANES)
+@pytest.mark.slow
+@pytest.mark.parametrize("lane", engines.LANES)
 def test_two_runs_are_equal_bit_for_bit_also_in_another_process(lane: str) -> None:
-    if (why := lanes.why_not(lane)) is not None:
-        pytest.skip(f"the lane {lane}: {why}")
+    need(f"lane {lane}")
     task = tiny(dropout=True, lane=lane)
     configuration = {**GOOD, "optimizer": "rmsprop", "dropout": 0.2, "activation_2": "tanh", "output": "sigmoid"}
     first, again = (numbers(ran(task, configuration)[2]) for _ in range(2))
@@ -192,10 +204,10 @@ def test_a_resumed_training_equals_an_uninterrupted_one(optimizer: str, tmp_path
         assert numbers([*first, *rest]) == numbers(whole)
 
 
-@pytest.mark.parametrize("lane", lanes.LANES)
+@pytest.mark.slow
+@pytest.mark.parametrize("lane", engines.LANES)
 def test_what_trains_together_reports_the_very_numbers_that_it_does_alone(lane: str) -> None:
-    if (why := lanes.why_not(lane)) is not None:
-        pytest.skip(f"the lane {lane}: {why}")
+    need(f"lane {lane}")
     task = tiny(dropout=True, scale=0.005, lane=lane)
     wide = {**GOOD, "batch_size": 37, "dropout": 0.2}
     asked: list[tuple[dict[str, Any], int, bool]] = [  # (configuration, seed, evaluation)
@@ -207,42 +219,46 @@ def test_what_trains_together_reports_the_very_numbers_that_it_does_alone(lane: 
         (wide, 8, True),  # stopped amid its second epoch
         (wide, 9, True),  # its reporter fails at once
     ]
-    found: list[list[Measurement]] = [[] for _ in asked]
+    measurements: list[list[Measurement]] = [[] for _ in asked]
     failure = ConnectionError("the server is gone")
 
     def reporter(at: int) -> Callable[[Measurement], None]:
         def report(measurement: Measurement) -> None:
             if at == 10:
                 raise failure
-            if at == 9 and measurement.epoch is None and len(found[at]) == 20:
+            if at == 9 and measurement.epoch is None and len(measurements[at]) == 20:
                 raise Stopped
-            found[at].append(measurement)
+            measurements[at].append(measurement)
 
         return report
 
-    members = [Asked(raw, seed, final, reporter(at)) for at, (raw, seed, final) in enumerate(asked)]
+    members = [TrainingRequest(raw, seed, final, reporter(at)) for at, (raw, seed, final) in enumerate(asked)]
     ended = run_together(task, members)
     for at, (raw, seed, final) in enumerate(asked):
         outcome, why, alone = ran(task, raw, seed=seed, evaluation=final)
         if at == 9:
-            assert (ended[at], numbers(found[at])) == ((Outcome.STOPPED, None), numbers(alone[:20]))
+            assert (ended[at], numbers(measurements[at])) == ((Outcome.STOPPED, None), numbers(alone[:20]))
         elif at == 10:
-            assert (ended[at], found[at]) == (failure, [])
+            assert (ended[at], measurements[at]) == (failure, [])
         else:
-            assert (ended[at], numbers(found[at])) == ((outcome, why), numbers(alone))
+            assert (ended[at], numbers(measurements[at])) == ((outcome, why), numbers(alone))
     assert ended[7] != ended[0] == (Outcome.COMPLETED, None)
 
 
+@pytest.mark.slow
 def test_together_goes_on_from_kept_states_and_keeps_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     task = tiny(scale=0.005, lane="stacked")
-    found: dict[int, list[Measurement]] = {seed: [] for seed in range(3)}
+    measurements: dict[int, list[Measurement]] = {seed: [] for seed in range(3)}
     for before, epochs in ((0, 2), (2, 4)):
         raw = {**GOOD, "epochs": epochs}
-        asked = [Asked(raw, seed, False, found[seed].append, before if seed else 0, keep=True) for seed in found]
+        asked = [
+            TrainingRequest(raw, seed, False, measurements[seed].append, before if seed else 0, keep=True)
+            for seed in measurements
+        ]
         assert run_together(task, asked) == [(Outcome.COMPLETED, None)] * 3
     assert len(list((tmp_path / "checkpoints").iterdir())) == 6
-    for seed, measured in found.items():
+    for seed, measured in measurements.items():
         whole = numbers(ran(task, {**GOOD, "epochs": 4}, seed=seed)[2])
         assert numbers(measured) == (whole if seed else whole[: len(whole) // 2] + whole)
 
@@ -281,8 +297,8 @@ def accepted(loss: str, output: str) -> bool:
 
 
 def test_what_cannot_be_built_is_invalid_and_says_why() -> None:
-    outcome, why, found = ran(tiny(), {**GOOD, "loss": "nll", "output": "sigmoid"})
-    assert (outcome, found) == (Outcome.INVALID, [])
+    outcome, why, measurements = ran(tiny(), {**GOOD, "loss": "nll", "output": "sigmoid"})
+    assert (outcome, measurements) == (Outcome.INVALID, [])
     assert why == (
         "output: got sigmoid with the loss negative log-likelihood, expected softmax, since it takes logarithms of chances that "
         "add to one; or another loss"
@@ -326,22 +342,27 @@ def test_tuning_never_opens_eval_and_an_evaluation_learns_from_dev_too() -> None
     outcome, why, _ = ran(blind, GOOD, evaluation=True)
     assert outcome is Outcome.INVALID
     assert "eval was opened" in str(why)
-    outcome, _, found = ran(task, GOOD, evaluation=True)
+    outcome, _, measurements = ran(task, GOOD, evaluation=True)
     assert outcome is Outcome.COMPLETED
-    assert found[-1].step == 3 * 69  # 2,000 and 200 points by 32
-    assert [each.value is None for each in found if each.epoch is not None] == [True, True, False]
+    assert measurements[-1].step == 3 * 69  # 2,000 and 200 points by 32
+    assert [measurement.value is None for measurement in measurements if measurement.epoch is not None] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_stop_ends_it_at_the_next_report() -> None:
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
 
     def report(measurement: Measurement) -> None:
-        found.append(measurement)
-        if len(found) == 3:
+        measurements.append(measurement)
+        if len(measurements) == 3:
             raise Stopped("tuner")
 
     outcome, why = tasks.run_trial(tiny(), GOOD, seed=1, evaluation=False, report=report)
-    assert (outcome, why, len(found)) == (Outcome.STOPPED, "tuner", 3)
+    assert (outcome, why, len(measurements)) == (Outcome.STOPPED, "tuner", 3)
 
 
 def test_other_sets_train_and_other_tasks_have_no_points() -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,14 +12,30 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from evenhand.declaration import BACKGROUND, Arm, Budget, Option, Plan, Question, Questionnaire, Rule, Section, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import Participant, State
-from evenhand.watch import Alert
-from evenhand.web import monitor, overview, versions
+from evenhand.analysis.attrition import Loss, live
+from evenhand.lab.lab import Lab
+from evenhand.model.participant import Participant
+from evenhand.model.session import State
+from evenhand.model.study import (
+    BACKGROUND,
+    AnalysisPlan,
+    Arm,
+    Budget,
+    ExclusionRule,
+    Option,
+    Question,
+    Questionnaire,
+    QuestionSection,
+    Study,
+    Text,
+)
+from evenhand.model.trial import Outcome
+from evenhand.studies.alerts import Alert
 from evenhand.web.access import Role
-from evenhand.web.attrition import Loss, attrition
-from tests.labs import SPACE, database, make_lab, toy_study
+from evenhand.web.researcher import monitor, overview
+from evenhand.web.state import held_by
+from tests.components import DATABASES
+from tests.labs import HERE, SPACE, claim, database, epoch, make_lab, started, toy_study
 from tests.web import Caller, Site, evaluated, toy_site, train, tuned_study, tuning_participant
 
 
@@ -39,9 +54,9 @@ def done(researcher: Caller, path: str, **form: str) -> str:
 
 def saying(page: str) -> str:
     """What the page says of the last action."""
-    found = re.search(r'role="status">([^<]+)</p>', page)
-    assert found
-    return found[1]
+    match = re.search(r'role="status">([^<]+)</p>', page)
+    assert match
+    return match[1]
 
 
 def session_of(person: Participant) -> int:
@@ -52,14 +67,15 @@ def session_of(person: Participant) -> int:
 # Modes are never mixed
 
 
+@pytest.mark.slow
 def test_a_studys_page_shows_one_mode_at_a_time(site: Site) -> None:
     study, _, agent = tuned_study(site)
     live = tuning_participant(site, study)
     train(site, session_of(live), agent, 0.31)
-    pilot, _ = site.lab.join(study.id, "pilot")
-    train(site, site.lab.begin(pilot.id).id, agent, 0.87)
-    bot, _ = site.lab.join(study.id, "simulated")
-    train(site, site.lab.begin(bot.id).id, agent, 0.93)
+    pilot, _ = site.lab.participants.join(study.id, "pilot")
+    train(site, site.lab.participants.begin(pilot.id).id, agent, 0.87)
+    bot, _ = site.lab.participants.join(study.id, "simulated")
+    train(site, site.lab.participants.begin(bot.id).id, agent, 0.93)
     researcher = site.caller(Role.RESEARCHER)
     seen = {"live": ("31.0", live.pseudonym), "pilot": ("87.0", pilot.pseudonym), "simulated": ("93.0", bot.pseudonym)}
     for mode, (value, name) in seen.items():
@@ -67,7 +83,7 @@ def test_a_studys_page_shows_one_mode_at_a_time(site: Site) -> None:
         state = json.loads(researcher.first_event(f"/studies/{study.id}/events?mode={mode}"))
         assert value in page
         assert f">{name}<" in page
-        others = [each for other, each in seen.items() if other != mode]
+        others = [value for other, value in seen.items() if other != mode]
         for other_value, other_name in others:
             assert other_value not in page
             assert other_name not in json.dumps(state)
@@ -80,20 +96,23 @@ def test_a_studys_page_shows_one_mode_at_a_time(site: Site) -> None:
 
 
 def test_a_study_that_is_not_published_shows_its_pilot_first(site: Site) -> None:
-    study = site.lab.declare(replace(toy_study(site.lab), name="draft"))
+    study = site.lab.studies.declare(replace(toy_study(site.lab), name="draft"))
     researcher = site.caller(Role.RESEARCHER)
     assert "not published yet" in researcher.get(f"/studies/{study.id}").text
-    person, _ = site.lab.join(study.id, "pilot")
+    person, _ = site.lab.participants.join(study.id, "pilot")
     page = researcher.get(f"/studies/{study.id}").text
     assert person.pseudonym in page
     assert "being tried out" in page
 
 
+@pytest.mark.slow
 def test_practice_is_shown_nowhere(site: Site) -> None:
     study = toy_study(site.lab)
     person = tuning_participant(site, study)
-    practice = site.lab.open_practice(person.id, replace(site.lab.study_task(study.id), version="practice"), Budget(trials=3))
-    agent, _ = site.lab.add_agent("one", 1)
+    practice = site.lab.participants.open_practice(
+        person.id, replace(site.lab.studies.task_of(study.id), version="practice"), Budget(trials=3)
+    )
+    agent, _ = site.lab.agents.add("one", 1)
     site.lab.submit(practice.id, SPACE.configuration({"epochs": 1}))
     train(site, session_of(person), agent, 0.4)  # the practice's trial is older, so it is the one that is trained
     state = json.loads(site.caller(Role.RESEARCHER).first_event(f"/studies/{study.id}/events"))
@@ -102,13 +121,14 @@ def test_practice_is_shown_nowhere(site: Site) -> None:
     assert "1 trial" in state["parts"]["flow"]
 
 
+@pytest.mark.slow
 def test_every_study_is_listed_with_its_state(site: Site) -> None:
     live = toy_study(site.lab)
-    site.lab.declare(replace(live, name="draft", title="A draft"))
-    tried = site.lab.declare(replace(live, name="tried", title="Tried out"))
-    site.lab.join(tried.id, "pilot")
-    closed = site.lab.publish(site.lab.declare(replace(live, name="closed", title="All done")).id, "go")
-    site.lab.close_study(closed.id)
+    site.lab.studies.declare(replace(live, name="draft", title="A draft"))
+    tried = site.lab.studies.declare(replace(live, name="tried", title="Tried out"))
+    site.lab.participants.join(tried.id, "pilot")
+    closed = site.lab.studies.publish(site.lab.studies.declare(replace(live, name="closed", title="All done")).id, "go")
+    site.lab.studies.close(closed.id)
     page = site.caller(Role.RESEARCHER).get("/studies").text
     assert re.findall(r'phase-(\w+)">', page) == ["closed", "pilot", "draft", "live"]
     assert "4 studies" in page
@@ -118,16 +138,17 @@ def test_every_study_is_listed_with_its_state(site: Site) -> None:
 # Everyone's step
 
 
+@pytest.mark.slow
 def test_everyones_step_is_told_also_before_the_session(site: Site) -> None:
     study = toy_study(site.lab)
-    people = [site.lab.join(study.id)[0] for _ in range(5)]
+    people = [site.lab.participants.join(study.id)[0] for _ in range(5)]
     for person in people[1:]:
-        site.lab.consent(person.id, study.consent.version)
+        site.lab.participants.consent(person.id, study.consent.version)
     for person in people[2:]:
-        site.lab.answer(person.id, "background", {"months": 12, "education": "master"})
+        site.lab.participants.answer(person.id, "background", {"months": 12, "education": "master"})
     for person in people[3:]:
-        site.lab.read_details(person.id)
-    site.lab.begin(people[4].id)
+        site.lab.participants.read_details(person.id)
+    site.lab.participants.begin(people[4].id)
     state = json.loads(site.caller(Role.RESEARCHER).first_event(f"/studies/{study.id}/events"))
     rows = dict(state["rows"])
     steps = ["reading the terms", "answering: Background", "reading the details", "reading the details", "tuning"]
@@ -136,13 +157,14 @@ def test_everyones_step_is_told_also_before_the_session(site: Site) -> None:
     assert state["clocks"][f"p{people[4].id}"] == ["1:40", 100.0, True]
 
 
+@pytest.mark.slow
 def test_a_participants_page_tells_steps_answers_and_events(site: Site) -> None:
     study = toy_study(site.lab)
-    batch, tokens = site.lab.invite(study.id, "the spring list")
-    person, _ = site.lab.accept(tokens[0])
-    site.lab.consent(person.id, study.consent.version)
+    batch, tokens = site.lab.participants.invite(study.id, "the spring list")
+    person, _ = site.lab.participants.accept(tokens[0])
+    site.lab.participants.consent(person.id, study.consent.version)
     site.clock.now += 3600
-    site.lab.answer(person.id, "background", {"months": 3, "education": "master"})
+    site.lab.participants.answer(person.id, "background", {"months": 3, "education": "master"})
     page = site.caller(Role.RESEARCHER).get(f"/participants/{person.id}").text
     assert f"came by {batch.label}" in page
     assert re.search(r"agreed to the terms</th><td class=\"num\">1970-01-12 13:46 UTC", page)
@@ -151,31 +173,32 @@ def test_a_participants_page_tells_steps_answers_and_events(site: Site) -> None:
     assert "Master&#39;s degree" in page
     assert "3 months, medium" in page
     assert page.count("<b>consented</b>") == 1
-    site.lab.withdraw(person.id)
+    site.lab.participants.withdraw(person.id)
     gone = site.caller(Role.RESEARCHER).get(f"/participants/{person.id}").text
     assert "Erased." in gone
     assert "Master" not in gone
     assert site.caller(Role.RESEARCHER).get("/participants/99").status_code == 404
 
 
+@pytest.mark.slow
 def test_matrix_and_multiple_answers_are_readable(site: Site) -> None:
     options = (Text("Python"), Text("R"))
     columns = tuple(Option(str(text).lower(), text) for text in options)
-    asked = Section(
+    asked = QuestionSection(
         (
             Question("tools", "multiple", Text("Which tools?"), options=columns),
             Question("each", "matrix", Text("How often?"), options=columns, rows=(Option("work", Text("At work")),), many=True),
         )
     )
     base = toy_study(site.lab)
-    study = site.lab.publish(
-        site.lab.declare(
+    study = site.lab.studies.publish(
+        site.lab.studies.declare(
             replace(base, name="asked", questionnaires=(BACKGROUND, Questionnaire("more", Text("More"), (asked,))))
         ).id,
         "go",
     )
-    person, _ = site.lab.join(study.id)
-    site.lab.answer(person.id, "more", {"tools": ["python", "r"], "each": {"work": ["r"]}})
+    person, _ = site.lab.participants.join(study.id)
+    site.lab.participants.answer(person.id, "more", {"tools": ["python", "r"], "each": {"work": ["r"]}})
     page = site.caller(Role.RESEARCHER).get(f"/participants/{person.id}").text
     assert "Python, R" in page
     assert "At work: R" in page
@@ -184,6 +207,7 @@ def test_matrix_and_multiple_answers_are_readable(site: Site) -> None:
 # Pause, go on, extend
 
 
+@pytest.mark.slow
 def test_everyone_is_paused_and_goes_on_and_it_is_said(site: Site) -> None:
     study, method, _ = tuned_study(site)
     first, second = tuning_participant(site, study), tuning_participant(site, study)
@@ -192,17 +216,18 @@ def test_everyone_is_paused_and_goes_on_and_it_is_said(site: Site) -> None:
     page = done(researcher, f"/studies/{study.id}/act", what="pause", reason="fire alarm", **form)
     assert saying(page) == "Paused: P-01, P-02."
     assert page.count("fire alarm") >= 2
-    assert [site.lab.view(session_of(each)).state for each in (first, second)] == [State.PAUSED] * 2
+    assert [site.lab.view(session_of(person)).state for person in (first, second)] == [State.PAUSED] * 2
     assert site.lab.view(method.id).state is State.TUNING  # a machine hears no alarm
     site.clock.now += 50
     assert site.lab.view(session_of(first)).seconds_left == pytest.approx(100)
     assert saying(done(researcher, f"/studies/{study.id}/act", what="resume", **form)) == "Went on: P-01, P-02."
     assert site.lab.view(session_of(first)).state is State.TUNING
-    assert [each.reason for each in site.lab.session(session_of(first)).pauses] == ["fire alarm"]
-    kinds = [event.kind for event in site.lab.events(session_of(first))]
+    assert [pause.reason for pause in site.lab.sessions.get(session_of(first)).pauses] == ["fire alarm"]
+    kinds = [event.kind for event in site.lab.sessions.events(session_of(first))]
     assert kinds[-2:] == ["paused", "went on"]
 
 
+@pytest.mark.slow
 def test_picked_rows_are_extended_and_the_others_are_named_with_why_not(site: Site) -> None:
     study, method, agent = tuned_study(site)
     first, second = tuning_participant(site, study), tuning_participant(site, study)
@@ -221,12 +246,13 @@ def test_picked_rows_are_extended_and_the_others_are_named_with_why_not(site: Si
     assert saying(page) == "Given 2 minutes more: P-01. Not possible for P-02 (chosen)."
     assert before is not None
     assert site.lab.view(session_of(first)).seconds_left == pytest.approx(before + 120)
-    assert site.lab.session(method.id).extensions == ()
-    assert [(each.seconds, each.reason) for each in site.lab.session(session_of(first)).extensions] == [
+    assert site.lab.sessions.get(method.id).extensions == ()
+    assert [(extension.seconds, extension.reason) for extension in site.lab.sessions.get(session_of(first)).extensions] == [
         (120.0, "the agents were away")
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "status", "words"),
     [
@@ -243,10 +269,11 @@ def test_an_action_that_is_not_meant_so_changes_nothing(form: dict[str, str], st
     answer = site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/act", {"mode": "live", **form})
     assert answer.status_code == status
     assert words in answer.text.lower()
-    assert site.lab.session(session_of(person)).pauses == ()
-    assert site.lab.session(session_of(person)).extensions == ()
+    assert site.lab.sessions.get(session_of(person)).pauses == ()
+    assert site.lab.sessions.get(session_of(person)).extensions == ()
 
 
+@pytest.mark.slow
 def test_whoever_looked_cannot_pause_or_extend_single_sessions_but_everyone_alike(site: Site) -> None:
     study, session, agent = tuned_study(site)
     person = tuning_participant(site, study)
@@ -271,88 +298,105 @@ def test_whoever_looked_cannot_pause_or_extend_single_sessions_but_everyone_alik
 # In and out of the statistics
 
 
+@pytest.mark.slow
 def test_somebody_is_left_out_and_taken_in_again_with_reasons(site: Site) -> None:
     study = toy_study(site.lab)
     person = tuning_participant(site, study)
     researcher = site.caller(Role.RESEARCHER)
     refused = researcher.post(f"/participants/{person.id}/exclude", {"reason": " "})
     assert refused.status_code == 409
-    assert site.lab.participant(person.id).excluded is None
+    assert site.lab.participants.get(person.id).excluded is None
     page = done(researcher, f"/participants/{person.id}/exclude", reason="knew the answers")
     assert saying(page) == "P-01 is left out of the statistics: knew the answers."
-    assert site.lab.participant(person.id).excluded == "knew the answers"
+    assert site.lab.participants.get(person.id).excluded == "knew the answers"
     assert "left out" in researcher.get(f"/studies/{study.id}").text
     assert "part of the statistics again" in done(researcher, f"/participants/{person.id}/include", reason="a mistake of mine")
-    assert site.lab.participant(person.id).excluded is None
-    assert [event.kind for event in site.lab.events(participant_id=person.id)][-2:] == ["excluded", "included"]
+    assert site.lab.participants.get(person.id).excluded is None
+    assert [event.kind for event in site.lab.sessions.events(participant_id=person.id)][-2:] == ["excluded", "included"]
 
 
 # Attrition
 
 
+@pytest.mark.slow
 def test_attrition_counts_everyone_once_at_each_stage(tmp_path: Path) -> None:
     lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     study = armed(lab)
-    people = [lab.join(study.id)[0] for _ in range(8)]
+    people = [lab.participants.join(study.id)[0] for _ in range(8)]
     for person in people[1:]:
-        lab.consent(person.id, study.consent.version)
+        lab.participants.consent(person.id, study.consent.version)
     for person in people[2:]:
-        lab.answer(person.id, "background", {"months": 1})
+        lab.participants.answer(person.id, "background", {"months": 1})
     for person in people[3:]:
-        lab.begin(person.id)
-    lab.withdraw(people[3].id)
-    lab.withdraw(people[1].id)
-    lab.choose(session_of(lab.participant(people[4].id)))  # without a score: no choice
+        lab.participants.begin(person.id)
+    lab.participants.withdraw(people[3].id)
+    lab.participants.withdraw(people[1].id)
+    lab.choose(session_of(lab.participants.get(people[4].id)))  # without a score: no choice
     for person in people[5:]:
-        lab.choose(session_of(lab.participant(person.id)), configuration=SPACE.configuration({"epochs": 1}))
-    lab.exclude(people[6].id, "knew the answers")
-    found = attrition(study, lab.participants(study.id), lab.sessions(study.id), clock.now)
-    assert [(stage.name, stage.count) for stage in found.everyone] == [
+        lab.choose(session_of(lab.participants.get(person.id)), configuration=SPACE.configuration({"epochs": 1}))
+    lab.participants.exclude(people[6].id, "knew the answers")
+    shown = live(
+        study, lab.studies.versions(study.id), lab.participants.of_study(study.id), lab.sessions.of_study(study.id), clock.now
+    )
+    assert [(stage.name, stage.count) for stage in shown.everyone] == [
         ("joined", 8), ("consented", 7), ("answered the questions", 6), ("began to tune", 5), ("chose", 3), ("evaluated", 0),
         ("included", 0),
     ]  # fmt: skip
-    assert [stage.lost for stage in found.everyone[:5]] == [
+    assert [stage.lost for stage in shown.everyone[:5]] == [
         (Loss("under way", 1, True),),
         (Loss("withdrew", 1),),
         (Loss("under way", 1, True),),
         (Loss("no trial had a score", 1), Loss("withdrew", 1)),
         (Loss("being evaluated", 2, True), Loss("left out: knew the answers", 1)),
     ]
-    for here, after in zip(found.everyone, found.everyone[1:], strict=False):
+    for here, after in zip(shown.everyone, shown.everyone[1:], strict=False):
         assert here.count - after.count == sum(loss.count for loss in here.lost)
-    assigned = [stages[0].count for stages in found.arms.values()]
-    assert (list(found.arms), sum(assigned)) == (["a", "b"], 7)
-    closed = attrition(lab.close_study(study.id), lab.participants(study.id), lab.sessions(study.id), clock.now)
+    assigned = [stages[0].count for stages in shown.arms.values()]
+    assert (list(shown.arms), sum(assigned)) == (["a", "b"], 7)
+    closed = live(
+        lab.studies.close(study.id),
+        lab.studies.versions(study.id),
+        lab.participants.of_study(study.id),
+        lab.sessions.of_study(study.id),
+        clock.now,
+    )
     assert closed.everyone[0].lost == (Loss("did not go on", 1),)
     lab.close()
 
 
+@pytest.mark.slow
 def test_a_planned_rule_leaves_out_who_broke_it_once_evaluated(site: Site) -> None:
-    rule = Rule("trials", at_least=2)
-    base = replace(toy_study(site.lab), name="ruled", plan=Plan(exclusions=(rule,)))
-    study = site.lab.publish(site.lab.declare(base).id, "go")
-    agent, _ = site.lab.add_agent("one", 1)
+    rule = ExclusionRule("trials", at_least=2)
+    base = replace(toy_study(site.lab), name="ruled", plan=AnalysisPlan(exclusions=(rule,)))
+    study = site.lab.studies.publish(site.lab.studies.declare(base).id, "go")
+    agent, _ = site.lab.agents.add("one", 1)
     for trials in (1, 2):
         person = tuning_participant(site, study)
         for _ in range(trials):
             train(site, session_of(person), agent, 0.5)
         evaluated(site, session_of(person), agent, 0.5, 0.6)
-    found = attrition(study, site.lab.participants(study.id), site.lab.sessions(study.id), site.clock.now)
-    assert [(stage.name, stage.count, stage.lost) for stage in found.everyone[-2:]] == [
+    shown = live(
+        study,
+        site.lab.studies.versions(study.id),
+        site.lab.participants.of_study(study.id),
+        site.lab.sessions.of_study(study.id),
+        site.clock.now,
+    )
+    assert [(stage.name, stage.count, stage.lost) for stage in shown.everyone[-2:]] == [
         ("evaluated", 2, (Loss("planned rule: fewer than 2 trials", 1),)),
         ("included", 1, ()),
     ]
 
 
 def armed(lab: Lab) -> Study:
-    return lab.publish(lab.declare(replace(toy_study(lab), name="armed", arms=(Arm("a"), Arm("b")))).id, "go")
+    return lab.studies.publish(lab.studies.declare(replace(toy_study(lab), name="armed", arms=(Arm("a"), Arm("b")))).id, "go")
 
 
 def test_the_diagram_is_on_the_page_in_words_and_by_condition(site: Site) -> None:
     study = armed(site.lab)
-    person, _ = site.lab.join(study.id)
-    site.lab.consent(person.id, study.consent.version)
-    site.lab.withdraw(person.id)
+    person, _ = site.lab.participants.join(study.id)
+    site.lab.participants.consent(person.id, study.consent.version)
+    site.lab.participants.withdraw(person.id)
     page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
     assert re.search(r"<b>1</b> consented</div>\s*<ul[^>]*>\s*<li class=\"gone\"><b>1</b> withdrew</li>", page)
     assert re.search(r'<th scope="col">a</th><th scope="col">b</th>', page)
@@ -366,6 +410,7 @@ def links(page: str) -> list[str]:
     return re.findall(r"http://[^\s\"<]+(/join/[\w-]+)", page)
 
 
+@pytest.mark.slow
 def test_single_use_links_are_shown_once_with_codes_and_a_sheet(site: Site) -> None:
     study = toy_study(site.lab)
     researcher = site.caller(Role.RESEARCHER)
@@ -387,9 +432,10 @@ def test_single_use_links_are_shown_once_with_codes_and_a_sheet(site: Site) -> N
     listed = researcher.get(f"/studies/{study.id}/invitations").text
     assert "the spring list" in listed
     assert "2 of 3" in listed
-    assert site.lab.participants(study.id)[0].mode == "live"
+    assert site.lab.participants.of_study(study.id)[0].mode == "live"
 
 
+@pytest.mark.slow
 def test_a_batch_is_switched_off_and_on(site: Site) -> None:
     study = toy_study(site.lab)
     researcher = site.caller(Role.RESEARCHER)
@@ -404,6 +450,7 @@ def test_a_batch_is_switched_off_and_on(site: Site) -> None:
     assert researcher.post("/batches/9/switch", {"enabled": "no"}).status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "words"),
     [
@@ -421,25 +468,27 @@ def test_a_mistake_in_the_form_is_told_and_what_was_typed_stays(form: dict[str, 
     assert answer.status_code == 409
     assert words in answer.text
     assert 'value="my list"' in answer.text
-    assert site.lab.batches(study.id) == []
+    assert site.lab.participants.batches(study.id) == []
 
 
+@pytest.mark.slow
 def test_invitations_expire_at_the_end_of_their_last_day(site: Site) -> None:
     study = toy_study(site.lab)
     site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/invitations", {"until": "1970-01-13"})
-    assert site.lab.batches(study.id)[0].expires_at == 13 * 86400
+    assert site.lab.participants.batches(study.id)[0].expires_at == 13 * 86400
 
 
+@pytest.mark.slow
 def test_pilots_are_invited_before_publishing_and_nobody_after_the_end(site: Site) -> None:
-    study = site.lab.declare(replace(toy_study(site.lab), name="draft"))
+    study = site.lab.studies.declare(replace(toy_study(site.lab), name="draft"))
     researcher = site.caller(Role.RESEARCHER)
     assert researcher.post(f"/studies/{study.id}/invitations", {"mode": "live"}).status_code == 409
     assert researcher.post(f"/studies/{study.id}/invitations").status_code == 200
-    assert site.lab.batches(study.id)[0].mode == "pilot"
-    site.lab.publish(study.id, "go")
-    site.lab.close_study(study.id)
+    assert site.lab.participants.batches(study.id)[0].mode == "pilot"
+    site.lab.studies.publish(study.id, "go")
+    site.lab.studies.close(study.id)
     assert "has ended" in researcher.post(f"/studies/{study.id}/invitations").text
-    assert len(site.lab.batches(study.id)) == 1
+    assert len(site.lab.participants.batches(study.id)) == 1
 
 
 # Versions, the checklist, going live
@@ -447,7 +496,7 @@ def test_pilots_are_invited_before_publishing_and_nobody_after_the_end(site: Sit
 
 def safe(site: Site, **changes: object) -> Study:
     """A draft that may go live at once."""
-    agent, _ = site.lab.add_agent("one", 2)
+    agent, _ = site.lab.agents.add("one", 2)
     site.lab.hello(agent, slots=2, machine="Linux")
     base = replace(
         toy_study(site.lab),
@@ -456,15 +505,16 @@ def safe(site: Site, **changes: object) -> Study:
         evaluation_seeds=3,
         contact="Ada",
         backup=str(site.folder),
-        plan=Plan(participants=2),
+        plan=AnalysisPlan(participants=2),
     )
-    return site.lab.declare(replace(base, **changes))  # type: ignore[arg-type]
+    return site.lab.studies.declare(replace(base, **changes))  # type: ignore[arg-type]
 
 
 def publishing(researcher: Caller, study: Study, **form: str) -> httpx.Response:
     return researcher.post(f"/studies/{study.id}/publish", {"version": str(study.version), **form})
 
 
+@pytest.mark.slow
 def test_a_study_goes_live_behind_the_checklist(site: Site) -> None:
     study = safe(site, contact="")
     researcher = site.caller(Role.RESEARCHER)
@@ -479,18 +529,19 @@ def test_a_study_goes_live_behind_the_checklist(site: Site) -> None:
     assert unread.status_code == 409
     assert "say that you have read what is said of pilot" in unread.text
     assert "we begin" in unread.text  # what was typed stays
-    assert site.lab.study(study.id).published_at is None
+    assert site.lab.studies.get(study.id).published_at is None
     stale = researcher.post(f"/studies/{study.id}/publish", {"version": "1", "read": "pilot"})
     assert stale.status_code == 409
     assert "look at version 2 first" in stale.text
     page = done(researcher, f"/studies/{study.id}/publish", version="2", note="we begin", read="pilot")
     assert saying(page) == "Version 2 is live: everybody who joins from now on gets it."
-    assert site.lab.study(study.id).note == "we begin"
+    assert site.lab.studies.get(study.id).note == "we begin"
 
 
+@pytest.mark.slow
 def test_an_unused_sign_in_link_blocks_until_it_is_made_invalid(site: Site) -> None:
     study = safe(site)
-    link = site.lab.issue_token("signin", seconds=60)
+    link = site.lab.tokens.issue("signin", seconds=60)
     researcher = site.caller(Role.RESEARCHER)
     assert "Not published: sign-in first" in publishing(researcher, study, read="pilot").text
     assert "invalid now" in done(researcher, f"/studies/{study.id}/signins")
@@ -499,9 +550,10 @@ def test_an_unused_sign_in_link_blocks_until_it_is_made_invalid(site: Site) -> N
     assert publishing(researcher, study, read="pilot").status_code == 303
 
 
+@pytest.mark.slow
 def test_an_amendment_shows_what_differs_and_needs_a_note(site: Site) -> None:
     study = safe(site)
-    site.lab.publish(study.id, "first")
+    site.lab.studies.publish(study.id, "first")
     person = tuning_participant(site, study)
     second = safe(site, consent=Text("I agree.\nTo all of it."), evaluation_seeds=7, budget=Budget(seconds=200))
     researcher = site.caller(Role.RESEARCHER)
@@ -514,39 +566,21 @@ def test_an_amendment_shows_what_differs_and_needs_a_note(site: Site) -> None:
     refused = publishing(researcher, second, read="pilot")
     assert "say in the note what was changed" in refused.text
     assert publishing(researcher, second, read="pilot", note="longer, by the board's wish").status_code == 303
-    assert (site.lab.study(study.id).version, site.lab.participant(person.id).version) == (2, 1)
-    assert site.lab.join(study.id)[0].version == 2
+    assert (site.lab.studies.get(study.id).version, site.lab.participants.get(person.id).version) == (2, 1)
+    assert site.lab.participants.join(study.id)[0].version == 2
     assert "by the board" in researcher.get(f"/studies/{study.id}/versions").text
-
-
-def test_differences_go_by_names_not_by_places(site: Site) -> None:
-    study = toy_study(site.lab)
-    more = Question("years", "number", Text("How many years?"))
-    changed = replace(BACKGROUND, sections=(Section((more, *BACKGROUND.questions)),))
-    found = versions.differences(site.lab, study, replace(study, questionnaires=(changed,), presets=False))
-    paths = {each.path for each in found}
-    assert "presets" in paths
-    assert {each.before for each in found if each.path == "presets"} == {"yes"}
-    assert all("years" in path for path in paths - {"presets"})
-    assert versions.differences(site.lab, study, study) == ()
-    assert versions.flat("", {"a": [1, 2], "b": [{"name": "x", "c": None}, {"name": "y", "c": 0.5}]}) == {
-        "a.1": "1",
-        "a.2": "2",
-        "b.x.name": "x",
-        "b.y.name": "y",
-        "b.y.c": "0.5",
-    }
 
 
 # The end of collection
 
 
+@pytest.mark.slow
 def test_collection_is_closed_by_somebody_who_means_it_and_reopened_until_somebody_looked(site: Site) -> None:
     study, session, agent = tuned_study(site)
     tuning_participant(site, study)
     researcher = site.caller(Role.RESEARCHER)
     assert researcher.post(f"/studies/{study.id}/close").status_code == 409
-    assert site.lab.study(study.id).closed_at is None
+    assert site.lab.studies.get(study.id).closed_at is None
     page = done(researcher, f"/studies/{study.id}/close", sure="yes")
     assert "nobody can join any more. 2 sessions still go on." in page
     assert f'href="/studies/{study.id}/report?mode=live"' in page
@@ -563,33 +597,35 @@ def test_collection_is_closed_by_somebody_who_means_it_and_reopened_until_somebo
 # The event log
 
 
+@pytest.mark.slow
 def test_the_log_is_filtered_paged_and_exported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evenhand.web.monitor.LOG_PAGE", 5)
-    monkeypatch.setattr("evenhand.web.monitor.LOG_CHUNK", 3)
+    monkeypatch.setattr("evenhand.web.researcher.monitor.LOG_PAGE_EVENTS", 5)
+    monkeypatch.setattr("evenhand.web.researcher.monitor.LOG_CHUNK_EVENTS", 3)
     study, session, _ = tuned_study(site)
     person = tuning_participant(site, study)
-    other = site.lab.declare(replace(study, name="other"))
-    site.lab.invite(other.id, "elsewhere", mode="pilot")
+    other = site.lab.studies.declare(replace(study, name="other"))
+    site.lab.participants.invite(other.id, "elsewhere", mode="pilot")
     researcher = site.caller(Role.RESEARCHER)
     exported = list(csv.DictReader(io.StringIO(researcher.get(f"/studies/{study.id}/log.csv").text)))
     lines = [json.loads(line) for line in researcher.get(f"/studies/{study.id}/log.jsonl").text.splitlines()]
-    assert [int(row["id"]) for row in exported] == [each["id"] for each in lines]
-    assert [each["id"] for each in lines] == sorted(each["id"] for each in lines)
-    assert [each["kind"] for each in lines][:2] == ["declared", "published"]
-    assert all(each["detail"].get("study") != other.id for each in lines)
+    assert [int(row["id"]) for row in exported] == [event["id"] for event in lines]
+    assert [event["id"] for event in lines] == sorted(event["id"] for event in lines)
+    assert [event["kind"] for event in lines][:2] == ["declared", "published"]
+    assert all(event["detail"].get("study") != other.id for event in lines)
     assert exported[0]["at"] == "1970-01-12T13:46:40.000+00:00"
     newest = researcher.get(f"/studies/{study.id}/log").text
-    shown = [int(found) for found in re.findall(r'<td class="num quiet">(\d+)</td>', newest)]
-    assert shown == [each["id"] for each in lines][::-1][:5]
+    shown = [int(number) for number in re.findall(r'<td class="num quiet">(\d+)</td>', newest)]
+    assert shown == [event["id"] for event in lines][::-1][:5]
     older = re.search(r'href="(/studies/\d+/log\?[^"]+before=\d+)"', newest)
     assert older
     then = researcher.get(older[1].replace("&amp;", "&")).text
-    assert [int(found) for found in re.findall(r'<td class="num quiet">(\d+)</td>', then)] == [e["id"] for e in lines][::-1][5:10]
-    theirs = researcher.get(f"/studies/{study.id}/log.jsonl?participant={person.pseudonym}").text.splitlines()
-    kinds = [json.loads(line)["kind"] for line in theirs]
+    shown = [int(number) for number in re.findall(r'<td class="num quiet">(\d+)</td>', then)]
+    assert shown == [event["id"] for event in lines][::-1][5:10]
+    lines_of_person = researcher.get(f"/studies/{study.id}/log.jsonl?participant={person.pseudonym}").text.splitlines()
+    kinds = [json.loads(line)["kind"] for line in lines_of_person]
     assert kinds == ["joined", "consented", "answered", "opened", "read details", "started"]
     own = [json.loads(line) for line in researcher.get(f"/studies/{study.id}/log.jsonl?session={session.id}").text.splitlines()]
-    assert {each["session"] for each in own} == {session.id}
+    assert {event["session"] for event in own} == {session.id}
     for wrong in ("participant=nobody", "session=99999999999", "session=one"):
         assert researcher.get(f"/studies/{study.id}/log?{wrong}").status_code == 409
     assert researcher.get(f"/studies/{study.id}/log?before=99999999999").status_code == 400
@@ -604,9 +640,10 @@ def test_alerts_stand_on_top_and_come_with_the_stream(site: Site, monkeypatch: p
     researcher = site.caller(Role.RESEARCHER)
     assert 'class="alert alert-warning watch"' not in researcher.get(f"/studies/{study.id}").text
     other = Alert("idle", 1_000_000.0, "session 9 is idle", "look at it", study_id=study.id + 1)
-    found = [Alert("disk", 1_000_000.0, "the disk is <full>", "run `df`"), other]
-    monkeypatch.setattr("evenhand.watch.Watch.look", lambda _: tuple(found))  # the server's own watch finds nothing here
-    site.app.state.alerts = tuple(found)
+    standing = [Alert("disk", 1_000_000.0, "the disk is <full>", "run `df`"), other]
+    # The server's own watch finds nothing here.
+    monkeypatch.setattr("evenhand.studies.alerts.Watch.look", lambda _: tuple(standing))
+    held_by(site.app).alerts = tuple(standing)
     page = researcher.get(f"/studies/{study.id}").text
     assert "The disk is &lt;full&gt;" in page
     assert "Run <code>df</code>" in page
@@ -620,14 +657,15 @@ def test_what_was_said_cannot_be_put_into_a_link(site: Site) -> None:
     assert "prize" not in page
 
 
+@pytest.mark.slow
 def test_what_came_after_a_pause_stands_where_the_sessions_clock_stood(site: Site) -> None:
     study = toy_study(site.lab, Budget(seconds=1000))
     person = tuning_participant(site, study)
-    agent, _ = site.lab.add_agent("one", 1)
+    agent, _ = site.lab.agents.add("one", 1)
     train(site, session_of(person), agent, 0.3)
-    site.lab.pause([session_of(person)], "lunch")
+    site.lab.sessions.pause([session_of(person)], "lunch")
     site.clock.now += 500
-    site.lab.unpause([session_of(person)])
+    site.lab.sessions.unpause([session_of(person)])
     train(site, session_of(person), agent, 0.4)
     state = json.loads(site.caller(Role.RESEARCHER).first_event(f"/studies/{study.id}/events"))
     (line,) = state["curves"]["lines"]
@@ -635,6 +673,7 @@ def test_what_came_after_a_pause_stands_where_the_sessions_clock_stood(site: Sit
     assert state["clocks"][f"p{person.id}"][1] == pytest.approx(990)
 
 
+@pytest.mark.slow
 def test_the_stream_sends_each_row_once(site: Site) -> None:
     study, session, agent = tuned_study(site)
     tuning_participant(site, study)
@@ -646,8 +685,9 @@ def test_the_stream_sends_each_row_once(site: Site) -> None:
     assert {key: html is None for key, html in later["rows"]} == {f"s{session.id}": False, "p1": True}
 
 
+@pytest.mark.slow
 def test_a_method_stands_beside_the_records_of_the_mode_it_was_started_in(site: Site) -> None:
-    study = site.lab.declare(replace(toy_study(site.lab), name="draft"))
+    study = site.lab.studies.declare(replace(toy_study(site.lab), name="draft"))
     researcher = site.caller(Role.RESEARCHER)
     start = f"/studies/{study.id}/methods"
     refused = researcher.post(start, {"method": "random", "mode": "live"})
@@ -655,7 +695,7 @@ def test_a_method_stands_beside_the_records_of_the_mode_it_was_started_in(site: 
     assert "not published" in refused.text
     assert 'name="mode" value="pilot"' in researcher.get(f"/studies/{study.id}").text
     assert researcher.post(start, {"method": "random", "mode": "pilot"}).headers["location"].endswith("mode=pilot")
-    assert [session.mode for session in site.lab.sessions(study.id)] == ["pilot"]
+    assert [session.mode for session in site.lab.sessions.of_study(study.id)] == ["pilot"]
     assert ">random<" not in researcher.get(f"/studies/{study.id}?mode=simulated").text
 
 
@@ -663,40 +703,67 @@ def test_an_archive_shows_the_mode_that_it_holds(site: Site) -> None:
     archive = replace(toy_study(site.lab), archived=True)
     assert overview.default_mode(archive, {"live": 0, "pilot": 0, "simulated": 31}) == "simulated"
     assert overview.default_mode(archive, {"live": 3, "pilot": 1, "simulated": 31}) == "live"
-    assert overview.phase(archive, tried=True) == "archive"
 
 
+@pytest.mark.slow
 def test_a_paused_session_says_why_on_its_page(site: Site) -> None:
     study = toy_study(site.lab)
     person = tuning_participant(site, study)
-    site.lab.pause([session_of(person)], "fire alarm")
+    site.lab.sessions.pause([session_of(person)], "fire alarm")
     page = site.caller(Role.RESEARCHER).get(f"/sessions/{session_of(person)}").text
     assert "fire alarm. The clock stands still" in page
     assert f'href="/participants/{person.id}"' in page
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("backend", DATABASES)
 def test_events_are_found_by_study_and_person_on_both_databases(backend: str, tmp_path: Path) -> None:
-    if backend == "postgresql" and not os.environ.get("EVENHAND_TEST_DB"):
-        pytest.skip("EVENHAND_TEST_DB names no PostgreSQL")
     with database(backend, tmp_path) as url:
         lab, _ = make_lab(url)
         study, other = toy_study(lab), toy_study(lab)
-        batch, _ = lab.invite(study.id, "a list")
-        lab.switch_batch(batch.id, False)
-        person, _ = lab.join(study.id)
-        lab.begin(person.id)
-        lab.join(other.id)
-        theirs = [event.kind for event in lab.events(participant_id=person.id)]
-        assert theirs == ["joined", "opened", "read details", "started"]
-        assert [event.kind for event in lab.events(study_id=study.id)] == [
-            "declared", "published", "invited", "switched invitations", *theirs,
+        batch, _ = lab.participants.invite(study.id, "a list")
+        lab.participants.switch_batch(batch.id, False)
+        person, _ = lab.participants.join(study.id)
+        lab.participants.begin(person.id)
+        lab.participants.join(other.id)
+        kinds = [event.kind for event in lab.sessions.events(participant_id=person.id)]
+        assert kinds == ["joined", "opened", "read details", "started"]
+        assert [event.kind for event in lab.sessions.events(study_id=study.id)] == [
+            "declared", "published", "invited", "switched invitations", *kinds,
         ]  # fmt: skip
-        assert [event.kind for event in lab.events(study_id=other.id)] == ["declared", "published", "joined"]
-        newest = [event.id for event in lab.events(before=monitor.NEWEST, limit=3)]
+        assert [event.kind for event in lab.sessions.events(study_id=other.id)] == ["declared", "published", "joined"]
+        newest = [event.id for event in lab.sessions.events(before=monitor.NEWEST_EVENT_ID, limit=3)]
         assert newest == sorted(newest, reverse=True)
-        lab.issue_token("signin", seconds=5)
-        assert lab.count_tokens("signin") == 1
-        lab.revoke_tokens("signin")
-        assert lab.count_tokens("signin") == 0
+        lab.tokens.issue("signin", seconds=5)
+        assert lab.tokens.count("signin") == 1
+        lab.tokens.revoke_all("signin")
+        assert lab.tokens.count("signin") == 0
         lab.close()
+
+
+# Pinned to one kind of machine
+
+
+def test_who_publishes_while_agents_differ_chooses_and_pages_say_whom_the_study_refuses(site: Site) -> None:
+    study = safe(site, machines="alike")
+    agents = {agent.name: agent for agent in site.lab.agents.all()}
+    other, _ = site.lab.agents.add("mac", 1)
+    mac = replace(HERE, machine="ARM64", system="Darwin")
+    site.lab.hello(agents["one"].id, slots=2, machine="Linux", environment=HERE)
+    site.lab.hello(other, slots=1, machine="Darwin", environment=mac)
+    researcher = site.caller(Role.RESEARCHER)
+    differ = "agent one has x86-64 with AVX-512 (Intel), Linux, agent mac has ARM64, Darwin"
+    assert differ in researcher.get(f"/studies/{study.id}/versions").text
+    answer = publishing(researcher, study, read="pilot")
+    assert answer.status_code == 409
+    assert "Not published: machines first" in answer.text
+    assert f'<option value="mac">mac: {mac.words()}</option>' in answer.text
+    assert publishing(researcher, study, read="pilot", like="mac").status_code == 303
+    assert site.lab.studies.get(study.id).environment == mac
+    assert mac.words() in researcher.get(f"/studies/{study.id}/versions").text
+    refused = f"the study is pinned to ARM64, Darwin; agent one has {HERE.words(('machine', 'system'))}"
+    assert f"1 agent refused: {refused}" in researcher.get(f"/studies/{study.id}").text
+    session = started(site.lab, site.lab.studies.get(study.id))
+    site.lab.submit(session.id, SPACE.configuration({"epochs": 2}))
+    job = claim(site.lab, other)
+    site.lab.finish(job.job_id, 1, Outcome.COMPLETED, batch=[epoch(0, 2, 0.5)])
+    assert f"Trained with {mac.words()}." in researcher.get(f"/sessions/{session.id}").text

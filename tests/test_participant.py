@@ -5,7 +5,6 @@ import json
 import queue
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -13,12 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from evenhand.declaration import Budget, Study
-from evenhand.protocol import Step
-from evenhand.records import Assignment, Outcome, Participant, Session
+from evenhand.model.job import Assignment
+from evenhand.model.participant import Participant
+from evenhand.model.rules import ParticipantStep
+from evenhand.model.session import Session
+from evenhand.model.study import Budget, Study
+from evenhand.model.trial import Outcome
 from evenhand.settings import Rules
 from evenhand.web.access import Role
 from tests.labs import epoch, toy_study
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from tests.web import Caller, Site, toy_site
 
 PAGES = ("terms", "questions/background", "details", "tune", "thanks", "withdrawn")  # `final` is open while tuning, too
@@ -37,22 +40,22 @@ class Person(Caller):
     def __init__(self, site: Site, study: Study) -> None:
         self.study = study
         self.agent_id = 0
-        self.participant, _ = site.lab.join(study.id)
+        self.participant, _ = site.lab.participants.join(study.id)
         super().__init__(site, site.caller(Role.PARTICIPANT, self.participant.id).identity)
 
     @property
     def record(self) -> Participant:
-        return self.site.lab.participant(self.participant.id)
+        return self.site.lab.participants.get(self.participant.id)
 
     @property
     def session(self) -> Session:
         session_id = self.record.session_id
         assert session_id is not None
-        return self.site.lab.session(session_id)
+        return self.site.lab.sessions.get(session_id)
 
     @property
-    def step(self) -> Step:
-        return self.site.lab.step(self.participant.id)
+    def step(self) -> ParticipantStep:
+        return self.site.lab.participants.step(self.participant.id)
 
     def consent(self) -> None:
         self.post("/p/terms", {"version": self.study.consent.version})
@@ -61,7 +64,7 @@ class Person(Caller):
         self.consent()
         self.post("/p/questions/background", {"q.months": "12", "q.education": "master"})
         self.post("/p/tune/start")
-        assert self.step is Step.TUNE
+        assert self.step is ParticipantStep.TUNE
         return self
 
     def submit(self, epochs: str = "2", rate: str = "0.1", accept: str = "application/json", **others: str) -> httpx.Response:
@@ -70,7 +73,7 @@ class Person(Caller):
 
     def claim(self) -> Assignment:
         """The waiting training of this participant, claimed by an agent."""
-        self.agent_id = self.agent_id or self.site.lab.add_agent("one", 1)[0]
+        self.agent_id = self.agent_id or self.site.lab.agents.add("one", 1)[0]
         job = self.site.lab.claim(self.agent_id, session_id=self.session.id)
         assert job is not None
         return job
@@ -93,14 +96,15 @@ def words(answer_text: str) -> str:
 
 
 def key_of(page: str) -> str:
-    found = re.search(r'name="key" value="([^"]+)"', page)
-    assert found, "the form carries an idempotency key"
-    return found[1]
+    match = re.search(r'name="key" value="([^"]+)"', page)
+    assert match, "the form carries an idempotency key"
+    return match[1]
 
 
 # Which page is next
 
 
+@pytest.mark.slow
 def test_the_server_decides_which_page_is_next(site: Site) -> None:
     someone = person(site)
 
@@ -133,7 +137,7 @@ def test_no_step_can_be_skipped_by_posting(site: Site) -> None:
     someone = person(site)
     for path in ("/p/questions/background", "/p/tune/start", "/p/tune/submit", "/p/final"):
         assert someone.post(path, {"q.months": "1", "q.education": "none", "trial": "1"}).status_code in (303, 409)
-    assert someone.step is Step.TERMS
+    assert someone.step is ParticipantStep.TERMS
     assert someone.record.session_id is None
 
 
@@ -153,7 +157,7 @@ def test_an_old_version_of_the_terms_is_not_consented_to(site: Site) -> None:
     answer = someone.post("/p/terms", {"version": "of yesterday"})
     assert answer.status_code == 409
     assert "read them again" in words(answer.text)
-    assert someone.step is Step.TERMS
+    assert someone.step is ParticipantStep.TERMS
 
 
 def test_wrong_background_answers_are_told_beside_their_fields_and_kept(site: Site) -> None:
@@ -168,8 +172,8 @@ def test_wrong_background_answers_are_told_beside_their_fields_and_kept(site: Si
     assert 'aria-invalid="true"' in field[0]
     described = re.search(r'aria-describedby="([^"]+)"', field[0])
     assert described
-    assert all(f'id="{each}"' in answer.text for each in described[1].split())
-    assert someone.step is Step.BACKGROUND
+    assert all(f'id="{element}"' in answer.text for element in described[1].split())
+    assert someone.step is ParticipantStep.BACKGROUND
     assert someone.post("/p/questions/background", {"q.months": "18", "q.education": "master"}).status_code == 303
     assert someone.record.answers == {"background.months": 18, "background.education": "master"}
 
@@ -225,11 +229,12 @@ def test_pages_have_no_inline_scripts_styles_or_handlers(site: Site) -> None:
         page = someone.get(path).text
         assert not re.search(r"\sstyle=|\son[a-z]+=|javascript:", page), path
         scripts = re.findall(r"<script([^>]*)>", page)
-        assert all("src=" in each or "application/json" in each for each in scripts), path
+        assert all("src=" in script or "application/json" in script for script in scripts), path
         assert "http://" not in page.replace(site.address, "").replace("http://www.w3.org", ""), path
         assert "https://" not in page, path
 
 
+@pytest.mark.slow
 def test_a_trial_starts_and_the_same_key_twice_is_one_trial(site: Site) -> None:
     someone = person(site).to_tuning()
     key = key_of(someone.get("/p/tune").text)
@@ -323,6 +328,7 @@ def test_stopping_a_trial_keeps_what_it_measured(site: Site) -> None:
     assert "40.0" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outcome", "why", "said"),
     [
@@ -347,6 +353,7 @@ def test_a_traceback_is_shown_as_text(site: Site) -> None:
     assert "<script>alert" not in someone.get("/p/tune").text
 
 
+@pytest.mark.slow
 def test_history_says_what_changed_and_sorts(site: Site) -> None:
     someone = person(site).to_tuning()
     for rate, value in (("0.1", 0.3), ("0.2", 0.8), ("0.3", 0.5)):
@@ -364,10 +371,11 @@ def test_history_says_what_changed_and_sorts(site: Site) -> None:
         assert someone.get(f"/p/trials{nonsense}").status_code == 200
 
 
+@pytest.mark.slow
 def test_thousands_of_trials_are_cut_to_what_can_be_read(site: Site) -> None:
     someone = person(site, Budget(trials=10_000)).to_tuning()
     for number in range(52):
-        site.lab.submit(someone.session.id, site.lab.session(someone.session.id).space.configuration({"epochs": 1}))
+        site.lab.submit(someone.session.id, site.lab.sessions.get(someone.session.id).space.configuration({"epochs": 1}))
         job = someone.claim()
         site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, number / 100)])
         site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
@@ -378,6 +386,7 @@ def test_thousands_of_trials_are_cut_to_what_can_be_read(site: Site) -> None:
     assert len(rows.findall(whole)) == 52
 
 
+@pytest.mark.slow
 def test_use_these_values_fills_the_form_without_the_reasons(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit(rate="0.123", **{"reason.learning_rate": "guess"})
@@ -440,10 +449,12 @@ def test_a_final_configuration_with_a_wrong_field_comes_back_to_the_form(site: S
     assert someone.session.choice is None
 
 
-def test_a_trial_that_could_not_be_trained_is_no_final_choice(site: Site) -> None:
+@pytest.mark.parametrize("outcome", [Outcome.INVALID, Outcome.DIVERGED])
+def test_a_trial_that_could_not_be_trained_is_no_final_choice(site: Site, outcome: Outcome) -> None:
     someone = person(site).to_tuning()
     someone.submit()
-    someone.train(outcome=Outcome.INVALID, why="too big")
+    someone.train(outcome=outcome, why="too big")
+    assert "Choose as final" not in someone.get("/p/tune").text
     assert someone.post("/p/final", {"trial": "1"}).status_code == 409
     assert someone.session.choice is None
 
@@ -460,9 +471,10 @@ def test_past_the_deadline_the_final_page_is_next_with_its_own_clock(site: Site)
     assert re.search(r"\b[5-9]:\d\d\b", page)
     assert len(someone.session.trials) == 1
     someone.post("/p/final", {"trial": "1"})
-    assert someone.step is Step.THANKS
+    assert someone.step is ParticipantStep.THANKS
 
 
+@pytest.mark.slow
 def test_whoever_lets_the_ten_minutes_pass_sees_what_was_chosen(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit(rate="0.25")
@@ -485,6 +497,7 @@ def test_without_any_value_the_session_may_end_without_a_choice(site: Site) -> N
     assert someone.get("/p/thanks").status_code == 200
 
 
+@pytest.mark.slow
 def test_no_test_score_reaches_a_participant(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit()
@@ -509,7 +522,7 @@ def test_withdrawing_asks_first_and_erases(site: Site) -> None:
     assert someone.get("/p/withdraw").status_code == 200
     assert someone.session.trials
     assert someone.post("/p/withdraw").status_code == 303
-    assert someone.step is Step.WITHDRAWN
+    assert someone.step is ParticipantStep.WITHDRAWN
     assert not someone.session.trials
     assert someone.record.months is None
     assert someone.submit().json()["go"] == "/p/withdrawn"
@@ -528,7 +541,7 @@ def test_nobody_sees_the_trials_of_somebody_else(site: Site) -> None:
 
 def test_the_resume_code_brings_back_on_another_browser(site: Site) -> None:
     study = toy_study(site.lab)
-    _, code = site.lab.join(study.id)
+    _, code = site.lab.participants.join(study.id)
     stranger = site.caller()
     assert stranger.get("/p").status_code == 403
     assert stranger.post("/resume", {"code": code.lower()}).headers["location"] == "/p"
@@ -541,7 +554,7 @@ def test_the_resume_code_brings_back_on_another_browser(site: Site) -> None:
 
 def events(someone: Person, until: str, after: str = "") -> list[tuple[str, str, dict[str, Any]]]:
     """Events of the stream up to the first of this name: cursor, name, content."""
-    found = []
+    received = []
     headers = {"last-event-id": after} if after else {}
     with someone.http.stream("GET", "/p/events", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -553,10 +566,10 @@ def events(someone: Person, until: str, after: str = "") -> list[tuple[str, str,
             elif kind == "event":
                 name = content
             elif kind == "data":
-                found.append((cursor, name, json.loads(content)))
+                received.append((cursor, name, json.loads(content)))
                 if name == until:
                     break
-    return found
+    return received
 
 
 def test_a_stream_starts_with_all_that_was_measured_and_how_the_session_stands(site: Site) -> None:
@@ -565,7 +578,7 @@ def test_a_stream_starts_with_all_that_was_measured_and_how_the_session_stands(s
     someone.train(0.5, 0.6)
     (_, first, points), (_, second, state) = events(someone, "state")
     assert (first, second) == ("points", "state")
-    assert (points["number"], [each[0] for each in points["measurements"]]) == (1, [0, 1])
+    assert (points["number"], [row[0] for row in points["measurements"]]) == (1, [0, 1])
     assert state["step"] == "tune"
     assert state["run"]["status"] == "completed"
     assert state["refusal"] is None
@@ -579,9 +592,9 @@ def test_a_stream_goes_on_after_the_cursor_that_the_browser_names(site: Site) ->
     cursor = events(someone, "state")[-1][0]
     site.lab.measure(job.job_id, job.attempt, [epoch(2, 3, 0.5)])
     again = [content for _, name, content in events(someone, "state", after=cursor) if name == "points"]
-    assert [each[0] for content in again for each in content["measurements"]] == [2]
+    assert [row[0] for content in again for row in content["measurements"]] == [2]
     broken = [content for _, name, content in events(someone, "state", after="nonsense") if name == "points"]
-    assert [each[0] for content in broken for each in content["measurements"]] == [0, 1, 2]
+    assert [row[0] for content in broken for row in content["measurements"]] == [0, 1, 2]
 
 
 def test_a_stream_tells_at_once_what_other_threads_changed(site: Site) -> None:
@@ -595,13 +608,9 @@ def test_a_stream_tells_at_once_what_other_threads_changed(site: Site) -> None:
                     seen.put(json.loads(line[6:]))
 
     threading.Thread(target=read, daemon=True).start()
-    assert seen.get(timeout=10)["run"]["status"] == "none"
+    assert seen.get(timeout=PATIENCE_SECONDS)["run"]["status"] == "none"
     site.lab.submit(someone.session.id, someone.session.space.configuration({"epochs": 1}))
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        if seen.get(timeout=10).get("run", {}).get("status") == "waiting":
-            return
-    raise AssertionError("the stream never said that a trial waits")
+    wait_for(lambda: seen.get(timeout=PATIENCE_SECONDS).get("run"), "a trial waits", lambda run: run["status"] == "waiting")
 
 
 def test_the_stream_says_when_the_step_is_another_one(site: Site) -> None:

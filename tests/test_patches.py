@@ -16,11 +16,13 @@ from PIL import Image
 
 from evenhand import tasks
 from evenhand.errors import DataError, InvalidSettings
-from evenhand.records import Measurement, Outcome, TaskSpec
-from evenhand.tasks import Task, convnet, groups, patches
-from evenhand.tasks.groups import Member
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement, Outcome
+from evenhand.tasks import Task
+from evenhand.tasks.builtin import convnet, groups, patches
+from evenhand.tasks.builtin.groups import GroupedExample
+from tests.components import PHOTOS, need
 
-PHOTOS = Path(__file__).parent.parent.parent / "shared" / "data" / "cifar10-14k.tar.gz"
 SLIDE = r"^([^_]+)_"
 SMALL = {"size": 16, "slide": SLIDE, "train": 48, "validation": 12, "test": 12, "least_epochs": 1, "max_epochs": 8}
 QUICK = {"epochs": 3, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.003, "conv_layers": 1, "dense_layers": 0}
@@ -64,20 +66,28 @@ def loaded(folder: Path, **settings: Any) -> Task:
 def ran(
     task: Task, raw: Mapping[str, object], *, seed: int = 1, evaluation: bool = False
 ) -> tuple[Outcome, str | None, list[Any]]:
-    found: list[Measurement] = []
-    outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=found.append)
-    return outcome, why, [(each.step, each.epoch, each.loss, each.value, dict(each.extra)) for each in found]
+    measurements: list[Measurement] = []
+    outcome, why = tasks.run_trial(task, raw, seed=seed, evaluation=evaluation, report=measurements.append)
+    return (
+        outcome,
+        why,
+        [
+            (measurement.step, measurement.epoch, measurement.loss, measurement.value, dict(measurement.extra))
+            for measurement in measurements
+        ],
+    )
 
 
-def of_slides(counts: Mapping[str, Mapping[str, int]], place: Mapping[str, str] | None = None) -> list[Member[str]]:
+def of_slides(counts: Mapping[str, Mapping[str, int]], place: Mapping[str, str] | None = None) -> list[GroupedExample[str]]:
     return [
-        Member(f"{group}-{label}-{n}", group, label, place[group] if place else None)
+        GroupedExample(f"{group}-{label}-{n}", group, label, place[group] if place else None)
         for group, own in counts.items()
         for label, count in own.items()
         for n in range(count)
     ]
 
 
+@pytest.mark.slow
 def test_no_slide_is_in_two_splits_and_classes_are_balanced() -> None:
     rng = np.random.default_rng(0)
     counts = {f"s{n}": {"dcis": int(rng.integers(0, 400)), "indc": int(rng.integers(0, 400))} for n in range(60)}
@@ -86,10 +96,10 @@ def test_no_slide_is_in_two_splits_and_classes_are_balanced() -> None:
         chosen = groups.divide(of_slides(counts), sizes, seed, "slide")
         places = defaultdict(set)
         for split, members in chosen.items():
-            for each in members:
-                places[each.group].add(split)
-            assert set(Counter(each.label for each in members).values()) == {sizes[split] // 2}
-        assert all(len(each) == 1 for each in places.values())
+            for member in members:
+                places[member.group].add(split)
+            assert set(Counter(member.label for member in members).values()) == {sizes[split] // 2}
+        assert all(len(splits) == 1 for splits in places.values())
     again = groups.divide(of_slides(counts), sizes, 2, "slide")
     assert again == chosen
     assert groups.divide(of_slides(counts), sizes, 0, "slide") != chosen
@@ -98,7 +108,7 @@ def test_no_slide_is_in_two_splits_and_classes_are_balanced() -> None:
 def test_too_few_patches_are_shared_in_proportion_and_three_slides_a_class_are_enough() -> None:
     counts = {f"{label}{n}": {label: 30} for label in ("a", "b") for n in range(3)}
     chosen = groups.divide(of_slides(counts), {"train": 400, "validation": 20, "test": 100}, 0, "slide")
-    assert {split: len(each) for split, each in chosen.items()} == {"train": 60, "validation": 20, "test": 60}
+    assert {split: len(members) for split, members in chosen.items()} == {"train": 60, "validation": 20, "test": 60}
     with pytest.raises(DataError, match=r"no slide of the class b came into the (validation|test) split"):
         groups.divide(of_slides({**counts, "b2": {"a": 5}}), {"train": 40, "validation": 20, "test": 20}, 0, "slide")
     with pytest.raises(DataError, match="has 2 of what is called a slide"):
@@ -113,16 +123,16 @@ def test_given_splits_are_kept_and_a_slide_in_two_is_refused() -> None:
     counts = {name: {"a": 4, "b": 4} for name in "xyz"}
     place = {"x": "test", "y": "train", "z": "validation"}
     chosen = groups.divide(of_slides(counts, place), chosen_sizes(), 0, "slide")
-    assert {split: {each.group for each in members} for split, members in chosen.items()} == {
+    assert {split: {member.group for member in members} for split, members in chosen.items()} == {
         "train": {"y"},
         "validation": {"z"},
         "test": {"x"},
     }
-    torn = [*of_slides(counts, place), Member("stray", "x", "a", "train")]
+    torn = [*of_slides(counts, place), GroupedExample("stray", "x", "a", "train")]
     with pytest.raises(DataError, match=r"slide 'x' is in two splits, test and train \(stray\)"):
         groups.divide(torn, chosen_sizes(), 0, "slide")
     with pytest.raises(DataError, match="1 of 25 examples have no split, such as stray"):
-        groups.divide([*torn[:-1], Member("stray", "x", "a")], chosen_sizes(), 0, "slide")
+        groups.divide([*torn[:-1], GroupedExample("stray", "x", "a")], chosen_sizes(), 0, "slide")
 
 
 def test_a_folder_is_split_by_slide_and_told_without_names(striped: Path) -> None:
@@ -138,7 +148,7 @@ def test_a_folder_is_split_by_slide_and_told_without_names(striped: Path) -> Non
         assert task.statistics[f"{'training' if split == 'train' else split} slides"] == len(slides[split])
     assert "along" not in str(task.statistics)
     assert loaded(striped).version == task.version
-    assert len({loaded(striped, **each).version for each in ({}, {"split_seed": 1}, {"rotate": 0}, {"test": 10})}) == 4
+    assert len({loaded(striped, **options).version for options in ({}, {"split_seed": 1}, {"rotate": 0}, {"test": 10})}) == 4
 
 
 def test_wrong_settings_say_what_is_expected(striped: Path, tmp_path: Path) -> None:
@@ -207,7 +217,7 @@ def test_a_table_says_slide_and_split(tmp_path: Path) -> None:
             patches.prepare(patches.settings_from({**settings_of(settings), "table": table_of(tmp_path / "wrong.csv", change)}))
 
 
-def settings_of(settings: patches.Settings) -> dict[str, Any]:
+def settings_of(settings: patches.PatchesSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in patches.CHECKS}
 
 
@@ -223,22 +233,24 @@ def test_folders_of_splits_are_kept(tmp_path: Path) -> None:
         loaded(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_training_learns_stripes_the_same_way_each_time_and_tells_the_error_rate(striped: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     task = loaded(striped, rotate=10)
-    outcome, why, found = ran(task, {**QUICK, "epochs": 8})
+    outcome, why, numbers = ran(task, {**QUICK, "epochs": 8})
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    epochs = [each for each in found if each[1] is not None]
-    assert [each[0] for each in found if each[1] is None] == list(range(1, 8 * 6 + 1))
+    epochs = [row for row in numbers if row[1] is not None]
+    assert [row[0] for row in numbers if row[1] is None] == list(range(1, 8 * 6 + 1))
     assert epochs[-1][3] >= 11 / 12
-    assert all(each[4] == {"error_rate": 1 - each[3]} for each in epochs)
-    assert ran(task, {**QUICK, "epochs": 8})[2] == found
-    assert ran(task, {**QUICK, "epochs": 8}, seed=2)[2] != found
+    assert all(row[4] == {"error_rate": 1 - row[3]} for row in epochs)
+    assert ran(task, {**QUICK, "epochs": 8})[2] == numbers
+    assert ran(task, {**QUICK, "epochs": 8}, seed=2)[2] != numbers
     assert ran(loaded(striped, rotate=90), QUICK)[2] != ran(task, QUICK)[2]
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_numbers(striped: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     task = loaded(striped)
     raw = {**QUICK, "conv_dropout_1": 0.3}
     code = (
@@ -252,13 +264,13 @@ def test_another_process_gives_the_same_numbers(striped: Path) -> None:
 
 
 def test_an_evaluation_opens_test_data_and_tuning_does_not(striped: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     task = loaded(striped, split_seed=7)
     prepared = patches.prepare(patches.settings_from(task.settings))
-    outcome, why, found = ran(task, QUICK, evaluation=True)
+    outcome, why, numbers = ran(task, QUICK, evaluation=True)
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    assert [each[3] is None for each in found if each[1]] == [True, True, False]  # looked at once, at the end
-    assert sum(each[1] is None for each in found) == 3 * 8  # 48 + 12 patches in batches of 8: trained on both
+    assert [row[3] is None for row in numbers if row[1]] == [True, True, True, False]  # looked at once, at the end
+    assert sum(row[1] is None for row in numbers) == 3 * 8  # 48 + 12 patches in batches of 8: trained on both
     for name in ("test.npy", "test-labels.npy"):
         (prepared.folder / name).unlink()
     assert ran(task, QUICK)[0] is Outcome.COMPLETED
@@ -269,8 +281,8 @@ def test_an_evaluation_opens_test_data_and_tuning_does_not(striped: Path) -> Non
 
 @pytest.mark.parametrize("optimizer", ["adam", "asgd", "sgd"])
 def test_a_resumed_training_equals_an_uninterrupted_one(striped: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    from evenhand.tasks import augment
+    need("torch")
+    from evenhand.tasks.builtin import augment
 
     task = loaded(striped, split_seed=2)
     raw = {**QUICK, "optimizer": optimizer, "conv_dropout_1": 0.3}
@@ -286,34 +298,39 @@ def test_a_resumed_training_equals_an_uninterrupted_one(striped: Path, optimizer
 
     monkeypatch.setattr(augment.PatchFeed, "begin", counted)
     tasks.run_trial(task, {**raw, "epochs": 5}, seed=1, evaluation=False, report=rest.append, epochs_before=2)
-    assert [(each.step, each.epoch, each.loss, each.value, dict(each.extra)) for each in [*first, *rest]] == whole
+    assert [
+        (measurement.step, measurement.epoch, measurement.loss, measurement.value, dict(measurement.extra))
+        for measurement in [*first, *rest]
+    ] == whole
     assert taken == [3, 4, 5]  # the first two epochs were not trained again
 
 
 def test_what_cannot_be_built_is_invalid_before_any_training(striped: Path) -> None:
     task = loaded(striped)
-    outcome, why, found = ran(task, {**QUICK, "padding": "valid", "kernel_1": 11, "pool_1": 5, "conv_layers": 2})
-    assert (outcome, found) == (Outcome.INVALID, [])
+    outcome, why, numbers = ran(task, {**QUICK, "padding": "valid", "kernel_1": 11, "pool_1": 5, "conv_layers": 2})
+    assert (outcome, numbers) == (Outcome.INVALID, [])
     assert why == "kernel_2: got 3, expected at most 1, which is the length that convolution 2 is given (16 → 6 → 1)"
-    outcome, why, found = ran(loaded(striped, max_weights=100), QUICK)
-    assert (outcome, found) == (Outcome.INVALID, [])
+    outcome, why, numbers = ran(loaded(striped, max_weights=100), QUICK)
+    assert (outcome, numbers) == (Outcome.INVALID, [])
     assert "expected at most 100, as this task's setting max_weights says" in (why or "")
 
 
+@pytest.mark.slow
 def test_the_printed_networks_train_at_128_pixels_and_the_hand_tuned_one_has_no_room_at_32(striped: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     full, small = (loaded(striped, size=size, train=16) for size in (128, 32))
     for printed in convnet.PUBLISHED.values():
-        outcome, why, found = ran(full, {**printed, "epochs": 2, "batch_size": 8})
+        outcome, why, numbers = ran(full, {**printed, "epochs": 2, "batch_size": 8})
         assert (outcome, why) == (Outcome.COMPLETED, None)
-        assert [each[0] for each in found if each[1]] == [2, 4]
+        assert [row[0] for row in numbers if row[1]] == [2, 4]
     outcome, why, _ = ran(small, {**convnet.PUBLISHED["manual"], "epochs": 2})
     assert outcome is Outcome.INVALID
     assert why == "pool_3: got 2, expected at most 1, which is the length that pooling 3 is given (32 → 28 → 14 → 10 → 5 → 1)"
 
 
+@pytest.mark.slow
 def test_random_configurations_complete_diverge_or_are_invalid_but_never_break(striped: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     task = loaded(striped, max_epochs=2)
     rng, ends = np.random.default_rng(3), Counter[Outcome]()
     for _ in range(30):
@@ -326,19 +343,19 @@ def test_random_configurations_complete_diverge_or_are_invalid_but_never_break(s
 
 def fed(change: tuple[float, float, float], images: Any, epoch: int = 1) -> Any:
     """A feed of `images` for training in one epoch, changed by (crop, rotate, jitter)."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    from evenhand.tasks import augment
+    torch = need("torch")
+    from evenhand.tasks.builtin import augment
 
     labels = np.zeros(len(images), np.int64)
     feed = augment.PatchFeed(
-        images, labels, augment.Change(*change), (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), torch.device("cpu")
+        images, labels, augment.Augmentation(*change), (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), torch.device("cpu")
     )
     feed.begin(5, epoch)
     return feed
 
 
 def test_patches_are_normalised_always_and_changed_in_training_only() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch = need("torch")
     images = np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3), dtype=np.uint8)
     plain = (images.transpose(0, 3, 1, 2) - np.array([100, 110, 120]).reshape(3, 1, 1)) / np.array([50, 60, 70]).reshape(3, 1, 1)
     rows = torch.arange(6)
@@ -354,14 +371,16 @@ def test_patches_are_normalised_always_and_changed_in_training_only() -> None:
 
 
 def test_crop_rotation_and_jitter_do_what_their_numbers_say() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    from evenhand.tasks.augment import Change, jittered, moved
+    torch = need("torch")
+    from evenhand.tasks.builtin.augment import Augmentation, jittered, moved
 
     image = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).view(2, 3, 8, 8) % 251
-    turned = moved(image, torch.tensor([[0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 0.5]]), Change(crop=1.0, rotate=180, jitter=0))
+    turned = moved(
+        image, torch.tensor([[0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 0.5]]), Augmentation(crop=1.0, rotate=180, jitter=0)
+    )
     assert torch.allclose(turned[0], image[0].flip(1, 2), atol=1e-3)
     assert torch.allclose(turned[1], image[1], atol=1e-3)
-    corner = moved(image[:1], torch.tensor([[0.0, 0.0, 0.0, 0.5]]), Change(crop=0.5, rotate=0, jitter=0))
+    corner = moved(image[:1], torch.tensor([[0.0, 0.0, 0.0, 0.5]]), Augmentation(crop=0.5, rotate=0, jitter=0))
     expected = torch.nn.functional.interpolate(image[:1], scale_factor=2, mode="bilinear", align_corners=False)[:, :, :8, :8]
     assert torch.allclose(corner[..., :7, :7], expected[..., :7, :7], atol=1e-3)  # the last row looks beyond the cut
     grey = torch.full((1, 3, 4, 4), 100.0)
@@ -373,14 +392,14 @@ def test_crop_rotation_and_jitter_do_what_their_numbers_say() -> None:
 
 
 def test_dropout_and_pieces_of_a_batch_do_not_depend_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch, striped: Path) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    from evenhand.tasks import networks
+    torch = need("torch")
+    from evenhand.tasks.builtin import networks
 
     layer = networks.Dropout(0.25)
     networks.restart(layer, 3)
     whole = layer(torch.ones(40, 5, 7))
     networks.restart(layer, 3)
-    assert torch.equal(whole, torch.cat([layer(torch.ones(each, 5, 7)) for each in (8, 25, 7)]))
+    assert torch.equal(whole, torch.cat([layer(torch.ones(channels, 5, 7)) for channels in (8, 25, 7)]))
     assert whole.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert 0.2 < (whole == 0).float().mean() < 0.3
     assert torch.equal(layer.eval()(torch.ones(3)), torch.ones(3))
@@ -389,14 +408,13 @@ def test_dropout_and_pieces_of_a_batch_do_not_depend_on_how_it_is_cut(monkeypatc
     at_once = ran(task, raw)[2]
     monkeypatch.setattr(networks, "MOST_VALUES", 5 * 20_000)
     in_pieces = ran(task, raw)[2]
-    assert [each[2] for each in in_pieces] == pytest.approx([each[2] for each in at_once], rel=1e-4)
+    assert [row[2] for row in in_pieces] == pytest.approx([row[2] for row in at_once], rel=1e-4)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real photos of ships and horses as patches: every twenty of a class called one slide, which is made up."""
-    if not PHOTOS.exists():
-        pytest.skip("../shared/data/cifar10-14k.tar.gz is not here")
+    need("photos")
     root = tmp_path_factory.mktemp("photos")
     counts: Counter[str] = Counter()
     with tarfile.open(PHOTOS) as archive:
@@ -413,10 +431,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_real_photos_are_learnt_above_chance(photos: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    need("torch")
     task = loaded(photos, size=24, train=800, validation=200, test=200, rotate=15, least_epochs=1, max_epochs=4)
     assert task.statistics["training images"] == 800
     assert task.statistics["training slides"] == 40
-    outcome, why, found = ran(task, {**QUICK, "batch_size": 32, "epochs": 3, "conv_layers": 2, "dense_layers": 1})
+    outcome, why, numbers = ran(task, {**QUICK, "batch_size": 32, "epochs": 3, "conv_layers": 2, "dense_layers": 1})
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    assert found[-1][3] > 0.65  # chance is 0.5 with a standard error of 0.035
+    assert numbers[-1][3] > 0.65  # chance is 0.5 with a standard error of 0.035

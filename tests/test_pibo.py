@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from evenhand import tuners
+from evenhand import methods
 from evenhand.errors import InvalidSettings, InvalidSpace
-from evenhand.records import Trial
-from evenhand.space import Choice, Condition, Float, Hyperparameter, Integer, Prior, Space
-from evenhand.tuners import beliefs, pibo
+from evenhand.methods import beliefs, pibo
+from evenhand.model.condition import Condition
+from evenhand.model.domain import Choice, Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter, Prior
+from evenhand.model.space import Space
+from evenhand.model.trial import Trial
+from tests.components import need
 from tests.tuner_contract import SPACE, accuracy, ended, suggest
 
 
@@ -40,7 +44,7 @@ def test_densities_integrate_to_one_and_draws_follow_them(hyperparameter: Hyperp
         assert stats.kstest(drawn, lambda u: np.interp(u, grid, np.cumsum(density) / 20_000)).pvalue > 1e-3
     else:  # draws lie in the middle of the likely option's cell
         share = float(np.mean((drawn >= 1 / 3) & (drawn < 2 / 3)))
-        expected = 0.95 * beliefs.SURE[prior.confidence] + 0.05 / 3
+        expected = 0.95 * beliefs.LIKELY_CHANCES[prior.confidence] + 0.05 / 3
         assert share == pytest.approx(expected, abs=0.03)
 
 
@@ -51,10 +55,10 @@ def test_a_belief_about_what_is_inactive_changes_nothing() -> None:
             Hyperparameter("momentum", Float(0, 1), prior=Prior(0.9, "high"), condition=Condition("optimizer", ("sgd",))),
         ]
     )
-    found = beliefs.log_density(space, np.array([[0.25, 0.9], [0.75, 0.9], [0.75, 0.1]]))
-    assert found[0] == 0
-    assert found[1] > 1
-    assert found[2] < -2
+    density = beliefs.log_density(space, np.array([[0.25, 0.9], [0.75, 0.9], [0.75, 0.1]]))
+    assert density[0] == 0
+    assert density[1] > 1
+    assert density[2] < -2
 
 
 def test_a_belief_in_an_order_needs_one() -> None:
@@ -74,25 +78,27 @@ def test_expected_improvement_is_the_integral_and_stays_exact_in_the_tail() -> N
 
 def test_the_acquisition_is_smacs() -> None:
     """SMAC multiplies by (density + floor) ** (β / n); with the same densities the same point is best."""
-    smac = pytest.importorskip("smac.acquisition.function")
+    need("smac")
+    from smac.acquisition import function as smac
 
     rng = np.random.default_rng(3)
     improvement, density = rng.random(200), rng.random(200) * 5
 
-    class Given(smac.AbstractAcquisitionFunction):  # type: ignore[misc, name-defined]
+    class Given(smac.AbstractAcquisitionFunction):  # type: ignore[misc]
         def _compute(self, X: np.ndarray) -> np.ndarray:
-            found: np.ndarray = improvement[X[:, 0].astype(int)][:, None]
-            return found
+            values: np.ndarray = improvement[X[:, 0].astype(int)][:, None]
+            return values
 
     function = smac.PriorAcquisitionFunction(Given(), decay_beta=6.0, prior_floor=1e-12)
     function._compute_prior = lambda X: density[X[:, 0].astype(int)][:, None]
     for trials in (1, 6, 60):
         function._iteration_number = trials - 1  # it counts from 0
-        theirs = function._compute(np.arange(200)[:, None].astype(float)).ravel()
+        computed = function._compute(np.arange(200)[:, None].astype(float)).ravel()
         ours = np.log(improvement) + 6.0 / trials * np.log(density)
-        assert np.argsort(theirs).tolist() == np.argsort(ours).tolist()
+        assert np.argsort(computed).tolist() == np.argsort(ours).tolist()
 
 
+@pytest.mark.slow
 def test_without_a_belief_it_is_plain_bayesian_optimization() -> None:
     """Better than random draws on the contract's function: measured medians over these five seeds 0.93 and 0.872."""
     best: dict[str, list[float]] = {"pibo": [], "random": []}
@@ -100,8 +106,8 @@ def test_without_a_belief_it_is_plain_bayesian_optimization() -> None:
         for seed in range(5):
             trials: list[Trial] = []
             for number in range(1, 31):
-                (found,) = suggest(tuners.method(name, maximize=True), SPACE, trials, seed=seed)
-                trials.append(ended(number, found.configuration, accuracy(found.configuration)))
+                (suggestion,) = suggest(methods.method(name, maximize=True), SPACE, trials, seed=seed)
+                trials.append(ended(number, suggestion.configuration, accuracy(suggestion.configuration)))
             values.append(max(trial.value or 0.0 for trial in trials))
     assert np.median(best["pibo"]) > np.median(best["random"]) + 0.02
 
@@ -110,11 +116,11 @@ def test_the_prior_fades_and_the_explanation_says_when_it_is_overruled() -> None
     """The belief is 0.01, the trials say that 0.6 is far better."""
     space = one(Hyperparameter("rate", Float(0, 1), prior=Prior(0.01, "medium")))
     trials = [ended(n, space.configuration({"rate": n / 30}), 1 - (n / 30 - 0.6) ** 2) for n in range(1, 30)]
-    (found,) = suggest(tuners.method("pibo", maximize=True), space, trials)
-    assert abs(found.configuration.number("rate") - 0.6) < 0.1
-    assert "goes against your belief about rate" in found.explanation
-    assert found.explanation.endswith("the prior counts to the power 0.11")
-    (first,) = suggest(tuners.method("pibo", maximize=True), space, [])
+    (suggestion,) = suggest(methods.method("pibo", maximize=True), space, trials)
+    assert abs(suggestion.configuration.number("rate") - 0.6) < 0.1
+    assert "goes against your belief about rate" in suggestion.explanation
+    assert suggestion.explanation.endswith("the prior counts to the power 0.11")
+    (first,) = suggest(methods.method("pibo", maximize=True), space, [])
     assert (first.configuration["rate"], "from your prior" in first.explanation) == (0.01, True)
 
 
@@ -132,4 +138,4 @@ def test_importance_stretches_a_hyperparameter() -> None:
 
 def test_settings_are_checked() -> None:
     with pytest.raises(InvalidSettings, match="beta is -1, expected a number from 0"):
-        tuners.method("pibo", maximize=True, beta=-1)
+        methods.method("pibo", maximize=True, beta=-1)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenhand.declaration import BACKGROUND, Budget, Option, Question, Questionnaire, Section, Study, Text, When
-from evenhand.questionnaires import Form, check, escape, field, fields, holds, piped, pipes, read, shown, typed
+from evenhand.model.questionnaires import Form, check, escape, field, fields, holds, piped, pipes, read, shown, typed
+from evenhand.model.study import BACKGROUND, Budget, Option, Question, Questionnaire, QuestionSection, Study, Text, When
 from evenhand.web.pages import inline
 
 TOOLS = (Option("torch", Text("PyTorch", {"de": "PyTorch"})), Option("tf", Text("TensorFlow *2*", {"de": "TensorFlow zwei"})))
@@ -28,13 +28,13 @@ EVERY = Questionnaire(
     "experience",
     two("Your experience"),
     (
-        Section(
+        QuestionSection(
             (
                 TUNED,
                 Question("tools", "multiple", two("Which tools?"), options=TOOLS, when=(When("experience.tuned", "is", "yes"),)),
             )
         ),
-        Section(
+        QuestionSection(
             (
                 Question("months", "number", two("For how many months with {experience.tools}?"), low=0, high=600),
                 Question("hours", "number", two("Hours a week"), whole=False, low=0.5, required=False),
@@ -42,7 +42,7 @@ EVERY = Questionnaire(
             ),
             when=(When("experience.tools", "is", "torch"),),
         ),
-        Section(
+        QuestionSection(
             (
                 Question("words", "text", two("In your words"), required=False, longest=50),
                 Question("areas", "matrix", two("Areas"), options=YES_NO, rows=ROWS, required=False),
@@ -61,20 +61,20 @@ def study(*questionnaires: Questionnaire) -> Study:
 
 
 def one(question: Question, **settings: Any) -> Questionnaire:
-    return Questionnaire("form", two("Form"), (Section((dataclasses.replace(question, **settings),)),))
+    return Questionnaire("form", two("Form"), (QuestionSection((dataclasses.replace(question, **settings),)),))
 
 
 def answered(question: Question, *texts: str) -> Any:
     """The answer that these texts give, or the words that refuse them."""
-    found, problems = read(one(question), {"q." + question.name: list(texts)}, {})
-    return problems.get("q." + question.name) or found.get(f"form.{question.name}")
+    answers, problems = read(one(question), {"q." + question.name: list(texts)}, {})
+    return problems.get("q." + question.name) or answers.get(f"form.{question.name}")
 
 
 # Declarations
 
 
 def mistakes(*questionnaires: Questionnaire) -> dict[str, str]:
-    return {each.path: str(each) for each in check(questionnaires, LANGUAGES)}
+    return {mistake.path: str(mistake) for mistake in check(questionnaires, LANGUAGES)}
 
 
 def test_the_papers_form_and_one_of_every_kind_have_no_mistake() -> None:
@@ -87,7 +87,7 @@ def test_every_mistake_is_found_at_once_with_its_path_and_its_fix() -> None:
         "Your experience",
         two("Title"),
         (
-            Section(
+            QuestionSection(
                 (
                     Question("a", "single", two("A")),
                     Question("a", "matrix", two("{b.c} and {form.late}"), options=YES_NO),
@@ -100,10 +100,10 @@ def test_every_mistake_is_found_at_once_with_its_path_and_its_fix() -> None:
             ),
         ),
     )
-    late = Questionnaire("form", two("Form"), (Section((Question("late", "text", two("Late")),)),))
-    found = mistakes(wrong, late)
+    late = Questionnaire("form", two("Form"), (QuestionSection((Question("late", "text", two("Late")),)),))
+    problems = mistakes(wrong, late)
     at = "questionnaires[0].sections[0]"
-    assert set(found) == {
+    assert set(problems) == {
         "questionnaires[0].name",
         f"{at}.when[0].question",
         f"{at}.questions[0].options",
@@ -123,9 +123,9 @@ def test_every_mistake_is_found_at_once_with_its_path_and_its_fix() -> None:
         f"{at}.questions[5].many",
         f"{at}.questions[5].longest",
     }
-    assert "for example your_experience" in found["questionnaires[0].name"]
-    assert "at most the `high` of 1" in found[f"{at}.questions[2].low"]
-    assert "asked earlier" in found[f"{at}.when[0].question"]
+    assert "for example your_experience" in problems["questionnaires[0].name"]
+    assert "at most the `high` of 1" in problems[f"{at}.questions[2].low"]
+    assert "asked earlier" in problems[f"{at}.when[0].question"]
 
 
 @pytest.mark.parametrize(
@@ -152,16 +152,16 @@ def test_conditions_are_checked_against_the_question_that_they_look_at(when: Whe
         Question("table", "matrix", two("Table"), options=YES_NO, rows=ROWS),
         Question("itself", "text", two("Itself"), when=(when,)),
     )
-    found = mistakes(Questionnaire("form", two("Form"), (Section(questions),)))
-    assert len(found) == bool(wrong)
-    for path, words in found.items():
+    problems = mistakes(Questionnaire("form", two("Form"), (QuestionSection(questions),)))
+    assert len(problems) == bool(wrong)
+    for path, words in problems.items():
         assert path.startswith("questionnaires[0].sections[0].questions[4].when[0].")
         assert wrong in words
 
 
 def test_a_questionnaire_after_tuning_is_later_than_one_before_it_wherever_it_is_written() -> None:
-    after = Questionnaire("end", two("End"), (Section((Question("why", "text", two("{form.what}?")),)),), at="after")
-    before = Questionnaire("form", two("Form"), (Section((Question("what", "text", two("What?")),)),))
+    after = Questionnaire("end", two("End"), (QuestionSection((Question("why", "text", two("{form.what}?")),)),), at="after")
+    before = Questionnaire("form", two("Form"), (QuestionSection((Question("what", "text", two("What?")),)),))
     assert mistakes(after, before) == {}
     swapped = mistakes(dataclasses.replace(after, at="before"), dataclasses.replace(before, at="after"))
     assert set(swapped) == {
@@ -172,9 +172,9 @@ def test_a_questionnaire_after_tuning_is_later_than_one_before_it_wherever_it_is
 
 def test_a_missing_or_needless_translation_warns() -> None:
     question = Question("what", "text", Text("What?", {"fr": "Quoi ?"}))
-    found = check((Questionnaire("form", two("Form"), (Section((question,)),)),), LANGUAGES)
-    assert {each.path.rpartition("text.")[2] for each in found} == {"de", "fr"}
-    assert all(each.warning for each in found)
+    problems = check((Questionnaire("form", two("Form"), (QuestionSection((question,)),)),), LANGUAGES)
+    assert {problem.path.rpartition("text.")[2] for problem in problems} == {"de", "fr"}
+    assert all(problem.warning for problem in problems)
 
 
 def test_two_questionnaires_of_one_name_are_a_mistake() -> None:
@@ -245,9 +245,10 @@ def test_a_matrix_is_piped_row_by_row() -> None:
     assert said.replace("\\", "") == "Bilder: PyTorch, TensorFlow zwei; Sprache: PyTorch"
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_escaped_text_is_rendered_as_it_was(text: str) -> None:
-    kept = "".join(each for each in text if each not in "\0\ufffd")
+    kept = "".join(character for character in text if character not in "\0\ufffd")
     rendered = str(inline(escape(kept)))
     assert "<" not in rendered
     assert unescape(rendered) == " ".join(kept.split())
@@ -384,6 +385,7 @@ LIKELY = st.sampled_from(["yes", "no", "torch", "tf", "1", "7", "12", "0,5", "1e
 ANYTHING = st.one_of(LIKELY, st.text(), st.none(), st.integers(), st.binary())
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(
@@ -411,7 +413,7 @@ def rendered(questionnaire: Questionnaire, answers: Mapping[str, Any]) -> dict[s
     for question in questionnaire.questions:
         answer = answers.get(f"{questionnaire.name}.{question.name}")
         if isinstance(answer, dict):
-            form |= {field(question, row): each for row, each in answer.items()}
+            form |= {field(question, row): value for row, value in answer.items()}
         elif answer is not None:
             form[field(question)] = answer if isinstance(answer, list | str) else repr(answer)
     return form
@@ -420,7 +422,7 @@ def rendered(questionnaire: Questionnaire, answers: Mapping[str, Any]) -> dict[s
 def some(question: Question) -> st.SearchStrategy[Any]:
     """A valid answer to a question."""
     values = [option.value for option in question.options]
-    several = st.lists(st.sampled_from(values), min_size=1, unique=True).map(lambda found: sorted(found, key=values.index))
+    several = st.lists(st.sampled_from(values), min_size=1, unique=True).map(lambda options: sorted(options, key=values.index))
     if question.kind == "number" and question.whole:
         return st.integers(
             0 if question.low is None else int(question.low), 10**6 if question.high is None else int(question.high)
@@ -436,8 +438,9 @@ def some(question: Question) -> st.SearchStrategy[Any]:
     return kinds.get(question.kind, st.floats(question.low, allow_nan=False, allow_infinity=False))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
-@given(st.fixed_dictionaries({f"experience.{each.name}": some(each) for each in EVERY.questions}))
+@given(st.fixed_dictionaries({f"experience.{question.name}": some(question) for question in EVERY.questions}))
 def test_a_valid_answer_comes_back_as_it_was_given(answers: dict[str, Any]) -> None:
     visible = {f"experience.{question.name}" for section in shown(EVERY, answers) for question in section.questions}
     expected = {path: answer for path, answer in answers.items() if path in visible}

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from evenhand.declaration import BACKGROUND, Option, Question, Questionnaire, Section, Study, Text, When
-from evenhand.htmlforms import Field, form_for
-from evenhand.protocol import Step
-from evenhand.records import Participant
+from evenhand.model.participant import Participant
+from evenhand.model.rules import ParticipantStep
+from evenhand.model.study import BACKGROUND, Option, Question, Questionnaire, QuestionSection, Study, Text, When
+from evenhand.rehearsal.html_forms import FormControl, form_for
 from evenhand.settings import Rules
 from evenhand.web.access import Role
 from tests.labs import toy_study
@@ -33,7 +33,7 @@ KINDS = Questionnaire(
     "experience",
     two("Your experience", "Ihre Erfahrung"),
     (
-        Section(
+        QuestionSection(
             (
                 Question(
                     "tuned", "single", two("Have you tuned by hand?", "Von Hand getunt?"), options=options(yes="Yes", no="No")
@@ -48,7 +48,7 @@ KINDS = Questionnaire(
             ),
             title=two("Tools", "Werkzeuge"),
         ),
-        Section(
+        QuestionSection(
             (
                 Question(
                     "years", "number", two("Years with {experience.tools}?", "Jahre mit {experience.tools}?"), low=0, high=60
@@ -58,7 +58,7 @@ KINDS = Questionnaire(
             ),
             when=(When("experience.tuned", "is", "yes"), When("background.months", "at least", 1)),
         ),
-        Section(
+        QuestionSection(
             (
                 Question("words", "text", two("In your own words"), required=False, longest=50),
                 Question(
@@ -83,7 +83,7 @@ KINDS = Questionnaire(
     intro=two("After **{background.months}** months."),
 )
 KINDS_NEED_MONTHS = (When("background.months", "at least", 1),)
-END = Questionnaire("end", two("At last"), (Section((Question("hard", "likert", two("How hard was it?")),)),), at="after")
+END = Questionnaire("end", two("At last"), (QuestionSection((Question("hard", "likert", two("How hard was it?")),)),), at="after")
 ANSWERS: dict[str, str | list[str]] = {
     "q.tuned": "yes",
     "q.tools": ["torch", "tf"],
@@ -103,25 +103,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def asking(site: Site, *questionnaires: Questionnaire, languages: tuple[str, ...] = ("en",)) -> Study:
     """A study that asks these."""
     study = replace(toy_study(site.lab), questionnaires=questionnaires, languages=languages)
-    return site.lab.add_study(replace(study, name=f"asking-{study.id}", id=0))
+    return site.lab.studies.add(replace(study, name=f"asking-{study.id}", id=0))
 
 
 class Person(Caller):
     """A participant who agreed to the terms."""
 
     def __init__(self, site: Site, study: Study) -> None:
-        self.participant, _ = site.lab.join(study.id)
-        site.lab.consent(self.participant.id, study.consent.version)
+        self.participant, _ = site.lab.participants.join(study.id)
+        site.lab.participants.consent(self.participant.id, study.consent.version)
         super().__init__(site, site.caller(Role.PARTICIPANT, self.participant.id).identity)
 
     @property
     def record(self) -> Participant:
-        return self.site.lab.participant(self.participant.id)
+        return self.site.lab.participants.get(self.participant.id)
 
     def send(self, name: str, form: Sent) -> httpx.Response:
         return self.http.post(f"/p/questions/{name}", data={"csrf_token": self.identity.csrf_token, **form})
 
-    def fields(self, name: str = "experience") -> dict[str, Field]:
+    def fields(self, name: str = "experience") -> dict[str, FormControl]:
         form = form_for(self.get(f"/p/questions/{name}").text, f"/p/questions/{name}")
         assert form
         return form.fields
@@ -143,14 +143,15 @@ def in_sight(page: httpx.Response) -> list[str]:
     shown = []
     for part in page.text.split("data-part")[1:]:
         if "hidden" not in part.partition(">")[0]:
-            shown += [found[1] for found in re.finditer(r'data-question="\w+\.(\w+)"(?![^>]* hidden)', part)]
+            shown += [match[1] for match in re.finditer(r'data-question="\w+\.(\w+)"(?![^>]* hidden)', part)]
     return shown
 
 
+@pytest.mark.slow
 def test_every_kind_has_its_control_and_its_answer_is_kept(site: Site) -> None:
     person = experienced(site)
     fields = person.fields()
-    kinds = {name: each.kind for name, each in fields.items() if name.startswith("q.")}
+    kinds = {name: field.kind for name, field in fields.items() if name.startswith("q.")}
     assert kinds == {
         "q.tuned": "radio",
         "q.tools": "checkbox",
@@ -177,7 +178,7 @@ def test_every_kind_has_its_control_and_its_answer_is_kept(site: Site) -> None:
         "experience.areas": {"vision": "well", "speech": "little"},
         "experience.uses": {"home": ["torch", "tf"]},
     }
-    assert site.lab.step(person.participant.id) is Step.DETAILS
+    assert site.lab.participants.step(person.participant.id) is ParticipantStep.DETAILS
 
 
 def test_all_that_is_wrong_comes_back_beside_its_field_with_what_was_typed(site: Site) -> None:
@@ -197,7 +198,7 @@ def test_all_that_is_wrong_comes_back_beside_its_field_with_what_was_typed(site:
     assert form.fields["q.tools"].values == ("torch", "tf")
     assert form.fields["q.areas.vision"].value == "well"
     for described in re.findall(r'aria-(?:describedby|labelledby)="([^"]+)"', page.text):
-        assert all(page.text.count(f'id="{each}"') == 1 for each in described.split())
+        assert all(page.text.count(f'id="{element}"') == 1 for element in described.split())
     assert page.text.count(" autofocus") == 1
     assert re.search(r"<input[^>]*name=\"q.years\"[^>]* autofocus", page.text)
     assert "experience" not in person.record.answered
@@ -249,7 +250,7 @@ def test_a_page_on_which_nothing_is_left_to_ask_says_so(site: Site) -> None:
 def test_earlier_answers_stand_in_later_texts_as_plain_text(site: Site) -> None:
     name = Question("name", "text", Text("Your tool's name"))
     use = Question("use", "text", Text("What do you use {form.name} for?"))
-    study = asking(site, replace(KINDS, name="form", sections=(Section((name,)),), intro=None), one_page(use))
+    study = asking(site, replace(KINDS, name="form", sections=(QuestionSection((name,)),), intro=None), one_page(use))
     person = Person(site, study)
     person.send("form", {"q.name": "<script>alert(1)</script> **[x](javascript:y)** {form.name}"})
     page = person.get("/p/questions/last")
@@ -259,7 +260,7 @@ def test_earlier_answers_stand_in_later_texts_as_plain_text(site: Site) -> None:
 
 
 def one_page(*questions: Question, name: str = "last") -> Questionnaire:
-    return Questionnaire(name, two("Last"), (Section(questions),))
+    return Questionnaire(name, two("Last"), (QuestionSection(questions),))
 
 
 def test_another_language_is_chosen_without_losing_what_was_typed(site: Site) -> None:
@@ -327,7 +328,7 @@ def test_questionnaires_come_one_after_the_other_and_those_after_tuning_at_its_e
     assert "Page 1" not in person.get("/p/questions/end").text
     person.send("end", {"q.hard": "5"})
     assert person.record.answers["end.hard"] == 5
-    assert site.lab.step(person.participant.id) is Step.THANKS
+    assert site.lab.participants.step(person.participant.id) is ParticipantStep.THANKS
 
 
 HOSTILE: list[dict[str, Any]] = [
@@ -346,7 +347,7 @@ def test_nothing_that_is_posted_breaks_the_page(site: Site, form: dict[str, Any]
     page = person.send("background", form)
     assert page.status_code in (200, 422)
     assert "q-months" in page.text
-    assert site.lab.step(person.participant.id) is Step.BACKGROUND
+    assert site.lab.participants.step(person.participant.id) is ParticipantStep.BACKGROUND
 
 
 def test_files_in_place_of_texts_are_no_answers(site: Site) -> None:

@@ -39,45 +39,48 @@ AUC = np.array(
 def demsar() -> Comparison:
     """The paper's table as sessions of one trial; the scale makes a unit of regret a unit of the metric."""
     entries = [entry(name, [float(row[i])], f"data-{at:02}") for at, row in enumerate(AUC) for i, name in enumerate(NAMES)]
-    return Comparison(tuple(entries), {each.task: Scale(1.0, 0.0) for each in entries})
+    return Comparison(tuple(entries), {entry.task: Scale(1.0, 0.0) for entry in entries})
 
 
+@pytest.mark.slow
 def test_demsars_average_ranks_and_critical_difference() -> None:
-    found = ranks.difference(race(demsar()))
-    assert {name: round(rank, 3) for name, rank in found.ranks} == dict(zip(NAMES, (3.143, 2.0, 2.893, 1.964), strict=True))
-    assert found.tasks == 14
-    assert found.critical is not None
-    assert round(found.critical, 2) == 1.25
+    difference = ranks.difference(race(demsar()))
+    assert {name: round(rank, 3) for name, rank in difference.ranks} == dict(zip(NAMES, (3.143, 2.0, 2.893, 1.964), strict=True))
+    assert difference.tasks == 14
+    assert difference.critical is not None
+    assert round(difference.critical, 2) == 1.25
     assert round(ranks.critical_difference(4, 14, 0.1), 2) == 1.12
     # At 0.05 no two differ by Nemenyi's test; at 0.10 C4.5 differs from the best two.
-    assert found.cliques == (("C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"),)
+    assert difference.cliques == (("C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"),)
     weaker = ranks.difference(race(demsar()), 0.1)
     assert weaker.cliques == (("C4.5+m+cf", "C4.5+m", "C4.5+cf"), ("C4.5+cf", "C4.5"))
 
 
+@pytest.mark.slow
 def test_demsars_friedman_statistic_is_scipys_but_for_the_correction_of_ties() -> None:
-    found = ranks.difference(race(demsar()))
+    difference = ranks.difference(race(demsar()))
     n, k = AUC.shape
-    plain = 12 * n / (k * (k + 1)) * (sum(rank**2 for _, rank in found.ranks) - k * (k + 1) ** 2 / 4)
+    plain = 12 * n / (k * (k + 1)) * (sum(rank**2 for _, rank in difference.ranks) - k * (k + 1) ** 2 / 4)
     assert round(plain, 2) == 9.28  # as printed
     assert round((n - 1) * plain / (n * (k - 1) - plain), 2) == 3.69  # as printed
     expected = scipy_stats.friedmanchisquare(*AUC.T)
-    assert (found.friedman.statistic, found.friedman.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert (difference.friedman.statistic, difference.friedman.p) == pytest.approx((expected.statistic, expected.pvalue))
     statistic = (n - 1) * expected.statistic / (n * (k - 1) - expected.statistic)
-    assert found.iman.statistic == pytest.approx(statistic)
-    assert found.iman.df == (3, 39)
-    assert found.iman.p == pytest.approx(scipy_stats.f.sf(statistic, 3, 39))
+    assert difference.iman.statistic == pytest.approx(statistic)
+    assert difference.iman.df == (3, 39)
+    assert difference.iman.p == pytest.approx(scipy_stats.f.sf(statistic, 3, 39))
 
 
+@pytest.mark.slow
 def test_demsars_wilcoxon_example() -> None:
-    found = {(each.first, each.second): each for each in ranks.difference(race(demsar())).pairs}
-    pair = found["C4.5", "C4.5+m"]
+    pairs = {(pair.first, pair.second): pair for pair in ranks.difference(race(demsar())).pairs}
+    pair = pairs["C4.5", "C4.5+m"]
     assert pair.statistic == 12  # T = min(93, 12), as printed
     assert pair.p is not None
     assert pair.p < 0.05
-    p = sorted(each.p for each in found.values() if each.p is not None)
+    p = sorted(pair.p for pair in pairs.values() if pair.p is not None)
     assert len(p) == 6
-    smallest = min(found.values(), key=lambda each: each.p or 1)
+    smallest = min(pairs.values(), key=lambda pair: pair.p or 1)
     assert smallest.adjusted == pytest.approx(6 * p[0])
 
 
@@ -105,23 +108,25 @@ def test_average_ranks_share_ties_and_weigh_tasks_alike() -> None:
         entry("c", [0.1], "two", made=loss),
         entry("c", [0.1], "two", 7, made=loss),  # a seed that the others lack
     ]
-    found = ranks.ranking(race(Comparison(tuple(entries))), 1)
+    ranking = ranks.ranking(race(Comparison(tuple(entries))), 1)
     # On the first task a: (1 + 1.5 + 2) / 3, b: (2 + 1.5 + 1) / 3, c: 3; on the second 3, 2, 1.
-    assert {each.contestant: each.rank for each in found.standings} == pytest.approx({"a": 2.25, "b": 1.75, "c": 2.0})
-    assert [each.contestant for each in found.standings] == ["b", "c", "a"]
-    assert (found.pairs, found.tasks) == (4, 2)
-    duels = {(each.first, each.second): (each.wins, each.ties, each.losses) for each in found.duels}
+    assert {standing.contestant: standing.rank for standing in ranking.standings} == pytest.approx(
+        {"a": 2.25, "b": 1.75, "c": 2.0}
+    )
+    assert [standing.contestant for standing in ranking.standings] == ["b", "c", "a"]
+    assert (ranking.pairs, ranking.tasks) == (4, 2)
+    duels = {(duel.first, duel.second): (duel.wins, duel.ties, duel.losses) for duel in ranking.duels}
     assert duels["a", "b"] == (1, 1, 2)
     assert duels["b", "a"] == (2, 1, 1)
     assert duels["a", "c"] == (3, 0, 1)
-    assert {each.contestant: each.firsts for each in found.standings} == {"a": 2, "b": 2, "c": 1}
+    assert {standing.contestant: standing.firsts for standing in ranking.standings} == {"a": 2, "b": 2, "c": 1}
 
 
 def test_who_did_not_run_everywhere_is_not_ranked() -> None:
     entries = [entry(name, [0.5], task) for name in ("a", "b") for task in ("one", "two")]
-    found = ranks.ranking(race(Comparison((*entries, entry("P-01", [0.9], "one", kind="person")))), 1)
-    assert found.left == (("P-01", "did not run on every task"),)
-    assert [each.contestant for each in found.standings] == ["a", "b"]
+    ranking = ranks.ranking(race(Comparison((*entries, entry("P-01", [0.9], "one", kind="person")))), 1)
+    assert ranking.left == (("P-01", "did not run on every task"),)
+    assert [standing.contestant for standing in ranking.standings] == ["a", "b"]
 
 
 def test_what_cannot_be_computed_says_why() -> None:
@@ -131,18 +136,19 @@ def test_what_cannot_be_computed_says_why() -> None:
     apart = race(Comparison((entry("a", [0.5], seed=1), entry("b", [0.5], seed=2))))
     assert "no seed of any task" in str(ranks.ranking(apart, 1).why)
     same = race(Comparison(tuple(entry(name, [0.5], task) for name in "abc" for task in ("one", "two"))))
-    found = ranks.difference(same)
-    assert "equal on every task" in str(found.friedman.why)
-    assert all("equal on every task" in str(each.why) for each in found.pairs)
+    difference = ranks.difference(same)
+    assert "equal on every task" in str(difference.friedman.why)
+    assert all("equal on every task" in str(pair.why) for pair in difference.pairs)
     nothing = race(Comparison(tuple(entry(name, [None], task) for name in "abc" for task in ("one", "two"))))
     assert ranks.difference(nothing).ranks == (("a", 2.0), ("b", 2.0), ("c", 2.0))
 
 
+@pytest.mark.slow
 def test_without_any_value_a_session_is_last_and_the_tests_still_work() -> None:
     entries = [entry(name, [value], f"t{i}") for i in range(7) for name, value in (("a", 0.5), ("b", 0.4 - i / 100), ("c", None))]
-    found = ranks.difference(race(Comparison(tuple(entries))))
-    assert [name for name, _ in found.ranks] == ["a", "b", "c"]
-    assert all(each.p == pytest.approx(2 / 2**7) or (each.p is not None and each.p < 0.05) for each in found.pairs)
+    difference = ranks.difference(race(Comparison(tuple(entries))))
+    assert [name for name, _ in difference.ranks] == ["a", "b", "c"]
+    assert all(pair.p == pytest.approx(2 / 2**7) or (pair.p is not None and pair.p < 0.05) for pair in difference.pairs)
 
 
 def test_intervals_are_those_of_resampled_tasks_and_seeds() -> None:
@@ -152,29 +158,33 @@ def test_intervals_are_those_of_resampled_tasks_and_seeds() -> None:
     entries = [
         entry(name, [value], f"t{i:02}") for i, won in enumerate(wins) for name, value in (("a", 0.5), ("b", 0.6 if won else 0.4))
     ]
-    found = {each.contestant: each for each in ranks.ranking(race(Comparison(tuple(entries))), int(rng.integers(99))).standings}
+    standings = {
+        standing.contestant: standing
+        for standing in ranks.ranking(race(Comparison(tuple(entries))), int(rng.integers(99))).standings
+    }
     low, high = (float(scipy_stats.binom.ppf(at, 20, 0.4)) / 20 for at in (0.025, 0.975))
-    assert (found["a"].low, found["a"].high) == pytest.approx((1 + low, 1 + high), abs=0.051)  # one win more or less
-    assert found["a"].low + found["b"].high == pytest.approx(3)
+    assert (standings["a"].low, standings["a"].high) == pytest.approx((1 + low, 1 + high), abs=0.051)  # one win more or less
+    assert standings["a"].low + standings["b"].high == pytest.approx(3)
 
 
 def test_seeds_alone_are_drawn_where_there_is_one_task() -> None:
     entries = [entry(name, [value], seed=i) for i in range(20) for name, value in (("a", 0.5), ("b", 0.6 if i < 8 else 0.4))]
-    found = ranks.ranking(race(Comparison(tuple(entries))), 5)
+    ranking = ranks.ranking(race(Comparison(tuple(entries))), 5)
     low, high = (float(scipy_stats.binom.ppf(at, 20, 0.4)) / 20 for at in (0.025, 0.975))
-    best = found.standings[0]
+    best = ranking.standings[0]
     assert best.contestant == "a"
     assert best.rank == pytest.approx(1.4)
     assert (best.low, best.high) == pytest.approx((1 + low, 1 + high), abs=0.051)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 2**31))
 def test_the_order_of_entries_changes_no_rank(seed: int, order: int) -> None:
     comparison = field(3, 3, 2, 3, seed)
-    one, two = race(comparison), race(shuffled(comparison, order))
-    assert ranks.ranking(one, 1) == ranks.ranking(two, 1)
-    assert ranks.difference(one) == ranks.difference(two)
+    straight, other = race(comparison), race(shuffled(comparison, order))
+    assert ranks.ranking(straight, 1) == ranks.ranking(other, 1)
+    assert ranks.difference(straight) == ranks.difference(other)
 
 
 @settings(max_examples=10, deadline=None)
@@ -186,9 +196,9 @@ def test_who_is_always_better_has_rank_one(values: list[float], tasks: int) -> N
         for task in range(tasks)
         for seed, value in enumerate(values)
     ]
-    found = ranks.ranking(race(Comparison(tuple(entries))), 1)
-    best = found.standings[0]
+    ranking = ranks.ranking(race(Comparison(tuple(entries))), 1)
+    best = ranking.standings[0]
     assert (best.contestant, best.rank, best.low, best.high) == ("a", 1.0, 1.0, 1.0)
-    assert best.firsts == found.pairs
-    assert math.fsum(each.rank for each in found.standings) == pytest.approx(6)
-    assert all(one.rank <= two.rank for one, two in pairwise(found.standings))
+    assert best.firsts == ranking.pairs
+    assert math.fsum(standing.rank for standing in ranking.standings) == pytest.approx(6)
+    assert all(upper.rank <= lower.rank for upper, lower in pairwise(ranking.standings))

@@ -9,16 +9,20 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evenhand.declaration import Arm, Grouping, Option, Question, Questionnaire, Text
-from evenhand.declaration import Section as Asked
-from evenhand.records import TaskSpec
-from evenhand.report import build, document, page
-from evenhand.report.blocks import NARROW, Report
-from evenhand.space import Hyperparameter, Integer, Space
+from evenhand.model.domain import Integer
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.study import Arm, Grouping, Option, Question, Questionnaire, Text
+from evenhand.model.study import QuestionSection as Asked
+from evenhand.model.task import TaskSpec
+from evenhand.model.words import NARROW_SPACE
+from evenhand.report import document, page
+from evenhand.report import study as study_report
+from evenhand.report.blocks import Report
 from tests.archives import STUDY, TASK, Person, archive, many
+from tests.components import need
 
-pytest.importorskip("vl_convert", reason="figures need evenhand[report]")
-pytest.importorskip("typst", reason="the PDF needs evenhand[report]")
+need("report")
 
 DATE = "2026-11-21"
 HOSTILE = '"><img src=x onerror=alert(1)>]]>&amp;\';--,"\n=1+1 #let $x$ `raw` \\ é'
@@ -53,23 +57,24 @@ def hostile() -> Report:
         for months in range(8)
     ]
     people.append(Person(1, (0.2,), (0.5,), mode="pilot", rest={"excluded": HOSTILE}))
-    return build.build(archive(people, study, random=(0.2, 0.4)), "pilot")
+    return study_report.build(archive(people, study, random=(0.2, 0.4)), "pilot")
 
 
 @pytest.fixture(scope="module")
-def found() -> Report:
-    return build.build(many(31, 1), "live")
+def report() -> Report:
+    return study_report.build(many(31, 1), "live")
 
 
+@pytest.mark.slow
 def test_drawings_are_xml_without_scripts_or_strangers(hostile: Report) -> None:
     drawn = {name: content for name, content in page.contents(hostile).items() if name.endswith(".svg")}
     assert len(drawn) > 5
     for name, content in drawn.items():
         root = ElementTree.fromstring(content)
         assert root.tag == f"{SVG}svg", name
-        for each in root.iter():
-            assert each.tag.removeprefix(SVG) in TAGS, (name, each.tag)
-            assert not [key for key in each.attrib if key.lower().startswith("on") or key.endswith("href")], name
+        for element in root.iter():
+            assert element.tag.removeprefix(SVG) in TAGS, (name, element.tag)
+            assert not [key for key in element.attrib if key.lower().startswith("on") or key.endswith("href")], name
 
 
 def test_the_page_shows_hostile_text_and_runs_none_of_it(hostile: Report) -> None:
@@ -88,42 +93,45 @@ def test_tables_are_read_back_from_csv_as_they_are(hostile: Report) -> None:
             continue
         read = list(csv.reader(io.StringIO(contents[f"pilot-{item.key}.csv"].decode(), newline="")))
         assert read[0] == list(item.table.columns), item.key
-        assert read[1:] == [[cell.replace(NARROW, " ") for cell in row] for row in item.table.rows], item.key
+        assert read[1:] == [[cell.replace(NARROW_SPACE, " ") for cell in row] for row in item.table.rows], item.key
 
 
+@pytest.mark.slow
 def test_own_words_and_nicknames_stay_out_of_the_report() -> None:
     people = [
         Person(m, (0.5,), (0.5,), reasons=[{"epochs": "other: my secret"}], rest={"nickname": "secret me"}) for m in (0, 5, 20)
     ]
-    report = build.build(archive(people), "live")
+    report = study_report.build(archive(people), "live")
     assert "secret" not in page.html(report, DATE)
     assert all(b"secret" not in content for content in page.contents(report).values())
 
 
-def test_pictures_are_png_large_enough_to_print(found: Report) -> None:
-    pictures = {name: content for name, content in page.contents(found).items() if name.endswith(".png")}
-    assert len(pictures) == sum(each.drawn for each in found.items)
+@pytest.mark.slow
+def test_pictures_are_png_large_enough_to_print(report: Report) -> None:
+    pictures = {name: content for name, content in page.contents(report).items() if name.endswith(".png")}
+    assert len(pictures) == sum(item.drawn for item in report.items)
     for name, content in pictures.items():
         assert content.startswith(b"\x89PNG\r\n\x1a\n"), name
         width, _ = struct.unpack(">II", content[16:24])
         assert width >= 800, f"{name} is {width} px wide"
 
 
-def test_the_document_has_pages_and_ends(found: Report) -> None:
-    made = document.pdf(found, DATE)
+def test_the_document_has_pages_and_ends(report: Report) -> None:
+    made = document.pdf(report, DATE)
     assert made.startswith(b"%PDF-")
     assert made.rstrip().endswith(b"%%EOF")
     assert len(re.findall(rb"/Type\s*/Page\b", made)) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "direction"), [("loss", "minimize"), ("accuracy", "minimize"), ("reward", "maximize")])
 def test_metrics_that_are_no_share_are_told_as_they_are(metric: str, direction: str) -> None:
     task = replace(TASK, metric=metric, direction=direction)  # type: ignore[arg-type]
     people = [Person(m, (-120.5, 3000.0 + m, None), (12.5 + m, 13.5)) for m in (0, 0, 4, 5, 12, 30)]
-    report = build.build(archive(people, task=task, random=(-5.0, 900.0)), "live")
+    report = study_report.build(archive(people, task=task, random=(-5.0, 900.0)), "live")
     shown = page.html(report, DATE)
     if metric != "accuracy":
-        numbers = next(each for each in report.items if each.key == "fig4-experience").table
+        numbers = next(item for item in report.items if item.key == "fig4-experience").table
         assert numbers is not None
         assert not any("%" in row[3] for row in numbers.rows)
         assert f"Fig. 1: {metric} of random configurations" in shown
@@ -141,17 +149,17 @@ def test_conditions_with_a_task_of_their_own_are_told_apart() -> None:
     deep = space.configuration({"epochs": 10})
     moved = tuple(
         replace(
-            each,
+            session,
             task=other,
-            trials=tuple(replace(trial, configuration=deep) for trial in each.trials),
-            choice=replace(each.choice, configuration=deep),
+            trials=tuple(replace(trial, configuration=deep) for trial in session.trials),
+            choice=replace(session.choice, configuration=deep),
         )
-        if each.choice is not None and each.id % 2 == 0
-        else each
-        for each in made.sessions
+        if session.choice is not None and session.id % 2 == 0
+        else session
+        for session in made.sessions
     )
-    report = build.build(replace(made, tasks=(TASK, other), sessions=moved), "live")
-    items = {each.key: each.table for each in report.items}
+    report = study_report.build(replace(made, tasks=(TASK, other), sessions=moved), "live")
+    items = {item.key: item.table for item in report.items}
     table, likeness = items["table1-hyperparameters"], items["likeness"]
     assert table is not None
     assert likeness is not None

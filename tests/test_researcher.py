@@ -2,20 +2,27 @@
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from fastapi.routing import APIRoute
+from playwright.sync_api import Page, expect
 
-from evenhand.declaration import Budget
-from evenhand.records import Outcome, State
-from evenhand.web.access import COOKIES, Role
-from evenhand.web.app import HEARTBEAT, beat, last_alive
-from evenhand.web.pages import ago, clock, plural
+import evenhand
+from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Float
+from evenhand.model.session import State
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Outcome
+from evenhand.web.access import COOKIE_NAMES, Role
+from tests import components
 from tests.labs import SPACE, claim, epoch, make_lab, toy_study
-from tests.web import Caller, Site, evaluated, scored, serve, toy_site, train, tuned_study, tuning_participant
+from tests.waiting import PATIENCE_SECONDS, wait_for
+from tests.web import Caller, Site, evaluated, routes, scored, serve, toy_site, train, tuned_study, tuning_participant
 
 TEST_SCORES = (0.7131, 0.7353)  # values that occur nowhere else
 SHOWN = ("71.3", "73.5", "72.4", "0.7131", "0.7353", "0.7242")
@@ -27,22 +34,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def invitation(page: str) -> str:
-    found = re.search(r'value="http://[^"/]+(/join/[\w-]+)"', page)
-    assert found
-    return found[1]
+    match = re.search(r'value="http://[^"/]+(/join/[\w-]+)"', page)
+    assert match
+    return match[1]
 
 
 def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
     toy_study(site.lab)
-    link = f"/signin/{site.lab.issue_token('signin', seconds=60)}"
+    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
     preview = site.caller()
     assert preview.get(link).status_code == 200
     assert "Sign in" in preview.get(link).text  # opening it twice spends nothing
@@ -57,7 +57,7 @@ def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
 
 
 def test_an_old_sign_in_link_has_ended(site: Site) -> None:
-    link = f"/signin/{site.lab.issue_token('signin', seconds=60)}"
+    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
     site.clock.now += 61
     assert site.caller().post(link).status_code == 403
 
@@ -77,18 +77,18 @@ def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
     address = invitation(researcher.post(f"/studies/{study.id}/invitations").text)
     person = site.caller()
     assert "Begin" in person.get(address).text
-    assert site.lab.participants(study.id) == []
+    assert site.lab.participants.of_study(study.id) == []
     page = person.post(address)
     code = re.search(r'id="resume-code">([A-Z2-7-]+)<', page.text)
     assert code
     assert "P-01" in page.text
     assert person.post(address).headers["location"] == "/p"  # a reload makes nobody else
-    assert len(site.lab.participants(study.id)) == 1
+    assert len(site.lab.participants.of_study(study.id)) == 1
     assert person.post(address, {"anew": "yes"}).status_code == 200  # somebody else at the same computer
-    assert len(site.lab.participants(study.id)) == 2
+    assert len(site.lab.participants.of_study(study.id)) == 2
     elsewhere = site.caller()
     assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == "/p"
-    assert elsewhere.http.cookies[COOKIES[Role.PARTICIPANT]]
+    assert elsewhere.http.cookies[COOKIE_NAMES[Role.PARTICIPANT]]
     wrong = site.caller().post("/resume", {"code": "ABCDE"})
     assert wrong.status_code == 404
     assert "ABCDE" in wrong.text  # what was typed stays
@@ -97,21 +97,21 @@ def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
 
 def test_a_method_is_started_under_the_studys_budget_and_played(site: Site) -> None:
     study = toy_study(site.lab, Budget(trials=2))
-    agent, _ = site.lab.add_agent("one", 1)
+    agent, _ = site.lab.agents.add("one", 1)
     researcher = site.caller(Role.RESEARCHER)
     assert researcher.post(f"/studies/{study.id}/methods", {"method": "random", "seed": "5"}).status_code == 303
     assert researcher.post(f"/studies/{study.id}/methods", {"method": "random", "seed": "6"}).status_code == 303
-    first, second = site.lab.sessions(study.id)
+    first, second = site.lab.sessions.of_study(study.id)
     assert (first.tuner, second.tuner) == ("random", "random 2")
     assert first.budget == second.budget == study.budget
     assert first.method == {"name": "random", "seed": 5}
     for value in (0.3, 0.5):
-        eventually(lambda: any(trial.is_open for trial in site.lab.session(first.id).trials))
+        wait_for(lambda: any(trial.is_open for trial in site.lab.sessions.get(first.id).trials), "a trial is open")
         job = site.lab.claim(agent, session_id=first.id)
         assert job
         site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, value)])
         site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
-    eventually(lambda: site.lab.session(first.id).choice is not None)
+    wait_for(lambda: site.lab.sessions.get(first.id).choice, "a choice")
     assert site.lab.view(first.id).state is State.CHOSEN
 
 
@@ -123,7 +123,7 @@ def test_a_method_that_cannot_be_started_says_why(form: dict[str, str], why: str
     answer = site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/methods", form)
     assert answer.status_code == 400
     assert why in answer.text.lower()
-    assert site.lab.sessions(study.id) == []
+    assert site.lab.sessions.of_study(study.id) == []
 
 
 def test_the_study_page_shows_who_is_ahead(site: Site) -> None:
@@ -152,7 +152,7 @@ def test_the_stream_sends_the_state_when_it_changes(site: Site) -> None:
         assert next(states)["curves"]["lines"][0]["points"][-1][1] == pytest.approx(62)
         train(site, session.id, agent, 0.8)
         assert any(state["curves"]["lines"][0]["points"][-1][1] == pytest.approx(80) for state in states)
-    eventually(lambda: site.lab.on_change == listeners)  # a closed stream leaves nothing behind
+    wait_for(lambda: site.lab.on_change == listeners, "a closed stream leaves nothing behind")
 
 
 def test_the_session_page_tells_each_trial(site: Site) -> None:
@@ -173,6 +173,17 @@ def test_the_session_page_tells_each_trial(site: Site) -> None:
     assert study.title in page
 
 
+def test_the_session_page_says_what_its_stopping_rule_cannot_do(site: Site) -> None:
+    """Here a trial that reported its end alone, as a function of (configuration) does."""
+    method = {"name": "random", "stopping": "median"}
+    session = site.lab.start(site.lab.sessions.open(toy_study(site.lab, Budget(trials=2)).id, tuner="random", method=method).id)
+    agent, _ = site.lab.agents.add("a", 1)
+    site.lab.submit(session.id, SPACE.configuration({"epochs": 2}))
+    site.lab.finish(claim(site.lab, agent).job_id, 1, Outcome.COMPLETED, None, [epoch(0, 2, 0.5)])
+    page = site.caller(Role.RESEARCHER).get(f"/sessions/{session.id}").text
+    assert "can end no trial early, since trial 1 reported its end alone: call run.report(epoch=..., accuracy=...)" in page
+
+
 def test_curves_come_with_a_cursor(site: Site) -> None:
     _, session, _ = tuned_study(site)
     researcher = site.caller(Role.RESEARCHER)
@@ -181,6 +192,17 @@ def test_curves_come_with_a_cursor(site: Site) -> None:
     assert [point[0] for point in whole["points"]] == [0, 1]
     assert [p[0] for p in researcher.get(f"/sessions/{session.id}/trials/2/curve?attempt=1&after=0").json()["points"]] == [1]
     assert researcher.get(f"/sessions/{session.id}/trials/9/curve").status_code == 404
+
+
+def test_numbers_that_no_database_holds_are_of_nothing(site: Site) -> None:
+    researcher = site.caller(Role.RESEARCHER)
+    paths = {
+        route.path: re.sub(r"{[a-z_]+}", str(10**20), route.path)
+        for route in routes(site.app)
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and re.search(r"{(study|session)_id}", route.path)
+    }
+    assert "/sessions/{session_id}" in paths
+    assert {path: researcher.get(asked).status_code for path, asked in paths.items()} == dict.fromkeys(paths, 404)
 
 
 def everything_shown(researcher: Caller, study_id: int, session_id: int) -> str:
@@ -206,9 +228,9 @@ def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(s
     said = everything_shown(researcher, study.id, session.id)
     assert "all 2 seeds" in said
     assert not [shown for shown in SHOWN if shown in said]
-    assert site.lab.looks(session.id) == []
+    assert site.lab.evaluations.looks(session.id) == []
     assert researcher.post(f"/sessions/{session.id}/reveal").status_code == 303
-    assert [who for who, _ in site.lab.looks(session.id)] == ["researcher"]
+    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == ["researcher"]
     page = researcher.get(f"/sessions/{session.id}").text
     for shown in ("71.3", "73.5", "72.4", "± 1.6"):  # each seed, the mean, the standard deviation
         assert shown in page
@@ -231,7 +253,7 @@ def test_a_page_that_follows_a_look_is_not_told_how_it_was_before(site: Site) ->
 
 def test_whoever_looked_cannot_stop_a_trial_any_more(site: Site) -> None:
     study, session, agent = tuned_study(site)
-    other = site.lab.start(site.lab.open(study.id, tuner="tpe", driver="test").id)
+    other = site.lab.start(site.lab.sessions.open(study.id, tuner="tpe", driver="test").id)
     running = site.lab.submit(other.id, SPACE.configuration({"epochs": 2}))
     claim(site.lab, agent)
     researcher = site.caller(Role.RESEARCHER)
@@ -243,7 +265,7 @@ def test_whoever_looked_cannot_stop_a_trial_any_more(site: Site) -> None:
     answer = researcher.post(stop)
     assert answer.status_code == 403
     assert "looked at a test score" in answer.text
-    assert site.lab.session(other.id).trials[0].stop_by is None
+    assert site.lab.sessions.get(other.id).trials[0].stop_by is None
 
 
 def test_a_trial_is_stopped_for_the_researcher(site: Site) -> None:
@@ -253,7 +275,58 @@ def test_a_trial_is_stopped_for_the_researcher(site: Site) -> None:
     researcher = site.caller(Role.RESEARCHER)
     assert researcher.post(f"/sessions/{session.id}/trials/3/stop").status_code == 303
     assert site.lab.measure(job.job_id, job.attempt, []) is False
-    assert site.lab.session(session.id).trials[2].stop_by == "researcher"
+    assert site.lab.sessions.get(session.id).trials[2].stop_by == "researcher"
+
+
+def test_a_session_whose_process_is_gone_says_how_it_goes_on_and_can_be_ended(site: Site) -> None:
+    study, _, agent = tuned_study(site)
+    own = site.lab.sessions.open(study.id, tuner="tpe", method={"name": "tpe"}, driver="python", name="my first")
+    site.lab.start(own.id)
+    site.lab.submit(own.id, SPACE.configuration({"epochs": 2}))
+    job = site.lab.claim(agent, session_id=own.id)
+    assert job is not None
+    site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED, None, [epoch(0, 1, 0.4)])
+    researcher = site.caller(Role.RESEARCHER)
+    assert "Interrupted" not in researcher.get(f"/sessions/{own.id}").text
+    refused = researcher.post(f"/sessions/{own.id}/end")
+    assert (refused.status_code, "is being tuned now" in refused.text) == (409, True)
+    site.clock.now += 11
+    page = researcher.get(f"/sessions/{own.id}").text
+    assert "Interrupted" in page
+    assert f"evenhand end {own.id} chooses its best trial" in page
+    assert "interrupted" in researcher.get(f"/studies/{study.id}").text
+    assert researcher.post(f"/sessions/{own.id}/end").status_code == 303
+    ended = site.lab.sessions.get(own.id)
+    assert ended.choice is not None
+    assert ended.choice.trial_id == ended.trials[0].id
+    page = researcher.get(f"/sessions/{own.id}").text
+    assert "On validation trial 1, chosen of 1 with a value, reached accuracy 40.0\u202f%" in page
+    assert "Its score on test is not among what is shown here." in page
+    assert 'id="certainty"' not in researcher.get("/sessions/1").text  # of a study
+    site.lab.sessions.take_up(own.id, Budget(seconds=1000))
+    assert "Before it was extended" in researcher.get(f"/sessions/{own.id}").text
+
+
+@pytest.mark.parametrize(
+    ("has_test", "seeds", "why"),
+    [
+        (False, 10, "This task has no test data"),
+        (False, 0, "This task has no test data"),
+        (True, 0, "It was begun without an evaluation"),
+    ],
+)
+def test_where_no_test_score_comes_the_page_says_why(site: Site, has_test: bool, seeds: int, why: str) -> None:
+    task = site.lab.studies.add_task(TaskRecord(TaskSpec("own"), "1", SPACE, "accuracy", "maximize", 10, has_test=has_test))
+    words = Text("")
+    study = Study("own", "Own", task.id, Budget(trials=2), 7, words, words, words, evaluation_seeds=seeds, machines="any")
+    session = site.lab.sessions.open(site.lab.studies.add(study).id, tuner="random", method={"name": "random"}, driver="test")
+    researcher, (agent, _) = site.caller(Role.RESEARCHER), site.lab.agents.add("one", 1)
+    site.lab.start(session.id)
+    train(site, session.id, agent, 0.5)
+    assert f"{why}, so there will be no test score." in researcher.get(f"/sessions/{session.id}").text
+    site.lab.choose(session.id, number=1)
+    page = researcher.get(f"/sessions/{session.id}").text
+    assert (f"{why}, so there is no test score." in page) is (not site.lab.sessions.get(session.id).evaluated.planned)
 
 
 def test_a_withdrawn_session_says_that_it_is_erased(site: Site) -> None:
@@ -261,7 +334,7 @@ def test_a_withdrawn_session_says_that_it_is_erased(site: Site) -> None:
     person = tuning_participant(site, study)
     assert person.session_id
     train(site, person.session_id, agent, 0.7)
-    site.lab.withdraw(person.id)
+    site.lab.participants.withdraw(person.id)
     researcher = site.caller(Role.RESEARCHER)
     assert "erased" in researcher.get(f"/sessions/{person.session_id}").text
     page = researcher.get(f"/studies/{study.id}").text
@@ -278,54 +351,39 @@ def test_plotly_comes_from_its_own_package(site: Site) -> None:
 def test_a_restarted_server_credits_the_outage_and_plays_on(tmp_path: Path) -> None:
     lab, clock_ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     study = toy_study(lab)
-    session = lab.start(lab.open(study.id, tuner="random", method={"name": "random", "seed": 1}).id)
-    heartbeat = tmp_path / HEARTBEAT.format(lab.key)
+    session = lab.start(lab.sessions.open(study.id, tuner="random", method={"name": "random", "seed": 1}).id)
+    heartbeat = tmp_path / HEARTBEAT_FILE.format(lab.key)
     beat(heartbeat, clock_.now)
-    beat(tmp_path / HEARTBEAT.format("another database"), clock_.now - 5000)
+    beat(tmp_path / HEARTBEAT_FILE.format("another database"), clock_.now - 5000)
     clock_.now += 60
     with serve(lab, clock_, tmp_path):
         assert lab.view(session.id).seconds_left == pytest.approx(100)
-        eventually(lambda: len(lab.session(session.id).trials) == 1)
-        eventually(lambda: last_alive(heartbeat) == clock_.now)
+        wait_for(lambda: lab.sessions.get(session.id).trials, "the first trial")
+        wait_for(lambda: last_alive(heartbeat) == clock_.now, "a heartbeat")
     lab.close()
 
 
 @pytest.mark.parametrize("text", [None, "", "yesterday"])
 def test_a_missing_or_damaged_heartbeat_credits_nothing(text: str | None, tmp_path: Path) -> None:
-    path = tmp_path / HEARTBEAT
+    path = tmp_path / HEARTBEAT_FILE
     if text is not None:
         path.write_text(text)
     assert last_alive(path) is None
 
 
-def test_formats_are_those_that_people_read() -> None:
-    assert [clock(5021), clock(130), clock(0), clock(None)] == ["1:23:41", "2:10", "0:00", "–"]
-    assert [plural(1, "trial"), plural(2, "trial"), plural(1234, "trial")] == ["1 trial", "2 trials", "1\u202f234 trials"]
-    assert [ago(100, 103), ago(100, 400), ago(0, 7300), ago(0, 200_000), ago(None)] == [
-        "now",
-        "5 min ago",
-        "2 h ago",
-        "2 days ago",
-        "not yet",
-    ]
-
-
 @pytest.fixture
 def page(site: Site, chromium_path: str) -> Iterator[Page]:
     """A browser tab that is signed in as the researcher and fails on any script error or refused load."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+    with components.chromium(chromium_path) as browser:
         context = browser.new_context(viewport={"width": 1200, "height": 900})
         token = site.caller(Role.RESEARCHER).identity.token
-        context.add_cookies([{"name": COOKIES[Role.RESEARCHER], "value": token, "url": site.address}])
+        context.add_cookies([{"name": COOKIE_NAMES[Role.RESEARCHER], "value": token, "url": site.address}])
         tab = context.new_page()
+        tab.set_default_timeout(1000 * PATIENCE_SECONDS)
         complaints: list[str] = []
         tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         yield tab
-        browser.close()
     assert complaints == []
 
 
@@ -333,9 +391,9 @@ def test_the_study_page_is_live_in_a_browser(site: Site, page: Page) -> None:
     study = toy_study(site.lab)
     page.goto(f"{site.address}/studies/{study.id}")
     expect(page.get_by_text("Nobody tunes yet.")).to_be_visible()
-    agent, _ = site.lab.add_agent("one", 1)
+    agent, _ = site.lab.agents.add("one", 1)
     site.lab.hello(agent, slots=1, machine="here")
-    session = site.lab.start(site.lab.open(study.id, tuner="random", driver="test").id)
+    session = site.lab.start(site.lab.sessions.open(study.id, tuner="random", driver="test").id)
     train(site, session.id, agent, 0.62)
     expect(page.locator("#rows tr")).to_have_count(1)
     expect(page.locator("#rows")).to_contain_text("62.0")
@@ -367,16 +425,81 @@ def test_a_session_is_followed_and_revealed_in_a_browser(site: Site, page: Page)
     expect(page.locator("circle.seed")).to_have_count(2)
 
 
+def test_a_function_that_reports_no_loss_is_told_so_in_the_chart(site: Site, page: Page) -> None:
+    _, session, agent = tuned_study(site)
+    page.goto(f"{site.address}/sessions/{session.id}")
+    site.lab.submit(session.id, SPACE.configuration({"epochs": 4, "learning_rate": 0.3}))
+    expect(page.locator("#chart-loss")).to_contain_text("The loss of each batch appears here.")
+    job = claim(site.lab, agent)
+    site.lab.measure(job.job_id, job.attempt, [replace(epoch(0, 1, 0.33), loss=None)])
+    expect(page.locator("#chart-loss")).to_contain_text("No loss was reported.")
+    site.lab.measure(job.job_id, job.attempt, [epoch(1, 2, 0.44)])
+    expect(page.locator("#chart-loss .chart-empty")).to_be_hidden()
+
+
+def test_a_trial_of_the_front_is_picked_on_a_narrow_screen(site: Site, page: Page) -> None:
+    def several(configuration: Configuration) -> dict[str, float]:
+        rate = configuration.number("rate")
+        return {"accuracy": rate, "milliseconds_for_an_image": 9 * rate**2}
+
+    url = f"sqlite:///{site.folder / 'lab.sqlite'}"
+    objectives = ["accuracy:max", "milliseconds_for_an_image:min"]
+    result = evenhand.tune(
+        several, {"rate": Float(0, 1)}, objectives=objectives, trials=6, db=url, progress=False, evaluate=False
+    )
+    site.clock.now = result.session.opened_at + 1000
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.goto(f"{site.address}/sessions/{result.session_id}")
+    expect(page.locator(".front-drawing")).to_be_visible()
+    expect(page.locator("#chart-loss canvas")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    assert {trial.number for trial in result.front} == set(range(1, 7))  # the more accurate, the slower
+    picked = result.front[-1].number
+    page.locator(f"#front input[name=trial][value='{picked}'] + button").click()
+    expect(page.locator("#evaluation")).to_contain_text(f"Trial {picked}")
+
+
+HEARD = """(() => {
+  const add = EventSource.prototype.addEventListener;
+  EventSource.prototype.addEventListener = function (name, hear) {
+    add.call(this, name, (event) => { (window.heard ??= []).push(String(event.data)); hear(event); });
+  };
+})()"""
+
+
 def test_a_button_that_is_replaced_while_it_is_pressed_is_clicked_all_the_same(site: Site, page: Page) -> None:
     _, session, agent = tuned_study(site)
     evaluated(site, session.id, agent)
+    page.add_init_script(HEARD)
     page.goto(f"{site.address}/sessions/{session.id}")
     page.get_by_role("button", name="test score").hover()
     page.mouse.down()
     scored(site, agent, *TEST_SCORES)
-    time.sleep(1)  # the stream has told of both seeds
+    page.wait_for_function("() => (window.heard ?? []).some((data) => data.includes('2 of 2 seeds'))")
     page.mouse.up()
     expect(page.locator(".test-score")).to_contain_text("72.4")
+
+
+def test_the_explore_page_has_a_symbol_for_each_status_with_a_score(site: Site) -> None:
+    _, session, agent = tuned_study(site)
+    site.lab.submit(session.id, SPACE.configuration({"epochs": 3, "learning_rate": 0.3}))
+    job = claim(site.lab, agent)
+    site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.5)])
+    site.lab.sessions.stop_trial(session.id, 3, "researcher")
+    researcher = site.caller(Role.RESEARCHER)
+    script = researcher.get("/static/explore.js").text
+    named = re.search(r"SYMBOLS = {([^}]+)}", script)
+    assert named
+    symbols = dict(re.findall(r'(\w+): "([\w-]+)"', named[1]))
+    for status, words in (("stopping", "stopping"), ("stopped", "stopped by the researcher")):
+        numbers = researcher.get(f"/sessions/{session.id}/explore.json").json()
+        points = [numbers["order"][2], *(panel["points"][2] for panel in numbers["panels"])]
+        assert [(point["status"], point["words"], point["value"]) for point in points] == [(status, words, 0.5)] * len(points)
+        assert len(points) > 1
+        assert symbols[status] == {"stopping": "circle-open", "stopped": "triangle-up"}[status]
+        if status == "stopping":
+            site.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
+    assert symbols.keys() <= {*Outcome, "waiting", "training", "stopping"}
 
 
 def test_the_explore_page_draws_within_its_policy(site: Site, page: Page) -> None:

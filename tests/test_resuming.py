@@ -7,13 +7,15 @@ import pytest
 
 import evenhand
 from evenhand import tasks
-from evenhand.declaration import Budget, Study, Text
 from evenhand.errors import InvalidSettings, Refused
-from evenhand.lab import Lab
-from evenhand.play import Player
-from evenhand.protocol import epochs_left, epochs_used
-from evenhand.records import Measurement, Outcome, Session, TaskSpec
-from evenhand.replay import replay
+from evenhand.experiments.replay import replay
+from evenhand.lab.lab import Lab
+from evenhand.model.rules import epochs_left, epochs_used
+from evenhand.model.session import Session
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement, Outcome
+from evenhand.runners.method_player import Player
 from evenhand.settings import data_dir
 from evenhand.tasks import Task
 from tests import paced_tasks
@@ -30,15 +32,17 @@ def summing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 
 def trained(task: Task, epochs: int, before: int = 0, keep: bool = True) -> tuple[ROWS, int]:
     """What a training reports, and how many epochs it really trained."""
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     counted = paced_tasks.TRAINED
     configuration = task.space.configuration({"epochs": epochs, "rate": 0.5})
     outcome, why = tasks.run_trial(
-        task, configuration, seed=7, evaluation=False, report=found.append, epochs_before=before, keep=keep
+        task, configuration, seed=7, evaluation=False, report=measurements.append, epochs_before=before, keep=keep
     )
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    assert [each.index for each in found] == list(range(len(found)))
-    return [(each.step, each.epoch, each.loss, each.value) for each in found], paced_tasks.TRAINED - counted
+    assert [measurement.index for measurement in measurements] == list(range(len(measurements)))
+    return [
+        (measurement.step, measurement.epoch, measurement.loss, measurement.value) for measurement in measurements
+    ], paced_tasks.TRAINED - counted
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one_and_trains_the_rest_only(summing: Task) -> None:
@@ -63,8 +67,8 @@ def test_without_its_checkpoint_it_trains_again_in_silence(summing: Task) -> Non
 
 def test_a_damaged_checkpoint_is_as_good_as_none(summing: Task) -> None:
     trained(summing, 3)
-    (found,) = (data_dir() / "checkpoints").iterdir()
-    found.write_bytes(b"no pickle")
+    (checkpoint,) = (data_dir() / "checkpoints").iterdir()
+    checkpoint.write_bytes(b"no pickle")
     second, _ = trained(summing, 9, before=3)
     assert second == trained(summing, 9, keep=False)[0][6:]
 
@@ -97,15 +101,16 @@ def resumable(lab: Lab, budget: Budget) -> Session:
         details=Text(""),
         thanks=Text(""),
         resumable=True,
+        machines="any",
     )
-    return lab.start(lab.open(lab.add_study(study).id, tuner="asha").id)
+    return lab.start(lab.sessions.open(lab.studies.add(study).id, tuner="asha").id)
 
 
 def test_only_further_epochs_cost_anything(tmp_path: Path) -> None:
     lab, _ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     session = resumable(lab, Budget(epochs=12))
     space = session.space
-    agent_id, _ = lab.add_agent("a", 1)
+    agent_id, _ = lab.agents.add("a", 1)
     lab.submit(session.id, space.configuration({"epochs": 3}))
     assignment = claim(lab, agent_id)
     assert (assignment.epochs_before, assignment.keep) == (0, True)
@@ -114,15 +119,15 @@ def test_only_further_epochs_cost_anything(tmp_path: Path) -> None:
     lab.finish(assignment.job_id, 1, Outcome.COMPLETED)
     trial = lab.submit(session.id, space.configuration({"epochs": 9}), resumes=1)
     assert (trial.resumes, trial.epochs_before, trial.epochs_done, trial.epochs_to_do) == (1, 3, 3, 6)
-    assert epochs_left(lab.session(session.id)) == 3
+    assert epochs_left(lab.sessions.get(session.id)) == 3
     assignment = claim(lab, agent_id)
     assert assignment.epochs_before == 3
     lab.measure(assignment.job_id, 1, [epoch(0, 4, 0.4), epoch(1, 5, 0.5)])
     lab.stop(session.id, 2)
     lab.finish(assignment.job_id, 1, Outcome.STOPPED)
-    stopped = lab.session(session.id).trials[1]
+    stopped = lab.sessions.get(session.id).trials[1]
     assert (stopped.value, stopped.epochs_done, stopped.epochs_begun) == (0.5, 5, 2)
-    assert epochs_used(lab.session(session.id)) == 5
+    assert epochs_used(lab.sessions.get(session.id)) == 5
     with pytest.raises(Refused, match="trial 1 has 3 epochs already; ask for more"):
         lab.submit(session.id, space.configuration({"epochs": 3}), resumes=1)
     with pytest.raises(Refused, match="not the configuration of trial 1; only epochs may differ"):
@@ -138,7 +143,7 @@ def test_where_a_study_does_not_declare_it_nothing_goes_on(tmp_path: Path) -> No
     """People's pages offer no such thing, so a method that does is refused, too."""
     lab, _ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     study = toy_study(lab, Budget(trials=5))
-    session = lab.start(lab.open(study.id, tuner="asha", method={"name": "asha"}).id)
+    session = lab.start(lab.sessions.open(study.id, tuner="asha", method={"name": "asha"}).id)
     with pytest.raises(InvalidSettings, match="always begin anew; declare it resumable"):
         Player.of(lab, session.id)
     lab.submit(session.id, session.space.configuration({"epochs": 1}))

@@ -3,15 +3,18 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import hatch_build
 import start
+from tests.components import need
 
 ROOT = Path(start.__file__).parent
 VENDOR = ROOT / hatch_build.VENDOR
@@ -27,14 +30,17 @@ def run_python(code: str) -> str:
 # --- imports
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_torch() -> None:
     assert run_python("import sys, evenhand; print('torch' in sys.modules)") == "False"
 
 
+@pytest.mark.slow
 def test_help_imports_no_torch() -> None:
     code = """
 import sys
-from evenhand.cli import app
+from evenhand.cli.main import app
+from tests.components import need
 try:
     app(["--help"])
 except SystemExit as stop:
@@ -58,6 +64,17 @@ def test_every_browser_package_is_pinned_by_hash_and_names_no_host() -> None:
     assert {name: packages[name]["version"] for name in wanted} == wanted
 
 
+def test_the_pages_scripts_are_checked_against_the_very_libraries_that_pages_load() -> None:
+    lock = json.loads((ROOT / "scripts" / "javascript" / "package-lock.json").read_text())
+    served = json.loads((ROOT / hatch_build.LOCK.parent / "package.json").read_text())["dependencies"]
+    for name in ("htmx.org", "uplot"):
+        assert lock["packages"][f"node_modules/{name}"]["version"] == served[name]
+    for entry in lock["packages"].values():
+        assert "resolved" not in entry  # any registry may serve what the hash fits
+    wanted = json.loads((ROOT / "scripts" / "javascript" / "package.json").read_text())["devDependencies"]
+    assert all(version[0].isdigit() for version in wanted.values()), "a version is not exact"
+
+
 def test_the_browser_files_are_those_of_the_lock() -> None:
     assert hatch_build.is_current(ROOT), "run `python3 start.py` to fetch what the lock file asks for"
 
@@ -71,9 +88,9 @@ def test_the_browser_files_ask_no_other_host_for_anything() -> None:
             assert all(target.startswith(("data:", "#")) for target in targets)
 
 
+@pytest.mark.slow
 def test_git_ignores_the_browser_files() -> None:
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("this is not a git checkout")
+    need("git")
     done = subprocess.run(["git", "check-ignore", "-q", str(VENDOR / "htmx.min.js")], cwd=ROOT, check=False)
     assert done.returncode == 0
 
@@ -97,6 +114,38 @@ def test_browser_files_are_fetched_again_when_the_lock_or_a_file_changes(tmp_pat
     lock = root / hatch_build.LOCK
     lock.write_text(lock.read_text().replace("sha512-", "sha512-A", 1))
     assert not hatch_build.is_current(root)
+
+
+def test_the_wheel_s_tag_is_one_that_pypi_takes() -> None:
+    assert hatch_build.PLATFORMS.keys() == hatch_build.PROCESSORS.keys()
+    for machine, platform in hatch_build.PLATFORMS.items():
+        assert re.fullmatch(rf"manylinux_\d+_\d+_{machine}", platform)  # a bare linux_x86_64 is refused
+
+
+@pytest.mark.slow
+def test_the_source_distribution_has_all_that_is_kept() -> None:
+    need("git")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    included = {name.removeprefix("/") for name in targets["sdist"]["include"]}
+    brought_by_hatch = {".gitignore", "LICENSE", "README.md", "pyproject.toml"}
+    of_the_host = {".github"}
+    assert included == {path.partition("/")[0] for path in listed} - brought_by_hatch - of_the_host
+
+
+@pytest.mark.parametrize(
+    ("library", "machine", "tag"),
+    [
+        ("glibc", "x86_64", "py3-none-manylinux_2_5_x86_64"),
+        ("glibc", "aarch64", "py3-none-manylinux_2_17_aarch64"),
+        ("musl", "x86_64", "py3-none-linux_x86_64"),
+        ("", "aarch64", "py3-none-linux_aarch64"),
+    ],
+)
+def test_only_a_glibc_s_wheel_is_a_manylinux_one(monkeypatch: pytest.MonkeyPatch, library: str, machine: str, tag: str) -> None:
+    monkeypatch.setattr("platform.libc_ver", lambda: (library, "1"))
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert hatch_build.tag() == tag
 
 
 def test_a_broken_copy_of_the_browser_files_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
@@ -173,6 +222,14 @@ def test_the_torch_that_is_there_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     assert start.torch_version() == "2.13.0+cpu"
 
 
+def test_the_docs_name_the_extras_that_the_set_up_installs() -> None:
+    sentence = re.search(
+        r"makes an environment in `.venv` with the extras ([^;]*?) of the table", (ROOT / "docs/installing.md").read_text()
+    )
+    assert sentence is not None
+    assert set(re.findall(r"`(\w+)`", sentence[1])) == start.EXTRAS
+
+
 # --- the stamp
 
 
@@ -246,6 +303,7 @@ def test_a_package_that_a_killed_pip_left_in_part_is_forgotten(
     assert not package.exists()
 
 
+@pytest.mark.slow
 def test_real_packages_are_taken_for_whole() -> None:
     folder = Path(pytest.__file__).parent.parent
     broken = [package.name for package in folder.glob("*.dist-info") if not start.is_whole(package)]

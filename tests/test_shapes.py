@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from evenhand.errors import DataError, InvalidSettings
-from evenhand.tasks import points, shapes
-from evenhand.tasks.mixtures import curve, draw, gaussians, grid_error, sampled_error
-from evenhand.tasks.shapes import SPLITS, Split
+from evenhand.tasks.builtin import points, shapes
+from evenhand.tasks.builtin.mixtures import curve, draw, gaussians, grid_error, sampled_error
+from evenhand.tasks.builtin.shapes import SPLITS, Split
 
 PAPER_SIZES = {"08": (300_000, 15_000, 15_000), "09": (500_000, 250_000, 250_000), "10": (100_000, 10_000, 10_000)}  # Table 1
 CLASSES = {"08": 3, "09": 2, "10": 2}
@@ -29,9 +29,9 @@ def normal_tail(deviations: float) -> float:
 
 def test_the_error_between_two_gaussians_is_the_known_one() -> None:
     pair = gaussians([(-1.0, 0.0)], 1.0), gaussians([(1.0, 0.0)], 1.0)
-    found = grid_error(pair)
-    assert found.percent == pytest.approx(100 * normal_tail(1), abs=1e-3)
-    assert abs(found.percent - 100 * normal_tail(1)) <= found.uncertainty + 1e-3
+    error = grid_error(pair)
+    assert error.percent == pytest.approx(100 * normal_tail(1), abs=1e-3)
+    assert abs(error.percent - 100 * normal_tail(1)) <= error.uncertainty + 1e-3
     sampled = sampled_error(pair, 50_000)
     assert abs(sampled.percent - 100 * normal_tail(1)) < 4 * sampled.uncertainty
     # The best rule for the pair moved by half its distance cuts at 1 instead of 0.
@@ -44,10 +44,10 @@ def test_the_error_between_two_gaussians_is_the_known_one() -> None:
 @pytest.mark.parametrize("name", PAPER_SIZES)
 def test_sizes_are_the_papers_and_classes_balanced(name: str) -> None:
     assert tuple(shapes.size(name, split) for split in SPLITS) == PAPER_SIZES[name]
-    assert [shapes.size(name, split, 1e-9) for split in SPLITS] == [shapes.LEAST] * 3
+    assert [shapes.size(name, split, 1e-9) for split in SPLITS] == [shapes.LEAST_POINTS] * 3
     for split, whole in zip(SPLITS, PAPER_SIZES[name], strict=True):
-        found, labels = shapes.points(name, split, 0.02)
-        assert found.shape == (round(whole * 0.02), 2)
+        places, labels = shapes.points(name, split, 0.02)
+        assert places.shape == (round(whole * 0.02), 2)
         counts = np.bincount(labels)
         assert len(counts) == CLASSES[name]
         assert counts.max() - counts.min() <= 1
@@ -63,13 +63,13 @@ def test_sizes_are_the_papers_and_classes_balanced(name: str) -> None:
 def test_densities_integrate_to_one_and_match_histograms(name: str, split: Split) -> None:
     x = np.linspace(-3, 3, 601)
     cell = (x[1] - x[0]) ** 2
-    found, labels = shapes.points(name, split, 1.0 if name == "10" and split != "train" else 0.04)
+    places, labels = shapes.points(name, split, 1.0 if name == "10" and split != "train" else 0.04)
     for number, mixture in enumerate(shapes.shapes(name).classes(split)):
         density = mixture.on_grid(x, x)
         assert density.sum() * cell == pytest.approx(1, abs=1e-6)
         corners = np.stack(np.meshgrid(x[::40], x[::40], indexing="ij"), axis=-1).reshape(-1, 2)
         assert mixture.density(corners) == pytest.approx(density[::40, ::40].ravel(), rel=1e-9, abs=1e-12)
-        own = found[labels == number]
+        own = places[labels == number]
         edges = np.arange(-3.005, 3.01, 0.2)  # twenty cells of the grid each
         counts, _, _ = np.histogram2d(own[:, 0], own[:, 1], bins=(edges, edges))
         blocks = density[:600, :600].reshape(30, 20, 30, 20).sum((1, 3)) * cell * len(own)
@@ -90,6 +90,7 @@ def test_a_curve_shows_no_ripple() -> None:
     assert along.max() / along.min() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAPER_SIZES)
 def test_the_bayes_error_is_the_same_by_integration_and_by_sampling(name: str) -> None:
     for split in SPLITS:
@@ -104,19 +105,19 @@ def test_the_bayes_error_is_the_same_by_integration_and_by_sampling(name: str) -
 def test_what_is_learnt_on_train_fails_elsewhere_as_in_the_paper(name: str) -> None:
     at_train, at_dev, at_eval = (shapes.shifted_error(name, "train", split).percent for split in SPLITS)
     assert at_train == pytest.approx(shapes.bayes_error(name, "train").percent, abs=1e-9)
-    for found, (low, high) in zip((at_dev, at_eval), PAPER_ERRORS[name], strict=True):
-        assert low - 3 < found < high + 3
+    for error, (low, high) in zip((at_dev, at_eval), PAPER_ERRORS[name], strict=True):
+        assert low - 3 < error < high + 3
     for split in SPLITS:
         assert shapes.bayes_error(name, split).percent <= shapes.shifted_error(name, "train", split).percent + 1e-9
 
 
 def test_a_drawn_point_has_the_density_of_its_class() -> None:
-    found, labels = draw((gaussians([(0.0, 0.0)], 0.5), gaussians([(4.0, 0.0), (8.0, 0.0)], 1.0)), 9_001, 3)
+    places, labels = draw((gaussians([(0.0, 0.0)], 0.5), gaussians([(4.0, 0.0), (8.0, 0.0)], 1.0)), 9_001, 3)
     assert np.bincount(labels).tolist() == [4501, 4500]
-    first, second = found[labels == 0], found[labels == 1]
+    first, second = places[labels == 0], places[labels == 1]
     assert first.std(0) == pytest.approx([0.5, 0.5], rel=0.05)
     assert second.mean(0) == pytest.approx([6, 0], abs=0.15)
-    assert np.array_equal(found, np.round(found, 6))
+    assert np.array_equal(places, np.round(places, 6))
 
 
 def test_wrong_names_and_scales_are_refused() -> None:
@@ -139,8 +140,8 @@ def test_a_generated_set_says_so_and_comes_back_from_its_files(tmp_path: Path) -
     assert (read.generated, read.classes, read.features) == (False, ("0", "1", "2"), 2)
     assert read.label == "read from set, generated after the paper's description, not the course's data"
     for split in SPLITS:
-        for mine, theirs in zip(read.part(split), made.part(split), strict=True):
-            assert np.array_equal(mine, theirs)
+        for mine, read_part in zip(read.part(split), made.part(split), strict=True):
+            assert np.array_equal(mine, read_part)
     assert read.digest != made.digest
     before = read.digest
     text = (tmp_path / "set" / "eval.csv").read_text()
@@ -178,10 +179,10 @@ def folder_of(tmp_path: Path, train: str, dev: str | None = None, held: str | No
 def test_csv_files_are_read_however_they_put_the_class(
     tmp_path: Path, text: str, classes: tuple[str, ...], labels: list[int], first: list[float]
 ) -> None:
-    found = points.locate(str(folder_of(tmp_path, text)))
-    assert found.classes == classes
-    assert found.features == len(first)
-    x, y = found.part("eval")
+    points_found = points.locate(str(folder_of(tmp_path, text)))
+    assert points_found.classes == classes
+    assert points_found.features == len(first)
+    x, y = points_found.part("eval")
     assert y.tolist() == labels
     assert x[0].tolist() == first
 
@@ -207,11 +208,11 @@ def test_wrong_csv_files_are_refused_with_file_and_line(tmp_path: Path, text: st
 
 
 def test_splits_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    found = points.locate(str(folder_of(tmp_path, "a,1,2\nb,3,4\n", "a,1,2,3\nb,1,2,3\n", "c,1,2\n")))
+    points_found = points.locate(str(folder_of(tmp_path, "a,1,2\nb,3,4\n", "a,1,2,3\nb,1,2,3\n", "c,1,2\n")))
     with pytest.raises(DataError, match=r"Dev.csv: has 3 features, expected 2 as in train_08.csv"):
-        found.part("dev")
+        points_found.part("dev")
     with pytest.raises(DataError, match=r"eval.CSV: has the classes c, expected only those of train_08.csv"):
-        found.part("eval")
+        points_found.part("eval")
     (tmp_path / "train_09.csv").write_text("a,1,2\n")
     with pytest.raises(DataError, match=r"train\*.csv: train_08.csv, train_09.csv; expected exactly one"):
         points.locate(str(tmp_path))

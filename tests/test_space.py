@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InvalidConfiguration, InvalidSpace
-from evenhand.space import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Prior, Space, apart, show
+from evenhand.model.condition import Condition
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Choice, Float, Integer, apart, show
+from evenhand.model.hyperparameter import Hyperparameter, Prior
+from evenhand.model.space import Space
 
 SPACE = Space(
     [
@@ -40,18 +44,18 @@ def test_inactive_hyperparameters_are_absent_and_a_value_for_one_is_an_error() -
 
 
 def test_every_wrong_field_is_reported_at_once() -> None:
-    found = problems({"epochs": "2.5", "learning_rate": "nan", "weight_decay": -1, "colour": "red"})
-    assert found["epochs"] == "a whole number from 1 to 50"
-    assert found["optimizer"] == "one of Adam, SGD"
-    assert found["learning_rate"] == "a number from 1e-6 to 10"
-    assert found["weight_decay"] == "a number from 1e-6 to 1, or 0"
-    assert found["colour"].startswith("one of epochs")
-    assert "beta1" not in found  # whether it applies depends on the optimizer, which is wrong itself
+    expectations = problems({"epochs": "2.5", "learning_rate": "nan", "weight_decay": -1, "colour": "red"})
+    assert expectations["epochs"] == "a whole number from 1 to 50"
+    assert expectations["optimizer"] == "one of Adam, SGD"
+    assert expectations["learning_rate"] == "a number from 1e-6 to 10"
+    assert expectations["weight_decay"] == "a number from 1e-6 to 1, or 0"
+    assert expectations["colour"].startswith("one of epochs")
+    assert "beta1" not in expectations  # whether it applies depends on the optimizer, which is wrong itself
 
 
-@pytest.mark.parametrize("given", [True, [], {}, object(), "", None, "1e999", 1e400, float("inf")])
-def test_values_of_no_number_are_refused_in_words(given: object) -> None:
-    assert "epochs" in problems({"epochs": given, "optimizer": "sgd"})
+@pytest.mark.parametrize("value", [True, [], {}, object(), "", None, "1e999", 1e400, float("inf")])
+def test_values_of_no_number_are_refused_in_words(value: object) -> None:
+    assert "epochs" in problems({"epochs": value, "optimizer": "sgd"})
 
 
 def test_a_configuration_is_immutable_and_hashes_by_content() -> None:
@@ -60,10 +64,10 @@ def test_a_configuration_is_immutable_and_hashes_by_content() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert one.digest == other.digest
-    assert {Configuration({"x": 1})} == {Configuration({"x": 1.0})}  # equal, so the same key
+    assert {Configuration({"x": 1})} != {Configuration({"x": 1.0})}  # as their JSON and digest differ
     assert one.digest == Configuration(json.loads(json.dumps(dict(one)))).digest
     with pytest.raises(TypeError):
-        one["epochs"] = 2  # type: ignore[index]
+        one["epochs"] = 2
 
 
 def test_json_round_trip_and_a_hash_that_never_moves() -> None:
@@ -130,13 +134,13 @@ def test_values_are_shown_as_people_write_them(value: float, text: str) -> None:
 
 def test_ordered_options_lie_apart_as_their_places_do_and_others_are_all_alike() -> None:
     sizes, kinds = Choice(("8", "16", "32", "64"), ordered=True), Choice(("a", "b", "c"))
-    assert [apart(sizes, "8", each) for each in sizes.options] == pytest.approx([0, 0.25, 0.5, 0.75])
-    assert [apart(kinds, "a", each) for each in kinds.options] == [0, 1, 1]
+    assert [apart(sizes, "8", option) for option in sizes.options] == pytest.approx([0, 0.25, 0.5, 0.75])
+    assert [apart(kinds, "a", option) for option in kinds.options] == [0, 1, 1]
     assert apart(Float(1, 100, log=True), 1, 10) == pytest.approx(0.5)
 
 
 def test_an_order_is_part_of_the_space_and_its_absence_leaves_the_digest_as_it_was() -> None:
-    plain, ordered = (Space([Hyperparameter("size", Choice(("8", "16"), ordered=each))]) for each in (False, True))
+    plain, ordered = (Space([Hyperparameter("size", Choice(("8", "16"), ordered=ordered))]) for ordered in (False, True))
     assert "ordered" not in plain.to_json()["hyperparameters"][0]["domain"]
     assert plain.digest != ordered.digest
     assert Space.from_json(json.loads(json.dumps(ordered.to_json()))) == ordered

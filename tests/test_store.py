@@ -1,16 +1,56 @@
 """Writes that wait for each other are committed together, and what one of them does wrong concerns it alone."""
 
+import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, event, text
 
-from evenhand.store import MOST_TOGETHER, Store
+from evenhand.errors import InvalidSettings, NotFound
+from evenhand.store.engine import MOST_WRITES_TOGETHER, Store
+from tests.components import need
 from tests.labs import database
+from tests.waiting import PATIENCE_SECONDS, wait_for
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:///{folder}/none/x.db", "cannot be opened (unable to open database file)"),
+        ("sqlite:///{folder}", "cannot be opened (unable to open database file)"),
+        ("sqlite:///{folder}/text.db", "cannot be opened (file is not a database)"),
+        ("sqlite:///{folder}/other.db", "its tables are of revision v3.2.0.a, which this Evenhand does not know"),
+        ("sqlite://host/x.db", "Invalid SQLite URL"),
+        ("mysql://a:secret@h/x", "expected sqlite:///PATH or postgresql"),
+        ("nonsense:secret@x", "expected sqlite:///PATH or postgresql"),
+        ("postgresql+psycopg://a:secret@h:port/c", "expected sqlite:///PATH or postgresql"),
+        ("postgresql+nosuch://a:secret@h/c", "Can't load plugin"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_said_in_one_sentence_without_its_password(
+    url: str, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "text.db").write_text("no database at all, but a text that is long enough to be taken for one\n" * 9)
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other, other:
+        other.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        other.execute("INSERT INTO alembic_version VALUES ('v3.2.0.a')")
+    with pytest.raises(InvalidSettings) as refused:
+        Store(url.format(folder=tmp_path))
+    said = str(refused.value)
+    assert words in said
+    assert "\n" not in said
+    assert "secret" not in said
+
+
+def test_a_server_that_refuses_is_said_in_one_sentence_without_its_password() -> None:
+    need("psycopg")
+    with pytest.raises(InvalidSettings, match=r"'postgresql\+psycopg://a:\*\*\*@127\.0\.0\.1:1/c': cannot be opened") as refused:
+        Store("postgresql+psycopg://a:secret@127.0.0.1:1/c")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.fixture
@@ -32,6 +72,11 @@ def numbers(store: Store) -> list[int]:
         return list(tx.execute(text("SELECT number FROM note ORDER BY number")).scalars())
 
 
+def test_a_number_that_no_database_holds_is_no_rows(store: Store) -> None:
+    with store.read() as tx, pytest.raises(NotFound, match="nothing here has one"):
+        tx.execute(text("SELECT number FROM note WHERE number = :number"), {"number": 10**20})
+
+
 def count_commits(store: Store) -> list[int]:
     commits: list[int] = []
     event.listen(store._engine, "commit", lambda connection: commits.append(1))
@@ -46,7 +91,7 @@ def held_up(store: Store, work: Sequence[int | None]) -> list[BaseException | No
         with store.write() as tx:
             add(tx, 0)
             begun.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE_SECONDS)
 
     def other(number: int | None) -> None:
         with store.write() as tx:
@@ -56,14 +101,12 @@ def held_up(store: Store, work: Sequence[int | None]) -> list[BaseException | No
 
     with ThreadPoolExecutor(count + 1) as pool:
         leader = pool.submit(first)
-        begun.wait(10)
+        assert begun.wait(PATIENCE_SECONDS)
         others = [pool.submit(other, number) for number in work]
-        until = time.monotonic() + 10
-        while store._waiting < count and time.monotonic() < until:
-            time.sleep(0.001)
+        wait_for(lambda: store._waiting, f"{count} writes wait", lambda waiting: waiting == count)
         go_on.set()
-        leader.result(10)
-        return [each.exception(10) for each in others]
+        leader.result(PATIENCE_SECONDS)
+        return [write.exception(PATIENCE_SECONDS) for write in others]
 
 
 def test_writes_that_wait_are_committed_together(store: Store) -> None:
@@ -75,7 +118,7 @@ def test_writes_that_wait_are_committed_together(store: Store) -> None:
 
 def test_a_group_has_an_end(store: Store) -> None:
     commits = count_commits(store)
-    count = MOST_TOGETHER + 10
+    count = MOST_WRITES_TOGETHER + 10
     assert held_up(store, list(range(1, count + 1))) == [None] * count
     assert len(commits) == 2
     assert len(numbers(store)) == count + 1
@@ -83,7 +126,7 @@ def test_a_group_has_an_end(store: Store) -> None:
 
 def test_an_error_undoes_its_own_write_only(store: Store) -> None:
     failed = held_up(store, [1, None, 2])
-    assert [type(each) for each in failed] == [type(None), ValueError, type(None)]
+    assert [type(error) for error in failed] == [type(None), ValueError, type(None)]
     assert numbers(store) == [0, 1, 2]
     with store.write() as tx:
         add(tx, 7)
@@ -120,7 +163,7 @@ def test_where_sqlite_undoes_a_transaction_by_itself_everyone_in_it_is_told(stor
         with store.write() as tx:
             add(tx, 1)
             begun.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE_SECONDS)
 
     def second() -> None:
         with store.write() as tx:
@@ -128,14 +171,13 @@ def test_where_sqlite_undoes_a_transaction_by_itself_everyone_in_it_is_told(stor
             raise ValueError("the disk is full")
 
     with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(first)
-        begun.wait(10)
-        two = pool.submit(second)
-        while not store._waiting:
-            time.sleep(0.001)
+        leading = pool.submit(first)
+        assert begun.wait(PATIENCE_SECONDS)
+        following = pool.submit(second)
+        wait_for(lambda: store._waiting, "the second waits")
         go_on.set()
-        assert two.exception(10) is not None
-        assert isinstance(one.exception(10), OSError)
+        assert following.exception(PATIENCE_SECONDS) is not None
+        assert isinstance(leading.exception(PATIENCE_SECONDS), OSError)
     with store.write() as tx:
         add(tx, 2)
     assert numbers(store) == [2]
@@ -148,7 +190,7 @@ def test_one_thread_does_the_writes_of_all_that_wait(store: Store) -> None:
     def first(tx: Connection) -> int:
         add(tx, 0)
         begun.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_SECONDS)
         return 0
 
     def other(number: int) -> int:
@@ -163,16 +205,14 @@ def test_one_thread_does_the_writes_of_all_that_wait(store: Store) -> None:
 
     with ThreadPoolExecutor(12) as pool:
         leader = pool.submit(store.together, first)
-        begun.wait(10)
+        assert begun.wait(PATIENCE_SECONDS)
         others = [pool.submit(other, number) for number in range(1, 11)]
-        until = time.monotonic() + 10
-        while len(store._works) < 10 and time.monotonic() < until:
-            time.sleep(0.001)
+        wait_for(lambda: store._works, "ten writes wait", lambda works: len(works) == 10)
         go_on.set()
-        assert leader.result(10) == 0
-        errors = [each.exception(10) for each in others]
+        assert leader.result(PATIENCE_SECONDS) == 0
+        errors = [write.exception(PATIENCE_SECONDS) for write in others]
     assert [number for number, error in enumerate(errors, 1) if error is not None] == [1, 5]
-    assert [each.result() for each in others if each.exception() is None] == [2, 3, 4, 6, 7, 8, 9, 10]
+    assert [write.result() for write in others if write.exception() is None] == [2, 3, 4, 6, 7, 8, 9, 10]
     assert (len(threads), len(commits)) == (1, 1)
     assert numbers(store) == [0, 2, 3, 4, 6, 7, 8, 9, 10]
 

@@ -12,38 +12,40 @@ def left(points: Points) -> Classes:
 
 
 def square(seed: int, count: int = 2_000) -> tuple[Points, Classes]:
-    found = np.random.default_rng(seed).uniform((-1, -0.25), (1, 0.25), (count, 2))
-    found[:2] = (-1, -0.25), (1, 0.25)
-    return found, left(found)
+    places = np.random.default_rng(seed).uniform((-1, -0.25), (1, 0.25), (count, 2))
+    places[:2] = (-1, -0.25), (1, 0.25)
+    return places, left(places)
 
 
 def test_a_surface_is_what_predict_says_at_every_cell() -> None:
     train, dev = square(1), square(2, 50)
     wrong = dev[0], 1 - dev[1]
-    found = surface(left, {"train": train, "dev": wrong}, "made for this test", cells=100, most=300)
-    assert (len(found.x), len(found.y)) == (100, 25)  # cells are as long as they are high
-    assert found.classes.shape == (25, 100)
-    assert np.array_equal(found.classes, np.broadcast_to(found.x > 0, (25, 100)))
-    assert found.shares == {0: 0.5, 1: 0.5}
-    assert found.x[0] == pytest.approx(-1.08 + 0.0108)
-    assert found.y[-1] == pytest.approx(0.27 - 0.0108)
-    assert (found.shown["train"].of, len(found.shown["train"].points), found.shown["train"].error) == (2_000, 300, 0)
-    assert (found.shown["dev"].of, len(found.shown["dev"].points), found.shown["dev"].error) == (50, 50, 100)
-    rows = {tuple(each) for each in train[0].tolist()}
-    assert {tuple(each) for each in found.shown["train"].points.tolist()} <= rows
-    assert np.array_equal(left(found.shown["train"].points), found.shown["train"].classes)
-    assert found.label == "made for this test"
+    drawn = surface(left, {"train": train, "dev": wrong}, "made for this test", cells=100, most=300)
+    assert (len(drawn.x), len(drawn.y)) == (100, 25)  # cells are as long as they are high
+    assert drawn.classes.shape == (25, 100)
+    assert np.array_equal(drawn.classes, np.broadcast_to(drawn.x > 0, (25, 100)))
+    assert drawn.shares == {0: 0.5, 1: 0.5}
+    assert drawn.x[0] == pytest.approx(-1.08 + 0.0108)
+    assert drawn.y[-1] == pytest.approx(0.27 - 0.0108)
+    assert (drawn.shown["train"].of, len(drawn.shown["train"].points), drawn.shown["train"].error) == (2_000, 300, 0)
+    assert (drawn.shown["dev"].of, len(drawn.shown["dev"].points), drawn.shown["dev"].error) == (50, 50, 100)
+    rows = {tuple(point) for point in train[0].tolist()}
+    assert {tuple(point) for point in drawn.shown["train"].points.tolist()} <= rows
+    assert np.array_equal(left(drawn.shown["train"].points), drawn.shown["train"].classes)
+    assert drawn.label == "made for this test"
 
 
 def test_up_is_up() -> None:
-    found = surface(lambda points: (points[:, 1] > 0.1).astype(np.int64), {"train": square(1)}, "", cells=40)
-    assert found.classes[0].max() == 0
-    assert found.classes[-1].min() == 1
+    drawn = surface(lambda points: (points[:, 1] > 0.1).astype(np.int64), {"train": square(1)}, "", cells=40)
+    assert drawn.classes[0].max() == 0
+    assert drawn.classes[-1].min() == 1
 
 
 def test_disagreement_is_a_share_of_the_area() -> None:
     parts = {"train": square(1)}
-    first, second = (surface(each, parts, "", cells=80) for each in (left, lambda points: np.zeros(len(points), np.int64)))
+    first, second = (
+        surface(classify, parts, "", cells=80) for classify in (left, lambda points: np.zeros(len(points), np.int64))
+    )
     assert disagreement(first, first) == 0
     assert disagreement(first, second) == 0.5
     with pytest.raises(InvalidSettings, match="of different ranges or cells"):
@@ -52,8 +54,8 @@ def test_disagreement_is_a_share_of_the_area() -> None:
 
 def test_points_on_a_line_and_wrong_shapes() -> None:
     line = np.stack([np.linspace(0, 1, 9), np.zeros(9)], axis=1)
-    found = surface(left, {"train": (line, left(line))}, "", cells=30)
-    assert found.classes.shape == (2, 30)
+    drawn = surface(left, {"train": (line, left(line))}, "", cells=30)
+    assert drawn.classes.shape == (2, 30)
     for bad in (np.zeros((4, 3)), np.zeros((0, 2)), np.zeros(4)):
         with pytest.raises(InvalidSettings, match=r"split 'dev' has the shape .*expected \(N, 2\)"):
             surface(left, {"dev": (bad, np.zeros(len(bad), np.int64))}, "")

@@ -1,6 +1,7 @@
 """Tasks of a user's own: declared in a few lines, found by name, told apart by how their trainings end."""
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,15 +13,21 @@ import pytest
 
 from evenhand import tasks
 from evenhand.errors import InvalidSettings, TaskMissing, Unreachable
-from evenhand.records import Measurement, Outcome, TaskSpec
-from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
-from evenhand.tasks import Run, Splits, Stopped, Task, task
+from evenhand.examples import digits_mlp
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Measurement, Outcome
+from evenhand.model.words import last_line
+from evenhand.tasks import Diverged, Run, Splits, Stopped, Task, task
 from evenhand.tasks.check import chance_of, check, example_of, sample_sheet, shortened
 from evenhand.tasks.metrics import accuracy, r2
 from evenhand.tasks.run import joined
-from evenhand.tasks.running import Asked, run_together
+from evenhand.tasks.running import TrainingRequest, run_together
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "digits_mlp.py"
+EXAMPLE = Path(digits_mlp.__file__)
 SPACE = Space([Hyperparameter("epochs", Integer(1, 9), 2, fidelity=True), Hyperparameter("rate", Float(0, 1), 0.5)])
 X = np.arange(20.0).reshape(10, 2)
 Y = np.array([0, 1] * 5)
@@ -30,20 +37,20 @@ def splits() -> Splits:
     return Splits((X, Y), (X[:4], Y[:4]), (X[:2], Y[:2]))
 
 
-def made(train: Callable[[Configuration, Run], None], **changes: Any) -> Task:
+def made(train: Callable[[Configuration, Run], object], **changes: Any) -> Task:
     return task(**{"space": SPACE, "metric": "accuracy", "max_epochs": 9, "data": splits, **changes})(train)
 
 
 def ran(
-    train: Callable[[Configuration, Run], None] | Task,
+    train: Callable[[Configuration, Run], object] | Task,
     raw: Mapping[str, object] | None = None,
     evaluation: bool = False,
     **changes: Any,
 ) -> tuple[Outcome, str | None, list[Measurement]]:
-    found: list[Measurement] = []
-    one = train if isinstance(train, Task) else made(train, **changes)
-    outcome, why = tasks.run_trial(one, raw or {}, seed=5, evaluation=evaluation, report=found.append)
-    return outcome, why, found
+    measured: list[Measurement] = []
+    tried = train if isinstance(train, Task) else made(train, **changes)
+    outcome, why = tasks.run_trial(tried, raw or {}, seed=5, evaluation=evaluation, report=measured.append)
+    return outcome, why, measured
 
 
 def noted(seen: list[int], x: Any, answer: Any) -> Any:
@@ -57,21 +64,24 @@ def example() -> Task:
 
 
 def test_the_shipped_example_learns_the_digits() -> None:
-    outcome, why, found = ran(example(), {"epochs": 15})
+    outcome, why, measured = ran(example(), {"epochs": 15})
     assert (outcome, why) == (Outcome.COMPLETED, None)
-    epochs = [each for each in found if each.epoch is not None]
-    assert [each.epoch for each in epochs] == list(range(1, 16))
+    epochs = [measurement for measurement in measured if measurement.epoch is not None]
+    assert [measurement.epoch for measurement in epochs] == list(range(1, 16))
     assert epochs[-1].value is not None
     assert epochs[-1].value > 0.9
-    assert [each.index for each in found] == list(range(len(found)))
-    assert all(each.value is None and each.loss is not None for each in found if each.epoch is None)
-    times = [each.seconds for each in found]
+    assert [measurement.index for measurement in measured] == list(range(len(measured)))
+    assert all(
+        measurement.value is None and measurement.loss is not None for measurement in measured if measurement.epoch is None
+    )
+    times = [measurement.seconds for measurement in measured]
     assert times == sorted(times)
     assert times[0] >= 0
 
 
+@pytest.mark.slow
 def test_the_example_repeats_bit_for_bit_in_another_process() -> None:
-    here = [(each.loss, each.value) for each in ran(example(), {"epochs": 3})[2]]
+    here = [(measurement.loss, measurement.value) for measurement in ran(example(), {"epochs": 3})[2]]
     code = (
         "from evenhand import tasks\nfound = []\n"
         f"one = tasks.load(tasks.TaskSpec({f'{EXAMPLE}:train'!r}))\n"
@@ -85,6 +95,7 @@ def test_the_example_repeats_bit_for_bit_in_another_process() -> None:
 def test_a_task_s_name_finds_it_again_with_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(EXAMPLE.parent.parent)
     relative = tasks.load(TaskSpec("examples/digits_mlp.py:train"))
+    assert tasks.load(TaskSpec("evenhand.examples.digits_mlp:train")).spec == relative.spec
     again = tasks.load(relative.spec)
     assert again.version == relative.version
     assert Path(relative.name.rpartition(":")[0]).is_absolute()
@@ -95,13 +106,14 @@ def test_a_task_s_name_finds_it_again_with_the_same_version(monkeypatch: pytest.
 def test_the_version_follows_the_source_and_the_named_files(tmp_path: Path) -> None:
     source = tmp_path / "own.py"
     text = (
-        "from evenhand.space import *\nfrom evenhand.tasks import task\nS = Space([Hyperparameter('rate', Float(0, 1), 0.5)])\n"
+        "from evenhand.model.space import *\nfrom evenhand.tasks import task\n"
+        "S = Space([Hyperparameter('rate', Float(0, 1), 0.5)])\n"
         "@task(space=S, metric='accuracy', max_epochs=1, files=['table.csv'])\ndef train(configuration, run):\n    pass\n"
     )
     source.write_text(text)
     (tmp_path / "table.csv").write_text("1,2")
     first = tasks.load(TaskSpec(f"{source}:train")).version
-    source.write_text(text + "# changed\n")
+    source.write_text(text.replace("pass", "return"))
     second = tasks.load(TaskSpec(f"{source}:train")).version
     (tmp_path / "table.csv").write_text("1,3")
     source.write_text(text)
@@ -116,7 +128,7 @@ def test_the_version_follows_the_source_and_the_named_files(tmp_path: Path) -> N
         ("missing.py:train", "no file"),
         (f"{EXAMPLE}:nobody", "no such name"),
         (f"{EXAMPLE}:SPACE", "a Space"),
-        ("no_such_module_at_all:train", "No module named"),
+        ("no_such_module_at_all:train", "there is no module no_such_module_at_all here"),
     ],
 )
 def test_a_task_that_is_not_there_says_what_was_expected(name: str, words: str) -> None:
@@ -146,10 +158,10 @@ def test_tuning_learns_from_train_is_scored_on_validation_and_never_asks_for_tes
         run.report(epoch=1, accuracy=run.score(lambda x: noted(seen, x, Y[: len(x)])))
 
     data = Splits((X, Y), (X[:4], Y[:4]), refuse)
-    outcome, _, found = ran(train, data=lambda: data)
+    outcome, _, measured = ran(train, data=lambda: data)
     assert outcome is Outcome.COMPLETED
     assert seen == [10, 4]
-    assert found[-1].value == 1.0
+    assert measured[-1].value == 1.0
     outcome, why, _ = ran(train, data=lambda: data, evaluation=True)
     assert outcome is Outcome.INVALID
     assert "test data was opened" in str(why)
@@ -160,11 +172,11 @@ def test_an_evaluation_learns_from_both_and_is_scored_on_test() -> None:
 
     def train(configuration: Configuration, run: Run) -> None:
         seen.append(len(run.train[0]))
-        run.report(epoch=1, accuracy=run.score(lambda x: noted(seen, x, np.array([0, 0]))))
+        run.report(epoch=1, accuracy=run.score(lambda x: noted(seen, x, np.zeros(len(x)))))
 
-    _, _, found = ran(train, evaluation=True)
-    assert seen == [14, 2]
-    assert found[-1].value == 0.5
+    _, _, measured = ran(train, evaluation=True)
+    assert seen == [14, 4, 2]
+    assert [measurement.value for measurement in measured] == [None, 0.5]
 
 
 def test_without_data_the_task_scores_itself_and_is_told_so_if_it_asks() -> None:
@@ -174,9 +186,9 @@ def test_without_data_the_task_scores_itself_and_is_told_so_if_it_asks() -> None
     def asking(configuration: Configuration, run: Run) -> None:
         run.score(lambda x: x)
 
-    one = made(own, data=None)
-    assert not one.has_test
-    assert ran(one)[2][0].extra == {"f1": 0.6}
+    without_data = made(own, data=None)
+    assert not without_data.has_test
+    assert ran(without_data)[2][0].extra == {"f1": 0.6}
     outcome, why, _ = ran(asking, data=None)
     assert outcome is Outcome.INVALID
     assert "data=function" in str(why)
@@ -199,7 +211,7 @@ def test_a_stop_ends_the_training_even_where_the_task_swallows_it() -> None:
 
     outcome, why = tasks.run_trial(made(deaf), {}, seed=1, evaluation=False, report=stopping)
     assert (outcome, why) == (Outcome.STOPPED, "the tuner asked")
-    assert [each.step for each in reported] == [1, 2, 3]
+    assert [measurement.step for measurement in reported] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -210,11 +222,11 @@ def test_a_loss_that_is_not_finite_is_diverged_with_its_step(number: float, word
         run.report(step=1, loss=2.0)
         run.report(step=2, loss=number)
 
-    outcome, why, found = ran(train)
+    outcome, why, measured = ran(train)
     assert outcome is Outcome.DIVERGED
     assert words in str(why)
     assert "step 2" in str(why)
-    assert len(found) == 1
+    assert len(measured) == 1
 
 
 def test_the_example_diverges_at_a_huge_rate() -> None:
@@ -226,12 +238,12 @@ def test_an_error_of_its_own_is_invalid_with_the_task_s_traceback() -> None:
         run.report(epoch=1, accuracy=0.5)
         raise KeyError("weights of layer 7")
 
-    outcome, why, found = ran(train)
+    outcome, why, measured = ran(train)
     assert outcome is Outcome.INVALID
     assert "weights of layer 7" in str(why)
     assert Path(__file__).name in str(why)
     assert "running.py" not in str(why)
-    assert len(found) == 1
+    assert len(measured) == 1
 
 
 @pytest.mark.parametrize(
@@ -259,6 +271,85 @@ def test_leaving_by_exit_is_invalid_and_a_training_without_a_result_too() -> Non
     outcome, why, _ = ran(silent)
     assert outcome is Outcome.INVALID
     assert "run.report(epoch=..., accuracy=...)" in str(why)
+
+
+class Unspeakable(Exception):
+    """One whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class Unspeakable2(BaseException):
+    """The same, of the other kind."""
+
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Unspeakable(), "Unspeakable"),
+        (Unspeakable2(), "Unspeakable2"),
+        (ValueError(b"\xff".decode(errors="surrogateescape")), "ValueError: \\udcff"),
+        (ValueError("zero \0 byte"), "ValueError: zero \\x00 byte"),
+        (ValueError("long " * 10**6), "ValueError: long long"),
+        (ValueError("line\n" * 10**5), "ValueError: line"),
+        (ValueError("\n\n"), "ValueError:"),
+        (ValueError(), "ValueError"),
+        (SystemExit(3), "SystemExit: 3"),
+        (GeneratorExit("left"), "GeneratorExit: left"),
+        (ExceptionGroup("several", [ValueError("one"), KeyError("two")]), "KeyError: 'two'"),
+        (BaseExceptionGroup("several", [SystemExit(1)]), "SystemExit: 1"),
+        (InvalidSettings("odd \udc80"), "odd \\udc80"),
+        (RuntimeError("out of memory \udc80"), "out of memory \\udc80"),
+        (Diverged("up \udc80"), "up \\udc80"),
+        (Stopped(), "Stopped"),
+    ],
+    ids=lambda part: type(part).__name__ if isinstance(part, BaseException) else None,
+)
+def test_an_exception_of_any_kind_and_text_ends_its_training_in_words(error: BaseException, words: str) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        raise error
+
+    outcome, why, _ = ran(train)
+    assert outcome is (Outcome.DIVERGED if isinstance(error, Diverged) else Outcome.INVALID)
+    assert words in str(why)
+    assert len(str(why).encode()) < 50_000
+    assert last_line(why)
+
+
+def test_ctrl_c_is_the_user_s() -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ran(train)
+
+
+@pytest.mark.needs("fork")
+@pytest.mark.parametrize(("how", "code"), [("returns", 0), ("raises", 1), ("leaves", 5), ("reports", 1)])
+def test_a_child_that_a_training_forks_ends_where_the_training_ends(tmp_path: Path, how: str, code: int) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        child = os.fork()
+        if not child and how == "raises":
+            raise ValueError("in the child")
+        if not child and how == "leaves":
+            sys.exit(5)
+        if not child and how == "reports":
+            run.report(epoch=1, accuracy=0.9)
+        if child:
+            (tmp_path / "code").write_text(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+            run.report(epoch=1, accuracy=0.5)
+
+    outcome, why, measured = ran(train)
+    (tmp_path / f"after {os.getpid()}").touch()
+    assert (outcome, why, [measurement.value for measurement in measured]) == (Outcome.COMPLETED, None, [0.5])
+    assert (tmp_path / "code").read_text() == str(code)
+    assert [path.name for path in tmp_path.glob("after*")] == [f"after {os.getpid()}"]
 
 
 def test_a_raw_configuration_is_checked_once_more() -> None:
@@ -289,24 +380,27 @@ def test_several_trainings_of_any_task_end_as_they_do_alone() -> None:
         for epoch in (1, 2):
             run.report(epoch=epoch, accuracy=math.inf if rate == 0 else rate + float(np.random.random()))  # noqa: NPY002
 
-    def reporter(found: list[Measurement], at: int) -> Callable[[Measurement], None]:
+    def reporter(measured: list[Measurement], at: int) -> Callable[[Measurement], None]:
         def report(measurement: Measurement) -> None:
             if at == 5:
                 raise Unreachable("the server does not answer")
-            if at == 6 and found:
+            if at == 6 and measured:
                 raise Stopped
-            found.append(measurement)
+            measured.append(measurement)
 
         return report
 
     raw = [{}, {"rate": 1}, {"rate": 0}, {"rate": 7}, {}, {}, {}]
-    found: list[list[Measurement]] = [[] for _ in raw]
-    asked = [Asked(each, 5, False, reporter(found[at], at)) for at, each in enumerate(raw)]
+    measured: list[list[Measurement]] = [[] for _ in raw]
+    asked = [TrainingRequest(configuration, 5, False, reporter(measured[at], at)) for at, configuration in enumerate(raw)]
     ended = run_together(made(train), asked)
-    for at, each in enumerate(raw[:5]):
-        outcome, why, alone = ran(train, each)
-        assert (ended[at], [one.value for one in found[at]]) == ((outcome, why), [one.value for one in alone])
-    kinds = [each[0] for each in ended if isinstance(each, tuple)]
+    for at, configuration in enumerate(raw[:5]):
+        outcome, why, alone = ran(train, configuration)
+        assert (ended[at], [measurement.value for measurement in measured[at]]) == (
+            (outcome, why),
+            [measurement.value for measurement in alone],
+        )
+    kinds = [ending[0] for ending in ended if isinstance(ending, tuple)]
     good, bad = Outcome.COMPLETED, Outcome.INVALID
     assert kinds == [good, bad, Outcome.DIVERGED, bad, good, Outcome.STOPPED]
     assert isinstance(ended[5], Unreachable)
@@ -325,16 +419,79 @@ def test_epochs_and_steps_are_counted_where_they_are_left_out() -> None:
         run.report(accuracy=0.5)
         run.report(accuracy=0.6)
 
-    found = ran(train)[2]
-    assert [(each.step, each.epoch) for each in found] == [(1, None), (2, 1), (3, 2)]
+    measured = ran(train)[2]
+    assert [(measurement.step, measurement.epoch) for measurement in measured] == [(1, None), (2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ({"epoch": 1, "accuracy": "0.5"}, "accuracy is '0.5', expected a number"),
+        ({"epoch": 1, "accuracy": None}, "accuracy is None, expected a number"),
+        ({"epoch": 1, "accuracy": [0.5, 0.6]}, "accuracy is a list, expected a number"),
+        ({"epoch": 1, "accuracy": np.array([0.5, 0.6])}, "accuracy is a ndarray, expected a number"),
+        ({"epoch": 1.5, "accuracy": 0.5}, "epoch is 1.5, expected a whole number from 1"),
+        ({"epoch": 0, "accuracy": 0.5}, "epoch is 0, expected a whole number from 1"),
+        ({"epoch": "2", "accuracy": 0.5}, "epoch is '2', expected a whole number"),
+        ({"epoch": 2, "accuracy": 0.5}, "epoch is 2 after 3, expected completed epochs in order"),
+        ({"step": 1.5, "loss": 0.5}, "step is 1.5, expected a whole number"),
+        ({"step": -1, "loss": 0.5}, "step is -1, expected a whole number"),
+        ({"step": 1, "loss": "low"}, "loss is 'low', expected a number"),
+        ({"epoch": 4, "\udc80": 0.5}, "cannot be shown"),
+    ],
+)
+def test_a_wrong_report_is_refused_where_it_is_made(report: dict[str, Any], words: str) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=3, accuracy=0.25)
+        with pytest.raises(InvalidSettings, match=words):
+            run.report(**report)
+
+    outcome, _, measured = ran(train)
+    assert (outcome, len(measured)) == (Outcome.COMPLETED, 1)
+
+
+def test_numbers_of_numpy_are_reported_and_those_too_large_for_one_diverge() -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(step=np.int64(7), epoch=np.float64(2.0), loss=np.float32(0.5), accuracy=np.array(0.25))  # type: ignore[arg-type]
+        run.report(epoch=3, accuracy=-(10**400))
+
+    outcome, why, (measured,) = ran(train)
+    assert (measured.step, measured.epoch, measured.loss, measured.value) == (7, 2, 0.5, 0.25)
+    assert [type(part) for part in (measured.step, measured.epoch, measured.loss, measured.value)] == [int, int, float, float]
+    assert (outcome, why) == (Outcome.DIVERGED, "accuracy became infinite at the end of epoch 3")
+
+
+def test_a_loss_that_is_the_metric_is_the_value_after_an_epoch_and_not_after_a_step() -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(step=1, loss=3.0)
+        run.report(step=2, epoch=1, loss=2.0)
+        run.report(loss=1.0)
+
+    _, _, measured = ran(train, metric="loss", direction="minimize")
+    assert [(row.step, row.epoch, row.loss, row.value) for row in measured] == [
+        (1, None, 3.0, None),
+        (2, 1, 2.0, 2.0),
+        (3, 2, 1.0, 1.0),
+    ]
+    assert ran(lambda configuration, run: 0.5, metric="loss", direction="minimize")[2][0].value == 0.5
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"metric": "step", "direction": "minimize"}, "metric is called 'step', which means something else in run.report"),
+        ({"metric": "epoch", "direction": "minimize"}, "such as 'final_epoch'"),
+        ({"metric": "", "direction": "minimize"}, "expected a name"),
+        ({"metric": 3, "direction": "minimize"}, "metric is 3, expected a name, or a function"),
+        ({"further": {"loss": "minimize"}}, "metric is called 'loss', which means something else"),
+        ({"further": {"size": "small"}}, "'size' is to 'small', expected 'maximize' or 'minimize'"),
+        ({"further": {"accuracy": "maximize"}}, "leave it out there"),
+        ({"max_seconds": math.nan}, "max_seconds is nan"),
+        ({"max_memory": "4 GB"}, "max_memory is '4 GB', expected a whole number"),
         ({"metric": "f1"}, "direction"),
         ({"metric": "mse", "direction": "maximize"}, "minimize"),
         ({"max_epochs": 0}, "max_epochs"),
+        ({"max_epochs": "9"}, "max_epochs is '9', expected a whole number from 1"),
     ],
 )
 def test_a_contradictory_declaration_is_refused(changes: dict[str, Any], words: str) -> None:
@@ -376,22 +533,22 @@ def test_joined_parts() -> None:
 
 def test_a_check_times_noise_and_spread() -> None:
     seen: list[tuple[str, int, int]] = []
-    found = check(example(), configurations=5, epochs=3, progress=lambda *each: seen.append(each))
-    assert len(found.same) == 3
-    assert len(found.random) == 5
-    assert found.epoch_seconds is not None
-    assert 0 < found.epoch_seconds < 1
-    assert found.noise is not None
-    assert 0.3 < found.noise[0] <= 1
-    assert 0 < found.noise[1] < 0.3
-    assert found.chance == pytest.approx(0.1, abs=0.05)
-    assert found.stuck is not None
-    assert 0 <= found.stuck < 1
-    assert sum(found.outcomes.values()) == 5
-    assert all(int(each.configuration["epochs"]) <= 3 for each in found.random)
+    checked = check(example(), configurations=5, epochs=3, progress=lambda *progress: seen.append(progress))
+    assert len(checked.same) == 3
+    assert len(checked.random) == 5
+    assert checked.epoch_seconds is not None
+    assert 0 < checked.epoch_seconds < 1
+    assert checked.noise is not None
+    assert 0.3 < checked.noise[0] <= 1
+    assert 0 < checked.noise[1] < 0.3
+    assert checked.chance == pytest.approx(0.1, abs=0.05)
+    assert checked.stuck is not None
+    assert 0 <= checked.stuck < 1
+    assert sum(checked.outcomes.values()) == 5
+    assert all(int(trial.configuration["epochs"]) <= 3 for trial in checked.random)
     assert seen[-1] == ("random configurations", 5, 5)
     again = check(example(), configurations=5, epochs=3)
-    assert [each.value for each in again.same + again.random] == [each.value for each in found.same + found.random]
+    assert [trial.value for trial in again.same + again.random] == [trial.value for trial in checked.same + checked.random]
 
 
 def test_a_check_counts_what_stays_at_chance() -> None:
@@ -399,11 +556,11 @@ def test_a_check_counts_what_stays_at_chance() -> None:
         run.report(epoch=1, accuracy=0.5 if configuration.number("rate") < 0.5 else 0.99)
 
     many = np.zeros(1000), np.array([0, 1] * 500)
-    found = check(made(lazy, data=lambda: Splits(many, many, many)), configurations=12, seeds=1)
-    below = sum(each.configuration.number("rate") < 0.5 for each in found.random)
-    assert found.stuck == below / 12
+    checked = check(made(lazy, data=lambda: Splits(many, many, many)), configurations=12, seeds=1)
+    below = sum(trial.configuration.number("rate") < 0.5 for trial in checked.random)
+    assert checked.stuck == below / 12
     assert 0 < below < 12
-    assert found.noise is None
+    assert checked.noise is None
 
 
 def test_helpers_of_a_check_for_other_tasks(tmp_path: Path) -> None:
@@ -416,6 +573,7 @@ def test_helpers_of_a_check_for_other_tasks(tmp_path: Path) -> None:
     assert shortened(made(lambda configuration, run: None, space=mandatory), drawn, 1) == drawn
 
 
+@pytest.mark.slow
 def test_importing_tasks_does_not_import_torch() -> None:
     code = (
         f"import sys; from evenhand import tasks as t; t.load(t.TaskSpec({f'{EXAMPLE}:train'!r})); print('torch' in sys.modules)"

@@ -8,19 +8,30 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import evenhand
 from evenhand import tasks
-from evenhand.errors import InvalidSettings, TaskMissing
-from evenhand.lab import Lab
-from evenhand.records import Outcome, Stopper, TaskSpec
-from evenhand.space import Configuration, Float, Hyperparameter, Integer, Space
+from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
+from evenhand.examples.digits_mlp import train
+from evenhand.experiments import compare
+from evenhand.lab.lab import Lab
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter, Prior
+from evenhand.model.space import Space
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Outcome, Stopper
+from evenhand.store.engine import Store
 from evenhand.tasks import Run
-from examples.digits_mlp import train
+from tests.components import need
+from tests.waiting import PATIENCE_SECONDS
 
 LINE = Space([Hyperparameter("x", Float(-1, 1))])
 SCRIPT = """
@@ -44,6 +55,7 @@ def hill(configuration: Configuration) -> float:
     return 1 - configuration.number("x") ** 2
 
 
+@pytest.mark.slow
 def test_three_lines_tune_a_task(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     result = evenhand.tune(train, method="tpe", trials=4, epochs_per_trial=3, startup=2, db=db)
     assert len(result.trials) == 4
@@ -58,12 +70,12 @@ def test_three_lines_tune_a_task(db: str, capsys: pytest.CaptureFixture[str]) ->
     assert "accuracy" in capsys.readouterr().err  # the progress bar
 
     lab = Lab.connect(db)
-    (study,) = lab.studies()
-    (session,) = lab.sessions(study.id)
+    (study,) = lab.studies.all()
+    (session,) = lab.sessions.of_study(study.id)
     assert (session.id, session.tuner, session.kind) == (result.session_id, "tpe", "method")
     assert session.trials == result.trials
-    assert [who for who, _ in lab.looks(session.id)] == ["evenhand.tune"]
-    assert lab.to_play("server") == []  # no server takes this session up
+    assert [who for who, _ in lab.evaluations.looks(session.id)] == ["evenhand.tune"]
+    assert lab.sessions.to_play("server") == []  # no server takes this session up
     lab.close()
 
 
@@ -77,6 +89,7 @@ def test_the_result_reads_well(db: str) -> None:
     assert result.evaluation is None
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials(db: str) -> None:
     first, again, other = (
         [
@@ -89,6 +102,7 @@ def test_the_same_seed_gives_the_same_trials(db: str) -> None:
     assert first != other
 
 
+@pytest.mark.slow
 def test_a_plain_function_in_both_directions(db: str) -> None:
     low = evenhand.tune(hill, LINE, method="tpe", direction="minimize", trials=25, db=db, progress=False).configuration
     high = evenhand.tune(hill, LINE, method="tpe", direction="maximize", trials=25, db=db, progress=False).configuration
@@ -149,19 +163,40 @@ def test_a_value_that_is_not_finite_is_diverged(db: str) -> None:
     assert {trial.outcome for trial in result.trials} == {Outcome.DIVERGED, Outcome.COMPLETED}
 
 
-def test_at_the_deadline_the_training_is_stopped(db: str) -> None:
+def test_what_diverged_after_its_best_epoch_is_neither_the_best_nor_chosen(db: str) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=1, value=0.9 if configuration.number("x") < 0 else 0.8)
+        run.report(epoch=2, value=float("nan") if configuration.number("x") < 0 else 0.8)
+
+    result = evenhand.tune(train, LINE, direction="maximize", trials=6, db=db, progress=False)
+    assert {trial.outcome for trial in result.trials} == {Outcome.DIVERGED, Outcome.COMPLETED}
+    assert result.best is not None
+    assert (result.best.outcome, result.best.value) == (Outcome.COMPLETED, 0.8)
+    assert result.configuration == result.best.configuration
+    left = Space([Hyperparameter("x", Float(-1, -0.5))])
+    nothing = evenhand.tune(train, left, direction="maximize", trials=2, db=db, progress=False)
+    assert (nothing.best, nothing.configuration) == (None, None)
+    assert "no trial has a value\n" in repr(nothing)
+    assert "  trial 2 diverged: value became not a number at the end of epoch 2\n" in repr(nothing)
+
+
+@pytest.mark.slow
+def test_at_the_deadline_the_training_is_stopped(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     space = Space([*LINE, Hyperparameter("epochs", Integer(1, 1000), default=1000, fidelity=True)])
+
+    ahead = [0.0]
+    monkeypatch.setattr(Lab, "connect", lambda url: Lab(Store(url), clock=lambda: time.time() + ahead[0]))
 
     def slow(configuration: Configuration, run: Run) -> None:
         for epoch in range(1, int(configuration["epochs"]) + 1):
-            time.sleep(0.05)
             run.report(epoch=epoch, value=hill(configuration))
+            ahead[0] = 3600.0  # the deadline goes by
+            time.sleep(0.05)
 
-    started = time.monotonic()
-    result = evenhand.tune(slow, space, direction="maximize", minutes=1.5 / 60, epochs_per_trial=1000, db=db, progress=False)
-    assert time.monotonic() - started < 10
+    result = evenhand.tune(slow, space, direction="maximize", minutes=30, epochs_per_trial=1000, db=db, progress=False)
     (trial,) = result.trials
     assert (trial.outcome, trial.stop_by) == (Outcome.STOPPED, Stopper.DEADLINE)
+    assert trial.epochs_done < 1000
     assert result.configuration == trial.configuration
 
 
@@ -176,7 +211,7 @@ def test_a_training_that_is_silent_for_longer_than_its_lease_keeps_it(db: str, m
     assert (trial.outcome, trial.attempt) == (Outcome.COMPLETED, 1)
 
 
-def test_ctrl_c_stops_the_training_and_keeps_the_best(db: str) -> None:
+def test_ctrl_c_gives_the_training_back_and_chooses_nothing(db: str) -> None:
     calls: list[float] = []
 
     def interrupted(configuration: Configuration) -> float:
@@ -188,11 +223,9 @@ def test_ctrl_c_stops_the_training_and_keeps_the_best(db: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         evenhand.tune(interrupted, LINE, direction="maximize", trials=9, db=db, progress=False)
     lab = Lab.connect(db)
-    (session,) = lab.sessions(lab.studies()[0].id)
-    assert [trial.outcome for trial in session.trials] == [Outcome.COMPLETED, Outcome.COMPLETED, Outcome.STOPPED]
-    assert session.choice is not None
-    best = max(session.trials[:2], key=lambda trial: trial.value or 0)
-    assert session.choice.trial_id == best.id
+    (session,) = lab.sessions.of_study(lab.studies.all()[0].id)
+    assert [trial.outcome for trial in session.trials] == [Outcome.COMPLETED, Outcome.COMPLETED, None]
+    assert (session.trials[2].claimed_at, session.choice) == (None, None)
     lab.close()
 
 
@@ -215,7 +248,7 @@ def test_a_training_that_lost_its_lease_is_trained_again(db: str) -> None:
 
 
 def test_trials_train_at_once_where_that_is_asked_for(db: str) -> None:
-    together = threading.Barrier(2, timeout=20)  # it breaks where a trial trains alone
+    together = threading.Barrier(2, timeout=PATIENCE_SECONDS)  # it breaks where a trial trains alone
     before = set(threading.enumerate())
 
     def meets(configuration: Configuration) -> float:
@@ -227,26 +260,26 @@ def test_trials_train_at_once_where_that_is_asked_for(db: str) -> None:
     assert result.best is not None
     assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
     lab = Lab.connect(db)
-    assert lab.agents() == []  # each has said goodbye
+    assert lab.agents.all() == []  # each has said goodbye
     lab.close()
     assert set(threading.enumerate()) <= before
 
 
-def test_ctrl_c_stops_all_trainings_that_go_on(db: str) -> None:
+def test_ctrl_c_gives_all_trainings_back_that_go_on(db: str) -> None:
     started, over = threading.Semaphore(0), threading.Event()
 
     def endless(configuration: Configuration, run: Run) -> None:
         started.release()
-        for _ in range(2000):
+        for _ in range(20_000):
             time.sleep(0.01)
             run.report(epoch=1, value=hill(configuration))
 
     def interrupt() -> None:
         for _ in range(2):
-            started.acquire(timeout=20)
+            started.acquire(timeout=PATIENCE_SECONDS)
         while True:  # Python loses one that comes while it collects garbage
             os.kill(os.getpid(), signal.SIGINT)
-            if over.wait(6):
+            if over.wait(60):
                 return
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts behind without one
@@ -258,9 +291,9 @@ def test_ctrl_c_stops_all_trainings_that_go_on(db: str) -> None:
         over.set()
         signal.signal(signal.SIGINT, before)
     lab = Lab.connect(db)
-    (session,) = lab.sessions(lab.studies()[0].id)
-    assert [trial.outcome for trial in session.trials] == [Outcome.STOPPED] * 2
-    assert session.choice is not None
+    (session,) = lab.sessions.of_study(lab.studies.all()[0].id)
+    assert [(trial.outcome, trial.claimed_at) for trial in session.trials] == [(None, None)] * 2
+    assert session.choice is None
     lab.close()
 
 
@@ -273,21 +306,23 @@ def test_what_a_trainer_ends_with_ends_the_search(db: str, monkeypatch: pytest.M
         evenhand.tune(hill, LINE, direction="maximize", trials=9, parallel=2, db=db, progress=False)
 
 
+@pytest.mark.slow
 def test_ten_seeds_in_threads_score_as_one_after_the_other(db: str) -> None:
     task = tasks.load(TaskSpec("mlp", {"scale": 0.01, "lane": "whole"}))
     assert task.threads
     scores = []
-    for number, each in enumerate((task, replace(task, threads=False))):
-        found = evenhand.tune(each, trials=6, epochs_per_trial=10, db=f"{db}{number}", progress=False).evaluation
-        assert found is not None
-        scores.append([score.value for score in found.scores])
+    for number, way in enumerate((task, replace(task, threads=False))):
+        evaluation = evenhand.tune(way, trials=6, epochs_per_trial=10, db=f"{db}{number}", progress=False).evaluation
+        assert evaluation is not None
+        scores.append([score.value for score in evaluation.scores])
     assert scores[0] == scores[1]
     assert None not in scores[0]
     assert len(set(scores[0])) > 1
 
 
+@pytest.mark.slow
 def test_ten_seeds_train_together_where_the_lane_stacks_them(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
+    need("torch")
     task = tasks.load(TaskSpec("mlp", {"scale": 0.01, "lane": "stacked"}))
     sizes: list[int] = []
 
@@ -298,16 +333,17 @@ def test_ten_seeds_train_together_where_the_lane_stacks_them(db: str, monkeypatc
 
     scores = []
     for number, group_size in enumerate((lambda _: 4, lambda _: 1)):
-        each = replace(task, together=counted, group_size=group_size)
-        found = evenhand.tune(each, trials=3, epochs_per_trial=10, db=f"{db}{number}", progress=False).evaluation
-        assert found is not None
-        scores.append([score.value for score in found.scores])
+        way = replace(task, together=counted, group_size=group_size)
+        evaluation = evenhand.tune(way, trials=3, epochs_per_trial=10, db=f"{db}{number}", progress=False).evaluation
+        assert evaluation is not None
+        scores.append([score.value for score in evaluation.scores])
     assert sizes == [1, 1, 1, 4, 4, 2, 1, 1, 1, *[1] * 10]
     assert scores[0] == scores[1]
     assert None not in scores[0]
     assert task.group_size({"batch_size": 512}) > 1
 
 
+@pytest.mark.slow
 def test_a_script_tunes_its_own_function(tmp_path: Path) -> None:
     script = tmp_path / "mine.py"
     script.write_text(SCRIPT)
@@ -315,7 +351,7 @@ def test_a_script_tunes_its_own_function(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
     assert abs(float(ran.stdout) - 0.5) < 0.2
     lab = Lab.connect(f"sqlite:///{tmp_path / 'data' / 'evenhand.sqlite'}")
-    (session,) = lab.sessions(lab.studies()[0].id)
+    (session,) = lab.sessions.of_study(lab.studies.all()[0].id)
     assert len(session.trials) == 15
     assert session.task.spec.name == f"{script}:train"
     lab.close()
@@ -331,22 +367,160 @@ def test_an_agent_that_imports_such_a_script_does_not_start_tuning(tmp_path: Pat
 def test_wrong_arguments_are_answered_in_words(db: str) -> None:
     def three(a: object, b: object, c: object) -> None: ...
 
-    for arguments, settings, message in (
+    up: dict[str, Any] = {"direction": "maximize"}
+    cases: tuple[tuple[Any, Any, str], ...] = (
         ((train,), {}, "no cap given"),
         ((train, LINE), {"trials": 1}, "has a space of its own"),
         ((hill,), {"trials": 1}, "the function hill comes without a space"),
         ((hill, LINE), {"trials": 1}, "direction is None, expected 'maximize' or 'minimize'"),
-        ((three, LINE), {"trials": 1}, "takes 3 arguments, expected"),
+        ((three, LINE), {"trials": 1, **up}, "missing a required argument: 'c'"),
+        ((hill, LINE), {"trials": "3", **up}, "budget: trials is '3', expected a whole number from 1"),
+        ((hill, LINE), {"trials": 2.5, **up}, "budget: trials is 2.5, expected"),
+        ((hill, LINE), {"trials": float("nan"), **up}, "budget: trials is nan, expected"),
+        ((hill, LINE), {"trials": float("inf"), **up}, "budget: trials is inf, expected"),
+        ((hill, LINE), {"trials": -1, **up}, "budget: trials is -1, expected"),
+        ((hill, LINE), {"trials": True, **up}, "budget: trials is True, expected"),
+        ((hill, LINE), {"epochs": 1.5, **up}, "budget: epochs is 1.5, expected"),
+        ((hill, LINE), {"minutes": "3", **up}, "budget: minutes is '3', expected a number above 0"),
+        ((hill, LINE), {"minutes": float("nan"), **up}, "budget: minutes is nan, expected"),
+        ((hill, LINE), {"minutes": 1e308, **up}, "budget: seconds is inf, expected"),
+        ((hill, LINE), {"trials": 1, "parallel": "2", **up}, "budget: parallel is '2', expected"),
+        ((hill, LINE), {"trials": 1, "parallel": 0, **up}, "budget: parallel is 0, expected"),
+        ((hill, LINE), {"trials": 1, "seed": "1", **up}, "seed is '1', expected a whole number"),
+        ((hill, LINE), {"trials": 1, "seed": 2**64, **up}, "seed is 18446744073709551616, expected"),
+        ((hill, LINE), {"trials": 1, "metric": "step", **up}, "such as 'final_step'"),
+        ((train,), {"trials": 1, "epochs_per_trial": 1.5}, "epochs_per_trial is 1.5, expected"),
         ((3, LINE), {"trials": 1}, "got a int, expected a task or a function"),
         ((train,), {"trials": 1, "method": "rand"}, "expected one of grid, random, sobol, tpe"),
         ((train,), {"trials": 1, "trails": 2}, "'trails' is unknown"),
-    ):
+    )
+    for arguments, settings, message in cases:
         with pytest.raises(InvalidSettings, match=message):
             evenhand.tune(*arguments, db=db, progress=False, **settings)
     assert not Path(db.removeprefix("sqlite:///")).exists()
 
 
+def test_until_alone_is_a_budget_and_what_is_none_is_refused(db: str) -> None:
+    result = evenhand.tune(lambda c: 1.0, {"x": Float(0, 1)}, direction="maximize", until="0 in 3", db=db, progress=False)
+    assert len(result.trials) == 4  # the first value, and three that are no better
+    assert result.session.budget.until is not None
+    with pytest.raises(InvalidSettings, match=r"until is 'nan in 3', expected 'X in N'"):
+        evenhand.tune(lambda c: 1.0, {"x": Float(0, 1)}, direction="maximize", until="nan in 3", db=db, progress=False)
+    with pytest.raises(InvalidSettings, match="in a comparison all have the same to spend"):
+        compare.ComparisonPlan((TaskSpec("points"),), (), (1,), replace(result.session.budget))
+    with closing(Lab.connect(db)) as lab, pytest.raises(Refused, match="in a study all have the same to spend"):
+        lab.sessions.open(result.session.study_id, tuner="random", budget=result.session.budget)
+
+
+@pytest.mark.parametrize("space", [{"x": [0.25, 0.5]}, [Hyperparameter("x", Float(0, 1))], {"x": Float(0, 1)}])
+def test_numbers_of_numpy_and_what_a_space_is_made_of_are_taken(db: str, space: Any) -> None:
+    options: dict[str, Any] = {"trials": np.int64(2), "parallel": np.int8(1), "seed": np.int64(3), "method": "tpe"}
+    result = evenhand.tune(hill, space, direction="maximize", startup=np.int64(1), db=db, progress=False, **options)
+    again = evenhand.tune(hill, space, direction="maximize", startup=1, trials=2, seed=3, method="tpe", db=db, progress=False)
+    assert [trial.configuration for trial in result.trials] == [trial.configuration for trial in again.trials]
+    assert result.session.budget == again.session.budget
+    assert result.session.method == again.session.method
+
+
+def test_a_space_that_is_none_is_refused(db: str) -> None:
+    for space in ({"x": "wide"}, ["x"], "x", {}):
+        with pytest.raises(InvalidSpace):
+            evenhand.tune(hill, space, direction="maximize", trials=1, db=db, progress=False)  # type: ignore[arg-type]
+    assert not Path(db.removeprefix("sqlite:///")).exists()
+
+
+@pytest.mark.slow
+def test_trainings_at_once_in_a_fresh_process_meet_no_half_imported_pytorch(tmp_path: Path) -> None:
+    need("torch")
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import sys\nimport evenhand\nfrom evenhand import tasks\n"
+        'task = tasks.load(evenhand.TaskSpec("black-magic", {"data": "digits", "size": 32, "max_epochs": 2}))\n'
+        'assert "torch" not in sys.modules\n'
+        'one = {"epochs": 1, "batch_size": 512, "loss": "cross_entropy", "optimizer": "sgd"}\n'
+        'fixed = [{**one, "learning_rate": 0.01 + at / 100} for at in range(2)]\n'
+        "given = {'method': 'manual', 'configurations': fixed, 'trials': 2, 'parallel': 2}\n"
+        "found = evenhand.tune(task, **given, evaluate=False, progress=False)\n"
+        "print(*(str(trial.outcome) for trial in found.trials))\n"
+    )
+    environment = os.environ | {"EVENHAND_DATA": str(tmp_path / "data"), "PYTHONPATH": str(Path(__file__).parents[1])}
+    ran = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["completed", "completed"]
+
+
+class Leaves(BaseException):
+    """Not an Exception."""
+
+    def __str__(self) -> str:
+        return "gone \udcff"
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+@pytest.mark.parametrize("error", [Leaves(), SystemExit(2), GeneratorExit(), ExceptionGroup("two", [ValueError("a")])])
+def test_an_exception_of_any_kind_ends_its_trial_and_not_the_search(db: str, error: BaseException, parallel: int) -> None:
+    def fragile(configuration: Configuration) -> float:
+        if configuration.number("x") < 0:
+            raise error
+        return hill(configuration)
+
+    result = evenhand.tune(fragile, LINE, direction="maximize", trials=6, parallel=parallel, db=db, progress=False)
+    assert {trial.outcome for trial in result.trials} == {Outcome.INVALID, Outcome.COMPLETED}
+    assert all(
+        type(error).__name__ in str(trial.why) or "ValueError: a" in str(trial.why) for trial in result.trials if trial.why
+    )
+    assert result.session.choice is not None
+    assert repr(result)
+
+
+@pytest.mark.needs("fork")
+def test_a_forked_child_never_goes_on_tuning(db: str, tmp_path: Path) -> None:
+    def forks(configuration: Configuration) -> float:
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        return hill(configuration)
+
+    result = evenhand.tune(forks, LINE, direction="maximize", trials=3, db=db, progress=False)
+    (tmp_path / f"after {os.getpid()}").touch()
+    assert [trial.outcome for trial in result.trials] == [Outcome.COMPLETED] * 3
+    assert len(list(tmp_path.glob("after*"))) == 1
+
+
+def test_a_prior_s_number_of_numpy_is_taken() -> None:
+    assert type(Prior(np.int64(3)).value) is int  # type: ignore[arg-type]
+
+
 def test_an_unknown_public_name_lists_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match="its public names are Choice, Condition"):
+    with pytest.raises(AttributeError, match="its public names are BaseMethod, Choice, Condition"):
         _ = evenhand.tunes
     assert "tune" in dir(evenhand)
+
+
+def test_what_is_believed_is_recorded_before_the_clock_starts_and_used(db: str) -> None:
+    priors = {"x": Prior(0.5, "high")}
+    result = evenhand.tune(
+        hill, LINE, direction="maximize", method="pibo", priors=priors, trials=3, db=db, progress=False, evaluate=False
+    )
+    (believed,) = result.session.interventions
+    assert (believed.kind, believed.who) == ("believes", "evenhand.tune")
+    assert believed.detail["x"]["value"] == 0.5
+    assert result.session.started_at is not None
+    assert believed.at <= result.session.started_at
+    assert not result.session.is_joint
+    assert result.trials[0].configuration["x"] == 0.5
+    assert "from your prior" in result.trials[0].explanation
+
+
+@pytest.mark.parametrize(
+    ("priors", "message"),
+    [
+        ({"y": Prior(0.5)}, "there is no hyperparameter 'y'; expected one of x"),
+        ({"x": Prior(5.0)}, "5.0 is not a number from -1 to 1"),
+        ({"x": Prior(0.5, "sure")}, "confidence 'sure', expected low, medium or high"),  # type: ignore[arg-type]
+        ({"x": 0.5}, "expected a Prior"),
+    ],
+)
+def test_a_wrong_prior_is_answered_before_anything_is_stored(db: str, priors: dict[str, Prior], message: str) -> None:
+    with pytest.raises(InvalidSpace, match=message):
+        evenhand.tune(hill, LINE, direction="maximize", method="pibo", priors=priors, trials=3, db=db, progress=False)
+    assert not Path(db.removeprefix("sqlite:///")).exists()

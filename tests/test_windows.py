@@ -10,12 +10,14 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from evenhand.declaration import Arm, Budget, Option, Study, Text
 from evenhand.errors import Refused, StaleAttempt
-from evenhand.htmlforms import form_for
-from evenhand.protocol import Step
-from evenhand.records import Outcome, Participant, State
-from evenhand.tasks import practice
+from evenhand.model.participant import Participant
+from evenhand.model.rules import ParticipantStep
+from evenhand.model.session import State
+from evenhand.model.study import Arm, Budget, Option, Study, Text
+from evenhand.model.trial import Outcome
+from evenhand.rehearsal.html_forms import form_for
+from evenhand.tasks.builtin import practice
 from evenhand.web.access import Role
 from tests.labs import batch, claim, epoch, make_lab, toy_study
 from tests.web import Caller, Site, serve, train, tuning_participant
@@ -26,8 +28,8 @@ VALUES = {"value.epochs": "2", "value.learning_rate": "0.1"}
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
-    with serve(lab, clock, tmp_path) as found:
-        yield found
+    with serve(lab, clock, tmp_path) as server:
+        yield server
     lab.close()
 
 
@@ -49,12 +51,13 @@ def caller(site: Site, person: Participant) -> Caller:
 def fresh(site: Site, **changes: Any) -> Study:
     """A study like the toy one with other settings."""
     other = toy_study(site.lab, Budget(seconds=3600))
-    return site.lab.add_study(dataclasses.replace(other, name=f"{other.name} too", id=0, **changes))
+    return site.lab.studies.add(dataclasses.replace(other, name=f"{other.name} too", id=0, **changes))
 
 
 # One window writes
 
 
+@pytest.mark.slow
 def test_a_stale_window_is_told_so_and_loses_nothing(site: Site, person: Participant, caller: Caller) -> None:
     assert caller.post("/p/tune/submit", {**VALUES, "key": "1", "window": "one"}).status_code == 303
     assert caller.post("/p/continue", {"window": "two"}).status_code == 303
@@ -71,18 +74,19 @@ def test_a_stale_window_is_told_so_and_loses_nothing(site: Site, person: Partici
     assert form is not None
     assert form.hidden
     assert person.session_id is not None
-    assert len(site.lab.session(person.session_id).trials) == 1
+    assert len(site.lab.sessions.get(person.session_id).trials) == 1
     said = caller.post("/p/tune/submit", {**VALUES, "key": "2", "window": "one"}, headers={"accept": "application/json"})
     assert said.status_code == 409
     assert "another window" in said.json()["message"]
     assert caller.post("/p/tune/stop", {"number": "1", "window": "one"}).status_code == 409
     assert caller.post("/p/final", {"window": "one"}).status_code == 409
-    assert site.lab.session(person.session_id).trials[0].is_open
+    assert site.lab.sessions.get(person.session_id).trials[0].is_open
     assert caller.post("/p/tune/stop", {"number": "1", "window": "two"}).status_code == 303
     caller.post("/p/continue", {"window": "one"})
     assert caller.post("/p/tune/submit", {**VALUES, "key": "2", "window": "one"}).status_code == 303
 
 
+@pytest.mark.slow
 def test_a_stale_window_keeps_its_final_choice(site: Site, person: Participant, caller: Caller) -> None:
     caller.post("/p/continue", {"window": "two"})
     answer = caller.post("/p/final", {**VALUES, "window": "one"})
@@ -93,7 +97,7 @@ def test_a_stale_window_keeps_its_final_choice(site: Site, person: Participant, 
     assert form_for(answer.text, "/p/continue") is not None
     assert caller.post("/p/final", {**VALUES, "window": "two"}).status_code == 303
     assert person.session_id is not None
-    assert site.lab.session(person.session_id).choice is not None
+    assert site.lab.sessions.get(person.session_id).choice is not None
 
 
 def test_a_window_that_is_gone_gives_way_after_some_seconds(site: Site, caller: Caller) -> None:
@@ -103,6 +107,7 @@ def test_a_window_that_is_gone_gives_way_after_some_seconds(site: Site, caller: 
     assert caller.post("/p/tune/submit", {**VALUES, "window": "two"}).status_code == 303
 
 
+@pytest.mark.slow
 def test_a_second_device_is_another_window_and_a_refresh_is_not(site: Site, person: Participant, caller: Caller) -> None:
     assert caller.post("/p/tune/submit", {**VALUES, "key": "1"}).status_code == 303
     for _ in range(3):
@@ -113,7 +118,7 @@ def test_a_second_device_is_another_window_and_a_refresh_is_not(site: Site, pers
     assert device.post("/p/continue").status_code == 303
     assert device.post("/p/tune/submit", {**VALUES, "key": "2"}).status_code == 303
     assert caller.post("/p/tune/submit", {**VALUES, "key": "3"}).status_code == 409
-    kinds = [event.kind for event in site.lab.events()]
+    kinds = [event.kind for event in site.lab.sessions.events()]
     assert kinds.count("took over") == 1
 
 
@@ -126,11 +131,12 @@ def test_the_other_window_hears_of_it_at_once(site: Site, caller: Caller) -> Non
         assert not next(states)["writes"]
 
 
+@pytest.mark.slow
 def test_the_same_submission_twice_is_one_trial(site: Site, person: Participant, caller: Caller) -> None:
     for _ in range(2):
         assert caller.post("/p/tune/submit", {**VALUES, "key": "same"}).status_code == 303
     assert person.session_id is not None
-    assert len(site.lab.session(person.session_id).trials) == 1
+    assert len(site.lab.sessions.get(person.session_id).trials) == 1
 
 
 def test_a_clock_that_runs_out_while_the_form_is_open_takes_nothing_more(site: Site, person: Participant, caller: Caller) -> None:
@@ -140,7 +146,7 @@ def test_a_clock_that_runs_out_while_the_form_is_open_takes_nothing_more(site: S
     answer = caller.post("/p/tune/submit", {**VALUES, "key": "late"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/p/final")
     assert person.session_id is not None
-    assert site.lab.session(person.session_id).trials == ()
+    assert site.lab.sessions.get(person.session_id).trials == ()
 
 
 # Time
@@ -149,7 +155,7 @@ def test_a_clock_that_runs_out_while_the_form_is_open_takes_nothing_more(site: S
 def test_a_pause_is_told_with_its_reason_and_keeps_what_was_typed(site: Site, person: Participant, caller: Caller) -> None:
     assert person.session_id is not None
     left = site.lab.view(person.session_id).seconds_left
-    site.lab.pause([person.session_id], "a fire alarm")
+    site.lab.sessions.pause([person.session_id], "a fire alarm")
     site.clock.now += 500
     page = caller.get("/p/tune")
     assert "Paused by the researcher: a fire alarm" in page.text
@@ -159,7 +165,7 @@ def test_a_pause_is_told_with_its_reason_and_keeps_what_was_typed(site: Site, pe
     assert caller.get("/p").headers["location"] == "/p/tune"
     with pytest.raises(Refused, match="paused"):
         site.lab.choose(person.session_id)
-    assert site.lab.unpause([person.session_id]) == [person.session_id]
+    assert site.lab.sessions.unpause([person.session_id]) == [person.session_id]
     assert site.lab.view(person.session_id).seconds_left == left
     assert caller.post("/p/tune/submit", {**VALUES, "key": "1"}).status_code == 303
 
@@ -176,7 +182,7 @@ def test_the_last_minutes_are_told(site: Site, caller: Caller, left: int, words:
 def test_given_time_is_told_with_its_reason(site: Site, person: Participant, caller: Caller) -> None:
     assert person.session_id is not None
     site.clock.now += 3590
-    site.lab.extend([person.session_id], 600, "the network was down")
+    site.lab.sessions.extend([person.session_id], 600, "the network was down")
     page = caller.get("/p/tune").text
     assert "10 more minutes given: the network was down." in page
     assert site.lab.view(person.session_id).seconds_left == 610
@@ -185,48 +191,54 @@ def test_given_time_is_told_with_its_reason(site: Site, person: Participant, cal
 # Invitations
 
 
+@pytest.mark.slow
 def test_opening_a_link_spends_nothing_and_joining_spends_it_once(site: Site, study: Study) -> None:
-    _, (token, _) = site.lab.invite(study.id, "letters", kind="single", cap=2)
+    _, (token, _) = site.lab.participants.invite(study.id, "letters", kind="single", cap=2)
     for _ in range(3):
         assert httpx.get(f"{site.address}/join/{token}").status_code == 200
     assert httpx.post(f"{site.address}/join/{token}").status_code == 200
     again = httpx.post(f"{site.address}/join/{token}")
     assert again.status_code == 403
     assert "not valid" in again.text
-    (batch_,) = site.lab.batches(study.id)
+    (batch_,) = site.lab.participants.batches(study.id)
     assert (batch_.joined, batch_.links, batch_.unused) == (1, 2, 1)
 
 
+@pytest.mark.slow
 def test_an_open_link_has_a_cap_can_be_switched_off_and_expires(site: Site, study: Study) -> None:
-    batch_, (token,) = site.lab.invite(study.id, "poster", cap=1, expires_at=site.clock.now + 100)
+    batch_, (token,) = site.lab.participants.invite(study.id, "poster", cap=1, expires_at=site.clock.now + 100)
     address = f"{site.address}/join/{token}"
-    site.lab.switch_batch(batch_.id, False)
+    site.lab.participants.switch_batch(batch_.id, False)
     assert "switched off" in httpx.post(address).text
-    site.lab.switch_batch(batch_.id, True)
+    site.lab.participants.switch_batch(batch_.id, True)
     assert httpx.post(address).status_code == 200
     full = httpx.get(address)
     assert full.status_code == 403
     assert "places of this invitation are taken" in full.text
-    _, (later,) = site.lab.invite(study.id, "poster", expires_at=site.clock.now + 100)
+    _, (later,) = site.lab.participants.invite(study.id, "poster", expires_at=site.clock.now + 100)
     site.clock.now += 101
     assert httpx.post(f"{site.address}/join/{later}").status_code == 403
-    _, (closing,) = site.lab.invite(study.id, "poster")
-    site.lab.close_study(study.id)
+    _, (closing,) = site.lab.participants.invite(study.id, "poster")
+    site.lab.studies.close(study.id)
     closed = httpx.get(f"{site.address}/join/{closing}")
     assert "has ended" in closed.text
-    assert len(site.lab.participants(study.id)) == 1
+    assert len(site.lab.participants.of_study(study.id)) == 1
 
 
+@pytest.mark.slow
 def test_the_language_is_chosen_on_joining_and_a_pilot_is_marked(site: Site) -> None:
     study = fresh(site, languages=("de", "en"), contact="Ada, ada@lab.example")
-    _, (token,) = site.lab.invite(study.id, "try-out", mode="pilot")
+    _, (token,) = site.lab.participants.invite(study.id, "try-out", mode="pilot")
     page = httpx.get(f"{site.address}/join/{token}").text
     assert "Pilot" in page
     assert "Ada, ada@lab.example" in page
     assert "Deutsch" in page
     httpx.post(f"{site.address}/join/{token}", data={"language": "en"})
     httpx.post(f"{site.address}/join/{token}", data={"language": "xx"})
-    assert [(each.language, each.mode) for each in site.lab.participants(study.id)] == [("en", "pilot"), ("de", "pilot")]
+    assert [(of_study.language, of_study.mode) for of_study in site.lab.participants.of_study(study.id)] == [
+        ("en", "pilot"),
+        ("de", "pilot"),
+    ]
 
 
 # Practice
@@ -236,19 +248,20 @@ def test_the_language_is_chosen_on_joining_and_a_pilot_is_marked(site: Site) -> 
 def learner(site: Site) -> Caller:
     """Somebody in front of a practice trial."""
     study = fresh(site, practice=True)
-    person, _ = site.lab.join(study.id)
-    site.lab.consent(person.id, study.consent.version)
-    site.lab.answer(person.id, "background", {"months": 1, "education": "master"})
+    person, _ = site.lab.participants.join(study.id)
+    site.lab.participants.consent(person.id, study.consent.version)
+    site.lab.participants.answer(person.id, "background", {"months": 1, "education": "master"})
     caller = site.caller(Role.PARTICIPANT, person.id)
     caller.post("/p/practice/start")
     return caller
 
 
+@pytest.mark.slow
 def test_the_pages_tell_the_budget_of_the_persons_own_condition(site: Site) -> None:
     study = fresh(site, practice=True, arms=(Arm("few", budget=Budget(trials=3)),))
-    person, _ = site.lab.join(study.id)
-    site.lab.consent(person.id, study.consent.version)
-    site.lab.answer(person.id, "background", {"months": 12, "education": "msc"})
+    person, _ = site.lab.participants.join(study.id)
+    site.lab.participants.consent(person.id, study.consent.version)
+    site.lab.participants.answer(person.id, "background", {"months": 12, "education": "msc"})
     caller = site.caller(Role.PARTICIPANT, person.id)
     details = caller.get("/p/details").text
     assert "Your budget: 3 trials" in details
@@ -258,35 +271,36 @@ def test_the_pages_tell_the_budget_of_the_persons_own_condition(site: Site) -> N
     assert "clock starts now" not in caller.get("/p/practice").text
 
 
+@pytest.mark.slow
 def test_practice_is_off_the_clock_and_counts_nowhere(site: Site, learner: Caller) -> None:
     assert learner.get("/p").headers["location"] == "/p/practice"
     assert learner.post("/p/practice").status_code == 303
     assert "Practice." in learner.get("/p/practice").text
     assert learner.post("/p/tune/submit", {"value.passes": "2", "value.step_size": "0.1"}).status_code == 303
-    person = site.lab.participant(learner.identity.subject)
+    person = site.lab.participants.get(learner.identity.subject)
     assert person.practice_id is not None
     assert person.session_id is not None
-    tried = site.lab.session(person.practice_id)
+    tried = site.lab.sessions.get(person.practice_id)
     assert (tried.practice, tried.task.spec.name, len(tried.trials)) == (True, practice.NAME, 1)
     site.clock.now += 900
     assert learner.get("/p/practice").status_code == 200
-    agent, _ = site.lab.add_agent("one", 1)
+    agent, _ = site.lab.agents.add("one", 1)
     job = claim(site.lab, agent)
     assert learner.post("/p/tune/start").status_code == 303
     assert not site.lab.measure(job.job_id, job.attempt, [batch(0)]), "the practice trial goes on"
     site.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
-    assert site.lab.step(person.id) is Step.TUNE
+    assert site.lab.participants.step(person.id) is ParticipantStep.TUNE
     assert site.lab.view(person.session_id).seconds_left == 3600
-    assert not site.lab.session(person.practice_id).trials[0].is_open
-    site.lab.close_study(person.study_id)
-    assert [session.id for session in site.lab.archive(person.study_id, "live").sessions] == [person.session_id]
+    assert not site.lab.sessions.get(person.practice_id).trials[0].is_open
+    site.lab.studies.close(person.study_id)
+    assert [session.id for session in site.lab.studies.archive(person.study_id, "live").sessions] == [person.session_id]
 
 
 def test_practice_can_be_skipped(site: Site, learner: Caller) -> None:
     assert learner.post("/p/tune/start").status_code == 303
-    person = site.lab.participant(learner.identity.subject)
+    person = site.lab.participants.get(learner.identity.subject)
     assert person.practice_id is None
-    assert site.lab.step(person.id) is Step.TUNE
+    assert site.lab.participants.step(person.id) is ParticipantStep.TUNE
 
 
 # What the study declares
@@ -296,7 +310,7 @@ def test_reasons_are_the_studys_own_and_asked_for_where_it_says_so(site: Site) -
     offered = (Option("gut", Text("a gut feeling", {"de": "ein Bauchgefühl"})), Option("other", Text("other")))
     study = fresh(site, reasons=offered, reasons_required=True, languages=("en", "de"))
     person = tuning_participant(site, study)
-    site.lab.set_language(person.id, "de")
+    site.lab.participants.set_language(person.id, "de")
     caller = site.caller(Role.PARTICIPANT, person.id)
     assert "ein Bauchgefühl" in caller.get("/p/tune").text.lower() or "Ein Bauchgefühl" in caller.get("/p/tune").text
     refused = caller.post("/p/tune/submit", {**VALUES, "reason.epochs": "gut"})
@@ -304,7 +318,7 @@ def test_reasons_are_the_studys_own_and_asked_for_where_it_says_so(site: Site) -
     assert refused.text.count("Please choose why you set this.") == 1
     assert caller.post("/p/tune/submit", {**VALUES, "reason.epochs": "gut", "reason.learning_rate": "gut"}).status_code == 303
     assert person.session_id is not None
-    (trial,) = site.lab.session(person.session_id).trials
+    (trial,) = site.lab.sessions.get(person.session_id).trials
     assert trial.reasons == {"epochs": "a gut feeling", "learning_rate": "a gut feeling"}
 
 
@@ -313,7 +327,7 @@ def test_the_completion_code_comes_at_the_end(site: Site) -> None:
     person = tuning_participant(site, study)
     caller = site.caller(Role.PARTICIPANT, person.id)
     assert "C0DE-77" not in caller.get("/p/tune").text
-    agent, _ = site.lab.add_agent("one", 1)
+    agent, _ = site.lab.agents.add("one", 1)
     assert person.session_id is not None
     train(site, person.session_id, agent, 0.5)
     caller.post("/p/final", {"trial": "1"})
@@ -323,10 +337,11 @@ def test_the_completion_code_comes_at_the_end(site: Site) -> None:
 # Withdrawal
 
 
+@pytest.mark.slow
 def test_withdrawing_stops_the_training_erases_everything_and_keeps_the_count(
     site: Site, person: Participant, caller: Caller
 ) -> None:
-    agent, _ = site.lab.add_agent("one", 1)
+    agent, _ = site.lab.agents.add("one", 1)
     assert person.session_id is not None
     train(site, person.session_id, agent, 0.7)
     caller.post("/p/tune/submit", {**VALUES, "reason.epochs": "other", "other.epochs": "my very own words"})
@@ -335,10 +350,10 @@ def test_withdrawing_stops_the_training_erases_everything_and_keeps_the_count(
     assert caller.post("/p/withdraw").headers["location"] == "/p/withdrawn"
     with pytest.raises(StaleAttempt):
         site.lab.measure(job.job_id, job.attempt, [epoch(1, 1, 0.5)])
-    gone = site.lab.participant(person.id)
+    gone = site.lab.participants.get(person.id)
     assert (gone.answers, gone.answered, gone.withdrawn_at) == ({}, (), site.clock.now)
-    assert len(site.lab.participants(person.study_id)) == 1
-    session = site.lab.session(person.session_id)
+    assert len(site.lab.participants.of_study(person.study_id)) == 1
+    session = site.lab.sessions.get(person.session_id)
     assert (session.trials, session.choice, site.lab.view(person.session_id).state) == ((), None, State.WITHDRAWN)
     assert "my very own words" not in stored(site)
     assert caller.get("/p/tune").headers["location"] == "/p/withdrawn"
@@ -352,8 +367,9 @@ def stored(site: Site) -> str:
         return "\n".join(str(row) for name in names for row in connection.execute(text(f'SELECT * FROM "{name}"')))
 
 
+@pytest.mark.slow
 def test_no_address_and_no_browser_are_stored(site: Site, study: Study) -> None:
-    _, (token,) = site.lab.invite(study.id, "link")
+    _, (token,) = site.lab.participants.invite(study.id, "link")
     headers = {"user-agent": "Tellingly/9.9 (Strange Machine)", "x-forwarded-for": "203.0.113.77"}
     with httpx.Client(base_url=site.address, headers=headers, follow_redirects=True) as http:
         http.post(f"/join/{token}")
@@ -363,5 +379,5 @@ def test_no_address_and_no_browser_are_stored(site: Site, study: Study) -> None:
         http.post("/p/terms", data=form.values())
         http.get("/p")
     everything = stored(site)
-    for told in ("Tellingly", "Strange", "203.0.113.77", "127.0.0.1"):
-        assert told not in everything
+    for word in ("Tellingly", "Strange", "203.0.113.77", "127.0.0.1"):
+        assert word not in everything

@@ -6,21 +6,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evenhand.client import Client
 from evenhand.errors import StaleAttempt, Unreachable
-from evenhand.lab import Lab
-from evenhand.records import Assignment, Outcome, Session, Trial
+from evenhand.lab.client import Client
+from evenhand.lab.lab import Lab
+from evenhand.model.job import Assignment
+from evenhand.model.session import Session
+from evenhand.model.trial import Outcome, Trial
+from evenhand.runners.agent import Patience, run_agent
 from evenhand.settings import Rules
-from evenhand.worker import Patience, run_agent
-from tests.agents import ended, opened, record_of, submit, training, undisturbed, wait_for
+from tests.agents import ended, opened, record_of, submit, training, undisturbed
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 GIBI = 2**30
+WITHOUT_END = 100_000  # epochs of `steady`
 
 
 @dataclass
@@ -39,44 +44,57 @@ class Laboratory:
 def children(pid: int) -> list[int]:
     """Ids of the processes that this one started."""
     threads = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(each) for thread in threads for each in thread.read_text().split()]
+    return [int(pid) for thread in threads for pid in thread.read_text().split()]
 
 
 def fork_servers() -> list[int]:
     """The fork servers that this process started, the newest last."""
-    return sorted(pid for pid in children(os.getpid()) if b"workerprocess" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return sorted(pid for pid in children(os.getpid()) if b"runners.fork_server" in told_of(pid, "cmdline"))
+
+
+def told_of(pid: int, what: str) -> bytes:
+    """What the system says of a process; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    with laboratory_in(tmp_path_factory.mktemp("lab"), Patience()) as made:
+        yield made
+
+
+@contextmanager
+def laboratory_in(folder: Path, patience: Patience) -> Iterator[Laboratory]:
     claimed: list[Assignment] = []
 
     class Watched(Lab):
         """Notes what was claimed."""
 
         def claim(self, agent_id: int, **options: Any) -> Assignment | None:
-            found = super().claim(agent_id, **options)
-            claimed.extend([found] if found else [])
-            return found
+            assignment = super().claim(agent_id, **options)
+            claimed.extend([assignment] if assignment else [])
+            return assignment
 
-    lab = Watched.connect(f"sqlite:///{tmp_path_factory.mktemp('lab') / 'lab.sqlite'}", Rules(lease=20))
-    agent_id, _ = lab.add_agent("test", 2)
+    lab = Watched.connect(f"sqlite:///{folder / 'lab.sqlite'}", Rules(lease=PATIENCE_SECONDS))
+    agent_id, _ = lab.agents.add("test", 2)
     stop = threading.Event()
-    options = {"slots": 2, "nice": 7, "memory": 4 * GIBI, "stop": stop, "patience": Patience(stall=5.0)}
+    options = {"slots": 2, "nice": 7, "memory": 4 * GIBI, "stop": stop, "patience": patience}
     agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
+    before = fork_servers()
     agent.start()
-    yield Laboratory(lab, claimed, wait_for(_first_fork_server, "a fork server"))
+    yield Laboratory(lab, claimed, another_fork_server(before))
     stop.set()
-    agent.join(timeout=30)
+    agent.join(PATIENCE_SECONDS)
     assert not agent.is_alive()
     lab.close()
 
 
-def _first_fork_server() -> int | None:
-    try:
-        return next(iter(fork_servers()), None)
-    except OSError:
-        return None
+def another_fork_server(than: list[int]) -> int:
+    """A fork server that is none of these."""
+    return wait_for(lambda: [pid for pid in fork_servers() if pid not in than], "a fork server")[-1]
 
 
 def train(laboratory: Laboratory, name: str, **values: float) -> tuple[Session, Trial]:
@@ -86,38 +104,44 @@ def train(laboratory: Laboratory, name: str, **values: float) -> tuple[Session, 
     return session, ended(laboratory.lab, session, trial.number)
 
 
+@pytest.mark.slow
 def test_every_measurement_arrives_once_and_equals_an_undisturbed_training(laboratory: Laboratory) -> None:
     session, trial = train(laboratory, "digits", batch_size=48, epochs=4)
     assert trial.outcome is Outcome.COMPLETED
     stored = laboratory.lab.curve(session.id, 1).measurements
-    found = [(each.index, each.step, each.epoch, each.loss, each.value) for each in stored]
-    assert found == undisturbed(session.task, trial.configuration, session.tuning_seed)
+    rows = [
+        (measurement.index, measurement.step, measurement.epoch, measurement.loss, measurement.value) for measurement in stored
+    ]
+    assert rows == undisturbed(session.task, trial.configuration, session.tuning_seed)
     assert trial.value == stored[-1].value
     assert trial.epochs_done == 4
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_trained_seed_by_seed_and_scored_on_test(laboratory: Laboratory) -> None:
     session, _ = train(laboratory, "digits", batch_size=48, epochs=2)
     laboratory.lab.choose(session.id, number=1)
-    wait_for(lambda: laboratory.lab.session(session.id).evaluated.done == 2, "two seeds")
-    laboratory.lab.reveal(session.id, "test")
-    scores = laboratory.lab.evaluation(session.id, "test").scores
+    wait_for(lambda: laboratory.lab.sessions.get(session.id).evaluated.done == 2, "two seeds")
+    laboratory.lab.evaluations.reveal(session.id, "test")
+    scores = laboratory.lab.evaluations.get(session.id, "test").scores
     assert [score.outcome for score in scores] == [Outcome.COMPLETED, Outcome.COMPLETED]
     assert scores[0].value != scores[1].value
     assert all(score.value and score.value > 0.3 for score in scores)
 
 
+@pytest.mark.slow
 def test_a_stop_reaches_the_training_and_keeps_what_it_measured(laboratory: Laboratory) -> None:
     session = opened(laboratory.lab, record_of("steady"))
-    submit(laboratory.lab, session, epochs=100)
+    submit(laboratory.lab, session, epochs=WITHOUT_END)
     training(laboratory.lab, session, 1)
     laboratory.lab.stop(session.id, 1)
-    trial = ended(laboratory.lab, session, 1, seconds=5)
+    trial = ended(laboratory.lab, session, 1)
     assert trial.outcome is Outcome.STOPPED
-    assert 0 < trial.epochs_done < 100
+    assert 0 < trial.epochs_done < WITHOUT_END
     assert trial.value == trial.epochs_done * 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "values", "outcome", "words"),
     [
@@ -125,21 +149,32 @@ def test_a_stop_reaches_the_training_and_keeps_what_it_measured(laboratory: Labo
         ("mistaken", {}, Outcome.INVALID, "KeyError: 'the bug'"),
         ("digits", {"learning_rate": 100.0, "epochs": 30}, Outcome.DIVERGED, "loss became"),
         ("fatal", {}, Outcome.FAILED, "its worker process died"),
-        ("silent", {}, Outcome.FAILED, "no word from the training for 5 s"),
     ],
 )
 def test_each_bad_end_is_told_with_its_reason_and_the_agent_goes_on(
     laboratory: Laboratory, name: str, values: dict[str, float], outcome: Outcome, words: str
 ) -> None:
+    check_bad_end(laboratory, name, values, outcome, words)
+
+
+@pytest.mark.slow
+def test_one_that_says_nothing_any_more_is_killed_and_the_agent_goes_on(tmp_path: Path) -> None:
+    with laboratory_in(tmp_path, Patience(stall=5.0)) as impatient:
+        check_bad_end(impatient, "silent", {}, Outcome.FAILED, "no word from the training for 5 s")
+
+
+def check_bad_end(laboratory: Laboratory, name: str, values: dict[str, float], outcome: Outcome, words: str) -> None:
     session, trial = train(laboratory, name, **values)
     assert trial.outcome is outcome, trial.why
     assert words in (trial.why or "")
     _, after = train(laboratory, "steady", epochs=1)
     assert after.outcome is Outcome.COMPLETED
-    attempts = [each.detail["attempt"] for each in laboratory.lab.events(session.id) if each.kind == "claimed"]
+    attempts = [event.detail["attempt"] for event in laboratory.lab.sessions.events(session.id) if event.kind == "claimed"]
     assert attempts == ([1, 2, 3] if outcome is Outcome.FAILED else [1])
 
 
+@pytest.mark.slow
+@pytest.mark.kill
 def test_a_killed_worker_costs_one_attempt_and_the_next_one_starts_over(laboratory: Laboratory) -> None:
     session = opened(laboratory.lab, record_of("digits"))
     submit(laboratory.lab, session, batch_size=48, epochs=20)
@@ -149,10 +184,14 @@ def test_a_killed_worker_costs_one_attempt_and_the_next_one_starts_over(laborato
     trial = ended(laboratory.lab, session, 1)
     assert (trial.outcome, trial.attempt) == (Outcome.COMPLETED, 2)
     stored = laboratory.lab.curve(session.id, 1).measurements
-    found = [(each.index, each.step, each.epoch, each.loss, each.value) for each in stored]
-    assert found == undisturbed(session.task, trial.configuration, session.tuning_seed)
+    rows = [
+        (measurement.index, measurement.step, measurement.epoch, measurement.loss, measurement.value) for measurement in stored
+    ]
+    assert rows == undisturbed(session.task, trial.configuration, session.tuning_seed)
 
 
+@pytest.mark.slow
+@pytest.mark.kill
 def test_a_killed_fork_server_is_started_anew(laboratory: Laboratory) -> None:
     session = opened(laboratory.lab, record_of("digits"))
     submit(laboratory.lab, session, batch_size=48, epochs=20)
@@ -162,14 +201,15 @@ def test_a_killed_fork_server_is_started_anew(laboratory: Laboratory) -> None:
     trial = ended(laboratory.lab, session, 1)
     assert trial.outcome is Outcome.COMPLETED
     assert trial.attempt >= 2
-    laboratory.server_pid = fork_servers()[0]
-    assert all(not Path(f"/proc/{pid}").exists() for pid in workers)
+    laboratory.server_pid = another_fork_server([laboratory.server_pid])
+    wait_for(lambda: not [pid for pid in workers if Path(f"/proc/{pid}").exists()], "its workers end with it")
 
 
+@pytest.mark.slow
 def test_a_training_that_is_another_agents_now_is_abandoned(laboratory: Laboratory) -> None:
     lab = laboratory.lab
     session = opened(lab, record_of("steady"))
-    submit(lab, session, epochs=100)
+    submit(lab, session, epochs=WITHOUT_END)
     first = training(lab, session, 1)
     job_id = laboratory.claimed[-1].job_id
     lab.release(job_id, first.attempt, "the test took it away", counts=False)
@@ -181,16 +221,18 @@ def test_a_training_that_is_another_agents_now_is_abandoned(laboratory: Laborato
     assert ended(lab, session, 1).outcome is Outcome.STOPPED
 
 
+@pytest.mark.slow
 def test_another_version_of_a_task_is_refused_and_left_to_agents_that_have_it(laboratory: Laboratory) -> None:
     lab = laboratory.lab
     session = opened(lab, replace(record_of("steady"), version="another version"))
     submit(lab, session)
-    wait_for(lambda: [each for each in lab.events(session.id) if each.kind == "attempt ended"], "a refusal")
+    wait_for(lambda: [event for event in lab.sessions.events(session.id) if event.kind == "attempt ended"], "a refusal")
     assert ended_ok(laboratory)  # others are trained meanwhile
-    events = [each for each in lab.events(session.id) if each.kind == "attempt ended"]
+    events = [event for event in lab.sessions.events(session.id) if event.kind == "attempt ended"]
     assert 1 <= len(events) <= 2  # two slots may ask at the same moment; after that neither does
     assert "give the agent the same files" in events[0].detail["why"]
-    trial = lab.session(session.id).trials[0]
+    assert "its source or revision, its settings or its data are others now" in events[0].detail["why"]
+    trial = lab.sessions.get(session.id).trials[0]
     assert trial.is_open
     lab.stop(session.id, 1)
 
@@ -200,17 +242,18 @@ def ended_ok(laboratory: Laboratory) -> bool:
     return train(laboratory, "steady", epochs=1)[1].outcome is Outcome.COMPLETED
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_stopped_gives_back_what_it_trains(tmp_path: Path) -> None:
-    lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
-    agent_id, _ = lab.add_agent("test", 1)
+    lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}", Rules(lease=PATIENCE_SECONDS))
+    agent_id, _ = lab.agents.add("test", 1)
     session = opened(lab, record_of("steady"))
-    submit(lab, session, epochs=100)
+    submit(lab, session, epochs=WITHOUT_END)
     stop = threading.Event()
     agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs={"slots": 1, "stop": stop, "session_id": session.id})
     agent.start()
     training(lab, session, 1)
     stop.set()
-    agent.join(timeout=10)
+    agent.join(PATIENCE_SECONDS)
     assert not agent.is_alive()
     again = lab.claim(agent_id)
     assert again is not None
@@ -218,42 +261,51 @@ def test_an_agent_that_is_stopped_gives_back_what_it_trains(tmp_path: Path) -> N
     lab.close()
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_stopped_while_pytorch_loads_ends_at_once(tmp_path: Path) -> None:
-    lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
-    agent_id, _ = lab.add_agent("test", 2)
+    lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}", Rules(lease=PATIENCE_SECONDS))
+    agent_id, _ = lab.agents.add("test", 2)
     stop = threading.Event()
     options = {"slots": 2, "stop": stop, "patience": Patience(idle=0.0)}
     agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
+    before = fork_servers()
     agent.start()
-    wait_for(lambda: any("libtorch" in Path(f"/proc/{pid}/maps").read_text() for pid in fork_servers()), "PyTorch", 20)
-    stop.set()  # PyTorch takes more than a second, once it has begun
-    agent.join(timeout=1)
+    loading = another_fork_server(before)
+    wait_for(lambda: b"libtorch" in told_of(loading, "maps"), "PyTorch begins to load")
+    os.kill(loading, signal.SIGSTOP)  # so that it never has loaded it
+    stop.set()
+    agent.join(PATIENCE_SECONDS)
     assert not agent.is_alive()
     lab.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_ends_the_agent_with_words() -> None:
     with Client("http://127.0.0.1:9", "token", retry=0.0) as nobody, pytest.raises(Unreachable, match="does not answer"):
         run_agent(nobody, slots=1, patience=Patience(server=0.3))
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_can_start_workers(tmp_path: Path) -> None:
     """multiprocessing's fork server would import the script again in each worker, and start over there."""
     script = tmp_path / "script.py"
     script.write_text(
         "print('once')\n"
-        "from evenhand.forks import ForkServer\n"
+        "from evenhand.runners.fork_server import ForkServer\n"
         "forks = ForkServer()\n"
         "worker = forks.fork()\n"
         "worker.connection.send_bytes(b'[\"stop\"]')\n"
         "print('alive' if not worker.connection.poll(1) else worker.connection.recv_bytes())\n"
         "forks.close()\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("once\nalive\n", "")
 
 
+@pytest.mark.slow
 def test_workers_give_way_and_compute_on_one_thread(laboratory: Laboratory) -> None:
     workers = wait_for(laboratory.workers, "a worker")
-    wait_for(lambda: all(os.getpriority(os.PRIO_PROCESS, pid) == 7 for pid in workers), "a priority of 7", 5)
-    assert all(b"OMP_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes() for pid in workers)
+    wait_for(
+        lambda: {os.getpriority(os.PRIO_PROCESS, pid) for pid in workers}, "a priority of 7", lambda priorities: priorities == {7}
+    )
+    assert all(b"OMP_NUM_THREADS=1" in told_of(pid, "environ") for pid in workers)

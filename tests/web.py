@@ -1,8 +1,9 @@
 """A real server on a lab with a clock that tests move, and what its callers need: cookies, tokens, all its routes."""
 
 import json
+import socket
+import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
-from evenhand.declaration import Budget, Study
-from evenhand.lab import Lab
-from evenhand.records import Outcome, Participant, Session
+from evenhand.lab.lab import Lab
+from evenhand.model.participant import Participant
+from evenhand.model.session import Session
+from evenhand.model.study import Budget, Study
+from evenhand.model.trial import Outcome
 from evenhand.settings import Rules
-from evenhand.web.access import COOKIES, Identity, Role
+from evenhand.web.access import COOKIE_NAMES, Identity, Role
 from evenhand.web.app import create_app
 from tests.labs import SPACE, Clock, claim, epoch, make_lab, toy_study
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 @dataclass
@@ -39,7 +43,7 @@ class Site:
         if role is Role.PUBLIC:
             return Caller(self, Identity(role))
         kinds: Any = role.value
-        return Caller(self, Identity(role, subject, self.lab.issue_token(kinds, subject)))
+        return Caller(self, Identity(role, subject, self.lab.tokens.issue(kinds, subject)))
 
 
 class Caller:
@@ -48,11 +52,11 @@ class Caller:
     def __init__(self, site: Site, identity: Identity) -> None:
         self.site, self.identity = site, identity
         headers, cookies = {}, {}
-        if identity.role in COOKIES:
-            cookies[COOKIES[identity.role]] = identity.token
+        if identity.role in COOKIE_NAMES:
+            cookies[COOKIE_NAMES[identity.role]] = identity.token
         elif identity.token:
             headers["authorization"] = f"Bearer {identity.token}"
-        self.http = httpx.Client(base_url=site.address, headers=headers, cookies=cookies, timeout=20)
+        self.http = httpx.Client(base_url=site.address, headers=headers, cookies=cookies, timeout=PATIENCE_SECONDS)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """GET a page."""
@@ -77,27 +81,45 @@ class Caller:
             for line in answer.iter_lines():
                 name = line.removeprefix("event: ") if line.startswith("event: ") else name
                 if line.startswith("data: ") and name == "state":
-                    found: dict[str, Any] = json.loads(line[6:])
-                    return found
+                    data: dict[str, Any] = json.loads(line[6:])
+                    return data
         raise AssertionError("the stream ended without a state")
 
 
 @contextmanager
-def serve(lab: Lab, clock: Clock, folder: Path, port: int = 0) -> Iterator[Site]:
-    """The app on a real socket; port 0: any that is free."""
-    app = create_app(lab, data_dir=folder)
+def listening(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """The app's address on a real socket; port 0: any that is free."""
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
+    wait_for(lambda: server.started or not thread.is_alive(), "the server starts or ends")
+    assert server.started, "the server did not start"
     try:
-        yield Site(f"http://127.0.0.1:{port}", lab, clock, app, folder)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive(), "the server does not end"
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nothing listens on, and that nobody but a server that is told to may take meanwhile."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Linux lets another that says so listen on it
+        holder.bind(("127.0.0.1", 0))
+        port = int(holder.getsockname()[1])
+        if sys.platform != "linux":
+            holder.close()
+        yield port
+
+
+@contextmanager
+def serve(lab: Lab, clock: Clock, folder: Path, port: int = 0) -> Iterator[Site]:
+    """The lab's pages and doors; port 0: any that is free."""
+    app = create_app(lab, data_dir=folder)
+    with listening(app, port) as address:
+        yield Site(address, lab, clock, app, folder)
 
 
 @contextmanager
@@ -111,7 +133,7 @@ def toy_site(folder: Path, rules: Rules | None = None) -> Iterator[Site]:
 
 def routes(app: FastAPI) -> list[APIRoute | Mount]:
     """Every route that the app answers, those of its routers included."""
-    found: list[APIRoute | Mount] = []
+    listed_routes: list[APIRoute | Mount] = []
 
     def collect(listed: Sequence[Any]) -> None:
         for route in listed:
@@ -119,20 +141,22 @@ def routes(app: FastAPI) -> list[APIRoute | Mount]:
             if router is not None:
                 collect(router.routes)
             else:
-                found.append(route)
+                listed_routes.append(route)
 
     collect(app.routes)
-    return found
+    return listed_routes
 
 
 def tuned_study(site: Site, budget: Budget | None = None) -> tuple[Study, Session, int]:
     """A study with a method's session of two trained trials, whose clock runs, and the agent that trained them."""
     study = toy_study(site.lab, budget)
-    agent, _ = site.lab.add_agent("one", 1)
-    session = site.lab.start(site.lab.open(study.id, tuner="random", method={"name": "random", "seed": 0}, driver="test").id)
+    agent, _ = site.lab.agents.add("one", 1)
+    session = site.lab.start(
+        site.lab.sessions.open(study.id, tuner="random", method={"name": "random", "seed": 0}, driver="test").id
+    )
     for rate, value in ((0.1, 0.41), (0.01, 0.62)):
         train(site, session.id, agent, value, learning_rate=rate)
-    return study, site.lab.session(session.id), agent
+    return study, site.lab.sessions.get(session.id), agent
 
 
 def train(site: Site, session_id: int, agent: int, value: float, **values: float) -> None:
@@ -161,9 +185,9 @@ def scored(site: Site, agent: int, *tests: float) -> None:
 
 def tuning_participant(site: Site, study: Study) -> Participant:
     """Somebody whose clock runs."""
-    person, _ = site.lab.join(study.id)
-    site.lab.consent(person.id, study.consent.version)
-    site.lab.answer(person.id, "background", {"months": 12, "education": "msc"})
-    site.lab.read_details(person.id)
-    site.lab.begin(person.id)
-    return site.lab.participant(person.id)
+    person, _ = site.lab.participants.join(study.id)
+    site.lab.participants.consent(person.id, study.consent.version)
+    site.lab.participants.answer(person.id, "background", {"months": 12, "education": "msc"})
+    site.lab.participants.read_details(person.id)
+    site.lab.participants.begin(person.id)
+    return site.lab.participants.get(person.id)

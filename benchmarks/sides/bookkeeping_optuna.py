@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 
-NUMBERS, MEASUREMENTS, LEAST = 15, 20, 8
+NUMBERS, MEASUREMENTS, LEAST_TRIALS = 15, 20, 8
 
 
 def main() -> None:
@@ -18,28 +18,28 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="with its defaults")
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the trials")
-    given = parser.parse_args()
-    trials = max(LEAST, round(given.trials * given.scale))
+    options = parser.parse_args()
+    trials = max(LEAST_TRIALS, round(options.trials * options.scale))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     marks: list[tuple[float, float]] = []
 
     def objective(trial: optuna.Trial) -> float:
         marks.append((time.process_time(), time.perf_counter()))
-        values = [trial.suggest_float(f"x{each}", 0.0, 1.0) for each in range(NUMBERS)]
+        values = [trial.suggest_float(f"x{index}", 0.0, 1.0) for index in range(NUMBERS)]
         for step in range(1, MEASUREMENTS + 1):
             trial.report(values[0] + step, step)
         return values[0] + MEASUREMENTS
 
     with tempfile.TemporaryDirectory() as folder:
-        sampler = optuna.samplers.TPESampler() if given.sampler == "tpe" else optuna.samplers.RandomSampler()
+        sampler = optuna.samplers.TPESampler() if options.sampler == "tpe" else optuna.samplers.RandomSampler()
         storage = f"sqlite:///{Path(folder, 'study.sqlite')}"
         study = optuna.create_study(storage=storage, sampler=sampler, direction="maximize")
         study.optimize(objective, n_trials=trials)
         best = study.best_value
     steps = [(end[0] - begin[0], end[1] - begin[1]) for begin, end in pairwise(marks)]
-    counted = {kind: statistics.fmean(each[at] for each in steps) for at, kind in enumerate(("cpu", "wall"))}
-    told = {"trials": trials, "sampler": given.sampler, "measurements": MEASUREMENTS, "best": best}
-    print(json.dumps({**told, "counted": counted, "rule": "a trial, from the beginning of one to that of the next; the mean"}))
+    counted = {kind: statistics.fmean(step[at] for step in steps) for at, kind in enumerate(("cpu", "wall"))}
+    record = {"trials": trials, "sampler": options.sampler, "measurements": MEASUREMENTS, "best": best}
+    print(json.dumps({**record, "counted": counted, "rule": "a trial, from the beginning of one to that of the next; the mean"}))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ def main() -> None:
     parser.add_argument("--method", default="random")
     parser.add_argument("--deciles", choices=("yes", "no"), default="no", help="whether the first tenth is held against the last")
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the trials")
-    given = parser.parse_args()
-    trials = max(2 * PARTS, round(given.trials * given.scale))
+    options = parser.parse_args()
+    trials = max(2 * PARTS, round(options.trials * options.scale))
     marks: list[tuple[float, float]] = []
 
     def objective(configuration: Configuration, run: Run) -> None:
@@ -31,15 +31,15 @@ def main() -> None:
 
     space = Space(
         [
-            *(Hyperparameter(f"x{each}", Float(0.0, 1.0)) for each in range(NUMBERS)),
+            *(Hyperparameter(f"x{index}", Float(0.0, 1.0)) for index in range(NUMBERS)),
             Hyperparameter("epochs", Integer(1, MEASUREMENTS), fidelity=True),
         ]
     )
     with tempfile.TemporaryDirectory() as folder:
-        found = evenhand.tune(
+        result = evenhand.tune(
             objective,
             space,
-            method=given.method,
+            method=options.method,
             trials=trials,
             epochs_per_trial=MEASUREMENTS,
             direction="maximize",
@@ -48,20 +48,20 @@ def main() -> None:
             evaluate=False,
         )
     steps = [{"cpu": end[0] - begin[0], "wall": end[1] - begin[1]} for begin, end in pairwise(marks)]
-    told = {
-        "trials": len(found.trials),
-        "method": given.method,
+    record = {
+        "trials": len(result.trials),
+        "method": options.method,
         "measurements": MEASUREMENTS,
-        "best": found.best and found.best.value,
+        "best": result.best and result.best.value,
     }
-    if given.deciles == "yes":
+    if options.deciles == "yes":
         part = len(steps) // PARTS
-        first, last = ({"cpu": statistics.fmean(each["cpu"] for each in some)} for some in (steps[:part], steps[-part:]))
+        first, last = ({"cpu": statistics.fmean(step["cpu"] for step in some)} for some in (steps[:part], steps[-part:]))
         rule = "CPU seconds a trial: ours those of the first tenth, beside them those of the last"
-        print(json.dumps({**told, "counted": first, "beside": last, "rule": rule}))
+        print(json.dumps({**record, "counted": first, "beside": last, "rule": rule}))
         return
-    counted = {kind: statistics.fmean(each[kind] for each in steps) for kind in ("cpu", "wall")}
-    print(json.dumps({**told, "counted": counted, "rule": "a trial, from the beginning of one to that of the next; the mean"}))
+    counted = {kind: statistics.fmean(step[kind] for step in steps) for kind in ("cpu", "wall")}
+    print(json.dumps({**record, "counted": counted, "rule": "a trial, from the beginning of one to that of the next; the mean"}))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-RATES = [10 ** (-4 + 2 * each / 15) for each in range(16)]  # 0.0001 to 0.01
+RATES = [10 ** (-4 + 2 * index / 15) for index in range(16)]  # 0.0001 to 0.01
 
 
 def points(folder: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

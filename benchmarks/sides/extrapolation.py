@@ -56,8 +56,10 @@ def sample(listed: Sequence[Values], sampled: int) -> list[Values]:
     """Those that are tried: of each part so many, and half as many invalid ones."""
     chosen = []
     for part in range(len(EDGES) + 1):
-        chosen += every([each for each in listed if is_valid(each) and stratum(each) == part], sampled)
-    return [*chosen, *every([each for each in listed if not is_valid(each)], math.ceil(sampled / 2))]
+        chosen += every(
+            [configuration for configuration in listed if is_valid(configuration) and stratum(configuration) == part], sampled
+        )
+    return [*chosen, *every([configuration for configuration in listed if not is_valid(configuration)], math.ceil(sampled / 2))]
 
 
 def extrapolated(listed: Sequence[Values], tried: Sequence[Values], trials: Sequence[Trial], points: Values, kind: int) -> float:
@@ -70,13 +72,13 @@ def extrapolated(listed: Sequence[Values], tried: Sequence[Values], trials: Sequ
         else:
             invalid.append(trial.took[kind])
     total = trials[0].began[kind]
-    rest = statistics.fmean(each.rest(kind) for part in parts.values() for each in part)
+    rest = statistics.fmean(run.rest(kind) for part in parts.values() for run in part)
     for values in listed:
         if not is_valid(values):
             total += statistics.fmean(invalid)
             continue
         part = parts[stratum(values)]
         steps, batches = (math.ceil(points[split] / values["batch_size"]) for split in ("train", "dev"))
-        step, batch = statistics.fmean(each.step[kind] for each in part), statistics.fmean(each.batch[kind] for each in part)
+        step, batch = statistics.fmean(run.step[kind] for run in part), statistics.fmean(run.batch[kind] for run in part)
         total += rest + values["epochs"] * (steps * step + batches * batch)
     return total

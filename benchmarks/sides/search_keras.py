@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-BEGUN = time.perf_counter()  # before what takes long to import
+BEGUN_AT = time.perf_counter()  # before what takes long to import
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
@@ -93,7 +93,7 @@ class Perceptron(keras_tuner.HyperModel):  # type: ignore[misc]
             raise ValueError(f"output {values['output']} with the loss {values['loss']}")
         layers = [keras.Input((2,))]
         numbers = range(1, values["layers"] + 1)
-        layers += [keras.layers.Dense(values[f"units_{each}"], activation=values[f"activation_{each}"]) for each in numbers]
+        layers += [keras.layers.Dense(values[f"units_{number}"], activation=values[f"activation_{number}"]) for number in numbers]
         layers.append(keras.layers.Dense(CLASSES, activation=values["output"]))
         linear = values["output"] == "linear"
         losses = {
@@ -110,8 +110,8 @@ class Perceptron(keras_tuner.HyperModel):  # type: ignore[misc]
     def fit(self, hp: Any, model: Any, x: Any, y: Any, validation_data: Any, callbacks: Any, **settings: Any) -> Any:
         """Two epochs of a part of the points: as many steps as there are, at most `STEPS`, and the smaller last one."""
         batch, trial = self._values(hp)["batch_size"], self._trials[-1]
-        parts = [_part(each, batch) for each in (x, y)], [_part(each, batch) for each in validation_data]
-        trial.steps, trial.batches = (math.ceil(len(each[0]) / batch) for each in parts)
+        parts = [_part(array, batch) for array in (x, y)], [_part(array, batch) for array in validation_data]
+        trial.steps, trial.batches = (math.ceil(len(part[0]) / batch) for part in parts)
         clocks = [*callbacks, Clock(trial)]
         return model.fit(*parts[0], batch_size=batch, epochs=EPOCHS, validation_data=parts[1], callbacks=clocks, **settings)
 
@@ -141,9 +141,9 @@ def search(tried: Sequence[Values], arrays: Mapping[str, Any]) -> list[Trial]:
         tuner = keras_tuner.Tuner(oracle, Perceptron(tried, trials), directory=folder, project_name="search")
         classes = {split: keras.utils.to_categorical(arrays[f"{split}_y"], CLASSES) for split in ("train", "dev")}
         tuner.search(arrays["train_x"], classes["train"], validation_data=(arrays["dev_x"], classes["dev"]), verbose=0)
-    ends = [*(each.began for each in trials[1:]), now()]
-    for each, end in zip(trials, ends, strict=True):
-        each.took = less(end, each.began)
+    ends = [*(trial.began for trial in trials[1:]), now()]
+    for trial, end in zip(trials, ends, strict=True):
+        trial.took = less(end, trial.began)
     return trials
 
 
@@ -153,18 +153,22 @@ def main() -> None:
     parser.add_argument("--configurations", type=int, required=True, help="of how many the cost is asked for")
     parser.add_argument("--sampled", type=int, default=2, help="how many of each part are tried")
     parser.add_argument("--scale", help="not needed: the points that are given are a share already")
-    given = parser.parse_args()
-    listed = every(json.loads(Path(given.given, "configurations.json").read_text()), given.configurations)
-    tried = sample(listed, given.sampled)
-    with np.load(Path(given.given, "points.npz")) as file:
+    options = parser.parse_args()
+    listed = every(json.loads(Path(options.given, "configurations.json").read_text()), options.configurations)
+    tried = sample(listed, options.sampled)
+    with np.load(Path(options.given, "points.npz")) as file:
         arrays = {name: file[name] for name in file.files}
     trials = search(tried, arrays)
-    trials[0].began = trials[0].began[0], trials[0].began[1] - BEGUN
+    trials[0].began = trials[0].began[0], trials[0].began[1] - BEGUN_AT
     points = {split: len(arrays[f"{split}_y"]) for split in ("train", "dev")}
     counted = {name: extrapolated(listed, tried, trials, points, kind) for kind, name in enumerate(KINDS)}
-    told = {"configurations": len(listed), "tried": len(trials), "invalid of them": sum(not is_valid(each) for each in tried)}
-    steps = [f"{each.step[0]:.5f}" for each in trials if each.steps]
-    print(json.dumps({**told, "CPU seconds of a step": steps, "counted": counted, "rule": RULE}))
+    record = {
+        "configurations": len(listed),
+        "tried": len(trials),
+        "invalid of them": sum(not is_valid(configuration) for configuration in tried),
+    }
+    steps = [f"{trial.step[0]:.5f}" for trial in trials if trial.steps]
+    print(json.dumps({**record, "CPU seconds of a step": steps, "counted": counted, "rule": RULE}))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ configurations, from one epoch up to the most of the space.
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -22,18 +21,21 @@ from typing import Any, ClassVar
 import numpy as np
 
 import evenhand
-from benchmarks.given import CONFIGURATIONS
+from benchmarks.given import CONFIGURATIONS_FILE
 from benchmarks.served import served
 from benchmarks.sides.sampling import every
-from evenhand import cli, protocol, tasks, tuners
-from evenhand.declaration import Budget
-from evenhand.records import Session, State, TaskSpec, Trial
-from evenhand.space import Space
+from evenhand import tasks
+from evenhand.methods import Suggestion
+from evenhand.methods.fidelity import ASHA, Ladder, without_epochs
+from evenhand.model import rules
+from evenhand.model.session import Session, State
+from evenhand.model.space import Space
+from evenhand.model.study import Budget
+from evenhand.model.task import TaskSpec
+from evenhand.model.trial import Trial
 from evenhand.tasks import Task
-from evenhand.tuners import Suggestion
-from evenhand.tuners.fidelity import ASHA, Ladder, without_epochs
 
-LOOK = 0.5  # seconds
+LOOK_SECONDS = 0.5  # seconds
 RUNGS = 4  # at most so many trials come of a configuration
 
 
@@ -50,8 +52,8 @@ class ListedASHA(ASHA):
         ladder = Ladder.of(space, trials, self.eta, self.smallest, self.maximize)
         begun = sum(trial.resumes is None for trial in trials)
         with suppress(_Ended):
-            found = self._one(ladder, trials, (), lambda epochs, _: self._listed(space, begun, epochs))
-            return [] if found is None else [found]
+            suggestion = self._one(ladder, trials, (), lambda epochs, _: self._listed(space, begun, epochs))
+            return [] if suggestion is None else [suggestion]
         return []
 
     def _listed(self, space: Space, number: int, epochs: int) -> Suggestion:
@@ -71,10 +73,6 @@ def _listed(path: str, count: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    tuners.METHODS[ListedASHA.name] = ListedASHA
-    if sys.argv[1:2] == ["serve"]:  # this script is the server, too, so that it knows the method
-        cli.main()
-        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--given", required=True)
     parser.add_argument("--configurations", type=int, required=True, help="how many of the 500, at equal distances")
@@ -82,14 +80,19 @@ def main() -> None:
     parser.add_argument("--eta", type=int, default=3, help="of the halving: one in so many goes on, for so many times the epochs")
     parser.add_argument("--way", choices=("server", "tune"), default="server")
     parser.add_argument("--scale", type=float, default=1.0)
-    given = parser.parse_args()
-    path, halving = str(Path(given.given, CONFIGURATIONS)), given.halving == "yes"
-    task = tasks.load(TaskSpec("mlp", {"scale": given.scale, "least_epochs": 1 if halving else 10}))
-    method: dict[str, Any] = {"name": "manual", "configurations": _listed(path, given.configurations)}
+    options = parser.parse_args()
+    path, halving = str(Path(options.given, CONFIGURATIONS_FILE)), options.halving == "yes"
+    task = tasks.load(TaskSpec("mlp", {"scale": options.scale, "least_epochs": 1 if halving else 10}))
+    method: dict[str, Any] = {"name": "manual", "configurations": _listed(path, options.configurations)}
     if halving:
-        method = {"name": ListedASHA.name, "path": path, "count": given.configurations, "eta": given.eta}
-    trials = given.configurations * (RUNGS if halving else 1)
-    session, cores = (_served if given.way == "server" else _tuned)(task, method, trials)
+        method = {
+            "name": f"{Path(__file__).resolve()}:{ListedASHA.__name__}",
+            "path": path,
+            "count": options.configurations,
+            "eta": options.eta,
+        }
+    trials = options.configurations * (RUNGS if halving else 1)
+    session, cores = (_served if options.way == "server" else _tuned)(task, method, trials)
     print(json.dumps({**_told(session), "cores": cores}))
 
 
@@ -97,9 +100,9 @@ def _served(task: Task, method: dict[str, Any], trials: int) -> tuple[Session, i
     """The session at its end, and how many trained at once."""
     slots = os.cpu_count() or 1
     budget = Budget(trials=trials, parallel=slots)
-    with served(task, method, budget, slots=slots, script=(str(Path(__file__).resolve()),)) as server:
+    with served(task, method, budget, slots=slots) as server:
         while (view := server.lab.view(server.session_id)).state in (State.WAITING, State.TUNING, State.CHOOSING):
-            time.sleep(LOOK)
+            time.sleep(LOOK_SECONDS)
         return view.session, slots
 
 
@@ -108,12 +111,12 @@ def _tuned(task: Task, method: dict[str, Any], trials: int) -> tuple[Session, in
         database = f"sqlite:///{Path(folder, 'lab.sqlite')}"
         settings = {"method" if key == "name" else key: value for key, value in method.items()}
         cores = os.cpu_count() or 1
-        found = evenhand.tune(task, **settings, trials=trials, parallel=cores, evaluate=False, progress=False, db=database)
-        return found.session, cores
+        result = evenhand.tune(task, **settings, trials=trials, parallel=cores, evaluate=False, progress=False, db=database)
+        return result.session, cores
 
 
 def _told(session: Session) -> dict[str, object]:
-    best, trials = protocol.best_trial(session), session.trials
+    best, trials = rules.best_trial(session), session.trials
     return {
         "configurations": len({without_epochs(session.space, trial.configuration) for trial in trials}),
         "trials": len(trials),

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from evenhand.tasks import images, squeezenet
-from evenhand.tasks.images import Prepared
+from evenhand.tasks.builtin import images, squeezenet
+from evenhand.tasks.builtin.images import PreparedImages
 
 
 class Photos(Dataset[tuple[Tensor, int]]):
     """A split, each image mirrored at random (where `mirror` says so) and normalised when it is asked for."""
 
-    def __init__(self, prepared: Prepared, split: str, mirror: bool) -> None:
+    def __init__(self, prepared: PreparedImages, split: str, mirror: bool) -> None:
         pixels, self._labels = prepared.load(split)
         self._pixels, self._mirror = torch.from_numpy(np.array(pixels)), mirror
         self._mean = torch.tensor(prepared.mean).view(3, 1, 1)
@@ -47,23 +47,27 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1: the least that runs")
-    given = parser.parse_args()
-    rates = [float(rate) for rate in given.rates.split(",")]
-    if given.scale < 1:  # a smoke test
-        given.epochs, rates, given.seeds = 1, rates[:1], min(given.seeds, 2)
+    options = parser.parse_args()
+    rates = [float(rate) for rate in options.rates.split(",")]
+    if options.scale < 1:  # a smoke test
+        options.epochs, rates, options.seeds = 1, rates[:1], min(options.seeds, 2)
     torch.set_num_threads(os.cpu_count() or 1)
-    prepared = images.prepare("digits", given.size, 0)
-    parts = ("train", "validation") if given.seeds else ("train",)
+    prepared = images.prepare("digits", options.size, 0)
+    parts = ("train", "validation") if options.seeds else ("train",)
     learnt: ConcatDataset[tuple[Tensor, int]] = ConcatDataset([Photos(prepared, part, True) for part in parts])
-    scored = Photos(prepared, "test" if given.seeds else "validation", False)
+    scored = Photos(prepared, "test" if options.seeds else "validation", False)
     runs: Sequence[tuple[int, float]] = (
-        [(seed, rates[0]) for seed in range(given.seeds)] if given.seeds else [(0, rate) for rate in rates]
+        [(seed, rates[0]) for seed in range(options.seeds)] if options.seeds else [(0, rate) for rate in rates]
     )
-    every = 0 if given.seeds else 1
-    found = [trained(learnt, scored, seed, rate, every, given) for seed, rate in runs]
+    every = 0 if options.seeds else 1
+    accuracies = [trained(learnt, scored, seed, rate, every, options) for seed, rate in runs]
     print(
         json.dumps(
-            {"trainings": len(found), "images": len(found) * given.epochs * len(learnt), "accuracy": statistics.mean(found)}
+            {
+                "trainings": len(accuracies),
+                "images": len(accuracies) * options.epochs * len(learnt),
+                "accuracy": statistics.mean(accuracies),
+            }
         )
     )
 
@@ -74,7 +78,7 @@ def trained(
     seed: int,
     rate: float,
     every: int,
-    given: argparse.Namespace,
+    options: argparse.Namespace,
 ) -> float:
     """The accuracy after the last epoch; `every` 1 scores after the others, too."""
     torch.manual_seed(seed)
@@ -84,17 +88,17 @@ def trained(
         parameter.data = parameter.data.contiguous(memory_format=torch.contiguous_format)
     optimizer = torch.optim.Adam(network.parameters(), lr=rate, eps=1e-5)
     loss_of = nn.CrossEntropyLoss()
-    loader = DataLoader(learnt, given.batch, shuffle=True, num_workers=given.workers)
-    checked = DataLoader(scored, given.batch, num_workers=given.workers)
+    loader = DataLoader(learnt, options.batch, shuffle=True, num_workers=options.workers)
+    checked = DataLoader(scored, options.batch, num_workers=options.workers)
     accuracy = 0.0
-    for epoch in range(given.epochs):
+    for epoch in range(options.epochs):
         network.train()
         for inputs, labels in loader:
             optimizer.zero_grad()
             loss = loss_of(network(inputs), labels)
             loss.backward()
             optimizer.step()
-        if every or epoch == given.epochs - 1:
+        if every or epoch == options.epochs - 1:
             accuracy = score(network, checked)
     return accuracy
 

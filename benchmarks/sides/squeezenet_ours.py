@@ -15,12 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evenhand import tasks
-from evenhand.declaration import Budget, Study, Text
-from evenhand.lab import Lab
-from evenhand.records import Session, TaskSpec
-from evenhand.worker import run_agent
+from evenhand.lab.lab import Lab
+from evenhand.model.session import Session
+from evenhand.model.study import Budget, Study, Text
+from evenhand.model.task import TaskSpec
+from evenhand.runners.agent import run_agent
 
-LOOK = 0.05  # seconds between two looks whether all has ended
+LOOK_SECONDS = 0.05  # seconds between two looks whether all has ended
 
 
 def main() -> None:
@@ -31,36 +32,38 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1: the least that runs")
-    given = parser.parse_args()
-    rates = [float(rate) for rate in given.rates.split(",")]
-    if given.scale < 1:  # a smoke test
-        given.epochs, rates, given.seeds = 1, rates[:1], min(given.seeds, 2)
-    settings = {"data": "digits", "size": given.size, "augment": True, "last_relu": False}
+    options = parser.parse_args()
+    rates = [float(rate) for rate in options.rates.split(",")]
+    if options.scale < 1:  # a smoke test
+        options.epochs, rates, options.seeds = 1, rates[:1], min(options.seeds, 2)
+    settings = {"data": "digits", "size": options.size, "augment": True, "last_relu": False}
     task = tasks.load(TaskSpec("black-magic", settings))
-    common = {"epochs": given.epochs, "batch_size": given.batch, "loss": "cross_entropy", "optimizer": "adam"}
+    common = {"epochs": options.epochs, "batch_size": options.batch, "loss": "cross_entropy", "optimizer": "adam"}
     chosen = [task.space.configuration({**common, "learning_rate": rate}) for rate in rates]
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab.connect(f"sqlite:///{Path(folder, 'lab.sqlite')}")
         text, budget = Text(""), Budget(trials=len(chosen), parallel=len(chosen))
-        study = Study("images", "images", lab.add_task(task.record).id, budget, 0, text, text, text, evaluation_seeds=given.seeds)
-        session = lab.start(lab.open(lab.add_study(study).id, tuner="benchmark", driver="benchmark", budget=budget).id)
-        if given.seeds:
+        study = Study(
+            "images", "images", lab.studies.add_task(task.record).id, budget, 0, text, text, text, evaluation_seeds=options.seeds
+        )
+        session = lab.start(lab.sessions.open(lab.studies.add(study).id, tuner="benchmark", driver="benchmark", budget=budget).id)
+        if options.seeds:
             lab.choose(session.id, configuration=chosen[0])
         else:
-            for each in chosen:
-                lab.submit(session.id, each)
-        trained(lab, lambda: done(lab.session(session.id), given.seeds))
-        if given.seeds:
-            lab.reveal(session.id, "benchmark")
-            found = [each.value for each in lab.evaluation(session.id, "benchmark").scores]
+            for configuration in chosen:
+                lab.submit(session.id, configuration)
+        trained(lab, lambda: done(lab.sessions.get(session.id), options.seeds))
+        if options.seeds:
+            lab.evaluations.reveal(session.id, "benchmark")
+            recorded = [score.value for score in lab.evaluations.get(session.id, "benchmark").scores]
         else:
-            found = [each.value for each in lab.session(session.id).trials]
+            recorded = [trial.value for trial in lab.sessions.get(session.id).trials]
         lab.close()
-    values = [each for each in found if each is not None]
+    values = [value for value in recorded if value is not None]
     counts = dict(task.statistics)
-    images = counts["training images"] + (counts["validation images"] if given.seeds else 0)
-    told = {"trainings": len(values), "images": len(values) * given.epochs * images, "accuracy": statistics.mean(values)}
-    print(json.dumps({**told, "precision": task.settings["precision"]}))
+    images = counts["training images"] + (counts["validation images"] if options.seeds else 0)
+    record = {"trainings": len(values), "images": len(values) * options.epochs * images, "accuracy": statistics.mean(values)}
+    print(json.dumps({**record, "precision": task.settings["precision"]}))
 
 
 def done(session: Session, seeds: int) -> bool:
@@ -72,11 +75,11 @@ def trained(lab: Lab, ended: Callable[[], bool]) -> None:
     """Let an agent train until `ended`."""
     stop = threading.Event()
     slots = os.cpu_count() or 1
-    agent_id, _ = lab.add_agent("benchmark", slots)
+    agent_id, _ = lab.agents.add("benchmark", slots)
     agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs={"slots": slots, "stop": stop})
     agent.start()
     while agent.is_alive() and not ended():
-        time.sleep(LOOK)
+        time.sleep(LOOK_SECONDS)
     stop.set()
     agent.join()
 

@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--given", required=True)
     parser.add_argument("--scale", help="not needed: the points that are given are a share already")
     parser.add_argument("--storage", help="of one of the processes: the study that it works on")
-    given = parser.parse_args()
+    options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if given.storage is not None:
-        _work(given)
+    if options.storage is not None:
+        _work(options)
         return
     with tempfile.TemporaryDirectory() as folder:
         storage = f"sqlite:///{Path(folder, 'study.sqlite')}"
@@ -38,21 +38,21 @@ def main() -> None:
         print(json.dumps({"trials": len(ended), "best accuracy": study.best_value}))
 
 
-def _work(given: argparse.Namespace) -> None:
-    train_x, train_y, dev_x, dev_y = points(given.given)
+def _work(options: argparse.Namespace) -> None:
+    train_x, train_y, dev_x, dev_y = points(options.given)
 
     def objective(trial: optuna.Trial) -> float:
         rate = RATES[trial.number]  # enqueued ones are now and then taken by both processes; nothing is paid for suggesting
         trial.set_user_attr("learning_rate", rate)
-        training = Training(rate, given.batch)
+        training = Training(rate, options.batch)
         accuracy = 0.0
-        for epoch in range(1, given.epochs + 1):
+        for epoch in range(1, options.epochs + 1):
             training.epoch(train_x, train_y)
             accuracy = training.accuracy(dev_x, dev_y)
             trial.report(accuracy, epoch)
         return accuracy
 
-    optuna.load_study(study_name=NAME, storage=given.storage).optimize(objective, n_trials=len(RATES) // PROCESSES)
+    optuna.load_study(study_name=NAME, storage=options.storage).optimize(objective, n_trials=len(RATES) // PROCESSES)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import evenhand
 from evenhand import tasks
-from evenhand.records import TaskSpec
+from evenhand.model.task import TaskSpec
 
-RATES = [10 ** (-4 + 2 * each / 15) for each in range(16)]  # 0.0001 to 0.01
+RATES = [10 ** (-4 + 2 * index / 15) for index in range(16)]  # 0.0001 to 0.01
 
 
 def main() -> None:
@@ -19,12 +19,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--given", help="not needed: the task generates its own points")
     parser.add_argument("--scale", type=float, default=1.0)
-    given = parser.parse_args()
-    task = tasks.load(TaskSpec("mlp", {"scale": given.scale, "least_epochs": 1}))
+    options = parser.parse_args()
+    task = tasks.load(TaskSpec("mlp", {"scale": options.scale, "least_epochs": 1}))
     layers = {"layers": 3, "units_1": 64, "units_2": 32, "units_3": 16}
-    how = {"epochs": given.epochs, "batch_size": given.batch, "loss": "cross_entropy", "optimizer": "adam", "output": "linear"}
+    how = {
+        "epochs": options.epochs,
+        "batch_size": options.batch,
+        "loss": "cross_entropy",
+        "optimizer": "adam",
+        "output": "linear",
+    }
     with tempfile.TemporaryDirectory() as folder:
-        found = evenhand.tune(
+        result = evenhand.tune(
             task,
             method="manual",
             configurations=[{**how, **layers, "learning_rate": rate} for rate in RATES],
@@ -34,8 +40,8 @@ def main() -> None:
             progress=False,
             db=f"sqlite:///{Path(folder, 'lab.sqlite')}",
         )
-    assert found.best is not None
-    print(json.dumps({"trials": len(found.trials), "best accuracy": found.best.value}))
+    assert result.best is not None
+    print(json.dumps({"trials": len(result.trials), "best accuracy": result.best.value}))
 
 
 if __name__ == "__main__":

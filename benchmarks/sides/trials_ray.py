@@ -52,19 +52,19 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--given", required=True)
     parser.add_argument("--scale", help="not needed: the points that are given are a share already")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         tuner = tune.Tuner(
-            tune.with_parameters(Trainable, data=points(given.given)),
-            param_space={"learning_rate": tune.grid_search(RATES), "batch": given.batch},
+            tune.with_parameters(Trainable, data=points(options.given)),
+            param_space={"learning_rate": tune.grid_search(RATES), "batch": options.batch},
             tune_config=tune.TuneConfig(metric="accuracy", mode="max", reuse_actors=True),
-            run_config=tune.RunConfig(storage_path=folder, stop={"training_iteration": given.epochs}, verbose=0),
+            run_config=tune.RunConfig(storage_path=folder, stop={"training_iteration": options.epochs}, verbose=0),
         )
         results = tuner.fit()
-        told = {"trials": len(results), "best accuracy": results.get_best_result().metrics["accuracy"]}
+        record = {"trials": len(results), "best accuracy": results.get_best_result().metrics["accuracy"]}
         assert not results.errors
         ray.shutdown()
-    print(json.dumps(told))
+    print(json.dumps(record))
 
 
 if __name__ == "__main__":

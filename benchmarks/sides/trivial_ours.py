@@ -9,15 +9,15 @@ from pathlib import Path
 import evenhand
 from evenhand import Configuration, Float, Hyperparameter, Space
 
-LEAST = 8
+LEAST_TRIALS = 8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", type=int, default=200, help="trials")
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the trials")
-    given = parser.parse_args()
-    trials = max(LEAST, round(given.ours * given.scale))
+    options = parser.parse_args()
+    trials = max(LEAST_TRIALS, round(options.ours * options.scale))
 
     def objective(configuration: Configuration) -> float:
         return configuration.number("x") ** 2
@@ -26,12 +26,12 @@ def main() -> None:
         database = f"sqlite:///{Path(folder, 'lab.sqlite')}"
         begun = time.perf_counter()
         space = Space([Hyperparameter("x", Float(-1.0, 1.0))])
-        found = evenhand.tune(objective, space, direction="minimize", trials=trials, progress=False, db=database)
+        result = evenhand.tune(objective, space, direction="minimize", trials=trials, progress=False, db=database)
         wall = (time.perf_counter() - begun) / trials
     rule = "the call that tunes, by its trials; imports are left out"
     print(
         json.dumps(
-            {"trials": len(found.trials), "best": found.best and found.best.value, "counted": {"wall": wall}, "rule": rule}
+            {"trials": len(result.trials), "best": result.best and result.best.value, "counted": {"wall": wall}, "rule": rule}
         )
     )
 

@@ -8,7 +8,7 @@ import time
 import ray
 from ray import tune
 
-LEAST = 4
+LEAST_TRIALS = 4
 
 
 def objective(config: dict[str, float]) -> dict[str, float]:
@@ -20,8 +20,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--theirs", type=int, default=20, help="trials")
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the trials")
-    given = parser.parse_args()
-    trials = max(LEAST, round(given.theirs * given.scale))
+    options = parser.parse_args()
+    trials = max(LEAST_TRIALS, round(options.theirs * options.scale))
     ray.init(log_to_driver=False, include_dashboard=False)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         begun = time.perf_counter()
@@ -33,11 +33,11 @@ def main() -> None:
         )
         results = tuner.fit()
         wall = (time.perf_counter() - begun) / trials
-        told = {"trials": len(results), "best": results.get_best_result().metrics["value"]}
+        record = {"trials": len(results), "best": results.get_best_result().metrics["value"]}
         assert not results.errors
     ray.shutdown()
     rule = "the call that tunes, by its trials; imports and the start of Ray are left out"
-    print(json.dumps({**told, "counted": {"wall": wall}, "rule": rule}))
+    print(json.dumps({**record, "counted": {"wall": wall}, "rule": rule}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Contestants on equal budgets: the best value so far against its cost, and how far that is from the best known value.
 
-A session's cost is counted as its budget counts it (see `protocol`): trials begun, epochs begun, and seconds of the session's
+A session's cost is counted as its budget counts it (see `model.rules`): trials begun, epochs begun, and seconds of the session's
 clock, which runs while its tuner thinks and while a trial trains. Regret puts values of different tasks on one scale: 0 is
 the best known value, 1 the reference (a table's median, or the median first value), larger is worse.
 """
@@ -16,30 +16,34 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand import protocol
-from evenhand.analysis import scores
-from evenhand.analysis.cohort import best_so_far, counted, seed_values
-from evenhand.analysis.scores import Unit
-from evenhand.analysis.stats import LEVEL
-from evenhand.declaration import Budget
+from evenhand.analysis import summaries
+from evenhand.analysis.cohort import counted, seed_values
+from evenhand.analysis.stats import INTERVAL_LEVEL
+from evenhand.analysis.summaries import Unit
 from evenhand.errors import InvalidSettings
-from evenhand.protocol import derive_seed
-from evenhand.records import Evaluation, Outcome, Session, TaskRecord, Trial
+from evenhand.model import rules
+from evenhand.model.direction import best_of, best_so_far, is_better, reaches, sign_of, value_of
+from evenhand.model.environment import Environment
+from evenhand.model.evaluation import Evaluation
+from evenhand.model.rules import derive_seed
+from evenhand.model.session import Session
+from evenhand.model.study import Budget
+from evenhand.model.task import TaskRecord
 
 Kind = Literal["method", "person", "bot", "joint"]
 KINDS: tuple[Kind, ...] = ("method", "person", "bot", "joint")
 UNITS: tuple[Unit, ...] = ("trials", "epochs", "seconds")
-FRACTIONS = (0.25, 0.5, 1.0)  # of the budget, at which gaps are told
-TOP = 1.0  # regret is clipped here: a start below the reference says little of how a search goes on
-STEPS = 60  # points of a curve, where its cost is not a small number of trials
-RESAMPLES = 2000  # of an interval along a curve
+BUDGET_FRACTIONS = (0.25, 0.5, 1.0)  # of the budget, at which gaps are told
+TOP_REGRET = 1.0  # regret is clipped here: a start below the reference says little of how a search goes on
+CURVE_POINTS = 60  # points of a curve, where its cost is not a small number of trials
+CURVE_RESAMPLES = 2000  # of an interval along a curve
 FLOAT_SLACK = 1e-9  # a share of the budget, times the budget, may miss a whole number by this much
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Entry:
+class SessionEntry:
     """One session that enters a comparison.
 
     seed: which repetition it is; contestants with the same seed on a task are compared with each other, pair by pair.
@@ -65,15 +69,33 @@ class Scale:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Entries as they were handed in. scales: by task. top: where regret is clipped."""
+    """Entries as they were handed in. scales: by task. top: where regret is clipped. environments: trained in, by key."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[SessionEntry, ...]
     scales: Mapping[str, Scale] = field(default_factory=dict)
-    top: float = TOP
+    top: float = TOP_REGRET
+    environments: Mapping[str, Environment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Point:
+class Setup:
+    """What no session's record holds. command: what ran the comparison. machine: processor, memory, accelerator, in words.
+
+    study_hash: of the study whose sessions these are. packages: version by name, Evenhand's own among them. seed: of every
+    bootstrap. labels: what must be said of a task's data in every output (generated data), by task.
+    """
+
+    title: str = "Comparison"
+    command: str = ""
+    machine: str = ""
+    study_hash: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CostPoint:
     """After a counted trial ended: what the session had spent, the trial's value, and the best so far (None: no value yet)."""
 
     number: int
@@ -89,11 +111,11 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Course:
+class Trajectory:
     """An entry's counted trials within the common budget, in the order in which they ended. cut: how many lie beyond it."""
 
-    entry: Entry
-    points: tuple[Point, ...]
+    entry: SessionEntry
+    points: tuple[CostPoint, ...]
     cut: int = 0
 
     @property
@@ -108,37 +130,42 @@ class Race:
 
     tasks: in the order of their names. records: what the lab knows of each. contestants: by name, methods before people before
     bots. courses: by task, contestant and seed. scales: both values set where any trial has one. notes: what was left out, cut
-    or assumed, in words.
+    or assumed, in words. environments: those that something was trained in, by key.
     """
 
     tasks: tuple[str, ...]
     records: Mapping[str, TaskRecord]
     contestants: Mapping[str, Kind]
-    courses: tuple[Course, ...]
+    courses: tuple[Trajectory, ...]
     scales: Mapping[str, Scale]
     budgets: Mapping[str, Budget]
     top: float
     notes: tuple[str, ...]
+    environments: Mapping[str, Environment]
 
-    def of(self, task: str, contestant: str) -> tuple[Course, ...]:
+    def of(self, task: str, contestant: str) -> tuple[Trajectory, ...]:
         """A contestant's courses on a task, by seed."""
-        return tuple(each for each in self.courses if (each.entry.task, each.entry.contestant) == (task, contestant))
+        return tuple(
+            trajectory
+            for trajectory in self.courses
+            if (trajectory.entry.task, trajectory.entry.contestant) == (task, contestant)
+        )
 
     def sign(self, task: str) -> float:
         """1 where larger values of the task's metric are better, else -1."""
-        return 1.0 if self.records[task].maximize else -1.0
+        return sign_of(self.records[task].maximize)
 
     @property
     def everywhere(self) -> tuple[str, ...]:
         """The contestants with a course on every task, by name: only they can be compared over all tasks."""
-        there = {(each.entry.task, each.entry.contestant) for each in self.courses}
+        there = {(trajectory.entry.task, trajectory.entry.contestant) for trajectory in self.courses}
         return tuple(name for name in self.contestants if all((task, name) in there for task in self.tasks))
 
     def only(self, contestants: Iterable[str]) -> "Race":
         """The same race with some of its contestants; scales and budgets stay."""
         kept = set(contestants)
-        courses = tuple(each for each in self.courses if each.entry.contestant in kept)
-        tasks = {each.entry.task for each in courses}
+        courses = tuple(trajectory for trajectory in self.courses if trajectory.entry.contestant in kept)
+        tasks = {trajectory.entry.task for trajectory in courses}
         return replace(
             self,
             tasks=tuple(task for task in self.tasks if task in tasks),
@@ -166,36 +193,37 @@ def race(comparison: Comparison) -> Race:
     if not admitted:
         raise InvalidSettings(f"comparison: no entry may be compared; {'; '.join(notes)}")
     _check_each_once(admitted)
-    ordered = sorted(admitted, key=lambda each: (each.task, each.contestant, each.seed))
-    tasks = tuple(dict.fromkeys(each.task for each in ordered))
-    courses: list[Course] = []
+    ordered = sorted(admitted, key=lambda entry: (entry.task, entry.contestant, entry.seed))
+    tasks = tuple(dict.fromkeys(entry.task for entry in ordered))
+    courses: list[Trajectory] = []
     budgets: dict[str, Budget] = {}
     scales: dict[str, Scale] = {}
     for task in tasks:
-        entries = [each for each in ordered if each.task == task]
+        entries = [entry for entry in ordered if entry.task == task]
         budgets[task] = _common_budget(task, entries)
-        here = [_course(each, budgets[task]) for each in entries]
+        here = [_course(entry, budgets[task]) for entry in entries]
         notes += _cut_notes(task, here, budgets[task])
-        scales[task], told = _scale(task, here, comparison.scales.get(task, Scale()))
-        notes += told
+        scales[task], remarks = _scale(task, here, comparison.scales.get(task, Scale()))
+        notes += remarks
         courses += here
-    kinds = {each.contestant: each.kind for each in ordered}
+    kinds = {entry.contestant: entry.kind for entry in ordered}
     contestants = {name: kinds[name] for name in sorted(kinds, key=lambda name: (KINDS.index(kinds[name]), name))}
-    records = {each.task: each.session.task for each in ordered}
-    return Race(tasks, records, contestants, tuple(courses), scales, budgets, comparison.top, tuple(notes))
+    records = {entry.task: entry.session.task for entry in ordered}
+    top, environments_by_key = comparison.top, comparison.environments
+    return Race(tasks, records, contestants, tuple(courses), scales, budgets, top, tuple(notes), environments_by_key)
 
 
-def _admitted(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    kept = [each for each in entries if each.session.withdrawn_at is None and not each.session.practice]
+def _admitted(entries: Sequence[SessionEntry]) -> tuple[list[SessionEntry], list[str]]:
+    kept = [entry for entry in entries if entry.session.withdrawn_at is None and not entry.session.practice]
     notes = [f"{len(entries) - len(kept)} withdrawn or practice sessions are left out"] if len(kept) < len(entries) else []
-    kinds = {each.kind for each in kept}
+    kinds = {entry.kind for entry in kept}
     if "joint" in kinds and len(kinds) > 1:
-        joint = sorted({each.contestant for each in kept if each.kind == "joint"})
+        joint = sorted({entry.contestant for entry in kept if entry.kind == "joint"})
         notes.append(f"joint sessions are not compared with those of one tuner alone; left out: {', '.join(joint)}")
-        kept = [each for each in kept if each.kind != "joint"]
-    running = [each for each in kept if not _ended(each.session)]
-    notes += [f"{each.contestant}, seed {each.seed} on {each.task}: its session has not ended; left out" for each in running]
-    return [each for each in kept if _ended(each.session)], sorted(notes)
+        kept = [entry for entry in kept if entry.kind != "joint"]
+    running = [entry for entry in kept if not _ended(entry.session)]
+    notes += [f"{entry.contestant}, seed {entry.seed} on {entry.task}: its session has not ended; left out" for entry in running]
+    return [entry for entry in kept if _ended(entry.session)], sorted(notes)
 
 
 def _ended(session: Session) -> bool:
@@ -203,11 +231,11 @@ def _ended(session: Session) -> bool:
     if session.choice is not None:
         return True
     idle = not any(trial.is_open for trial in session.trials)
-    return idle and 0 in (protocol.trials_left(session), protocol.epochs_left(session))
+    return idle and 0 in (rules.trials_left(session), rules.epochs_left(session))
 
 
-def _check_each_once(entries: Sequence[Entry]) -> None:
-    times = Counter((each.task, each.contestant, each.seed) for each in entries)
+def _check_each_once(entries: Sequence[SessionEntry]) -> None:
+    times = Counter((session_entry.task, session_entry.contestant, session_entry.seed) for session_entry in entries)
     task, contestant, seed = min(times, key=lambda key: (-times[key], key))
     if times[task, contestant, seed] > 1:
         raise InvalidSettings(
@@ -215,28 +243,31 @@ def _check_each_once(entries: Sequence[Entry]) -> None:
             "one session for each task, contestant and seed"
         )
     kinds: dict[str, Kind] = {}
-    for each in entries:
-        if kinds.setdefault(each.contestant, each.kind) != each.kind:
+    for entry in entries:
+        if kinds.setdefault(entry.contestant, entry.kind) != entry.kind:
             raise InvalidSettings(
-                f"comparison: contestant {each.contestant!r} is a {kinds[each.contestant]} and a {each.kind}; give them two names"
+                f"comparison: contestant {entry.contestant!r} is a {kinds[entry.contestant]} and a {entry.kind}; "
+                "give them two names"
             )
 
 
-def _common_budget(task: str, entries: Sequence[Entry]) -> Budget:
+def _common_budget(task: str, entries: Sequence[SessionEntry]) -> Budget:
     """The smallest cap of each kind; InvalidSettings where entries were made under different rules."""
     facts: dict[str, set[Any]] = {
-        "version of the task": {each.session.task.version for each in entries},
-        "metric": {f"{each.session.task.metric} ({each.session.task.direction})" for each in entries},
-        "kind of budget": {_caps(each.session.budget) for each in entries},
-        "number of trials at once": {each.session.budget.parallel for each in entries},
+        "version of the task": {entry.session.task.version for entry in entries},
+        "metric": {f"{entry.session.task.metric} ({entry.session.task.direction})" for entry in entries},
+        "kind of budget": {_caps(entry.session.budget) for entry in entries},
+        "number of trials at once": {entry.session.budget.parallel for entry in entries},
     }
     for name, values in facts.items():
         if len(values) > 1:
-            found = ", ".join(sorted(map(str, values)))
-            raise InvalidSettings(f"comparison: task {task!r} has entries that differ in the {name}: {found}; compare them apart")
-    budgets = [each.session.budget for each in entries]
+            variants = ", ".join(sorted(map(str, values)))
+            raise InvalidSettings(
+                f"comparison: task {task!r} has entries that differ in the {name}: {variants}; compare them apart"
+            )
+    budgets = [entry.session.budget for entry in entries]
     seconds, trials, epochs = (
-        min([cap for each in budgets if (cap := getattr(each, unit)) is not None], default=None)
+        min([cap for budget in budgets if (cap := getattr(budget, unit)) is not None], default=None)
         for unit in ("seconds", "trials", "epochs")
     )
     return Budget(seconds, trials, epochs, budgets[0].parallel)
@@ -246,53 +277,49 @@ def _caps(budget: Budget) -> str:
     return " and ".join(unit for unit in UNITS if getattr(budget, unit) is not None)
 
 
-def _course(entry: Entry, budget: Budget) -> Course:
+def _course(entry: SessionEntry, budget: Budget) -> Trajectory:
     """The entry's points; those beyond the common budget are cut where its own budget is larger."""
     session = entry.session
     ended = sorted(counted(session), key=lambda trial: (trial.finished_at or 0.0, trial.number))
-    values = [_value(trial) for trial in ended]
+    values = [value_of(trial) for trial in ended]
     points = []
     spent = dict.fromkeys(UNITS, 0.0)
     for trial, value, best in zip(ended, values, best_so_far(values, session.maximize), strict=True):
         at = trial.finished_at or 0.0
         for unit in UNITS:  # an open trial counts with all its epochs, and with fewer once it was stopped: cost never falls
-            spent[unit] = max(spent[unit], scores.used(session, at, unit))
-        points.append(Point(trial.number, spent["trials"], spent["epochs"], spent["seconds"], value, best))
+            spent[unit] = max(spent[unit], summaries.used(session, at, unit))
+        points.append(CostPoint(trial.number, spent["trials"], spent["epochs"], spent["seconds"], value, best))
     larger = [unit for unit in UNITS if (cap := getattr(budget, unit)) is not None and getattr(session.budget, unit) > cap]
-    kept = tuple(each for each in points if all(each.cost(unit) <= getattr(budget, unit) for unit in larger))
-    return Course(entry, kept, len(points) - len(kept))
+    kept = tuple(point for point in points if all(point.cost(unit) <= getattr(budget, unit) for unit in larger))
+    return Trajectory(entry, kept, len(points) - len(kept))
 
 
-def _value(trial: Trial) -> float | None:
-    """The value that counts: none of a trial that turned out `invalid` after an epoch, which cannot be chosen in the end."""
-    if trial.value is None or not math.isfinite(trial.value) or trial.outcome is Outcome.INVALID:
-        return None
-    return trial.value
-
-
-def _cut_notes(task: str, courses: Sequence[Course], budget: Budget) -> list[str]:
-    names = sorted({each.entry.contestant for each in courses if each.cut})
+def _cut_notes(task: str, courses: Sequence[Trajectory], budget: Budget) -> list[str]:
+    names = sorted({trajectory.entry.contestant for trajectory in courses if trajectory.cut})
     if not names:
         return []
     caps = " and ".join(f"{getattr(budget, unit):g} {unit}" for unit in UNITS if getattr(budget, unit) is not None)
     return [f"{task}: budgets differ, so all are compared over {caps}; later trials of {', '.join(names)} are left out"]
 
 
-def _scale(task: str, courses: Sequence[Course], given: Scale) -> tuple[Scale, list[str]]:
+def _scale(task: str, courses: Sequence[Trajectory], given: Scale) -> tuple[Scale, list[str]]:
     maximize = courses[0].entry.session.maximize
-    sign = 1.0 if maximize else -1.0
-    bests = [each.final for each in courses if each.final is not None]
-    firsts = [next(point.value for point in each.points if point.value is not None) for each in courses if each.final is not None]
-    seen = max(bests, key=lambda value: sign * value, default=None)
+    bests = [trajectory.final for trajectory in courses if trajectory.final is not None]
+    firsts = [
+        next(point.value for point in trajectory.points if point.value is not None)
+        for trajectory in courses
+        if trajectory.final is not None
+    ]
+    seen = best_of(bests, maximize)
     best = seen if given.best is None else given.best
     notes = []
-    if best is not None and seen is not None and sign * seen > sign * best:
+    if best is not None and seen is not None and is_better(seen, best, maximize):
         notes.append(f"{task}: {seen:.6g} is better than the best known value of {best:.6g}, and takes its place")
         best = seen
     reference = given.reference if given.reference is not None else (median(firsts) if firsts else None)
     if best is None:
         notes.append(f"{task}: no trial has a value; regret is the top for all")
-    elif reference is not None and sign * (best - reference) <= 0:
+    elif reference is not None and reaches(reference, best, maximize):
         notes.append(f"{task}: the reference is no worse than the best known value; regret is 0 at the best, else the top")
     return Scale(best, reference), notes
 
@@ -321,10 +348,13 @@ def cap(race: Race, task: str, unit: Unit) -> float:
     limit = getattr(race.budgets[task], unit)
     if limit is not None:
         return float(limit)
-    return max((each.points[-1].cost(unit) for each in race.courses if each.entry.task == task and each.points), default=0.0)
+    return max(
+        (trajectory.points[-1].cost(unit) for trajectory in race.courses if trajectory.entry.task == task and trajectory.points),
+        default=0.0,
+    )
 
 
-def best_at(course: Course, unit: Unit, cost: float, whole: float) -> float | None:
+def best_at(course: Trajectory, unit: Unit, cost: float, whole: float) -> float | None:
     """The best value that was known at this cost; from the whole budget on, what was known at the end.
 
     A trial that the deadline stopped ends moments after it, and counts.
@@ -338,7 +368,9 @@ def best_at(course: Course, unit: Unit, cost: float, whole: float) -> float | No
 def regrets(race: Race, task: str, contestant: str, unit: Unit, costs: Sequence[float]) -> Numbers:
     """Regret of a contestant on a task: a row for each seed, a column for each cost."""
     whole = cap(race, task, unit)
-    rows = [[regret(race, task, best_at(each, unit, cost, whole)) for cost in costs] for each in race.of(task, contestant)]
+    rows = [
+        [regret(race, task, best_at(trajectory, unit, cost, whole)) for cost in costs] for trajectory in race.of(task, contestant)
+    ]
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(costs))
 
 
@@ -356,7 +388,7 @@ class At:
 
 
 @dataclass(frozen=True)
-class Curve:
+class RegretCurve:
     """A contestant's regret against cost. task: None for the curve over all tasks. n: its seeds, or its tasks."""
 
     task: str | None
@@ -366,9 +398,9 @@ class Curve:
     points: tuple[At, ...]
 
 
-def curves(race: Race, unit: Unit = "trials") -> tuple[Curve, ...]:
+def curves(race: Race, unit: Unit = "trials") -> tuple[RegretCurve, ...]:
     """For each task and contestant the median regret over seeds at each cost, with quartiles."""
-    found = []
+    regret_curves = []
     for task in race.tasks:
         costs = [share * cap(race, task, unit) for share in _shares(race, unit)]
         for contestant in race.contestants:
@@ -376,12 +408,12 @@ def curves(race: Race, unit: Unit = "trials") -> tuple[Curve, ...]:
             if not len(rows):
                 continue
             low, middle, high = np.quantile(rows, (0.25, 0.5, 0.75), axis=0)
-            points = tuple(At(cost, *map(float, each)) for cost, *each in zip(costs, middle, low, high, strict=True))
-            found.append(Curve(task, contestant, unit, len(rows), points))
-    return tuple(found)
+            points = tuple(At(cost, *map(float, quartiles)) for cost, *quartiles in zip(costs, middle, low, high, strict=True))
+            regret_curves.append(RegretCurve(task, contestant, unit, len(rows), points))
+    return tuple(regret_curves)
 
 
-def overall(race: Race, seed: int, unit: Unit = "trials") -> tuple[Curve, ...]:
+def overall(race: Race, seed: int, unit: Unit = "trials") -> tuple[RegretCurve, ...]:
     """For each contestant that ran on every task the mean over tasks of the median regret over seeds, at shares of the budget.
 
     Cost is a share of each task's budget (0 to 1), since budgets may differ between tasks. Intervals: percentile bootstrap over
@@ -399,14 +431,14 @@ def overall(race: Race, seed: int, unit: Unit = "trials") -> tuple[Curve, ...]:
             for task in race.tasks
         ]
     )  # task, contestant, share
-    drawn = np.random.default_rng(derive_seed(seed, "curves")).integers(count, size=(RESAMPLES, count))
+    drawn = np.random.default_rng(derive_seed(seed, "curves")).integers(count, size=(CURVE_RESAMPLES, count))
     weights = np.stack([(drawn == task).sum(axis=1) for task in range(count)], axis=1) / count
     means = np.tensordot(weights, medians, axes=1)  # resample, contestant, share
-    low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    low, high = np.quantile(means, ((1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2), axis=0)
     middle = medians.mean(axis=0)
     return tuple(
-        Curve(
-            None, name, unit, count, tuple(At(*map(float, each)) for each in zip(shares, middle[i], low[i], high[i], strict=True))
+        RegretCurve(
+            None, name, unit, count, tuple(At(*map(float, row)) for row in zip(shares, middle[i], low[i], high[i], strict=True))
         )
         for i, name in enumerate(names)
     )
@@ -415,7 +447,7 @@ def overall(race: Race, seed: int, unit: Unit = "trials") -> tuple[Curve, ...]:
 def _shares(race: Race, unit: Unit) -> list[float]:
     """Shares of the budget at which curves are told: each trial where all tasks have the same few, else equal steps."""
     caps = {cap(race, task, unit) for task in race.tasks}
-    count = int(max(caps, default=0.0)) if unit == "trials" and len(caps) == 1 and max(caps) <= 2 * STEPS else STEPS
+    count = int(max(caps, default=0.0)) if unit == "trials" and len(caps) == 1 and max(caps) <= 2 * CURVE_POINTS else CURVE_POINTS
     return [step / count for step in range(1, count + 1)] if count else []
 
 
@@ -474,60 +506,64 @@ class Effort:
     outcomes: Mapping[str, int]
 
 
-def gaps(race: Race, fractions: Sequence[float] = FRACTIONS) -> tuple[Gap, ...]:
+def gaps(race: Race, fractions: Sequence[float] = BUDGET_FRACTIONS) -> tuple[Gap, ...]:
     """The gap to the best known value at shares of the budget, for each task and contestant."""
-    found = []
+    rows = []
     for task in race.tasks:
-        unit, best, sign = scores.unit_of(race.budgets[task]), race.scales[task].best, race.sign(task)
+        unit, best, sign = summaries.unit_of(race.budgets[task]), race.scales[task].best, race.sign(task)
         whole = cap(race, task, unit)
         for contestant in race.contestants:
             courses = race.of(task, contestant)
             for share in fractions if courses else ():
-                values = [best_at(each, unit, share * whole, whole) for each in courses]
+                values = [best_at(trajectory, unit, share * whole, whole) for trajectory in courses]
                 away = [sign * (best - value) for value in values if value is not None and best is not None]
                 low, middle, high = np.quantile([regret(race, task, value) for value in values], (0.25, 0.5, 0.75))
                 gap = float(median(away)) if away else None
                 lacking = len(values) - len(away)
-                found.append(Gap(task, contestant, share, len(values), lacking, gap, float(middle), float(low), float(high)))
-    return tuple(found)
+                rows.append(Gap(task, contestant, share, len(values), lacking, gap, float(middle), float(low), float(high)))
+    return tuple(rows)
 
 
 def tested(race: Race) -> tuple[Tested, ...]:
     """Test scores by task and contestant; those of sessions that were cut are left out, since they are of a larger budget."""
-    found = []
+    rows = []
     for task in race.tasks:
         for contestant in race.contestants:
-            kept = [each.entry.evaluation for each in race.of(task, contestant) if not each.cut and each.entry.evaluation]
+            kept = [
+                trajectory.entry.evaluation
+                for trajectory in race.of(task, contestant)
+                if not trajectory.cut and trajectory.entry.evaluation
+            ]
             if not kept:
                 continue
-            values = [seed_values(each) for each in kept]
-            flat = scores.summary(value for each in values for value in each)
-            means = tuple(math.fsum(each) / len(each) for each in values if each)
-            missing = sum(len(each.scores) for each in kept) - flat.count
-            found.append(Tested(task, contestant, kept[0].metric, means, flat.count, missing, flat.mean, flat.deviation))
-    return tuple(found)
+            values = [seed_values(evaluation) for evaluation in kept]
+            flat = summaries.summary(value for scores in values for value in scores)
+            means = tuple(mean for scores in values if (mean := summaries.mean(scores)) is not None)
+            missing = sum(len(evaluation.scores) for evaluation in kept) - flat.count
+            rows.append(Tested(task, contestant, kept[0].metric, means, flat.count, missing, flat.mean, flat.deviation))
+    return tuple(rows)
 
 
 def efforts(race: Race) -> tuple[Effort, ...]:
     """What each contestant's sessions cost, whole, whether they were cut or not."""
     return tuple(
-        effort(name, kind, [each.entry.session for each in race.courses if each.entry.contestant == name])
+        effort(name, kind, [trajectory.entry.session for trajectory in race.courses if trajectory.entry.contestant == name])
         for name, kind in race.contestants.items()
     )
 
 
 def effort(name: str, kind: Kind, sessions: Sequence[Session]) -> Effort:
     """What some sessions of a contestant cost together."""
-    ended = [(each, _end(each)) for each in sessions]
-    outcomes = Counter(str(trial.outcome) for each in sessions for trial in each.trials if trial.outcome is not None)
+    ended = [(session, _end(session)) for session in sessions]
+    outcomes = Counter(str(trial.outcome) for session in sessions for trial in session.trials if trial.outcome is not None)
     return Effort(
         name,
         kind,
         len(sessions),
-        sum(len(counted(each)) for each in sessions),
-        sum(protocol.epochs_used(each) for each in sessions),
-        math.fsum(trial.seconds(at) for each, at in ended for trial in counted(each)),
-        math.fsum(scores.clock(each, at) for each, at in ended),
+        sum(len(counted(session)) for session in sessions),
+        sum(rules.epochs_used(session) for session in sessions),
+        math.fsum(trial.seconds(at) for session, at in ended for trial in counted(session)),
+        math.fsum(summaries.clock(session, at) for session, at in ended),
         dict(sorted(outcomes.items())),
     )
 

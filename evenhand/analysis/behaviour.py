@@ -11,14 +11,18 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.analysis import scores, stats
+from evenhand.analysis import stats
+from evenhand.analysis import summaries as summary_numbers
 from evenhand.analysis.cohort import counted
-from evenhand.records import Session, Trial
-from evenhand.space import Space, Value, apart
+from evenhand.model.direction import best_of, best_trial, sign_of, value_of
+from evenhand.model.domain import Value, apart
+from evenhand.model.session import Session
+from evenhand.model.space import Space
+from evenhand.model.trial import Trial
 
 Origin = Literal["best", "last", "best and last", "earlier", "far"]
 ORIGINS: tuple[Origin, ...] = ("best", "last", "best and last", "earlier", "far")
-FAR = 0.5  # a trial that changes more than this part of its hyperparameters, whatever trial it is compared with, is far from all
+FAR_SHARE = 0.5  # a trial that changes more than this part of its hyperparameters, compared with any trial, is far from all
 SIMULATIONS = 500
 MEASURES: Mapping[str, str] = {
     "step": "mean step from trial to trial, 0 to 1 of the unit cube",
@@ -31,10 +35,10 @@ MEASURES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Move:
+class TrialStep:
     """From one trial to the next (`number`): how far, how many hyperparameters changed, and what it seems to start from.
 
-    step: see `step`. changed: see `scores.changes`. origin: see `origin`. repeat: the configuration was tried before.
+    step: see `step`. changed: see `summaries.changes`. origin: see `origin`. repeat: the configuration was tried before.
     optional_only: something optional changed and nothing mandatory did.
     """
 
@@ -58,7 +62,7 @@ class Behaviour:
     tuner: str
     kind: Literal["participant", "method"]
     n: int
-    moves: tuple[Move, ...]
+    moves: tuple[TrialStep, ...]
     step: float | None
     changed: float | None
     exploit: float | None
@@ -76,7 +80,7 @@ class Compared:
 
     measure: str
     label: str
-    groups: Mapping[str, scores.Summary]
+    groups: Mapping[str, summary_numbers.Summary]
     test: stats.Test
     n: int
     how: str
@@ -138,11 +142,15 @@ def step(space: Space, before: Mapping[str, Value], after: Mapping[str, Value]) 
 
     Differences are as `space.apart` takes them. None: no hyperparameter is shared.
     """
-    shared = [each for each in space if each.name in before and each.name in after]
+    shared = [hyperparameter for hyperparameter in space if hyperparameter.name in before and hyperparameter.name in after]
     if not shared:
         return None
     return math.sqrt(
-        math.fsum(apart(space[each.name].domain, before[each.name], after[each.name]) ** 2 for each in shared) / len(shared)
+        math.fsum(
+            apart(space[hyperparameter.name].domain, before[hyperparameter.name], after[hyperparameter.name]) ** 2
+            for hyperparameter in shared
+        )
+        / len(shared)
     )
 
 
@@ -157,12 +165,12 @@ def origin(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Origin:
     last, best = earlier[-1], _best_before(session, trial, earlier)
 
     def distance(other: Trial) -> tuple[int, float, bool, bool]:
-        changed = len(scores.changes(session.space, other.configuration, trial.configuration))
+        changed = len(summary_numbers.changes(session.space, other.configuration, trial.configuration))
         apart = step(session.space, other.configuration, trial.configuration)
         return changed, math.inf if apart is None else apart, other is not best, other is not last
 
     nearest = min(earlier, key=distance)
-    if distance(nearest)[0] > FAR * len(trial.configuration):
+    if distance(nearest)[0] > FAR_SHARE * len(trial.configuration):
         return "far"
     if nearest is best:
         return "best and last" if best is last else "best"
@@ -183,15 +191,15 @@ def behaviour(session: Session) -> Behaviour:
         return Behaviour(
             session.id, session.tuner, session.kind, len(trials), (), None, None, None, None, None, None, {}, how, why
         )
-    origins = {each: _share(move.origin == each for move in moves) for each in ORIGINS}
+    origins = {name: _share(move.origin == name for move in moves) for name in ORIGINS}
     return Behaviour(
         session.id,
         session.tuner,
         session.kind,
         len(trials),
         moves,
-        scores.mean([move.step for move in moves if move.step is not None]),
-        scores.mean([float(move.changed) for move in moves]),
+        summary_numbers.mean([move.step for move in moves if move.step is not None]),
+        summary_numbers.mean([float(move.changed) for move in moves]),
         origins["best"] + origins["best and last"],
         origins["far"],
         _share(move.repeat for move in moves),
@@ -203,15 +211,15 @@ def behaviour(session: Session) -> Behaviour:
 
 def compare(groups: Mapping[str, Sequence[Behaviour]]) -> tuple[Compared, ...]:
     """Each measure by group, with one value a participant (the mean over their moves)."""
-    found = []
+    comparisons = []
     for measure, label in MEASURES.items():
-        values = {name: [getattr(each, measure) for each in members] for name, members in groups.items()}
+        values = {name: [getattr(member, measure) for member in members] for name, members in groups.items()}
         there = {name: [value for value in column if value is not None] for name, column in values.items()}
         n = sum(len(column) for column in there.values())
-        summaries = {name: scores.summary(column) for name, column in there.items()}
+        summaries = {name: summary_numbers.summary(column) for name, column in there.items()}
         how = "one value a participant, the mean over their moves; those with fewer than two trials have none"
-        found.append(Compared(measure, label, summaries, stats.kruskal(there), n, how))
-    return tuple(found)
+        comparisons.append(Compared(measure, label, summaries, stats.kruskal(there), n, how))
+    return tuple(comparisons)
 
 
 def random_search(space: Space, trials: int, seed: int, simulations: int = SIMULATIONS) -> RandomSearch:
@@ -228,34 +236,34 @@ def random_search(space: Space, trials: int, seed: int, simulations: int = SIMUL
             after = space.sample(rng)
             apart = step(space, before, after)
             steps[row, column] = np.nan if apart is None else apart
-            changed[row, column] = len(scores.changes(space, before, after))
+            changed[row, column] = len(summary_numbers.changes(space, before, after))
             before = after
     return RandomSearch(steps, changed, seed)
 
 
-def likeness(found: Behaviour, random: RandomSearch) -> Likeness:
+def likeness(behaviour: Behaviour, random: RandomSearch) -> Likeness:
     """Percentiles of a session's mean step and mean number of changes among random tuners with as many trials.
 
     A percentile is the share below it and half the share equal to it.
     """
     simulations, moves = random.steps.shape
     how = f"against {simulations} random tuners with as many trials, drawn uniformly on each scale, seed {random.seed}"
-    why = found.why
-    if why is None and len(found.moves) > moves:
-        why = f"not computable: {found.n} trials, but the random tuners have {moves + 1}"
+    why = behaviour.why
+    if why is None and len(behaviour.moves) > moves:
+        why = f"not computable: {behaviour.n} trials, but the random tuners have {moves + 1}"
     if why:
-        return Likeness(found.session_id, found.tuner, found.n, simulations, None, None, None, None, how, why)
-    steps = _row_means(random.steps[:, : len(found.moves)])
-    changed = _row_means(random.changed[:, : len(found.moves)])
+        return Likeness(behaviour.session_id, behaviour.tuner, behaviour.n, simulations, None, None, None, None, how, why)
+    steps = _row_means(random.steps[:, : len(behaviour.moves)])
+    changed = _row_means(random.changed[:, : len(behaviour.moves)])
     return Likeness(
-        found.session_id,
-        found.tuner,
-        found.n,
+        behaviour.session_id,
+        behaviour.tuner,
+        behaviour.n,
         simulations,
-        percentile(found.step, steps),
-        percentile(found.changed, changed),
-        scores.mean(steps),
-        scores.mean(changed),
+        percentile(behaviour.step, steps),
+        percentile(behaviour.changed, changed),
+        summary_numbers.mean(steps),
+        summary_numbers.mean(changed),
         how,
     )
 
@@ -264,8 +272,8 @@ def percentile(value: float | None, among: Sequence[float]) -> float | None:
     """100 times the share of `among` below the value and half the share equal to it; None of nothing."""
     if value is None or not len(among):
         return None
-    close = [math.isclose(each, value, rel_tol=1e-12, abs_tol=1e-15) for each in among]
-    below = sum(each < value and not same for each, same in zip(among, close, strict=True))
+    close = [math.isclose(number, value, rel_tol=1e-12, abs_tol=1e-15) for number in among]
+    below = sum(number < value and not same for number, same in zip(among, close, strict=True))
     return 100 * (below + sum(close) / 2) / len(among)
 
 
@@ -277,79 +285,79 @@ def random_bests(
     pool: the value of every trial of the study's random session, None for one without: it costs a try and gives nothing. Entries
     are -inf (maximize) or inf where that tuner has no value yet.
     """
-    nothing = -math.inf if maximize else math.inf
-    values = np.array([nothing if each is None else each for each in pool], dtype=float)
+    nothing = -sign_of(maximize) * math.inf
+    values = np.array([nothing if value is None else value for value in pool], dtype=float)
     drawn = np.random.default_rng(seed).choice(values, size=(simulations, tries))
     return (np.maximum if maximize else np.minimum).accumulate(drawn, axis=1)
 
 
 def random_curve(bests: np.ndarray) -> tuple[Draw, ...]:
     """Median and the middle 95 % of `random_bests` after each try."""
-    found = []
+    draws = []
     for index in range(bests.shape[1]):
-        low, median, high = (_finite(each) for each in np.quantile(bests[:, index], (0.025, 0.5, 0.975), method="inverted_cdf"))
-        found.append(Draw(index + 1, median, low, high))
-    return tuple(found)
+        low, median, high = (
+            _finite(quantile) for quantile in np.quantile(bests[:, index], (0.025, 0.5, 0.975), method="inverted_cdf")
+        )
+        draws.append(Draw(index + 1, median, low, high))
+    return tuple(draws)
 
 
 def against_random(session: Session, bests: np.ndarray, seed: int) -> AgainstRandom:
     """Where the best validation value of a session lies among `random_bests` after as many tries."""
     trials = counted(session)
-    n, sign = len(trials), 1.0 if session.maximize else -1.0
-    values = [trial.value for trial in trials if trial.value is not None]
+    n, sign = len(trials), sign_of(session.maximize)
+    best = best_of(map(value_of, trials), session.maximize)
     how = f"among {bests.shape[0]} random tuners drawn from the random session's trials, after as many tries, seed {seed}"
     why = None
-    if not values:
+    if best is None:
         why = "no trial has a value"
     elif n > bests.shape[1]:
         why = f"{n} tries, but the random tuners have {bests.shape[1]}"
-    if why:
+    if best is None or why:
         return AgainstRandom(session.id, session.tuner, n, None, None, how, f"not computable: {why}")
-    best = sign * max(sign * value for value in values)
     return AgainstRandom(session.id, session.tuner, n, best, percentile(sign * best, list(sign * bests[:, n - 1])), how)
 
 
 def random_pool(sessions: Iterable[Session], task_id: int) -> tuple[float | None, ...]:
-    """Validation values of the ended trials of the random sessions on a task, joint ones left out; empty where there are none."""
+    """Validation values of the ended trials of a study's own random sessions on a task, not of joint ones; empty without any."""
     return tuple(
-        trial.value
+        value_of(trial)
         for session in sessions
         if session.kind == "method"
         and session.method.get("name") == "random"
         and session.task.id == task_id
-        and not session.is_joint
+        and session.is_compared
         for trial in counted(session)
     )
 
 
 def _best_before(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Trial | None:
     """The best trial whose value could be known when this one was submitted; the first of equals."""
-    sign = 1.0 if session.maximize else -1.0
     known = [
-        each
-        for each in earlier
-        if each.value is not None and each.finished_at is not None and each.finished_at <= trial.submitted_at
+        earlier_trial
+        for earlier_trial in earlier
+        if earlier_trial.finished_at is not None and earlier_trial.finished_at <= trial.submitted_at
     ]
-    return max(known, key=lambda each: sign * (each.value or 0.0), default=None)
+    return best_trial(known, session.maximize)
 
 
-def _move(session: Session, trial: Trial, earlier: Sequence[Trial]) -> Move:
+def _move(session: Session, trial: Trial, earlier: Sequence[Trial]) -> TrialStep:
     last = earlier[-1]
-    changes = scores.changes(session.space, last.configuration, trial.configuration)
-    mandatory = any(session.space[each.name].mandatory for each in changes)
-    return Move(
+    changes = summary_numbers.changes(session.space, last.configuration, trial.configuration)
+    mandatory = any(session.space[change.name].mandatory for change in changes)
+    return TrialStep(
         trial.number,
         step(session.space, last.configuration, trial.configuration),
         len(changes),
         origin(session, trial, earlier),
-        any(each.configuration == trial.configuration for each in earlier),
+        any(earlier_trial.configuration == trial.configuration for earlier_trial in earlier),
         bool(changes) and not mandatory,
     )
 
 
 def _share(flags: Iterable[bool]) -> float:
-    found = list(flags)
-    return sum(found) / len(found)
+    values = list(flags)
+    return sum(values) / len(values)
 
 
 def _row_means(rows: np.ndarray) -> list[float]:

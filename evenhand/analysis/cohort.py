@@ -1,20 +1,29 @@
 """Who counts in a study's statistics, into which group they belong, and where the others were lost."""
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 
-from evenhand import protocol
-from evenhand.analysis import scores
-from evenhand.analysis.items import Cohort, Flow, Left, Member, Stage
-from evenhand.declaration import Group, Grouping, Mode, Rule, Study
-from evenhand.records import Archive, Evaluation, Outcome, Participant, Session, Trial
+from evenhand.analysis import summaries
+from evenhand.analysis.study_items import Cohort, CohortMember, Left
+from evenhand.errors import InvalidSettings
+from evenhand.model import rules
+from evenhand.model.archive import Archive
+from evenhand.model.evaluation import Evaluation
+from evenhand.model.participant import Participant
+from evenhand.model.session import Session
+from evenhand.model.study import ExclusionRule, Grouping, Mode, ParticipantGroup, Study
+from evenhand.model.trial import Outcome, Trial
 
-EXPERIENCE = "background.months"
+EXPERIENCE_QUESTION = "background.months"
 
 
 def cohort(
-    archive: Archive, mode: Mode, *, grouping: Grouping | None = None, experience: str = EXPERIENCE, automatic: bool = True
+    archive: Archive,
+    mode: Mode,
+    *,
+    grouping: Grouping | None = None,
+    experience: str = EXPERIENCE_QUESTION,
+    automatic: bool = True,
 ) -> Cohort:
     """Everyone of a mode whose session began and ended with a choice, less those excluded by the researcher or by a planned rule.
 
@@ -23,27 +32,27 @@ def cohort(
     """
     study, part = archive.study, archive.of_mode(mode)
     by = grouping or study.grouping
-    theirs = {each.participant_id: each for each in part.sessions if each.participant_id is not None and not each.practice}
+    session_of = own_sessions(part.sessions)
     members, left = [], []
     for person in part.participants:
-        session = theirs.get(person.id)
-        why = _why_left(study, person, session, automatic)
+        session = session_of.get(person.id)
+        why = why_left(study, person, session, automatic)
         if why is not None or session is None:
             left.append(Left(person.pseudonym, why or "never began to tune"))
             continue
         values = seed_values(archive.evaluations.get(session.id))
         members.append(
-            Member(
+            CohortMember(
                 pseudonym=person.pseudonym,
                 experience=person.number(experience),
                 group=group_of(study, by, person),
                 condition=person.condition,
                 session=session,
-                final=scores.mean(values),
+                final=summaries.mean(values),
                 seeds=len(values),
             )
         )
-    task = archive.tasks[0] if not theirs else next(iter(theirs.values())).task
+    task = archive.tasks[0] if not session_of else next(iter(session_of.values())).task
     return Cohort(
         mode=mode,
         metric=task.metric,
@@ -57,13 +66,21 @@ def cohort(
     )
 
 
+def own_sessions(sessions: Iterable[Session]) -> dict[int, Session]:
+    """Each participant's session by their id: practice and methods' sessions are nobody's."""
+    return {
+        session.participant_id: session for session in sessions if session.participant_id is not None and not session.practice
+    }
+
+
 def seed_values(evaluation: Evaluation | None) -> list[float]:
     """The test metrics of an evaluation's seeds that have one."""
-    found = [] if evaluation is None else [score.value for score in evaluation.scores]
-    return [value for value in found if value is not None and math.isfinite(value)]
+    values = [] if evaluation is None else [score.value for score in evaluation.scores]
+    return [value for value in values if value is not None and math.isfinite(value)]
 
 
-def _why_left(study: Study, person: Participant, session: Session | None, automatic: bool) -> str | None:
+def why_left(study: Study, person: Participant, session: Session | None, automatic: bool = True) -> str | None:
+    """Why somebody is not in the statistics; None for those who are. automatic: whether choices made at the deadline count."""
     if person.withdrawn_at is not None:
         return "withdrew"
     if person.excluded is not None:
@@ -77,12 +94,12 @@ def _why_left(study: Study, person: Participant, session: Session | None, automa
     return next((words for rule in study.plan.exclusions if (words := broken(rule, person, session))), None)
 
 
-def broken(rule: Rule, person: Participant, session: Session) -> str | None:
+def broken(rule: ExclusionRule, person: Participant, session: Session) -> str | None:
     """How a planned rule excludes a participant, in words; None where it does not."""
     least = rule.at_least or 0.0
-    if rule.fact == "trials" and protocol.trials_used(session) < least:
+    if rule.fact == "trials" and rules.trials_used(session) < least:
         return f"planned rule: fewer than {least:g} trials"
-    if rule.fact == "minutes" and scores.clock(session, _ended(session)) < 60 * least:
+    if rule.fact == "minutes" and summaries.clock(session, _ended(session)) < 60 * least:
         return f"planned rule: fewer than {least:g} minutes"
     if rule.fact == "choice" and session.choice is not None and session.choice.automatic:
         return "planned rule: made no choice"
@@ -119,6 +136,28 @@ def group_names(study: Study, by: Grouping) -> tuple[str, ...]:
     return tuple(option.label.markdown for option in question.options) or tuple(str(n) for n in range(1, question.points + 1))
 
 
+def groupings(study: Study) -> tuple[str, ...]:
+    """The questions that participants can be grouped by, as QUESTIONNAIRE.QUESTION: one choice of a few, or a Likert scale."""
+    return tuple(
+        f"{questionnaire.name}.{question.name}"
+        for questionnaire in study.questionnaires
+        for question in questionnaire.questions
+        if question.kind in ("single", "likert")
+    )
+
+
+def grouping_by(study: Study, by: str) -> Grouping:
+    """The study's own groups, or each option of another question."""
+    if by == study.grouping.by:
+        return study.grouping
+    known = groupings(study)
+    if by not in known:
+        raise InvalidSettings(
+            f"cannot group by {by!r}: expected a question with options, of {', '.join(known) or 'which there is none'}"
+        )
+    return Grouping(by)
+
+
 def group_of(study: Study, by: Grouping, person: Participant) -> str | None:
     """The group that a participant's answer belongs to; None where it is missing, or lies between groups."""
     answer = person.answers.get(by.by)
@@ -137,7 +176,7 @@ def boundaries(by: Grouping) -> str:
     return ", ".join(f"{group.name} {_limits(group)}" for group in by.groups)
 
 
-def _limits(group: Group) -> str:
+def _limits(group: ParticipantGroup) -> str:
     low = "" if group.low is None else f"{group.low:g}"
     high = "" if group.high is None else f"{group.high:g}"
     if low and high:
@@ -151,70 +190,3 @@ def _limits(group: Group) -> str:
 def counted(session: Session) -> list[Trial]:
     """The trials that count as tries: all that were begun, but those that failed for a technical reason."""
     return [trial for trial in session.trials if trial.claimed_at is not None and trial.outcome not in (None, Outcome.FAILED)]
-
-
-def is_better(value: float, than: float, maximize: bool) -> bool:
-    """Whether a value reaches another one."""
-    return value >= than if maximize else value <= than
-
-
-def best_so_far(values: Sequence[float | None], maximize: bool) -> list[float | None]:
-    """After each try, the best value so far; None before the first."""
-    best: float | None = None
-    found = []
-    for value in values:
-        if value is not None and (best is None or is_better(value, best, maximize)):
-            best = value
-        found.append(best)
-    return found
-
-
-# Attrition
-
-
-def flow(archive: Archive, mode: Mode) -> Flow:
-    """How many joined, agreed, answered, began, chose, were evaluated and are in the statistics, and why others were lost."""
-    part = archive.of_mode(mode)
-    names = [arm.name for arm in archive.study.arms]
-    by_condition: Mapping[str, tuple[Stage, ...]] = {
-        name: _stages(archive, mode, [each for each in part.participants if each.condition == name]) for name in names
-    }
-    how = "each step counts those who did it and all before it; whoever withdrew is counted where they were lost last"
-    return Flow(len(part.participants), _stages(archive, mode, part.participants), by_condition, how)
-
-
-def _stages(archive: Archive, mode: Mode, people: Sequence[Participant]) -> tuple[Stage, ...]:
-    theirs = {each.participant_id: each for each in archive.of_mode(mode).sessions if not each.practice}
-    left = {each.pseudonym: each.why for each in cohort(archive, mode).left}
-    joined = {each.version: each for each in (*archive.versions, archive.study)}
-    met = {each.id: joined.get(each.version, archive.study) for each in people}  # an amendment asks nothing of those before it
-    stages = [Stage("joined", len(people))]
-    remaining = list(people)
-
-    def step(name: str, passed: list[Participant], why: str) -> None:
-        nonlocal remaining
-        gone = [each for each in remaining if each not in passed]
-        reasons = Counter("withdrew" if each.withdrawn_at is not None else why or left[each.pseudonym] for each in gone)
-        stages.append(Stage(name, len(passed), tuple(sorted(reasons.items()))))
-        remaining = passed
-
-    versions = [*met.values(), archive.study]
-    if any(each.consent.markdown.strip() for each in versions):
-        agreed = [each for each in remaining if each.consented_at is not None or not met[each.id].consent.markdown.strip()]
-        step("agreed to the terms", agreed, "did not agree")
-    if any(each.before for each in versions):
-        known = [
-            each
-            for each in remaining
-            if {asked.name for asked in met[each.id].before} <= set(each.answered)
-            or (each.withdrawn_at is not None and each.id in theirs)
-        ]
-        step("answered the questions", known, "did not answer")
-    begun = {person_id for person_id, each in theirs.items() if each.started_at is not None}
-    chosen = {person_id for person_id, each in theirs.items() if each.choice and each.choice.configuration is not None}
-    scored = {person_id for person_id, each in theirs.items() if each.id in archive.evaluations}
-    step("began to tune", [each for each in remaining if each.id in begun], "did not begin")
-    step("made a final choice", [each for each in remaining if each.id in chosen], "made no final choice")
-    step("were evaluated on test data", [each for each in remaining if each.id in scored], "not evaluated yet")
-    step("are in the statistics", [each for each in remaining if each.pseudonym not in left], "")
-    return tuple(stages)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evenhand.analysis.surface import Surface
-from evenhand.records import Session
+from evenhand.model.session import Session
 
 Role = Literal["baseline", "hand", "auto", "limit"]
 
@@ -60,7 +60,7 @@ TABLE_1: Mapping[str, tuple[str, int, tuple[int, int, int]]] = {
     "11": ("Cancer images", 2, (10_000, 2_500, 2_500)),
     "12": ("EEG signals", 2, (10_000, 2_500, 2_500)),
 }
-EFFORT = (
+EFFORT_NOTE = (
     "about three hours on #08 to #10, with 15 manual iterations against 500 explorations; on #11 and #12 the autotuner halted at "
     "settings whose layers did not fit, and explored little"
 )
@@ -135,8 +135,7 @@ class Difficulty:
 def difficulty(session: Session) -> Difficulty:
     """The paper's "implementation difficulties" of one session, in numbers."""
     ended = [trial for trial in session.trials if trial.finished_at is not None]
-    chosen = None if session.choice is None else session.choice.trial_id
-    best = next((trial for trial in ended if trial.id == chosen and chosen is not None), None)
+    best = session.chosen_trial
     until = None
     if best is not None and best.finished_at is not None and session.started_at is not None:
         until = best.finished_at - session.started_at
@@ -168,13 +167,19 @@ class Margin:
 def margins(contest: Contest) -> tuple[Margin, ...]:
     """One for each data set."""
     return tuple(
-        Margin(each.number, _lowest(each.entrants, "hand"), _lowest(each.entrants, "auto"), _published(each.number))
-        for each in contest.sets
+        Margin(
+            data_set.number, _lowest(data_set.entrants, "hand"), _lowest(data_set.entrants, "auto"), _published(data_set.number)
+        )
+        for data_set in contest.sets
     )
 
 
 def _lowest(entrants: Sequence[Entrant], role: Role) -> Entrant | None:
-    scored = [(each.ours.eval, at, each) for at, each in enumerate(entrants) if each.role == role and each.ours is not None]
+    scored = [
+        (entrant.ours.eval, at, entrant)
+        for at, entrant in enumerate(entrants)
+        if entrant.role == role and entrant.ours is not None
+    ]
     return min(scored)[2] if scored else None
 
 

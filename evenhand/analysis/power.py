@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from evenhand.analysis.stats import EXACT_BELOW
-from evenhand.declaration import Plan
+from evenhand.analysis.stats import EXACT_BELOW_PARTICIPANTS, quiet
+from evenhand.model.study import AnalysisPlan
 
-SIZES = tuple(range(20, 201, 10))
-PROPORTIONS = (8, 12, 11)  # the paper's novices, medium and experts
+SAMPLE_SIZES = tuple(range(20, 201, 10))
+GROUP_PROPORTIONS = (8, 12, 11)  # the paper's novices, medium and experts
 SIMULATIONS = 4000
-AIMS = (0.8, 0.9)
+AIMED_POWERS = (0.8, 0.9)
 SPEARMAN_VARIANCE = 1.06  # of Fisher's z of Spearman's rho, times n - 3: Fieller, Hartley and Pearson (1957)
 
 
@@ -61,10 +61,10 @@ class PowerCurve:
 
 
 def power_curve(
-    plan: Plan,
-    sizes: Sequence[int] = SIZES,
+    plan: AnalysisPlan,
+    sizes: Sequence[int] = SAMPLE_SIZES,
     seed: int = 0,
-    proportions: Sequence[int] = PROPORTIONS,
+    proportions: Sequence[int] = GROUP_PROPORTIONS,
     simulations: int = SIMULATIONS,
 ) -> PowerCurve:
     """The power of `plan.test` at `plan.alpha` if the effect is `plan.expected`, for each number of participants.
@@ -81,14 +81,14 @@ def power_curve(
         return _power(plan, n, split(n, proportions), simulations, seed)
 
     points = tuple(at(n) for n in sorted(set(sizes)))
-    reaches = tuple(_reach(points, aim, at) for aim in AIMS)
+    reaches = tuple(_reach(points, aim, at) for aim in AIMED_POWERS)
     return PowerCurve(plan.test, plan.alpha, plan.expected, simulations, seed, points, reaches, how)
 
 
-def split(n: int, proportions: Sequence[int] = PROPORTIONS) -> tuple[int, ...]:
+def split(n: int, proportions: Sequence[int] = GROUP_PROPORTIONS) -> tuple[int, ...]:
     """`n` participants divided as `proportions`, by the largest remainders; the sum is n."""
-    shares = [n * each / sum(proportions) for each in proportions]
-    counts = [math.floor(each) for each in shares]
+    shares = [n * proportion / sum(proportions) for proportion in proportions]
+    counts = [math.floor(share) for share in shares]
     order = sorted(range(len(shares)), key=lambda index: (counts[index] - shares[index], index))
     for index in order[: n - sum(counts)]:
         counts[index] += 1
@@ -102,11 +102,11 @@ def fisher_z_power(rho: float, n: int, alpha: float) -> float:
     return float(stats.norm.sf(critical - away) + stats.norm.cdf(-critical - away))
 
 
-def _words(plan: Plan, proportions: Sequence[int], simulations: int, seed: int) -> str:
+def _words(plan: AnalysisPlan, proportions: Sequence[int], simulations: int, seed: int) -> str:
     drawn = f"{simulations} simulated studies a size, seed {seed}"
     if plan.test == "spearman":
         return f"{drawn}; pairs from a bivariate normal whose Spearman's rho is {plan.expected:g}, no ties"
-    parts = ":".join(str(each) for each in proportions)
+    parts = ":".join(str(proportion) for proportion in proportions)
     apart = "those between lie between, evenly" if len(proportions) > 2 else "two groups"
     whose = "all groups" if plan.test == "kruskal-wallis" else "the outer groups"
     return (
@@ -115,7 +115,7 @@ def _words(plan: Plan, proportions: Sequence[int], simulations: int, seed: int) 
     )
 
 
-def _why_none(plan: Plan, sizes: Sequence[int], proportions: Sequence[int]) -> str | None:
+def _why_none(plan: AnalysisPlan, sizes: Sequence[int], proportions: Sequence[int]) -> str | None:
     if not -1 < plan.expected < 1:
         return f"the expected effect is {plan.expected:g}, it has to lie between -1 and 1"
     if not 0 < plan.alpha < 1:
@@ -128,26 +128,26 @@ def _why_none(plan: Plan, sizes: Sequence[int], proportions: Sequence[int]) -> s
     return None
 
 
-def _power(plan: Plan, n: int, groups: tuple[int, ...], simulations: int, seed: int) -> Power:
+def _power(plan: AnalysisPlan, n: int, groups: tuple[int, ...], simulations: int, seed: int) -> Power:
     rng = np.random.default_rng([seed, n])
     if plan.test == "spearman":
-        significant = _spearman(rng, plan.expected, plan.alpha, n, simulations)
+        hits = _spearman(rng, plan.expected, plan.alpha, n, simulations)
     else:
-        significant = _by_groups(rng, plan, groups, simulations)
-    share = float(np.mean(significant))
+        hits = _by_groups(rng, plan, groups, simulations)
+    share = float(np.mean(hits))
     closed = fisher_z_power(plan.expected, n, plan.alpha) if plan.test == "spearman" else None
     return Power(n, groups, share, math.sqrt(share * (1 - share) / simulations), closed)
 
 
 def _reach(points: Sequence[Power], aim: float, at: Callable[[int], Power]) -> Reach:
     """Between the first size that reaches the aim and the one before it, halved until one is left."""
-    found = next((index for index, each in enumerate(points) if each.power >= aim), None)
-    if found is None:
+    position = next((index for index, point in enumerate(points) if point.power >= aim), None)
+    if position is None:
         return Reach(aim, None, f"more than {points[-1].n}")
-    high = points[found].n
-    if found == 0:
+    high = points[position].n
+    if position == 0:
         return Reach(aim, None, f"{high} or fewer")
-    low = points[found - 1].n
+    low = points[position - 1].n
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if at(middle).power >= aim else (middle, high)
@@ -160,68 +160,37 @@ def _ranks(values: Any) -> Any:
 
 
 def _spearman(rng: np.random.Generator, rho: float, alpha: float, n: int, simulations: int) -> Any:
-    """Which of the simulated studies are significant. Pearson's r of the normal pair is 2 sin(pi rho / 6) (Pearson 1907)."""
+    """Which of the simulated studies are significant. Pearson's r of the normal pair is 2 sin(pi rho / 6) (Pearson 1907).
+
+    rho is computed here, since SciPy's `spearmanr` takes one study at a time, and its `rankdata` three times as long.
+    """
     r = 2 * math.sin(math.pi * rho / 6)
     x = rng.standard_normal((simulations, n))
     y = r * x + math.sqrt(1 - r * r) * rng.standard_normal((simulations, n))
-    found = 1 - 6 * ((_ranks(x) - _ranks(y)) ** 2).sum(axis=-1) / (n * (n * n - 1))
+    correlations = 1 - 6 * ((_ranks(x) - _ranks(y)) ** 2).sum(axis=-1) / (n * (n * n - 1))
     t = float(stats.t.isf(alpha / 2, n - 2))
-    return np.abs(found) >= t / math.sqrt(n - 2 + t * t)
+    return np.abs(correlations) >= t / math.sqrt(n - 2 + t * t)
 
 
-def _by_groups(rng: np.random.Generator, plan: Plan, groups: tuple[int, ...], simulations: int) -> Any:
+def _by_groups(rng: np.random.Generator, plan: AnalysisPlan, groups: tuple[int, ...], simulations: int) -> Any:
     """Groups whose means lie evenly apart. Outer ones: P(last > first) = (1 + delta) / 2 = Phi(shift / sqrt 2)."""
     shift = math.sqrt(2) * float(stats.norm.ppf((1 + plan.expected) / 2))
     samples = [rng.standard_normal((simulations, n)) + shift * index / (len(groups) - 1) for index, n in enumerate(groups)]
-    if plan.test == "kruskal-wallis":
-        return _kruskal(samples, plan.alpha)
-    outer = samples[0], samples[-1]
-    return _mann_whitney(*outer, plan.alpha) if plan.test == "mann-whitney" else _brunner_munzel(*outer, plan.alpha)
+    return significant(plan.test, samples, plan.alpha)
 
 
-def _kruskal(samples: Sequence[Any], alpha: float) -> Any:
-    ranks = _ranks(np.concatenate(samples, axis=-1))
-    n = ranks.shape[-1]
-    parts = np.split(ranks, np.cumsum([each.shape[-1] for each in samples])[:-1], axis=-1)
-    h = 12 / (n * (n + 1)) * sum(each.sum(axis=-1) ** 2 / each.shape[-1] for each in parts) - 3 * (n + 1)
-    return h >= stats.chi2.isf(alpha, len(samples) - 1)
-
-
-def _mann_whitney(x: Any, y: Any, alpha: float) -> Any:
-    """Exact or normal as `stats.mann_whitney` chooses; p of every possible U is computed once."""
-    n, m = x.shape[-1], y.shape[-1]
-    u = _ranks(np.concatenate([x, y], axis=-1))[:, :n].sum(axis=-1) - n * (n + 1) / 2
-    if max(n, m) < EXACT_BELOW:
-        counts = _u_counts(n, m)
-        below = np.cumsum(counts) / counts.sum()
-        return np.minimum(1, 2 * below[np.minimum(u, n * m - u).astype(int)]) <= alpha
-    z = (np.abs(u - n * m / 2) - 0.5) / math.sqrt(n * m * (n + m + 1) / 12)
-    return 2 * stats.norm.sf(z) <= alpha
-
-
-def _u_counts(n: int, m: int) -> Any:
-    """How many orders of n and m values give each U from 0 to n m: the coefficients of the Gaussian binomial.
-
-    Source: Mann and Whitney (1947). Multiplied by (1 - q^(m+i)) and divided by (1 - q^i) for i = 1..n.
+def significant(test: str, samples: Sequence[Any], alpha: float) -> Any:
+    """Which of many studies a test of location finds significant: a row a study, an array of a column a participant for each
+    group. Mann-Whitney is exact or normal as `stats.mann_whitney` chooses, and it and Brunner-Munzel compare the outer groups. Of
+    groups that do not overlap Brunner-Munzel has no p, since it has no variance: they count as significant.
     """
-    counts = [1] + [0] * (n * m)
-    for i in range(1, n + 1):
-        for k in range(n * m, m + i - 1, -1):
-            counts[k] -= counts[k - m - i]
-        for k in range(i, n * m + 1):
-            counts[k] += counts[k - i]
-    return np.array([float(each) for each in counts])
-
-
-def _brunner_munzel(x: Any, y: Any, alpha: float) -> Any:
-    """Brunner and Munzel (2000); groups that do not overlap, for which it has no variance, count as significant."""
-    n, m = x.shape[-1], y.shape[-1]
-    ranks = _ranks(np.concatenate([x, y], axis=-1))
-    first, second = ranks[:, :n], ranks[:, n:]
-    apart = second.mean(axis=-1) - first.mean(axis=-1)
-    a = (first - _ranks(x)).var(axis=-1, ddof=1)
-    b = (second - _ranks(y)).var(axis=-1, ddof=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = n * m * apart / ((n + m) * np.sqrt(n * a + m * b))
-        df = (n * a + m * b) ** 2 / ((n * a) ** 2 / (n - 1) + (m * b) ** 2 / (m - 1))
-        return np.where(a + b == 0, True, 2 * stats.t.sf(np.abs(statistic), df) <= alpha)
+    first, last = samples[0], samples[-1]
+    if test == "kruskal-wallis":
+        p = stats.kruskal(*samples, axis=-1).pvalue
+    elif test == "mann-whitney":
+        exact = max(first.shape[-1], last.shape[-1]) < EXACT_BELOW_PARTICIPANTS
+        p = stats.mannwhitneyu(first, last, axis=-1, method="exact" if exact else "asymptotic").pvalue
+    else:
+        with quiet():
+            p = stats.brunnermunzel(first, last, axis=-1).pvalue
+    return ~(p > alpha)

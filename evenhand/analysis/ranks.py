@@ -18,14 +18,15 @@ import numpy as np
 from scipy import stats as tests
 
 from evenhand.analysis.anytime import Numbers, Race
-from evenhand.analysis.stats import LEVEL, RESAMPLES, Pair, Test, holm
-from evenhand.protocol import derive_seed
+from evenhand.analysis.stats import INTERVAL_LEVEL, RESAMPLES, Pair, Test, holm
+from evenhand.model.rules import derive_seed
 
-ALPHA = 0.05  # level of the critical difference and of every verdict
+NO_VALUE_REASON = "not computable: no run has a value"
+ALPHA_LEVEL = 0.05  # level of the critical difference and of every verdict
 
 
 @dataclass(frozen=True)
-class Standing:
+class AverageRank:
     """A contestant's average rank (1 is best), its bootstrap interval, and how often it was first, shared firsts included."""
 
     contestant: str
@@ -52,7 +53,7 @@ class Ranking:
 
     pairs: int
     tasks: int
-    standings: tuple[Standing, ...]
+    standings: tuple[AverageRank, ...]
     duels: tuple[Duel, ...]
     left: tuple[tuple[str, str], ...]
     how: str
@@ -60,7 +61,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Difference:
+class CriticalDifference:
     """What a critical-difference diagram shows. ranks: average over `tasks` tasks, the best first. critical: two contestants
     whose ranks are at least so far apart differ (Nemenyi). cliques: largest groups that do not, in the order of ranks.
 
@@ -93,31 +94,35 @@ def ranking(race: Race, seed: int) -> Ranking:
     left = tuple((name, "did not run on every task") for name in race.contestants if name not in names)
     how = (
         "ranks of the best validation value at the end of the budget, within each pair of task and seed; ties share the average "
-        f"rank; each task weighs the same; {LEVEL:.0%} intervals: percentiles of {RESAMPLES} paired resamples of tasks, then of "
-        "their seeds"
+        f"rank; each task weighs the same; {INTERVAL_LEVEL:.0%} intervals: percentiles of {RESAMPLES} paired resamples of tasks, "
+        "then of their seeds"
     )
     if len(names) < 2:
         return Ranking(0, len(race.tasks), (), (), left, how, f"not computable: {len(names)} contestants ran on every task")
-    values = {task: found for task in race.tasks if len(found := _shared(race, task, names))}
+    values = {task: finals for task in race.tasks if len(finals := _shared(race, task, names))}
     if not values:
         return Ranking(0, 0, (), (), left, how, "not computable: no seed of any task was run by all of them")
-    ranked = [tests.rankdata(-each, axis=1) for each in values.values()]
-    rank = np.mean([each.mean(axis=0) for each in ranked], axis=0)
+    if not any(trajectory.final is not None for trajectory in race.courses):
+        return Ranking(0, len(race.tasks), (), (), left, how, NO_VALUE_REASON)
+    ranked = [tests.rankdata(-table, axis=1) for table in values.values()]
+    rank = np.mean([task_ranks.mean(axis=0) for task_ranks in ranked], axis=0)
     low, high = _bootstrap(ranked, derive_seed(seed, "ranks"))
     every = np.concatenate(list(values.values()))
     firsts = (every >= every.max(axis=1, keepdims=True)).sum(axis=0)
-    placed = [Standing(name, float(rank[i]), float(low[i]), float(high[i]), int(firsts[i])) for i, name in enumerate(names)]
-    standings = tuple(sorted(placed, key=lambda each: (each.rank, each.contestant)))
+    placed = [AverageRank(name, float(rank[i]), float(low[i]), float(high[i]), int(firsts[i])) for i, name in enumerate(names)]
+    standings = tuple(sorted(placed, key=lambda standing: (standing.rank, standing.contestant)))
     columns = {name: every[:, i] for i, name in enumerate(names)}
-    return Ranking(len(every), len(values), standings, _duels([each.contestant for each in standings], columns), left, how)
+    return Ranking(
+        len(every), len(values), standings, _duels([standing.contestant for standing in standings], columns), left, how
+    )
 
 
 def _shared(race: Race, task: str, names: Sequence[str]) -> Numbers:
     """Final values, larger is better: a row for each seed that all contestants ran on the task, a column for each contestant."""
-    by_seed = [{each.entry.seed: each.final for each in race.of(task, name)} for name in names]
-    shared = sorted(set.intersection(*(set(each) for each in by_seed)))
+    by_seed = [{trajectory.entry.seed: trajectory.final for trajectory in race.of(task, name)} for name in names]
+    shared = sorted(set.intersection(*(set(finals) for finals in by_seed)))
     sign = race.sign(task)
-    rows = [[_signed(each[seed], sign) for each in by_seed] for seed in shared]
+    rows = [[_signed(finals[seed], sign) for finals in by_seed] for seed in shared]
     return np.array(rows, dtype=np.float64).reshape(len(shared), len(names))
 
 
@@ -130,11 +135,11 @@ def _bootstrap(ranked: Sequence[Numbers], seed: int) -> tuple[Numbers, Numbers]:
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(ranked), size=(RESAMPLES, len(ranked)))
     total = np.zeros((RESAMPLES, ranked[0].shape[1]))
-    for task, each in enumerate(ranked):
+    for task, ranks in enumerate(ranked):
         rows = np.nonzero(drawn == task)[0]
-        seeds = rng.integers(len(each), size=(len(rows), len(each)))
-        np.add.at(total, rows, each[seeds].mean(axis=1))
-    low, high = np.quantile(total / len(ranked), ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+        seeds = rng.integers(len(ranks), size=(len(rows), len(ranks)))
+        np.add.at(total, rows, ranks[seeds].mean(axis=1))
+    low, high = np.quantile(total / len(ranked), ((1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2), axis=0)
     return low, high
 
 
@@ -156,19 +161,21 @@ def _duels(names: Sequence[str], columns: Mapping[str, Numbers]) -> tuple[Duel, 
 # Over tasks
 
 
-def difference(race: Race, alpha: float = ALPHA) -> Difference:
+def difference(race: Race, alpha: float = ALPHA_LEVEL) -> CriticalDifference:
     """The critical difference over tasks, by the median over seeds of the best value at the end of the budget."""
     names = race.everywhere
     values = np.array([[_middle(race, task, name) for name in names] for task in race.tasks]).reshape(len(race.tasks), len(names))
     scales = np.array([_unit(race, task, row) for task, row in zip(race.tasks, values, strict=True)])
     ranks = tests.rankdata(-values, axis=1).mean(axis=0) if len(names) else np.zeros(0)
-    ordered = tuple(sorted(((name, float(ranks[i])) for i, name in enumerate(names)), key=lambda each: (each[1], each[0])))
-    critical = critical_difference(len(names), len(values), alpha) if len(names) > 1 else None
+    ordered = tuple(sorted(((name, float(ranks[i])) for i, name in enumerate(names)), key=lambda pair: (pair[1], pair[0])))
+    valued = any(trajectory.final is not None for trajectory in race.courses)
+    critical = critical_difference(len(names), len(values), alpha) if len(names) > 1 and valued else None
+    few = f"not computable: {len(names)} contestants ran on every task, at least 2 are needed"
     how = (
         f"ranks of the median over seeds, averaged over tasks; two contestants differ (Nemenyi, level {alpha:g}) where their "
         "ranks are at least the critical difference apart; bars join groups that do not differ"
     )
-    return Difference(
+    return CriticalDifference(
         len(values),
         alpha,
         ordered,
@@ -178,12 +185,12 @@ def difference(race: Race, alpha: float = ALPHA) -> Difference:
         iman_davenport(values),
         wilcoxon(names, values / scales[:, None]),
         how,
-        None if critical is not None else f"not computable: {len(names)} contestants ran on every task, at least 2 are needed",
+        None if critical is not None else few if valued else NO_VALUE_REASON,
     )
 
 
 def _middle(race: Race, task: str, name: str) -> float:
-    return float(np.median([_signed(each.final, race.sign(task)) for each in race.of(task, name)]))
+    return float(np.median([_signed(trajectory.final, race.sign(task)) for trajectory in race.of(task, name)]))
 
 
 def _unit(race: Race, task: str, values: Numbers) -> float:
@@ -195,7 +202,7 @@ def _unit(race: Race, task: str, values: Numbers) -> float:
     return float(np.ptp(there)) or 1.0 if len(there) else 1.0
 
 
-def critical_difference(contestants: int, tasks: int, alpha: float = ALPHA) -> float:
+def critical_difference(contestants: int, tasks: int, alpha: float = ALPHA_LEVEL) -> float:
     """Nemenyi's critical difference of average ranks: q sqrt(k (k + 1) / (6 N)), for k contestants on N tasks.
 
     Source: Demsar (2006), 3.2.2. q: the studentised range statistic of k groups with infinite degrees of freedom, divided by the
@@ -207,14 +214,14 @@ def critical_difference(contestants: int, tasks: int, alpha: float = ALPHA) -> f
 
 def cliques(ranks: Sequence[tuple[str, float]], critical: float) -> tuple[tuple[str, ...], ...]:
     """The largest groups of two or more whose ranks lie less than the critical difference apart. ranks: the best first."""
-    found: list[tuple[str, ...]] = []
+    groups: list[tuple[str, ...]] = []
     reached = 0
     for start, (_, lowest) in enumerate(ranks):
         end = next((at for at in range(start, len(ranks)) if ranks[at][1] - lowest >= critical), len(ranks))
         if end - start > 1 and end > reached:
-            found.append(tuple(name for name, _ in ranks[start:end]))
+            groups.append(tuple(name for name, _ in ranks[start:end]))
             reached = end
-    return tuple(found)
+    return tuple(groups)
 
 
 def friedman(values: Numbers) -> Test:
@@ -224,8 +231,8 @@ def friedman(values: Numbers) -> Test:
     why = _why_no_friedman(values)
     if why:
         return Test("Friedman", tasks, None, None, how, why=f"not computable: {why}")
-    found = tests.friedmanchisquare(*tests.rankdata(values, axis=1).T)
-    return Test("Friedman", tasks, float(found.statistic), float(found.pvalue), how, (contestants - 1.0,))
+    result = tests.friedmanchisquare(*tests.rankdata(values, axis=1).T)
+    return Test("Friedman", tasks, float(result.statistic), float(result.pvalue), how, (contestants - 1.0,))
 
 
 def iman_davenport(values: Numbers) -> Test:
@@ -261,13 +268,13 @@ def wilcoxon(names: Sequence[str], values: Numbers) -> tuple[Pair, ...]:
     differences are split evenly (Demsar 2006, 3.1.3). p is exact without ties, else normal; below 6 tasks it cannot reach 0.05.
     """
     how = "Wilcoxon's signed rank test over tasks, two-sided, on differences of the median in units of regret; zeros split"
-    found = []
+    pairs = []
     for one, two in combinations(range(len(names)), 2):
         apart = np.array([0.0 if a == b else a - b for a, b in zip(values[:, one], values[:, two], strict=True)])
         n = len(apart), len(apart)
         if not apart.any():
-            found.append(Pair(names[one], names[two], n, None, None, None, how, "not computable: equal on every task"))
+            pairs.append(Pair(names[one], names[two], n, None, None, None, how, "not computable: equal on every task"))
             continue
         test = tests.wilcoxon(apart, zero_method="zsplit")
-        found.append(Pair(names[one], names[two], n, float(test.statistic), float(test.pvalue), None, how))
-    return holm(found)
+        pairs.append(Pair(names[one], names[two], n, float(test.statistic), float(test.pvalue), None, how))
+    return holm(pairs)

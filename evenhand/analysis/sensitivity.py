@@ -5,21 +5,26 @@ says so by its numbers; one that cannot be computed says why.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from evenhand.analysis import scores, stats
-from evenhand.analysis.cohort import best_so_far, cohort, counted, is_better
-from evenhand.analysis.items import Cohort, Member
-from evenhand.analysis.study import from_defaults
-from evenhand.declaration import Group, Grouping, Mode, Study
-from evenhand.records import Archive, Outcome, SeedScore, Trial
-from evenhand.space import Space, Value, show
+from evenhand.analysis import stats, summaries
+from evenhand.analysis.cohort import cohort, counted
+from evenhand.analysis.paper_items import first_reaching, from_defaults
+from evenhand.analysis.study_items import Cohort, CohortMember
+from evenhand.model.archive import Archive
+from evenhand.model.direction import best_of, best_so_far, recorded_value, value_of
+from evenhand.model.domain import Value, show
+from evenhand.model.evaluation import SeedScore
+from evenhand.model.space import Space
+from evenhand.model.study import Grouping, Mode, ParticipantGroup, Study
+from evenhand.model.trial import Outcome, Trial
+from evenhand.model.words import is_share
 
-BOUNDARY = 9.0  # months: the paper has medium below nine and expert above nine
-TRY = 5  # at which the curves of Fig. 7 are compared
-LAMBDA = "lambd"  # in the space of the black-magic task: 0.75 in the paper's Table 1, 0 in its supplement
+BOUNDARY_MONTHS = 9.0  # months: the paper has medium below nine and expert above nine
+COMPARED_TRY = 5  # at which the curves of Fig. 7 are compared
+LAMBDA_PARAMETER = "lambd"  # in the space of the black-magic task: 0.75 in the paper's Table 1, 0 in its supplement
 
 Diverged = Literal["as recorded", "no value", "zero", "chance", "dropped"]
 Score = Literal["test", "validation", "best only"]
@@ -57,7 +62,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Row:
+class SensitivityRow:
     """A headline as planned and under an alternative. n: cases of each.
 
     flips: whether significance at alpha changes; None for what is no test, or could not be computed on one side.
@@ -87,7 +92,7 @@ class Sensitivity:
 
     n: int
     alpha: float
-    rows: tuple[Row, ...]
+    rows: tuple[SensitivityRow, ...]
     skipped: tuple[tuple[str, str], ...]
     how: str
 
@@ -110,36 +115,38 @@ def sensitivity(archive: Archive, mode: Mode) -> Sensitivity:
 
 def alternatives(archive: Archive, mode: Mode) -> list[tuple[str, str, str, Choices | str]]:
     """Choice, how it is planned, the alternative, and the choices that it makes; or why it does not arise here."""
-    found: list[tuple[str, str, str, Choices | str]] = []
+    rows: list[tuple[str, str, str, Choices | str]] = []
     study, task = archive.study, next(iter(archive.tasks), None)
     held = _held(study.grouping)
-    none = f"the groups are not of {BOUNDARY:g} and more or fewer months"
+    none = f"the groups are not of {BOUNDARY_MONTHS:g} and more or fewer months"
     below, above = held or ("the group below", "the group above")
-    found.append((f"exactly {BOUNDARY:g} months", below, above, Choices(boundary="other") if held else none))
-    found.append(("Fig. 7 and tries", "the trial itself", "the best so far", Choices(best=True)))
-    found.append(("Levene's centre", "mean", "median", Choices(centre="median")))
-    share = task is not None and task.maximize and scores.is_share(task.metric)
+    rows.append((f"exactly {BOUNDARY_MONTHS:g} months", below, above, Choices(boundary="other") if held else none))
+    rows.append(("Fig. 7 and tries", "the trial itself", "the best so far", Choices(best=True)))
+    rows.append(("Levene's centre", "mean", "median", Choices(centre="median")))
+    share = task is not None and task.maximize and is_share(task.metric)
     classes = task.statistics.get("classes") if task else None
     for how, words in (("no value", "no value, but a try"), ("zero", "0"), ("chance", "chance"), ("dropped", "no try at all")):
         why = "" if share or how in ("no value", "dropped") else "the metric is no share that is better the larger it is"
         if how == "chance" and not why and not isinstance(classes, int):
             why = "the task does not say how many classes there are"
-        found.append(("diverged trainings", "as recorded", words, why or Choices(diverged=how)))  # type: ignore[arg-type]
+        rows.append(("diverged trainings", "as recorded", words, why or Choices(diverged=how)))  # type: ignore[arg-type]
     words = "only where no other reason was given for it"
-    found.append(("a value at its default", "counts, blank or typed", words, Choices(reasoned=True)))
-    has = task is not None and LAMBDA in task.space and task.space[LAMBDA].default != 0
-    shown = show(task.space[LAMBDA].default or 0) if task is not None and LAMBDA in task.space else "none"
-    found.append(("lambda's default", shown, "0", Choices(defaults={LAMBDA: 0.0}) if has else "no lambda with another default"))
-    found.append(("what is judged", "test score of the choice", "best validation value", Choices(score="validation")))
-    found.append(("what is judged", "test score of the choice", "only who chose their best trial", Choices(score="best only")))
-    found.append(("automatic choices", "in", "out", Choices(automatic=False)))
-    return found
+    rows.append(("a value at its default", "counts, blank or typed", words, Choices(reasoned=True)))
+    has = task is not None and LAMBDA_PARAMETER in task.space and task.space[LAMBDA_PARAMETER].default != 0
+    shown = show(task.space[LAMBDA_PARAMETER].default or 0) if task is not None and LAMBDA_PARAMETER in task.space else "none"
+    rows.append(
+        ("lambda's default", shown, "0", Choices(defaults={LAMBDA_PARAMETER: 0.0}) if has else "no lambda with another default")
+    )
+    rows.append(("what is judged", "test score of the choice", "best validation value", Choices(score="validation")))
+    rows.append(("what is judged", "test score of the choice", "only who chose their best trial", Choices(score="best only")))
+    rows.append(("automatic choices", "in", "out", Choices(automatic=False)))
+    return rows
 
 
 def headlines(archive: Archive, mode: Mode, choices: Choices) -> dict[str, Figure]:
     """Every headline number under one set of choices, by its name."""
     people = _cohort(archive, mode, choices)
-    finals = {each.pseudonym: _final(archive, each, choices) for each in people.members}
+    finals = {member.pseudonym: _final(archive, member, choices) for member in people.members}
     return {
         **_tests(people, finals, choices),
         **_means(people, finals),
@@ -161,17 +168,20 @@ def moved(grouping: Grouping) -> Grouping:
     if index is None:
         return grouping
     below, above = groups[index], groups[index + 1]
-    if below.holds(BOUNDARY):
-        groups[index : index + 2] = replace(below, high=math.nextafter(BOUNDARY, 0)), replace(above, low=BOUNDARY)
+    if below.holds(BOUNDARY_MONTHS):
+        groups[index : index + 2] = replace(below, high=math.nextafter(BOUNDARY_MONTHS, 0)), replace(above, low=BOUNDARY_MONTHS)
     else:
-        groups[index : index + 2] = replace(below, high=BOUNDARY), replace(above, low=math.nextafter(BOUNDARY, math.inf))
+        groups[index : index + 2] = (
+            replace(below, high=BOUNDARY_MONTHS),
+            replace(above, low=math.nextafter(BOUNDARY_MONTHS, math.inf)),
+        )
     return replace(grouping, groups=tuple(groups))
 
 
 def _meeting(grouping: Grouping) -> int | None:
     """Index of the group that ends at nine months: its neighbour begins there."""
     for index, (below, above) in enumerate(zip(grouping.groups, grouping.groups[1:], strict=False)):
-        if below.high == BOUNDARY or above.low == BOUNDARY:
+        if below.high == BOUNDARY_MONTHS or above.low == BOUNDARY_MONTHS:
             return index
     return None
 
@@ -181,62 +191,66 @@ def _held(grouping: Grouping) -> tuple[str, str] | None:
     index = _meeting(grouping)
     if index is None:
         return None
-    pair: tuple[Group, Group] = grouping.groups[index], grouping.groups[index + 1]
-    return (pair[0].name, pair[1].name) if pair[0].holds(BOUNDARY) else (pair[1].name, pair[0].name)
+    pair: tuple[ParticipantGroup, ParticipantGroup] = grouping.groups[index], grouping.groups[index + 1]
+    return (pair[0].name, pair[1].name) if pair[0].holds(BOUNDARY_MONTHS) else (pair[1].name, pair[0].name)
 
 
-def _final(archive: Archive, member: Member, choices: Choices) -> float | None:
+def _final(archive: Archive, member: CohortMember, choices: Choices) -> float | None:
     """A participant's score under these choices: one number, the mean over evaluation seeds."""
     session = member.session
-    sign = 1.0 if session.maximize else -1.0
-    best = max((sign * each.value for each in counted(session) if each.value is not None), default=None)
+    best = best_of(map(value_of, counted(session)), session.maximize)
     if choices.score == "validation":
-        return None if best is None else sign * best
+        return best
     if choices.score == "best only":
         chosen = session.choice.configuration if session.choice else None
-        its = [sign * each.value for each in counted(session) if each.value is not None and each.configuration == chosen]
+        its = [value_of(trial) for trial in counted(session) if trial.configuration == chosen]
         if best is None or best not in its:
             return None
     evaluation = archive.evaluations.get(session.id)
-    values = [_seed_value(each, member, choices) for each in (evaluation.scores if evaluation else ())]
-    return scores.mean([value for value in values if value is not None and math.isfinite(value)])
+    values = [_seed_value(score, member, choices) for score in (evaluation.scores if evaluation else ())]
+    return summaries.mean([value for value in values if value is not None and math.isfinite(value)])
 
 
-def _seed_value(score: SeedScore, member: Member, choices: Choices) -> float | None:
+def _seed_value(score: SeedScore, member: CohortMember, choices: Choices) -> float | None:
     filled = _filling(member, choices)
     return filled if score.outcome is Outcome.DIVERGED and filled is not None else score.value
 
 
-def _filling(member: Member, choices: Choices) -> float | None:
+def _filling(member: CohortMember, choices: Choices) -> float | None:
     """What stands for a diverged training: 0, the chance among the task's classes, or nothing."""
     if choices.diverged == "zero":
         return 0.0
     return 1 / int(member.session.task.statistics["classes"]) if choices.diverged == "chance" else None
 
 
-def _values(member: Member, choices: Choices) -> list[float | None]:
-    """The validation value of each try, in order."""
-    found = []
+def _values(member: CohortMember, choices: Choices, value: Callable[[Trial], float | None]) -> list[float | None]:
+    """What each try gave, in order: its `value`, or what stands for it where it diverged."""
+    values = []
     for trial in counted(member.session):
         if trial.outcome is Outcome.DIVERGED and choices.diverged != "as recorded":
             if choices.diverged == "dropped":
                 continue
-            found.append(_filling(member, choices))
+            values.append(_filling(member, choices))
         else:
-            found.append(trial.value)
-    return best_so_far(found, member.session.maximize) if choices.best else found
+            values.append(value(trial))
+    return best_so_far(values, member.session.maximize) if choices.best else values
+
+
+def _own_value(trial: Trial) -> float | None:
+    """A trial's own value, as Fig. 7 shows it: also one that counts nowhere else."""
+    return trial.value
 
 
 def _tests(people: Cohort, finals: Mapping[str, float | None], choices: Choices) -> dict[str, Figure]:
     pairs = [
-        (each.experience, final)
-        for each in people.members
-        if each.experience is not None and (final := finals[each.pseudonym]) is not None
+        (member.experience, final)
+        for member in people.members
+        if member.experience is not None and (final := finals[member.pseudonym]) is not None
     ]
     rank = stats.spearman([pair[0] for pair in pairs], [pair[1] for pair in pairs], None)
     groups = _grouped(people, finals)
     kruskal = stats.kruskal(groups)
-    found = {
+    figures = {
         "Spearman's rho of score and experience": Figure(rank.rho, rank.n, why=rank.why),
         "p of Spearman's rho": Figure(rank.p, rank.n, True, rank.why),
         "p of Kruskal-Wallis": Figure(kruskal.p, kruskal.n, True, kruskal.why),
@@ -244,19 +258,20 @@ def _tests(people: Cohort, finals: Mapping[str, float | None], choices: Choices)
     if len(groups) > 1:
         first, last = people.groups[0], people.groups[-1]
         spread = stats.levene_pairs({first: groups[first], last: groups[last]}, choices.centre)[0]
-        found[f"p of Levene, {first} and {last}"] = Figure(spread.p, sum(spread.n), True, spread.why)
-    return found
+        figures[f"p of Levene, {first} and {last}"] = Figure(spread.p, sum(spread.n), True, spread.why)
+    return figures
 
 
 def _grouped(people: Cohort, finals: Mapping[str, float | None]) -> dict[str, list[float]]:
     return {
-        group: [final for each in people.of(group) if (final := finals[each.pseudonym]) is not None] for group in people.groups
+        group: [final for member in people.of(group) if (final := finals[member.pseudonym]) is not None]
+        for group in people.groups
     }
 
 
 def _means(people: Cohort, finals: Mapping[str, float | None]) -> dict[str, Figure]:
     return {
-        f"mean score, {group}": Figure(scores.mean(values), len(values), why=None if values else "no score in this group")
+        f"mean score, {group}": Figure(summaries.mean(values), len(values), why=None if values else "no score in this group")
         for group, values in _grouped(people, finals).items()
     }
 
@@ -264,71 +279,69 @@ def _means(people: Cohort, finals: Mapping[str, float | None]) -> dict[str, Figu
 def _by_try(archive: Archive, people: Cohort, choices: Choices) -> dict[str, Figure]:
     """Tries to the highest planned threshold, of those who reached it; log-rank with the others; and Fig. 7 at its fifth try."""
     threshold = max(archive.study.plan.thresholds, default=None)
-    found: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     needed: dict[str, tuple[list[float], list[bool]]] = {}
     for group in people.groups:
-        rows = [_values(each, choices) for each in people.of(group)]
-        fifth = [value for row in rows if len(row) >= TRY and (value := row[TRY - 1]) is not None]
-        why = None if fifth else f"nobody of this group has a value at try {TRY}"
-        found[f"value at try {TRY} (Fig. 7), {group}"] = Figure(scores.mean(fifth), len(fifth), why=why)
+        rows = [_values(member, choices, value_of if choices.best else _own_value) for member in people.of(group)]
+        fifth = [value for row in rows if len(row) >= COMPARED_TRY and (value := row[COMPARED_TRY - 1]) is not None]
+        why = None if fifth else f"nobody of this group has a value at try {COMPARED_TRY}"
+        figures[f"value at try {COMPARED_TRY} (Fig. 7), {group}"] = Figure(summaries.mean(fifth), len(fifth), why=why)
         if threshold is None:
             continue
-        ends = [_reaches(row, threshold, people.maximize) for row in rows]
+        counting = [_values(member, choices, recorded_value) for member in people.of(group)]
+        ends = [first_reaching(row, threshold, people.maximize) for row in counting]
         needed[group] = [float(number) for number, _ in ends], [did for _, did in ends]
         tries = [number for number, did in ends if did]
         why = None if tries else "nobody of this group reached it"
-        found[f"tries to {threshold:g}, {group}"] = Figure(scores.mean(tries), len(tries), why=why)
+        figures[f"tries to {threshold:g}, {group}"] = Figure(summaries.mean(tries), len(tries), why=why)
     if threshold is not None:
         test = stats.log_rank(needed)
-        found[f"p of log-rank, tries to {threshold:g}"] = Figure(test.p, test.n, True, test.why)
-    return found
-
-
-def _reaches(values: Sequence[float | None], threshold: float, maximize: bool) -> tuple[int, bool]:
-    for number, value in enumerate(values, 1):
-        if value is not None and is_better(value, threshold, maximize):
-            return number, True
-    return len(values), False
+        figures[f"p of log-rank, tries to {threshold:g}"] = Figure(test.p, test.n, True, test.why)
+    return figures
 
 
 def _defaults(archive: Archive, people: Cohort, choices: Choices) -> dict[str, Figure]:
     """Who starts from the defaults, by group; and how often a value whose reason is `default` is at its default."""
-    found = {}
+    figures = {}
     for group in people.groups:
-        first = [(each.session.space, made[0]) for each in people.of(group) if (made := counted(each.session))]
+        first = [(member.session.space, made[0]) for member in people.of(group) if (made := counted(member.session))]
         began = [_starts_from_defaults(archive.study, space, trial, choices) for space, trial in first]
         why = None if began else "nobody of this group made a trial"
-        found[f"starts from defaults, {group}"] = Figure(scores.mean(began), len(began), why=why)
+        figures[f"starts from defaults, {group}"] = Figure(summaries.mean(began), len(began), why=why)
     fits = [
-        float(trial.configuration[name] == (choices.defaults or {}).get(name, trial_default))
-        for each in people.members
-        for trial in counted(each.session)
+        float(trial.configuration[name] == (choices.defaults or {}).get(name, hyperparameter.default))
+        for member in people.members
+        for trial in counted(member.session)
         for name, said in trial.reasons.items()
         if name in trial.configuration
         and _is_default(archive.study, said)
-        and (trial_default := each.session.space[name].default) is not None
+        and not (hyperparameter := member.session.space[name]).mandatory
     ]
     why = None if fits else "nobody gave the reason `default` for an optional value"
-    found["values given as a default that are at it"] = Figure(scores.mean(fits), len(fits), why=why)
-    return found
+    figures["values given as a default that are at it"] = Figure(summaries.mean(fits), len(fits), why=why)
+    return figures
 
 
 def _starts_from_defaults(study: Study, space: Space, trial: Trial, choices: Choices) -> float:
     if not from_defaults(trial.configuration, space, choices.defaults):
         return 0.0
-    optional = [each.name for each in space if not each.mandatory and each.name in trial.configuration]
+    optional = [
+        hyperparameter.name
+        for hyperparameter in space
+        if not hyperparameter.mandatory and hyperparameter.name in trial.configuration
+    ]
     otherwise = any(name in trial.reasons and not _is_default(study, trial.reasons[name]) for name in optional)
     return 0.0 if choices.reasoned and otherwise else 1.0
 
 
 def _is_default(study: Study, said: str) -> bool:
     """Whether a stored reason, its value or its words, is that of a suggested default."""
-    return any(said in (each.value, each.label.markdown) for each in study.reasons if each.value == "default")
+    return any(said in (reason.value, reason.label.markdown) for reason in study.reasons if reason.value == "default")
 
 
-def _row(headline: str, planned: Figure, other: Figure | None, choice: tuple[str, str, str], alpha: float) -> Row:
+def _row(headline: str, planned: Figure, other: Figure | None, choice: tuple[str, str, str], alpha: float) -> SensitivityRow:
     under = other or Figure(None, 0, planned.is_p, "not computed under this alternative")
     flips = None
     if planned.is_p and planned.value is not None and under.value is not None:
         flips = (planned.value < alpha) != (under.value < alpha)
-    return Row(headline, *choice, planned.value, under.value, (planned.n, under.n), flips, under.why or planned.why)
+    return SensitivityRow(headline, *choice, planned.value, under.value, (planned.n, under.n), flips, under.why or planned.why)

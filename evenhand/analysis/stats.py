@@ -6,6 +6,7 @@ computed, its field is None and `why` says why: no record holds NaN, and no func
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,17 +16,17 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
-from statsmodels.duration.survfunc import survdiff
-from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.stats.multitest import multipletests
+
+from evenhand.analysis.summaries import scale_of
+from evenhand.model.extras import require
 
 Groups = Mapping[str, Sequence[float]]
 Centre = Literal["mean", "median"]
 PairTest = Literal["brunner-munzel", "mann-whitney"]
-LEVEL = 0.95  # coverage of every interval
+INTERVAL_LEVEL = 0.95  # coverage of every interval
 RESAMPLES = 9999
-EXACT_BELOW = 50  # participants a group, below which Mann-Whitney is exact where nothing is tied (as in R's wilcox.test)
-AT_ONCE = 4_000_000  # numbers that a bootstrap holds at a time
+EXACT_BELOW_PARTICIPANTS = 50  # a group, below which Mann-Whitney is exact where nothing is tied (as in R's wilcox.test)
+NUMBERS_AT_ONCE = 4_000_000  # numbers that a bootstrap holds at a time
 # Romano, Kromrey, Coraggio and Skowronek (2006), "Appropriate statistics for ordinal level data": bounds of |Cliff's delta|.
 DELTA_WORDS = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (math.inf, "large"))
 
@@ -93,7 +94,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Step:
+class SurvivalStep:
     """After this try: who had not reached the threshold before it, who reached it, who stopped there, and the share left.
 
     low, high: the share's pointwise interval at `LEVEL`; None where the share is 0 or 1, where its variance is not estimated.
@@ -118,7 +119,7 @@ class Survival:
     name: str
     n: int
     reached: int
-    steps: tuple[Step, ...]
+    steps: tuple[SurvivalStep, ...]
     median: float | None
     low: float | None
     high: float | None
@@ -167,8 +168,8 @@ def spearman(x: Sequence[float], y: Sequence[float], seed: int | None) -> Correl
     if n < 3:
         return Correlation(n, None, None, _none("no estimate"), how, f"not computable: {n} pairs, at least 3 are needed")
     a, b = np.array(pairs).T
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        which = "first" if np.ptp(a) == 0 else "second"
+    if _is_constant(a) or _is_constant(b):
+        which = "first" if _is_constant(a) else "second"
         return Correlation(n, None, None, _none("no estimate"), how, f"not computable: all {n} values of the {which} are equal")
     rho = float(_rho(a, b))
     p = float(stats.spearmanr(a, b).pvalue)
@@ -194,11 +195,11 @@ def cliffs_delta(first: Sequence[float], second: Sequence[float], seed: int) -> 
 
     Source: Cliff (1993), "Dominance statistics"; words by Romano et al. (2006), see DELTA_WORDS.
     """
-    found = _effect("Cliff's delta", first, second, _delta, seed)
-    if found.value is None:
-        return found
-    size = abs(found.value)
-    return replace(found, words=next(word for bound, word in DELTA_WORDS if size < bound))
+    effect = _effect("Cliff's delta", first, second, _delta, seed)
+    if effect.value is None:
+        return effect
+    size = abs(effect.value)
+    return replace(effect, words=next(word for bound, word in DELTA_WORDS if size < bound))
 
 
 def kruskal(groups: Groups) -> Test:
@@ -207,14 +208,14 @@ def kruskal(groups: Groups) -> Test:
         "Kruskal-Wallis",
         "H corrected for ties; p by chi-squared with (groups − 1) degrees of freedom; a test of location",
     )
-    samples = [each for each in (_finite(values) for values in groups.values()) if len(each)]
-    n = sum(len(each) for each in samples)
+    samples = [sample for sample in (_finite(values) for values in groups.values()) if len(sample)]
+    n = sum(len(sample) for sample in samples)
     if len(samples) < 2:
         return Test(name, n, None, None, how, why=f"not computable: {len(samples)} groups have values, at least 2 are needed")
-    if np.ptp(np.concatenate(samples)) == 0:
+    if _is_constant(np.concatenate(samples)):
         return Test(name, n, None, None, how, why=f"not computable: all {n} values are equal")
-    found = stats.kruskal(*samples)
-    return Test(name, n, float(found.statistic), float(found.pvalue), how, (len(samples) - 1.0,))
+    result = stats.kruskal(*samples)
+    return Test(name, n, float(result.statistic), float(result.pvalue), how, (len(samples) - 1.0,))
 
 
 def levene(groups: Groups, centre: Centre) -> Test:
@@ -222,46 +223,48 @@ def levene(groups: Groups, centre: Centre) -> Test:
     about = "mean" if centre == "mean" else "median (Brown–Forsythe)"
     name = f"Levene, centre {centre}"
     how = f"absolute deviations from each group's {about}, compared by analysis of variance; a test of spread, not of location"
-    samples = {key: each for key, each in ((key, _finite(values)) for key, values in groups.items()) if len(each)}
-    n = sum(len(each) for each in samples.values())
+    samples = {key: sample for key, sample in ((key, _finite(values)) for key, values in groups.items()) if len(sample)}
+    n = sum(len(sample) for sample in samples.values())
     why = _why_no_levene(samples, centre)
     if why:
         return Test(name, n, None, None, how, why=f"not computable: {why}")
-    found = stats.levene(*samples.values(), center=centre)
-    return Test(name, n, float(found.statistic), float(found.pvalue), how, (len(samples) - 1.0, float(n - len(samples))))
+    unit = scale_of([value for sample in samples.values() for value in sample])  # changes nothing but that squares are numbers
+    result = stats.levene(*(sample / unit for sample in samples.values()), center=centre)
+    return Test(name, n, float(result.statistic), float(result.pvalue), how, (len(samples) - 1.0, float(n - len(samples))))
 
 
 def levene_pairs(groups: Groups, centre: Centre) -> tuple[Pair, ...]:
     """Levene's test of every pair of groups (the paper's Table 2), with Holm's adjustment beside the plain p."""
-    found = []
+    pairs = []
     for one, two in combinations(groups, 2):
         test = levene({one: groups[one], two: groups[two]}, centre)
         n = len(_finite(groups[one])), len(_finite(groups[two]))
         missing = f"not computable: group {one if n[0] == 0 else two} is empty" if 0 in n else test.why
-        found.append(Pair(one, two, n, test.statistic, test.p, None, test.how, missing))
-    return holm(found)
+        pairs.append(Pair(one, two, n, test.statistic, test.p, None, test.how, missing))
+    return holm(pairs)
 
 
 def pairwise(groups: Groups, test: PairTest) -> tuple[Pair, ...]:
     """A test of location for every pair of groups, in their order, with Holm's adjustment."""
     run = mann_whitney if test == "mann-whitney" else brunner_munzel
-    found = []
+    pairs = []
     for one, two in combinations(groups, 2):
         result = run(groups[one], groups[two])
         n = len(_finite(groups[one])), len(_finite(groups[two]))
-        found.append(Pair(one, two, n, result.statistic, result.p, None, result.how, result.why))
-    return holm(found)
+        pairs.append(Pair(one, two, n, result.statistic, result.p, None, result.how, result.why))
+    return holm(pairs)
 
 
 def holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """The same pairs with p adjusted by Holm (1979), over those that have one."""
-    there = [each.p for each in pairs if each.p is not None]
+    there = [pair.p for pair in pairs if pair.p is not None]
     if not there:
         return tuple(pairs)
-    adjusted = iter(multipletests(there, method="holm")[1])
+    multitest = require("statsmodels.stats.multitest", "Holm's adjustment")
+    adjusted = iter(multitest.multipletests(there, method="holm")[1])
     note = f"; Holm's adjustment over {len(there)} pairs"
     return tuple(
-        replace(each, adjusted=float(next(adjusted)), how=each.how + note) if each.p is not None else each for each in pairs
+        replace(pair, adjusted=float(next(adjusted)), how=pair.how + note) if pair.p is not None else pair for pair in pairs
     )
 
 
@@ -270,13 +273,13 @@ def mann_whitney(first: Sequence[float], second: Sequence[float]) -> Test:
     x, y = _finite(first), _finite(second)
     name, n = "Mann-Whitney", len(x) + len(y)
     tied = len(np.unique(np.concatenate([x, y]))) < n
-    exact = not tied and max(len(x), len(y)) < EXACT_BELOW
+    exact = not tied and max(len(x), len(y)) < EXACT_BELOW_PARTICIPANTS
     how = "U of the first group; p two-sided, exact" if exact else _normal_words(tied)
     why = _why_no_pair(x, y, least=1)
     if why:
         return Test(name, n, None, None, how, why=f"not computable: {why}")
-    found = stats.mannwhitneyu(x, y, alternative="two-sided", method="exact" if exact else "asymptotic")
-    return Test(name, n, float(found.statistic), float(found.pvalue), how)
+    result = stats.mannwhitneyu(x, y, alternative="two-sided", method="exact" if exact else "asymptotic")
+    return Test(name, n, float(result.statistic), float(result.pvalue), how)
 
 
 def brunner_munzel(first: Sequence[float], second: Sequence[float]) -> Test:
@@ -290,11 +293,11 @@ def brunner_munzel(first: Sequence[float], second: Sequence[float]) -> Test:
     why = _why_no_pair(x, y, least=2) or _why_no_overlap(x, y)
     if why:
         return Test(name, n, None, None, how, why=f"not computable: {why}")
-    with _quiet():
-        found = stats.brunnermunzel(x, y)
-    if not math.isfinite(found.statistic) or not math.isfinite(found.pvalue):
+    with quiet():
+        result = stats.brunnermunzel(x, y)
+    if not math.isfinite(result.statistic) or not math.isfinite(result.pvalue):
         return Test(name, n, None, None, how, why="not computable: the ranks have no variance within the groups")
-    return Test(name, n, float(found.statistic), float(found.pvalue), how)
+    return Test(name, n, float(result.statistic), float(result.pvalue), how)
 
 
 def kaplan_meier(name: str, tries: Sequence[float], reached: Sequence[bool]) -> Survival:
@@ -330,9 +333,10 @@ def log_rank(groups: Mapping[str, tuple[Sequence[float], Sequence[bool]]]) -> Te
         return Test(name, n, None, None, how, why=f"not computable: {there} groups have participants, at least 2 are needed")
     if not any(did for _, did, _ in rows):
         return Test(name, n, None, None, how, why="not computable: nobody reached the threshold")
+    survfunc = require("statsmodels.duration.survfunc", "the log-rank test")
     try:
-        with _quiet():
-            statistic, p = survdiff(*(np.array(column) for column in zip(*rows, strict=True)))
+        with quiet():
+            statistic, p = survfunc.survdiff(*(np.array(column) for column in zip(*rows, strict=True)))
     except np.linalg.LinAlgError:
         statistic, p = math.nan, math.nan
     if not math.isfinite(statistic) or not math.isfinite(p):
@@ -355,15 +359,16 @@ def mixed(values: Sequence[float], tries: Sequence[float], groups: Sequence[str]
     missing = _why_no_mixed(endog, design, len(whose))
     if missing:
         return replace(empty, why=f"not computable: {missing}")
-    codes = {each: index for index, each in enumerate(dict.fromkeys(row[3] for row in rows))}
+    models = require("statsmodels.regression.mixed_linear_model", "a mixed model")
+    codes = {person: index for index, person in enumerate(dict.fromkeys(row[3] for row in rows))}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            fit = MixedLM(endog, design, groups=np.array([codes[row[3]] for row in rows])).fit(reml=True)
+            fit = models.MixedLM(endog, design, groups=np.array([codes[row[3]] for row in rows])).fit(reml=True)
         except (np.linalg.LinAlgError, ValueError, FloatingPointError) as error:
             return replace(empty, why=f"not computable: the fit failed ({error})")
         terms = tuple(_term(fit, index, name) for index, name in enumerate(names))
-    said = tuple(dict.fromkeys(str(each.message) for each in caught))
+    said = tuple(dict.fromkeys(str(warning.message) for warning in caught))
     between, within = _number(fit.cov_re[0, 0]), _number(fit.scale)
     if not fit.converged or any(term is None for term in terms):
         return replace(empty, why="not computable: the fit did not converge", warnings=said)
@@ -371,7 +376,17 @@ def mixed(values: Sequence[float], tries: Sequence[float], groups: Sequence[str]
 
 
 def _finite(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array([float(each) for each in values if math.isfinite(each)], dtype=np.float64)
+    return np.array([float(value) for value in values if math.isfinite(value)], dtype=np.float64)
+
+
+def _is_constant(values: Any) -> bool:
+    """Whether all are equal; told without their differences, of which one may be no number."""
+    return bool(values.min() == values.max())
+
+
+def _number_of(value: float) -> float:
+    """A difference that is beyond the largest number as that."""
+    return max(-sys.float_info.max, min(value, sys.float_info.max))
 
 
 def _number(value: Any) -> float | None:
@@ -379,7 +394,7 @@ def _number(value: Any) -> float | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """What libraries warn of here is told in `why`, or is of no account."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -414,33 +429,38 @@ def _effect(name: str, first: Sequence[float], second: Sequence[float], statisti
     if 0 in n:
         which = "first" if not n[0] else "second"
         return Effect(name, n, None, _none("no estimate"), how, why=f"not computable: the {which} group is empty")
-    return Effect(name, n, float(statistic(x, y)), _interval((x, y), statistic, seed), how)
+    unit = scale_of([*x, *y])
+    x, y = x / unit, y / unit
+    back = 1.0 if statistic is _delta else unit
+    interval = _interval((x, y), statistic, seed)
+    low, high = (end if end is None else _number_of(end * back) for end in (interval.low, interval.high))
+    return Effect(name, n, _number_of(float(statistic(x, y)) * back), replace(interval, low=low, high=high), how)
 
 
 def _interval(samples: tuple[Any, ...], statistic: Callable[..., Any], seed: int, paired: bool = False) -> Interval:
     """The bias-corrected and accelerated bootstrap interval (Efron 1987), by its own generator; or why there is none."""
-    if min(len(each) for each in samples) < 3:
+    if min(len(sample) for sample in samples) < 3:
         return _none("fewer than 3 participants in a sample")
-    if statistic is not _rho and all(np.ptp(each) == 0 for each in samples):
+    if statistic is not _rho and all(_is_constant(sample) for sample in samples):
         return _none("the values do not vary")
     width = len(samples[0]) * (1 if paired else len(samples[1]))
-    with _quiet():
-        found = stats.bootstrap(
+    with quiet():
+        result = stats.bootstrap(
             samples,
             statistic,
             n_resamples=RESAMPLES,
-            batch=max(1, AT_ONCE // width),
+            batch=max(1, NUMBERS_AT_ONCE // width),
             paired=paired,
             vectorized=True,
-            confidence_level=LEVEL,
+            confidence_level=INTERVAL_LEVEL,
             method="BCa",
             rng=np.random.default_rng(seed),
         )
-    low, high = found.confidence_interval
+    low, high = result.confidence_interval
     if math.isfinite(low) and math.isfinite(high):
-        return Interval(float(low), float(high), f"BCa bootstrap, {RESAMPLES} resamples, {LEVEL:.0%}, seed {seed}")
-    drawn = found.bootstrap_distribution
-    if np.ptp(drawn[np.isfinite(drawn)]) == 0:
+        return Interval(float(low), float(high), f"BCa bootstrap, {RESAMPLES} resamples, {INTERVAL_LEVEL:.0%}, seed {seed}")
+    drawn = result.bootstrap_distribution
+    if _is_constant(drawn[np.isfinite(drawn)]):
         return _none("every resample gives the same value")
     if not np.isfinite(drawn).all():
         return _none("some resamples do not vary, too few participants or too many ties")
@@ -448,7 +468,7 @@ def _interval(samples: tuple[Any, ...], statistic: Callable[..., Any], seed: int
 
 
 def _normal_words(tied: bool) -> str:
-    reason = "ties" if tied else f"{EXACT_BELOW} participants or more in a group"
+    reason = "ties" if tied else f"{EXACT_BELOW_PARTICIPANTS} participants or more in a group"
     return f"U of the first group; p two-sided, normal with continuity correction ({reason})"
 
 
@@ -456,7 +476,7 @@ def _why_no_pair(x: Any, y: Any, least: int) -> str | None:
     """Why two samples cannot be compared."""
     if min(len(x), len(y)) < least:
         return f"the groups have {len(x)} and {len(y)} values, at least {least} are needed in each"
-    if np.ptp(np.concatenate([x, y])) == 0:
+    if _is_constant(np.concatenate([x, y])):
         return f"all {len(x) + len(y)} values are equal"
     return None
 
@@ -471,44 +491,52 @@ def _why_no_overlap(x: Any, y: Any) -> str | None:
 def _why_no_levene(samples: Mapping[str, Any], centre: Centre) -> str | None:
     if len(samples) < 2:
         return f"{len(samples)} groups have values, at least 2 are needed"
-    single = [key for key, each in samples.items() if len(each) < 2]
+    single = [key for key, sample in samples.items() if len(sample) < 2]
     if single:
         return f"group {single[0]} has one value, which has no spread"
     middle = np.mean if centre == "mean" else np.median
-    away = [np.abs(each - middle(each)) for each in samples.values()]
-    scale = float(np.max(np.abs(np.concatenate(list(samples.values())))))
-    if sum(float(np.sum((each - each.mean()) ** 2)) for each in away) <= (1e-12 * scale) ** 2:
+    together = np.concatenate(list(samples.values()))
+    unit = scale_of(together.tolist())
+    away = [np.abs(sample / unit - middle(sample / unit)) for sample in samples.values()]
+    scale = float(np.max(np.abs(together / unit)))
+    if sum(float(np.sum((distances - distances.mean()) ** 2)) for distances in away) <= (1e-12 * scale) ** 2:
         return "within each group every value is equally far from the centre"
     return None
 
 
-def _steps(pairs: Sequence[tuple[float, bool]]) -> tuple[Step, ...]:
-    """The product-limit estimate at every try at which somebody reached the threshold or stopped."""
-    steps: list[Step] = []
-    share, greenwood = 1.0, 0.0
-    for at in sorted({each for each, _ in pairs}):
-        risk = sum(each >= at for each, _ in pairs)
-        reached = sum(each == at and did for each, did in pairs)
-        censored = sum(each == at and not did for each, did in pairs)
-        share *= 1 - reached / risk
-        greenwood += reached / (risk * (risk - reached)) if risk > reached else 0.0
-        low, high = _log_log(share, greenwood)
-        steps.append(Step(at, risk, reached, censored, share, low, high))
+def _steps(pairs: Sequence[tuple[float, bool]]) -> tuple[SurvivalStep, ...]:
+    """The product-limit estimate at every try at which somebody reached the threshold or stopped.
+
+    statsmodels gives shares and Greenwood's errors, where somebody reached it. Of intervals it has bands for the whole curve
+    only, and its median is the first share below a half, where R and this take the first that is not above: so these are here.
+    """
+    at, did = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
+    survfunc = require("statsmodels.duration.survfunc", "a survival curve")
+    with quiet():
+        curve = survfunc.SurvfuncRight(at, did)
+    estimates = dict(zip(curve.surv_times, zip(curve.surv_prob, curve.surv_prob_se, strict=True), strict=True))
+    steps: list[SurvivalStep] = []
+    share, error = 1.0, 0.0
+    for time in np.unique(at):
+        share, error = estimates.get(time, (share, error))
+        low, high = _log_log(float(share), float(error))
+        reached, stopped = int(np.sum((at == time) & (did == 1))), int(np.sum((at == time) & (did == 0)))
+        steps.append(SurvivalStep(float(time), int(np.sum(at >= time)), reached, stopped, float(share), low, high))
     return tuple(steps)
 
 
-def _log_log(share: float, greenwood: float) -> tuple[float | None, float | None]:
-    """The interval of a surviving share (Kalbfleisch and Prentice): exp(-exp(log(-log S) +- z * error))."""
+def _log_log(share: float, error: float) -> tuple[float | None, float | None]:
+    """The interval of a surviving share (Kalbfleisch and Prentice): exp(-exp(log(-log S) +- z * error / (S log S)))."""
     if not 0 < share < 1:
         return None, None
-    away = float(stats.norm.ppf(0.5 + LEVEL / 2)) * math.sqrt(greenwood) / abs(math.log(share))
+    away = float(stats.norm.ppf(0.5 + INTERVAL_LEVEL / 2)) * error / (share * abs(math.log(share)))
     return share ** math.exp(away), share ** math.exp(-away)
 
 
 def _design(tries: Sequence[float], groups: Sequence[str]) -> tuple[list[str], Any]:
     """Names and columns of the fixed effects: intercept, each group but the first, try."""
     first, *others = list(dict.fromkeys(groups)) or [""]
-    columns = [np.ones(len(tries)), *(np.array([each == key for each in groups], dtype=float) for key in others)]
+    columns = [np.ones(len(tries)), *(np.array([group == key for group in groups], dtype=float) for key in others)]
     columns.append(np.array(tries, dtype=float))
     return ["intercept", *(f"{key} against {first}" for key in others), "try"], np.column_stack(columns)
 
@@ -516,7 +544,7 @@ def _design(tries: Sequence[float], groups: Sequence[str]) -> tuple[list[str], A
 def _why_no_mixed(endog: Any, design: Any, people: int) -> str | None:
     if people < 3 or len(endog) <= people:
         return f"{len(endog)} trials of {people} participants; at least 3 participants, and more trials than those, are needed"
-    if np.ptp(endog) == 0:
+    if _is_constant(endog):
         return f"all {len(endog)} values are equal"
     if np.linalg.matrix_rank(design) < design.shape[1]:
         return "the number of the try, or the group, does not vary apart from the rest"
@@ -527,5 +555,5 @@ def _term(fit: Any, index: int, name: str) -> Term | None:
     estimate = _number(fit.fe_params[index])
     if estimate is None:
         return None
-    low, high = (_number(each) for each in fit.conf_int(1 - LEVEL)[index])
+    low, high = (_number(bound) for bound in fit.conf_int(1 - INTERVAL_LEVEL)[index])
     return Term(name, estimate, _number(fit.bse_fe[index]), _number(fit.pvalues[index]), low, high)

@@ -14,9 +14,9 @@ from evenhand.errors import InvalidSettings
 Points = NDArray[np.float64]  # (N, 2)
 Classes = NDArray[np.int64]  # (N,)
 Predict = Callable[[Points], Classes]
-CELLS = 160  # of the longer side
-MARGIN = 0.04  # of the range, around the points
-SHOWN = 600  # points of each split
+LONGER_SIDE_CELLS = 160  # of the longer side
+MARGIN_SHARE = 0.04  # of the range, around the points
+SHOWN_POINTS = 600  # points of each split
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def surface(
     splits: Mapping[str, tuple[Points, Classes]],
     label: str,
     *,
-    cells: int = CELLS,
-    most: int = SHOWN,
+    cells: int = LONGER_SIDE_CELLS,
+    most: int = SHOWN_POINTS,
 ) -> Surface:
     """The decision surface of `predict` over the range of all splits together, with at most `most` points of each.
 
@@ -67,13 +67,15 @@ def surface(
     x, y = _middles([points for points, _ in splits.values()], cells)
     across, up = np.meshgrid(x, y)
     classes = np.asarray(predict(np.stack([across.ravel(), up.ravel()], axis=1))).reshape(across.shape)
-    found, counts = np.unique(classes, return_counts=True)
+    class_numbers, counts = np.unique(classes, return_counts=True)
     return Surface(
         x=x,
         y=y,
         classes=classes,
         shown={name: _shown(predict, *part, most) for name, part in splits.items()},
-        shares={int(each): float(count / classes.size) for each, count in zip(found, counts, strict=True)},
+        shares={
+            int(class_number): float(count / classes.size) for class_number, count in zip(class_numbers, counts, strict=True)
+        },
         label=label,
     )
 
@@ -89,7 +91,7 @@ def _middles(parts: list[Points], cells: int) -> tuple[Points, Points]:
     low = np.min([part.min(0) for part in parts], axis=0)
     high = np.max([part.max(0) for part in parts], axis=0)
     extent = np.maximum(high - low, 1e-9)  # all points may lie on one line
-    low, extent = low - MARGIN * extent, (1 + 2 * MARGIN) * extent
+    low, extent = low - MARGIN_SHARE * extent, (1 + 2 * MARGIN_SHARE) * extent
     size = extent.max() / cells
     counts = np.maximum(2, np.ceil(extent / size - 1e-9)).astype(int)
     x, y = (low[axis] + (np.arange(counts[axis]) + 0.5) * extent[axis] / counts[axis] for axis in (0, 1))

@@ -2,19 +2,23 @@
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evenhand.declaration import Mode
-
-NARROW = "\u202f"
+from evenhand.model.study import Mode
+from evenhand.model.words import NARROW_SPACE
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows of text. numbers: the columns that are set to the right."""
+class ReportTable:
+    """A table of text.
+
+    Attributes:
+        columns: the heads.
+        rows: a text for each column.
+        numbers: the places of the columns that are set to the right, from 0.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -25,17 +29,26 @@ class Table:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
         writer.writerow(self.columns)
-        writer.writerows([[cell.replace(NARROW, " ") for cell in row] for row in self.rows])
+        writer.writerows([[cell.replace(NARROW_SPACE, " ") for cell in row] for row in self.rows])
         return text.getvalue()
 
 
 @dataclass(frozen=True)
 class Item:
-    """One figure or table. key: its file's name. spec: a Vega-Lite drawing; svg: a drawing made otherwise.
+    """One figure or table of a report.
 
-    n: its cases, in words. how: how it was computed. paper: what the paper states. why: why it could not be computed.
-    alt: the drawing in words, for those who do not see it; its numbers are in `table`, folded where there is a drawing, or where
-    `folded` says that the table is too long to be read as a whole.
+    Attributes:
+        key: its file's name: small letters, digits and single hyphens.
+        title: above it.
+        n: its cases, in words.
+        how: how it was computed, in words.
+        spec: the drawing as a Vega-Lite specification with its data in it.
+        svg: or a drawing made otherwise.
+        table: its numbers; folded where there is a drawing.
+        paper: what the paper states.
+        why: why it could not be computed.
+        alt: the drawing in words, for those who do not see it.
+        folded: whether the table is too long to be read as a whole.
     """
 
     key: str
@@ -44,7 +57,7 @@ class Item:
     how: str
     spec: Mapping[str, Any] | None = None
     svg: str = ""
-    table: Table | None = None
+    table: ReportTable | None = None
     paper: str = ""
     why: str = ""
     alt: str = ""
@@ -57,8 +70,15 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Section:
-    """Items under a heading. key: its anchor."""
+class ReportSection:
+    """Items under a heading.
+
+    Attributes:
+        key: its anchor.
+        title: the heading.
+        intro: what is said below it.
+        items: in order.
+    """
 
     key: str
     title: str
@@ -68,9 +88,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report, without its date. facts: label and value, on top. lead: the headline in words, and what to beware of.
+    """A whole report, without its date.
 
-    mark: what is said on the page and every figure of records that are not a live study's; "" for those that are.
+    Attributes:
+        title: of the page.
+        mode: of the records.
+        mark: what is said on the page and every figure of records that are not a live study's; "" for those that are.
+        lead: the headline in words, and what to beware of.
+        facts: label and value, on top.
+        sections: in order.
     """
 
     title: str
@@ -78,7 +104,7 @@ class Report:
     mark: str
     lead: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
-    sections: tuple[Section, ...] = field(default_factory=tuple)
+    sections: tuple[ReportSection, ...] = field(default_factory=tuple)
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -86,47 +112,20 @@ class Report:
         return tuple(item for section in self.sections for item in section.items)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> Table:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> ReportTable:
     """A table of rows of text."""
-    return Table(tuple(columns), tuple(tuple(row) for row in rows), frozenset(numbers))
-
-
-def score(value: float | None, share: bool) -> str:
-    """A metric as people read it: 64.6 %, or 0.1234; a dash for None."""
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f}{NARROW}%" if share else number(value)
+    return ReportTable(tuple(columns), tuple(tuple(row) for row in rows), frozenset(numbers))
 
 
 def plain(words: str) -> str:
     """Text without what no drawing can show: control characters, halves of characters, separators of lines.
 
     The drawing libraries do not refuse them: they end the whole process.
+
+    Args:
+        words: any text.
+
+    Returns:
+        The text with a blank in place of each.
     """
-    return "".join(each if each.isprintable() or each in (NARROW, "\u200b") else " " for each in words)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number with a few significant digits; a dash for None."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value))
-    return f"{value:.{digits}g}"
-
-
-def p_value(value: float | None) -> str:
-    """A p-value: two significant digits, or < 0.0001; a dash for None."""
-    if value is None:
-        return "–"
-    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
-
-
-def interval(low: float | None, high: float | None, show: Any = number) -> str:
-    """An interval; a dash where there is none."""
-    return "–" if low is None or high is None else f"{show(low)} to {show(high)}"
-
-
-def cases(count: int, one: str, many: str = "") -> str:
-    """How many cases there are: n = 31 participants."""
-    return f"n = {count} {one if count == 1 else many or one + 's'}"
+    return "".join(character if character.isprintable() or character in (NARROW_SPACE, "\u200b") else " " for character in words)

@@ -5,24 +5,29 @@ import re
 import tempfile
 from pathlib import Path
 
-from evenhand.errors import InvalidSettings
-from evenhand.report.blocks import Item, Report, Table, plain
+from evenhand.model import extras
+from evenhand.report.blocks import Item, Report, ReportTable, plain
+from evenhand.report.page import check as check_page
 from evenhand.report.page import drawing, sentence
 
-WIDEST = 6  # columns of a table that fit the page's width at the plain size
-LINE = 90  # characters of a row that fit the page's width
-SHORT, LONG = 14, 60  # characters of a column that needs no wrapping, and after which a longer one gets no more room
-WORD = 22  # letters without a space after which a cell may be broken
-TALLEST = 1.6  # height of a drawing over its width, up to which it fits a page at the width of the others
-MOST = 14  # rows of a drawing's numbers; longer tables are in the page and in the files
+MOST_PLAIN_COLUMNS = 6  # columns of a table that fit the page's width at the plain size
+LINE_CHARACTERS = 90  # characters of a row that fit the page's width
+# Characters of a column that needs no wrapping, and after which a longer one gets no more room.
+SHORT_CHARACTERS, LONG_CHARACTERS = 14, 60
+WORD_LETTERS = 22  # letters without a space after which a cell may be broken
+TALLEST_RATIO = 1.6  # height of a drawing over its width, up to which it fits a page at the width of the others
+MOST_DRAWING_ROWS = 14  # rows of a drawing's numbers; longer tables are in the page and in the files
+
+
+def check() -> None:
+    """Nothing, or PackageMissing where no report can be made as PDF here; see `page.check`."""
+    check_page()
+    extras.check("typst", "a report as PDF")
 
 
 def pdf(report: Report, date: str) -> bytes:
     """The document. The same report gives the same bytes but for `date`."""
-    try:
-        import typst
-    except ModuleNotFoundError:
-        raise InvalidSettings("a PDF needs typst, which is not installed; pip install 'evenhand[report]'") from None
+    typst = extras.require("typst", "a report as PDF")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = _source(report, date, folder)
@@ -69,7 +74,11 @@ def _item(item: Item, folder: Path) -> list[str]:
     if item.alt:
         head.append(f"#{_text(sentence(item.alt))}\n")
     parts = ["#block(breakable: false, sticky: true, above: 2em)[", *head, "]"]
-    if item.table is not None and item.table.rows and (len(item.table.rows) <= MOST or not (item.drawn or item.folded)):
+    if (
+        item.table is not None
+        and item.table.rows
+        and (len(item.table.rows) <= MOST_DRAWING_ROWS or not (item.drawn or item.folded))
+    ):
         parts.append(_table(item.table))
     if item.paper:
         parts.append(f"#text(fill: luma(110))[*The paper:* #{_text(sentence(item.paper))}]\n")
@@ -82,27 +91,30 @@ def _size(drawn: str) -> str:
     """How large a drawing is: as wide as others, but no taller than a page with its heading and words."""
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
     tall = float(box[2]) / float(box[1]) if box else 1.0
-    return "height: 190mm" if tall > TALLEST else "width: 68%"
+    return "height: 190mm" if tall > TALLEST_RATIO else "width: 68%"
 
 
-def _table(found: Table) -> str:
-    aligned = ", ".join("right" if index in found.numbers else "left" for index in range(len(found.columns)))
-    widths = ", ".join(_widths(found))
-    head = ", ".join(f"[#strong({_text(column)})]" for column in found.columns)
-    cells = ", ".join(f"[#{_text(_breakable(cell))}]" for row in found.rows for cell in row)
-    size = "8.5pt" if len(found.columns) <= WIDEST else "7pt"
+def _table(table: ReportTable) -> str:
+    aligned = ", ".join("right" if index in table.numbers else "left" for index in range(len(table.columns)))
+    widths = ", ".join(_widths(table))
+    head = ", ".join(f"[#strong({_text(column)})]" for column in table.columns)
+    cells = ", ".join(f"[#{_text(_breakable(cell))}]" for row in table.rows for cell in row)
+    size = "8.5pt" if len(table.columns) <= MOST_PLAIN_COLUMNS else "7pt"
     return f"#[#set text(size: {size})\n#table(columns: ({widths}), align: ({aligned}), table.header({head}), {cells})]"
 
 
-def _widths(found: Table) -> list[str]:
+def _widths(table: ReportTable) -> list[str]:
     """Columns of short cells get what they need, those of long ones share the rest by their length."""
-    longest = [max(len(row[index]) for row in (found.columns, *found.rows)) for index in range(len(found.columns))]
-    return ["auto" if length <= SHORT or sum(longest) <= LINE else f"{min(length, LONG)}fr" for length in longest]
+    longest = [max(len(row[index]) for row in (table.columns, *table.rows)) for index in range(len(table.columns))]
+    return [
+        "auto" if length <= SHORT_CHARACTERS or sum(longest) <= LINE_CHARACTERS else f"{min(length, LONG_CHARACTERS)}fr"
+        for length in longest
+    ]
 
 
 def _breakable(words: str) -> str:
     """Text whose longest words may go on in the next line: a hash is wider than its column."""
-    return re.sub(rf"(\w{{{WORD}}})(?=\w)", "\\1\u200b", words)
+    return re.sub(rf"(\w{{{WORD_LETTERS}}})(?=\w)", "\\1\u200b", words)
 
 
 def _text(words: str) -> str:

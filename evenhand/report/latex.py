@@ -3,17 +3,17 @@
 import re
 from collections.abc import Sequence
 
-from evenhand.report.blocks import Item, Report, Table, plain
+from evenhand.report.blocks import Item, Report, ReportTable, plain
 from evenhand.report.page import sentence
 
-NEEDS = r"\usepackage{array,booktabs,longtable}"
-LINE = 76  # letters that fit the width of a text column of LaTeX's articles, in the smaller type
-BETWEEN = 1.5  # letters that lie between two columns
-BOLD = 1.2  # how much wider the bold words of a head are
-SHORT = 16  # letters of a column that is never wrapped
-LEAST = 9  # letters of a wrapped column at least
-WORD = 18  # letters without a space after which a word may be broken
-ESCAPED = {
+NEEDED_PACKAGES = r"\usepackage{array,booktabs,longtable}"
+LINE_LETTERS = 76  # letters that fit the width of a text column of LaTeX's articles, in the smaller type
+COLUMN_GAP_LETTERS = 1.5  # letters that lie between two columns
+BOLD_FACTOR = 1.2  # how much wider the bold words of a head are
+SHORT_LETTERS = 16  # letters of a column that is never wrapped
+LEAST_LETTERS = 9  # letters of a wrapped column at least
+WORD_LETTERS = 18  # letters without a space after which a word may be broken
+ESCAPED_LETTERS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     '"': r"\char34{}", "`": r"\textasciigrave{}", "*": "{*}", "[": "{[}", "]": "{]}",
@@ -28,7 +28,7 @@ def latex(report: Report, sections: Sequence[str] = ("disclosure",)) -> str:
 
     The same report gives the same text. It compiles with pdfLaTeX, too: letters beyond Latin are given by their code points.
     """
-    head = [f"% {_comment(report.title)}", f"% In the preamble: {NEEDS} and, for pdfLaTeX, \\usepackage[T1]{{fontenc}}"]
+    head = [f"% {_comment(report.title)}", f"% In the preamble: {NEEDED_PACKAGES} and, for pdfLaTeX, \\usepackage[T1]{{fontenc}}"]
     parts = head
     if report.mark:
         parts += [rf"\noindent\textbf{{{escape(report.mark)}}}", ""]
@@ -43,12 +43,12 @@ def latex(report: Report, sections: Sequence[str] = ("disclosure",)) -> str:
 def escape(words: str) -> str:
     """Text that LaTeX prints as it is; what no Latin font has is given by its code point."""
     apart = re.sub(r"([-,'])(?=\1)", "\\1\u200b", plain(words))  # two of these would be joined to another sign
-    return "".join(_letter(each) for each in apart)
+    return "".join(_letter(letter) for letter in apart)
 
 
 def _letter(letter: str) -> str:
-    if letter in ESCAPED:
-        return ESCAPED[letter]
+    if letter in ESCAPED_LETTERS:
+        return ESCAPED_LETTERS[letter]
     return letter if ord(letter) < 0x180 else f"{{[}}U+{ord(letter):04X}{{]}}"
 
 
@@ -64,11 +64,11 @@ def _item(item: Item, mark: str) -> list[str]:
     return ["", *_table(item.table, caption)]
 
 
-def _table(found: Table, caption: str) -> list[str]:
-    columns = "@{}" + "".join(_columns(found)) + "@{}"
-    head = " & ".join(rf"\textbf{{{escape(each)}}}" for each in found.columns) + r" \\"
-    again = rf"\multicolumn{{{len(found.columns)}}}{{r@{{}}}}{{continued on the next page}} \\"
-    rows = [" & ".join(_cell(cell) for cell in row) + r" \\" for row in found.rows]
+def _table(table: ReportTable, caption: str) -> list[str]:
+    columns = "@{}" + "".join(_columns(table)) + "@{}"
+    head = " & ".join(rf"\textbf{{{escape(column)}}}" for column in table.columns) + r" \\"
+    again = rf"\multicolumn{{{len(table.columns)}}}{{r@{{}}}}{{continued on the next page}} \\"
+    rows = [" & ".join(_cell(cell) for cell in row) + r" \\" for row in table.rows]
     return [
         r"{\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\begin{{longtable}}{{{columns}}}",
@@ -86,24 +86,24 @@ def _table(found: Table, caption: str) -> list[str]:
     ]
 
 
-def _columns(found: Table) -> list[str]:
+def _columns(table: ReportTable) -> list[str]:
     """Columns as wide as they need: short text on one line, long text shares the rest by its length; heads are wrapped."""
-    count = range(len(found.columns))
-    longest = [max([len(row[at]) for row in found.rows], default=0) for at in count]
-    heads = [BOLD * max(map(len, head.split()), default=0) for head in found.columns]
-    least = [max(heads[at], longest[at] if longest[at] <= SHORT else LEAST) for at in count]
+    count = range(len(table.columns))
+    longest = [max([len(row[at]) for row in table.rows], default=0) for at in count]
+    heads = [BOLD_FACTOR * max(map(len, head.split()), default=0) for head in table.columns]
+    least = [max(heads[at], longest[at] if longest[at] <= SHORT_LETTERS else LEAST_LETTERS) for at in count]
     wanted = [max(0.0, longest[at] - least[at]) for at in count]
-    spare = max(0.0, LINE - sum(least) - BETWEEN * len(found.columns))
+    spare = max(0.0, LINE_LETTERS - sum(least) - COLUMN_GAP_LETTERS * len(table.columns))
     part = min(1.0, spare / sum(wanted)) if any(wanted) else 0.0
     letters = [least[at] + part * wanted[at] for at in count]
-    squeezed = min(1.0, (LINE - BETWEEN * len(found.columns)) / sum(letters))
-    sides = ["left" if at in found.numbers else "right" for at in count]  # ragged on the left: set to the right
+    squeezed = min(1.0, (LINE_LETTERS - COLUMN_GAP_LETTERS * len(table.columns)) / sum(letters))
+    sides = ["left" if at in table.numbers else "right" for at in count]  # ragged on the left: set to the right
     return [
-        rf">{{\ragged{side}\arraybackslash}}p{{{squeezed * each / LINE:.3f}\linewidth}}"
-        for side, each in zip(sides, letters, strict=True)
+        rf">{{\ragged{side}\arraybackslash}}p{{{squeezed * width / LINE_LETTERS:.3f}\linewidth}}"
+        for side, width in zip(sides, letters, strict=True)
     ]
 
 
 def _cell(words: str) -> str:
     """A cell; its longest words, hashes above all, may go on in the next line."""
-    return escape(re.sub(rf"(\w{{{WORD}}})(?=\w)", "\\1\u200b", words))
+    return escape(re.sub(rf"(\w{{{WORD_LETTERS}}})(?=\w)", "\\1\u200b", words))

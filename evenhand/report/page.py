@@ -12,21 +12,29 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from evenhand.model import extras
 from evenhand.report import figures
-from evenhand.report.blocks import Item, Report, Table
+from evenhand.report.blocks import Item, Report, ReportTable
 
-SHORT, LONG = 18, 44  # characters of a column that is never wrapped, and above which it keeps a width of its own
+# Characters of a column that is never wrapped, and above which it keeps a width of its own.
+SHORT_CHARACTERS, LONG_CHARACTERS = 18, 44
 
 
 @dataclass(frozen=True)
-class Link:
+class PageLink:
     """A way on from the page, where a server gives it."""
 
     address: str
     words: str
 
 
-def html(report: Report, date: str, links: Sequence[Link] = ()) -> str:
+def check() -> None:
+    """Nothing, or PackageMissing where no report can be made here: asked before what takes hours, or is a look at test scores."""
+    for package in ("altair", "statsmodels", "vl_convert"):
+        extras.check(package, "a report")
+
+
+def html(report: Report, date: str, links: Sequence[PageLink] = ()) -> str:
     """The page. The same report gives the same bytes but for `date`, which it shows once, and `links`, which a server adds."""
     style, script = _part("report.css"), _part("report.js")
     template = _environment().from_string(_part("report.html"))
@@ -43,24 +51,24 @@ def policy() -> str:
 def contents(report: Report) -> dict[str, bytes]:
     """Each drawing as SVG and PNG and each table as CSV, by file name; one that is no live study's says so in its name."""
     before = f"{report.mode}-" if report.mark else ""
-    found: dict[str, bytes] = {}
+    entries: dict[str, bytes] = {}
     for item in report.items:
         if item.drawn:
             drawn = drawing(item)
-            found[f"{before}{item.key}.svg"] = drawn.encode()
-            found[f"{before}{item.key}.png"] = figures.png(drawn)
+            entries[f"{before}{item.key}.svg"] = drawn.encode()
+            entries[f"{before}{item.key}.png"] = figures.png(drawn)
         if item.table is not None:
-            found[f"{before}{item.key}.csv"] = item.table.csv().encode()
-    return found
+            entries[f"{before}{item.key}.csv"] = item.table.csv().encode()
+    return entries
 
 
 def files(report: Report, folder: Path) -> list[Path]:
     """Write `contents` into a folder; what was written."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = contents(report)
-    for name, content in found.items():
+    entries = contents(report)
+    for name, content in entries.items():
         (folder / name).write_bytes(content)
-    return [folder / name for name in found]
+    return [folder / name for name in entries]
 
 
 def drawing(item: Item) -> str:
@@ -74,16 +82,16 @@ def sentence(words: str) -> str:
     return plain[:1].upper() + plain[1:] + ("" if plain.endswith((".", "!", "?")) else ".") if plain else ""
 
 
-def layout(table: Table) -> list[str]:
+def layout(table: ReportTable) -> list[str]:
     """How each column is set: its numbers to the right, short text on one line, long text with room of its own."""
     longest = [max([len(row[index]) for row in table.rows], default=0) for index in range(len(table.columns))]
     return [
-        ("num wrap" if size > LONG else "num")
+        ("num wrap" if size > LONG_CHARACTERS else "num")
         if at in table.numbers
         else "short"
-        if size <= SHORT
+        if size <= SHORT_CHARACTERS
         else "long"
-        if size > LONG
+        if size > LONG_CHARACTERS
         else ""
         for at, size in enumerate(longest)
     ]

@@ -5,10 +5,17 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from evenhand.declaration import Mode, Study
-from evenhand.records import Batch, Event, Measurement, Outcome, Participant, Report, Session, Trial
-from evenhand.store import jobs, journal, sessions, studies, tables
-from evenhand.store.sessions import ARCHIVE
+from evenhand.model.archive import Event
+from evenhand.model.environment import Environment
+from evenhand.model.job import MeasurementBatch
+from evenhand.model.participant import Batch, Participant
+from evenhand.model.session import Session
+from evenhand.model.study import Mode, Study
+from evenhand.model.trial import Measurement, Outcome, Trial
+from evenhand.store import environments, jobs, sessions, studies, tables
+from evenhand.store import events as event_rows
+from evenhand.store.cache import logged
+from evenhand.store.sessions import ARCHIVE_DRIVER
 from evenhand.store.studies import inserted
 
 _job, _measurement, _person, _session = tables.job.c, tables.measurement.c, tables.participant.c, tables.session.c
@@ -39,8 +46,8 @@ def measurements(tx: Connection, trial_id: int, attempt: int, after: int, limit:
     """At most `limit` measurements of a trial's attempt with an index above `after`; none where the trial was erased."""
     columns = (_measurement[key] for key in ("index", "step", "epoch", "loss", "value", "seconds", "extra"))
     joined = tables.measurement.join(tables.job, _measurement.job_id == _job.id)
-    found = (_job.trial_id == trial_id, _measurement.attempt == attempt, _measurement.index > after)
-    rows = tx.execute(select(*columns).select_from(joined).where(*found).order_by(_measurement.index).limit(limit))
+    conditions = (_job.trial_id == trial_id, _measurement.attempt == attempt, _measurement.index > after)
+    rows = tx.execute(select(*columns).select_from(joined).where(*conditions).order_by(_measurement.index).limit(limit))
     return [Measurement(row[0], row[1], row[2], row[3], row[4], row[5], row[6] or {}) for row in rows]
 
 
@@ -63,8 +70,15 @@ def add_version(tx: Connection, study: Study) -> None:
         "created_at": study.created_at,
         "published_at": study.published_at,
         "note": study.note,
+        "environment": environments.add(tx, study.environment),
     }
     tx.execute(insert(tables.study_version).values(row))
+
+
+def add_environments(tx: Connection, trained_in: Iterable[Environment]) -> None:
+    """Store the environments that trials and evaluations were trained in."""
+    for environment in trained_in:
+        environments.add(tx, environment)
 
 
 def add_batch(tx: Connection, batch: Batch) -> int:
@@ -97,17 +111,22 @@ def add_participant(tx: Connection, person: Participant, number: int, resume_has
 
 def add_session(tx: Connection, session: Session) -> tuple[int, dict[int, int]]:
     """Store a session with its trials and its choice; its id, and those of its trials by the ids they had."""
-    session_id = sessions.add(tx, session, ARCHIVE)
+    session_id = sessions.add(tx, session, ARCHIVE_DRIVER)
     facts = {key: getattr(session, key) for key in ("started_at", "withdrawn_at", "last_seen")}
     sessions.update_facts(tx, session_id, **facts)
     for extension in session.extensions:
         sessions.extend(tx, session_id, extension)
-    pauses = [{"session_id": session_id, "start": each.start, "end": each.end, "reason": each.reason} for each in session.pauses]
+    pauses = [
+        {"session_id": session_id, "start": pause.start, "end": pause.end, "reason": pause.reason} for pause in session.pauses
+    ]
     _insert(tx, tables.pause, pauses)
     for intervention in session.interventions:
         sessions.intervene(tx, session_id, intervention)
-    trials = {each.id: _add_trial(tx, session, session_id, each) for each in session.trials}
+    trials = {trial.id: _add_trial(tx, session, session_id, trial) for trial in session.trials}
     return session_id, trials
+
+
+FACTS_OF_JOB = ("attempt", "claimed_at", "finished_at", "stop_by", "outcome", "why", "environment")
 
 
 def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) -> int:
@@ -122,18 +141,19 @@ def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) 
         "trial_id": trial_id,
         "seed": session.tuning_seed,
         "queued_at": trial.submitted_at,
-        **{key: getattr(trial, key) for key in ("attempt", "claimed_at", "finished_at", "stop_by", "outcome", "why")},
+        **{key: getattr(trial, key) for key in FACTS_OF_JOB},
     }
     _insert(tx, tables.job, [job])
     return trial_id
 
 
-def add_score(tx: Connection, session_id: int, at: float, score: Any) -> None:
-    """Store one seed of an evaluation: its training, and the one measurement that its value is."""
+def add_score(tx: Connection, session_id: int, at: float, score: Any, of_earlier: int = 0) -> None:
+    """Store one seed of an evaluation: its training, and the one measurement that its value is. of_earlier: of which choice."""
     ended = at if score.outcome is not None else None
     row = {
         "session_id": session_id,
         "seed_index": score.index,
+        "of_earlier": of_earlier,
         "seed": score.seed,
         "queued_at": at,
         "attempt": 1,
@@ -141,10 +161,11 @@ def add_score(tx: Connection, session_id: int, at: float, score: Any) -> None:
         "finished_at": ended,
         "outcome": score.outcome,
         "why": score.why,
+        "environment": score.environment,
     }
     job_id = inserted(tx, tables.job, row)
     if score.value is not None and score.outcome is Outcome.COMPLETED:
-        jobs.append(tx, [Report(job_id, 1, [Measurement(0, 0, None, None, score.value, 0.0)])])
+        jobs.append(tx, [MeasurementBatch(job_id, 1, [Measurement(0, 0, None, None, score.value, 0.0, score.extra)])])
 
 
 def job_ids(tx: Connection, trial_ids: Sequence[int]) -> Mapping[int, int]:
@@ -153,30 +174,37 @@ def job_ids(tx: Connection, trial_ids: Sequence[int]) -> Mapping[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def add_measurements(tx: Connection, found: Iterable[tuple[int, int, Measurement]]) -> None:
+def add_measurements(tx: Connection, entries: Iterable[tuple[int, int, Measurement]]) -> None:
     """Store measurements, each with its job and attempt."""
     plain = ("index", "step", "epoch", "loss", "value", "seconds")
     rows = [
-        {"job_id": job, "attempt": attempt, "extra": dict(each.extra) or None, **{key: getattr(each, key) for key in plain}}
-        for job, attempt, each in found
+        {
+            "job_id": job,
+            "attempt": attempt,
+            "extra": dict(measurement.extra) or None,
+            **{key: getattr(measurement, key) for key in plain},
+        }
+        for job, attempt, measurement in entries
     ]
     _insert(tx, tables.measurement, rows)
 
 
-def add_events(tx: Connection, events: Iterable[Event]) -> None:
+def add_events(tx: Connection, events: Sequence[Event]) -> None:
     """Append events as they are, but for their ids."""
     plain = ("at", "kind", "session_id", "trial_id")
-    rows = [{**{key: getattr(each, key) for key in plain}, "detail": dict(each.detail)} for each in events]
+    rows = [{**{key: getattr(event, key) for key in plain}, "detail": dict(event.detail)} for event in events]
     _insert(tx, tables.event, rows)
+    for session_id in {event.session_id for event in events if event.session_id is not None}:
+        logged(tx, session_id)
 
 
 def drop_study(tx: Connection, study_id: int) -> None:
     """Delete a study that was not brought in to its end, with all that is of it."""
     of_sessions = select(_session.id).where(_session.study_id == study_id)
     of_people = select(_person.id).where(_person.study_id == study_id)
-    tx.execute(delete(tables.event).where(journal.of_study(study_id)))
+    tx.execute(delete(tables.event).where(event_rows.of_study(study_id)))
     for session_id in list(tx.execute(of_sessions).scalars()):
-        sessions.erase(tx, session_id)
+        sessions.delete_parts(tx, session_id)
     for table in (tables.answer, tables.answered, tables.exclusion):
         tx.execute(delete(table).where(table.c.participant_id.in_(of_people)))
     for table in (tables.session, tables.participant, tables.batch, tables.study_version):

@@ -1,21 +1,28 @@
 """The queue of trainings: leases, attempts, measurements. Every write about a job names the attempt that it is of."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Result, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Result, Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from evenhand.declaration import Mode
-from evenhand.records import AgentRecord, Measurement, Outcome, Report, SeedScore, Stopper
-from evenhand.store import tables
-from evenhand.store.sessions import ARCHIVE
+from evenhand.model.evaluation import Evaluation, SeedScore
+from evenhand.model.job import AgentRecord, MeasurementBatch
+from evenhand.model.session import Session
+from evenhand.model.study import Mode
+from evenhand.model.trial import Measurement, Outcome, Stopper
+from evenhand.store import environments, tables
+from evenhand.store.cache import changed
+from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER
 from evenhand.store.studies import inserted
 
 _job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
-_ARCHIVED = select(tables.session.c.id).where(tables.session.c.driver == ARCHIVE)  # nothing is trained for these any more
+_version = tables.study_version.c
+_ARCHIVED = select(tables.session.c.id).where(tables.session.c.driver == ARCHIVE_DRIVER)  # nothing is trained for these any more
+_NOT_FOR_AGENTS = select(tables.session.c.id).where(tables.session.c.driver.in_((ARCHIVE_DRIVER, PYTHON_DRIVER)))
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Job:
     session_id: int
     trial_id: int | None
     seed_index: int | None
+    of_earlier: int
     seed: int
     queued_at: float
     attempt: int
@@ -37,10 +45,12 @@ class Job:
     finished_at: float | None
     outcome: Outcome | None
     why: str | None
+    environment: str | None
 
 
 def add(tx: Connection, session_id: int, seed: int, now: float, *, trial_id: int | None = None, index: int | None = None) -> int:
     """Queue one training; its id."""
+    changed(tx, session_id)
     row = {"session_id": session_id, "trial_id": trial_id, "seed_index": index, "seed": seed, "queued_at": now}
     return inserted(tx, tables.job, row)
 
@@ -67,20 +77,22 @@ def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
 
 
 def unfinished_trials(tx: Connection) -> list[Job]:
-    """Jobs of trials without an outcome, in the order of the queue."""
-    return _select(tx, and_(_job.finished_at.is_(None), _job.seed_index.is_(None), _job.session_id.not_in(_ARCHIVED)))
+    """Jobs of trials without an outcome that agents train, in the order of the queue."""
+    return _select(tx, and_(_job.finished_at.is_(None), _job.seed_index.is_(None), _job.session_id.not_in(_NOT_FOR_AGENTS)))
 
 
-def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: int | None) -> list[Job]:
+def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: int | None, kind: str) -> list[Job]:
     """Jobs that no live lease holds, in the order of the queue, without those of the refused task versions.
 
-    Those of evaluations only where no trial waits: each study has many of them.
+    Nor are those among them that are of a study pinned to environments of another kind than this one, nor, unless they are asked
+    for by their session, those of sessions whose own process trains them. Those of evaluations only where no trial waits: each
+    study has many of them.
     """
-    given = {"now": now, "id": session_id, "refused": list(refused)}
+    given = {"now": now, "id": session_id, "refused": list(refused), "kind": kind}
     for trials in (True, False):
-        found = _jobs(tx.execute(_claimable(trials, bool(refused), session_id is not None), given))
-        if found:
-            return found
+        jobs = _jobs(tx.execute(_claimable(trials, bool(refused), session_id is not None), given))
+        if jobs:
+            return jobs
     return []
 
 
@@ -88,7 +100,8 @@ def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: in
 def _claimable(trials: bool, refused: bool, one: bool) -> Select[Any]:
     """The query of `claimable`: for trials only or for all jobs, with refused versions or without, of one session or of all."""
     free = or_(_job.leased_until.is_(None), _job.leased_until < bindparam("now"))
-    conditions = [_job.finished_at.is_(None), free, _job.session_id.not_in(_ARCHIVED)]
+    others = _ARCHIVED if one else _NOT_FOR_AGENTS
+    conditions = [_job.finished_at.is_(None), free, _job.session_id.not_in(others), _job.session_id.not_in(_PINNED_ELSEWHERE)]
     if trials:
         conditions.append(_job.seed_index.is_(None))
     if one:  # + 0: no index of sessions serves it, since a session has ended jobs by the thousand, and unfinished ones are few
@@ -99,6 +112,29 @@ def _claimable(trials: bool, refused: bool, one: bool) -> Select[Any]:
         refused_ones = with_version.where(tables.task.c.version.in_(bindparam("refused", expanding=True)))
         conditions.append(_job.session_id.not_in(refused_ones))
     return _JOBS.where(and_(*conditions))
+
+
+# Sessions of versions that are pinned to another kind: for most claims there is none. Practice is not part of what is studied.
+_OTHER_VERSIONS = (
+    select(_version.study_id, _version.version)
+    .join(tables.environment, tables.environment.c.key == _version.environment)
+    .where(tables.environment.c.kind != bindparam("kind"))
+)
+_PINNED_ELSEWHERE = select(tables.session.c.id).where(
+    tuple_(tables.session.c.study_id, tables.session.c.version).in_(_OTHER_VERSIONS), tables.session.c.practice.is_(False)
+)
+
+
+def refusing(tx: Connection, kind: str) -> list[tuple[int, int]]:
+    """Versions of studies whose trainings wait, or run, and that are pinned to another kind of environment than this one."""
+    query = (
+        select(tables.session.c.study_id, tables.session.c.version)
+        .join(tables.job, _job.session_id == tables.session.c.id)
+        .where(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED), _job.session_id.in_(_PINNED_ELSEWHERE))
+        .distinct()
+        .order_by(tables.session.c.study_id, tables.session.c.version)
+    )
+    return [(row.study_id, row.version) for row in tx.execute(query, {"kind": kind})]
 
 
 def busy_sessions(tx: Connection) -> Mapping[int, int]:
@@ -136,18 +172,27 @@ def _jobs(rows: Result[Any]) -> list[Job]:
     ]
 
 
-def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float) -> int:
-    """Give the job to an agent as a new attempt; the attempt's number."""
+def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float, environment_key: str | None) -> int:
+    """Give the job to an agent as a new attempt; the attempt's number. environment_key: of the agent's environment."""
+    changed(tx, job.session_id)
     number = job.attempt + 1
-    tx.execute(_LEASE, {"of": job.id, "number": number, "to": agent_id, "at": now, "until": until})
-    tx.execute(_ATTEMPT, {"job_id": job.id, "attempt": number, "agent_id": agent_id, "claimed_at": now, "counts": True})
+    given = {"of": job.id, "number": number, "to": agent_id, "at": now, "until": until, "environment_key": environment_key}
+    tx.execute(_LEASE, given)
+    attempt = {"job_id": job.id, "attempt": number, "agent_id": agent_id, "claimed_at": now, "counts": True}
+    tx.execute(_ATTEMPT, {**attempt, "environment": environment_key})
     return number
 
 
 _LEASE = (
     update(tables.job)
     .where(_job.id == bindparam("of"))
-    .values(attempt=bindparam("number"), agent_id=bindparam("to"), claimed_at=bindparam("at"), leased_until=bindparam("until"))
+    .values(
+        attempt=bindparam("number"),
+        agent_id=bindparam("to"),
+        claimed_at=bindparam("at"),
+        leased_until=bindparam("until"),
+        environment=bindparam("environment_key"),
+    )
 )
 _ATTEMPT = insert(tables.attempt)
 
@@ -168,9 +213,10 @@ def renew_all(tx: Connection, until: float) -> None:
 
 def end_attempt(tx: Connection, job: Job, now: float, why: str, counts: bool) -> None:
     """Record how an attempt ended that left the job unfinished, and put the job back in the queue."""
+    changed(tx, job.session_id)
     mine = and_(_attempt.job_id == job.id, _attempt.attempt == job.attempt)
     tx.execute(update(tables.attempt).where(mine).values(ended_at=now, why=why, counts=counts))
-    facts = {"leased_until": None, "agent_id": None, "claimed_at": None}
+    facts = {"leased_until": None, "agent_id": None, "claimed_at": None, "environment": None}
     tx.execute(update(tables.job).where(_job.id == job.id).values(facts))
 
 
@@ -180,11 +226,12 @@ def failures(tx: Connection, job_id: int) -> list[str]:
     return [why or "" for why in tx.execute(query.order_by(_attempt.attempt)).scalars()]
 
 
-def finish(tx: Connection, job_id: int, now: float, outcome: Outcome, why: str | None) -> None:
+def finish(tx: Connection, job: Job, now: float, outcome: Outcome, why: str | None) -> None:
     """Give the job its outcome, and its last attempt its end. PostgreSQL stores no NUL, which a traceback may hold."""
+    changed(tx, job.session_id)
     facts = {"at": now, "end": outcome, "reason": why and why.replace("\0", "\ufffd")}
-    tx.execute(_FINISH, {"of": job_id, **facts})
-    tx.execute(_END_ATTEMPT, {"of": job_id, "at": now})
+    tx.execute(_FINISH, {"of": job.id, **facts})
+    tx.execute(_END_ATTEMPT, {"of": job.id, "at": now})
 
 
 _FINISH = (
@@ -199,22 +246,23 @@ _END_ATTEMPT = (
 )
 
 
-def ask_to_stop(tx: Connection, job_id: int, by: Stopper, why: str | None = None) -> None:
+def ask_to_stop(tx: Connection, job: Job, by: Stopper, why: str | None = None) -> None:
     """Note who wants the training to end, and why; the first one stands."""
-    tx.execute(update(tables.job).where(_job.id == job_id, _job.stop_by.is_(None)).values(stop_by=by, stop_why=why))
+    changed(tx, job.session_id)
+    tx.execute(update(tables.job).where(_job.id == job.id, _job.stop_by.is_(None)).values(stop_by=by, stop_why=why))
 
 
-def append(tx: Connection, reports: Iterable[Report]) -> None:
+def append(tx: Connection, reports: Iterable[MeasurementBatch]) -> None:
     """Store measurements; those whose (job, attempt, index) is there already are the same and stay."""
     rows = [
         {
             "job_id": report.job_id,
             "attempt": report.attempt,
-            **{key: getattr(each, key) for key in _MEASURED},
-            "extra": dict(each.extra) or None,
+            **{key: getattr(measurement, key) for key in _MEASURED},
+            "extra": dict(measurement.extra) or None,
         }
         for report in reports
-        for each in report.batch
+        for measurement in report.batch
     ]
     if rows:
         tx.execute(_INSERT_NEW[tx.dialect.name], rows)
@@ -237,11 +285,25 @@ def of_trials_attempt(tx: Connection, trial_id: int, attempt: int, after: int = 
     return _measured(tx.execute(_OF_TRIAL, {"trial_id": trial_id, "attempt": attempt, "after": after}))
 
 
+def epochs(tx: Connection, job_id: int, attempt: int) -> list[Measurement]:
+    """An attempt's measurements at the end of an epoch, with a value, in order."""
+    return _measured(tx.execute(_EPOCHS, {"job_id": job_id, "attempt": attempt, "after": -1}))
+
+
+def epochs_of_trials(tx: Connection, trial_ids: Sequence[int]) -> dict[int, list[Measurement]]:
+    """What `epochs` gives, of the last attempt at each of these trials, by their ids."""
+    measured: dict[int, list[Measurement]] = {}
+    for start in range(0, len(trial_ids), 500):  # SQLite limits the parameters of one statement
+        for row in tx.execute(_EPOCHS_OF_TRIALS, {"ids": list(trial_ids[start : start + 500])}):
+            measured.setdefault(row[0], []).extend(_measured([row[1:]]))
+    return measured
+
+
 def newest(tx: Connection, trial_id: int, attempt: int) -> list[Measurement]:
     """The last single batch and the last epoch that an attempt at a trial measured, as far as there are any, in order."""
     which = {"trial_id": trial_id, "attempt": attempt, "after": -1}
-    found = [each for query in (_LAST_BATCH, _LAST_EPOCH) for each in _measured(tx.execute(query, which))]
-    return sorted(found, key=lambda each: each.index)
+    points = [point for query in (_LAST_BATCH, _LAST_EPOCH) for point in _measured(tx.execute(query, which))]
+    return sorted(points, key=lambda point: point.index)
 
 
 def _measured(rows: Iterable[Any]) -> list[Measurement]:
@@ -252,6 +314,13 @@ _AFTER = select(*(_measurement[key] for key in _MEASURED), _measurement.extra).w
     _measurement.attempt == bindparam("attempt"), _measurement.index > bindparam("after")
 )
 _MEASUREMENTS = _AFTER.where(_measurement.job_id == bindparam("job_id")).order_by(_measurement.index)
+_EPOCHS = _MEASUREMENTS.where(_measurement.epoch.is_not(None), _measurement.value.is_not(None))
+_EPOCHS_OF_TRIALS = (
+    select(_job.trial_id, *(_measurement[key] for key in _MEASURED), _measurement.extra)
+    .select_from(tables.job.join(tables.measurement, and_(_measurement.job_id == _job.id, _measurement.attempt == _job.attempt)))
+    .where(_job.trial_id.in_(bindparam("ids", expanding=True)), _measurement.epoch.is_not(None), _measurement.value.is_not(None))
+    .order_by(_job.trial_id, _measurement.index)
+)
 _ITS_JOB = select(_job.id).where(_job.trial_id == bindparam("trial_id")).scalar_subquery()
 _ALL_OF_TRIAL = _AFTER.where(_measurement.job_id == _ITS_JOB)
 _OF_TRIAL = _ALL_OF_TRIAL.order_by(_measurement.index)
@@ -292,29 +361,32 @@ def scored(tx: Connection, study_id: int, mode: Mode) -> frozenset[int]:
     return frozenset(tx.execute(query.where(mine)).scalars())
 
 
-def evaluation_scores(tx: Connection, session_id: int) -> tuple[SeedScore, ...]:
-    """Each evaluation seed's outcome and test metric: the value at the last epoch of its finished attempt."""
-    scores = []
-    condition = and_(_job.session_id == session_id, _job.seed_index.is_not(None))
+def evaluation(tx: Connection, session: Session) -> Evaluation:
+    """Each evaluation seed's outcome and test metric (the value at the last epoch of its finished attempt), by choice."""
+    scores: dict[int, list[SeedScore]] = defaultdict(list)
+    condition = and_(_job.session_id == session.id, _job.seed_index.is_not(None))
     for job in sorted(_select(tx, condition), key=lambda job: job.seed_index or 0):
-        values = [each.value for each in measurements(tx, job.id, job.attempt) if each.value is not None]
-        value = values[-1] if values and job.outcome is Outcome.COMPLETED else None
-        scores.append(SeedScore(job.seed_index or 0, job.seed, job.outcome, value, job.why))
-    return tuple(scores)
+        measured = measurements(tx, job.id, job.attempt) if job.outcome is Outcome.COMPLETED else []
+        value = next((one.value for one in reversed(measured) if one.value is not None), None)
+        extra = next((one.extra for one in reversed(measured) if one.extra), {})  # of its last epoch; the test score has none
+        score = SeedScore(job.seed_index or 0, job.seed, job.outcome, value, job.why, job.environment, extra)
+        scores[job.of_earlier].append(score)
+    earlier = tuple(tuple(scores[number]) for number in range(1, len(session.earlier_choices) + 1))
+    return Evaluation(session.id, session.task.metric, tuple(scores[0]), earlier, session.evaluation_mode)
 
 
-def training_seconds(tx: Connection, session_id: int) -> list[float]:
-    """How long each finished training of the session took, in seconds."""
-    query = select(_job.finished_at - _job.claimed_at).where(
-        _job.session_id == session_id, _job.finished_at.is_not(None), _job.claimed_at.is_not(None)
-    )
-    return list(tx.execute(query).scalars())
-
-
-def add_agent(tx: Connection, name: str, slots: int, local: bool, machine: str, now: float) -> int:
-    """Store a new agent; its id."""
-    row = {"name": name, "slots": slots, "local": local, "machine": machine, "created_at": now}
+def add_agent(
+    tx: Connection, name: str, slots: int, local: bool, machine: str, now: float, environment: str | None = None
+) -> int:
+    """Store a new agent; its id. environment: the key of what it said."""
+    row = {"name": name, "slots": slots, "local": local, "machine": machine, "created_at": now, "environment": environment}
     return inserted(tx, tables.agent, row)
+
+
+def agent_name(tx: Connection, agent_id: int) -> str:
+    """What an agent is called."""
+    name: str = tx.execute(select(tables.agent.c.name).where(tables.agent.c.id == agent_id)).scalar_one()
+    return name
 
 
 def agent_seen(tx: Connection, agent_id: int, now: float) -> None:
@@ -339,11 +411,19 @@ def agents(tx: Connection, since: float) -> list[AgentRecord]:
         .subquery()
     )
     table = tables.agent
+    environment = tables.environment
+    source = table.outerjoin(busy, busy.c.agent_id == table.c.id).outerjoin(environment, environment.c.key == table.c.environment)
     query = (
-        select(table, func.coalesce(busy.c.busy, 0).label("busy"))
-        .select_from(table.outerjoin(busy, busy.c.agent_id == table.c.id))
+        select(table, func.coalesce(busy.c.busy, 0).label("busy"), environment.c.facts)
+        .select_from(source)
         .where(table.c.last_seen >= since)
         .order_by(table.c.id)
     )
     plain = ("id", "name", "slots", "last_seen", "busy", "local", "machine")
-    return [AgentRecord(**{key: row[key] for key in plain}) for row in tx.execute(query).mappings()]
+    return [
+        AgentRecord(
+            environment=None if row["environment"] is None else environments.read(row["environment"], row["facts"]),
+            **{key: row[key] for key in plain},
+        )
+        for row in tx.execute(query).mappings()
+    ]

@@ -4,22 +4,37 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, literal, select, update
 
-from evenhand.declaration import Arm, Budget, Study
 from evenhand.errors import NotFound
-from evenhand.records import Choice, Evaluated, Extension, Intervention, Outcome, Pause, Session, Stopper, TaskRecord, Trial
-from evenhand.space import Configuration
+from evenhand.model.aims import Judge
+from evenhand.model.configuration import Configuration
+from evenhand.model.open_space import as_read
+from evenhand.model.session import (
+    COMPARE,
+    EarlierChoice,
+    Evaluated,
+    Extension,
+    FinalChoice,
+    Intervention,
+    Pause,
+    Session,
+    judge_of,
+)  # fmt: skip
+from evenhand.model.study import Arm, Study
+from evenhand.model.task import TaskRecord
+from evenhand.model.trial import Outcome, Stopper, Trial
+from evenhand.model.trial_history import Trials, with_open
 from evenhand.store import studies, tables
-from evenhand.store.queries import KEPT, Kept, Of
-from evenhand.store.studies import budget_to_json, inserted
-from evenhand.trials import Trials, with_open
+from evenhand.store.cache import KEPT_KEY, Kept, Of, changed, made
+from evenhand.store.studies import budget_of, budget_to_json, inserted
 
-ARCHIVE = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
-FEW = 8  # sessions, up to which each is brought up to date by itself; more are read together
-OF_TRIALS = {"submitted", "claimed", "stop asked", "finished", "attempt ended"}  # events of a trial that change nothing else
+PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself, as `evenhand.tune` does: no agent takes them
+ARCHIVE_DRIVER = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
+FEW_SESSIONS = 8  # sessions, up to which each is brought up to date by itself; more are read together
+TRIAL_EVENTS = {"submitted", "claimed", "stop asked", "finished", "attempt ended"}  # events of a trial that change nothing else
 _job, _trial = tables.job.c, tables.trial.c
 
 
@@ -39,8 +54,13 @@ def add(tx: Connection, session: Session, driver: str) -> int:
         "version": session.version,
         "condition": session.condition,
         "practice": session.practice,
+        "purpose": session.purpose,
+        "name": session.name,
+        "process": session.process,
     }
-    return inserted(tx, tables.session, row)
+    session_id = inserted(tx, tables.session, row)
+    made(tx, session_id)
+    return session_id
 
 
 def get(tx: Connection, session_id: int, logged: bool | None = None) -> Session:
@@ -84,7 +104,7 @@ def running(tx: Connection) -> list[Session]:
 def _moves() -> Any:
     """The condition that a session was started, was not withdrawn from and is not an archive's."""
     table = tables.session.c
-    return and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver != ARCHIVE)
+    return and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver != ARCHIVE_DRIVER)
 
 
 def open_ids(tx: Connection, driver: str) -> list[int]:
@@ -103,9 +123,33 @@ def driven_by(tx: Connection, driver: str) -> list[int]:
     return list(tx.execute(query.order_by(table.id)).scalars())
 
 
+def by_name(tx: Connection, name: str) -> int | None:
+    """The id of the session of this laboratory's own with this name."""
+    table = tables.session.c
+    return tx.execute(select(table.id).where(table.name == name, table.driver != ARCHIVE_DRIVER)).scalar()
+
+
+def studies_of_programs(tx: Connection) -> frozenset[int]:
+    """Ids of studies that nobody declared: those that `tune` and `compare` hold their sessions in."""
+    table = tables.session.c
+    return frozenset(tx.execute(select(table.study_id).where(table.driver.in_((PYTHON_DRIVER, COMPARE))).distinct()).scalars())
+
+
+def driver_of(tx: Connection, session_id: int) -> str:
+    """Which process plays a session."""
+    driver: str = tx.execute(select(tables.session.c.driver).where(tables.session.c.id == session_id)).scalar_one()
+    return driver
+
+
 def update_facts(tx: Connection, session_id: int, **facts: Any) -> None:
     """Set columns of a session's row."""
     tx.execute(_updating(*facts), {"of": session_id, **{f"to_{name}": value for name, value in facts.items()}})
+
+
+def attended(tx: Connection, session_id: int, process: str, now: float) -> bool:
+    """Note that a process still tunes a session; whether it is the one that does."""
+    mine = (tables.session.c.id == session_id, tables.session.c.process == process)
+    return tx.execute(update(tables.session).where(*mine).values(last_seen=now)).rowcount > 0
 
 
 @lru_cache
@@ -115,23 +159,29 @@ def _updating(*names: str) -> Update:
 
 def extend(tx: Connection, session_id: int, extension: Extension) -> None:
     """Give a session time."""
+    changed(tx, session_id)
     row = {"session_id": session_id, "start": extension.start, "seconds": extension.seconds, "reason": extension.reason}
     tx.execute(insert(tables.extension).values(row))
 
 
 def pause(tx: Connection, session_id: int, reason: str, now: float) -> None:
     """Begin a pause."""
+    changed(tx, session_id)
     tx.execute(insert(tables.pause).values(session_id=session_id, start=now, reason=reason))
 
 
 def end_pause(tx: Connection, session_id: int, now: float) -> bool:
     """End the session's open pause; False where there is none."""
     where = (tables.pause.c.session_id == session_id, tables.pause.c.end.is_(None))
-    return tx.execute(update(tables.pause).where(*where).values(end=now)).rowcount > 0
+    ended = tx.execute(update(tables.pause).where(*where).values(end=now)).rowcount > 0
+    if ended:
+        changed(tx, session_id)
+    return ended
 
 
 def intervene(tx: Connection, session_id: int, intervention: Intervention) -> None:
     """Store what a person did in a method's session."""
+    changed(tx, session_id)
     plain = ("at", "who", "kind", "trial", "reason")
     row = {"session_id": session_id, "detail": dict(intervention.detail), **{key: getattr(intervention, key) for key in plain}}
     tx.execute(insert(tables.intervention).values(row))
@@ -139,6 +189,7 @@ def intervene(tx: Connection, session_id: int, intervention: Intervention) -> No
 
 def add_trial(tx: Connection, trial: Trial, key: str | None) -> int:
     """Store a new trial; its id."""
+    changed(tx, trial.session_id)
     row = {
         "session_id": trial.session_id,
         "number": trial.number,
@@ -164,8 +215,9 @@ def number_by_key(tx: Connection, session_id: int, key: str) -> int | None:
 _BY_KEY = select(_trial.number).where(_trial.session_id == bindparam("id"), _trial.key == bindparam("key"))
 
 
-def choose(tx: Connection, session_id: int, choice: Choice, key: str | None) -> None:
+def choose(tx: Connection, session_id: int, choice: FinalChoice, key: str | None) -> None:
     """Store the choice that ends a session."""
+    changed(tx, session_id)
     row = {
         "session_id": session_id,
         "at": choice.at,
@@ -177,6 +229,36 @@ def choose(tx: Connection, session_id: int, choice: Choice, key: str | None) -> 
     tx.execute(insert(tables.choice).values(row))
 
 
+def reopen(tx: Connection, session: Session, now: float) -> None:
+    """Keep the choice that ended a session as an earlier one, with its evaluation, so that the session goes on."""
+    changed(tx, session.id)
+    number = len(session.earlier_choices) + 1
+    choice = tables.choice.c
+    same = (choice.session_id, choice.at, choice.configuration, choice.trial_id, choice.automatic)
+    kept = select(*same, literal(number), literal(now)).where(choice.session_id == session.id)
+    names = [*(column.name for column in same), "number", "reopened_at"]
+    tx.execute(insert(tables.earlier_choice).from_select(names, kept))
+    tx.execute(delete(tables.choice).where(choice.session_id == session.id))
+    seeds = (_job.session_id == session.id, _job.seed_index.is_not(None), _job.of_earlier == 0)
+    tx.execute(update(tables.job).where(*seeds).values(of_earlier=number))
+
+
+def add_earlier(tx: Connection, session_id: int, earlier: Sequence[EarlierChoice]) -> None:
+    """Store the choices that a session was extended after, in order, as an archive has them."""
+    changed(tx, session_id)
+    for number, entry in enumerate(earlier, 1):
+        row = {
+            "session_id": session_id,
+            "number": number,
+            "at": entry.choice.at,
+            "configuration": None if entry.choice.configuration is None else dict(entry.choice.configuration),
+            "trial_id": entry.choice.trial_id,
+            "automatic": entry.choice.automatic,
+            "reopened_at": entry.reopened_at,
+        }
+        tx.execute(insert(tables.earlier_choice).values(row))
+
+
 def choice_key(tx: Connection, session_id: int) -> str | None:
     """The idempotency key of the session's choice."""
     return tx.execute(select(tables.choice.c.key).where(tables.choice.c.session_id == session_id)).scalar()
@@ -184,11 +266,19 @@ def choice_key(tx: Connection, session_id: int) -> str | None:
 
 def erase(tx: Connection, session_id: int) -> None:
     """Delete what a session's tuner did; the session's row stays as the tombstone that keeps the count."""
+    changed(tx, session_id)
+    delete_parts(tx, session_id)
+
+
+def delete_parts(tx: Connection, session_id: int) -> None:
+    """Delete all rows that are of a session, but for its own and the log's."""
     jobs = select(_job.id).where(_job.session_id == session_id)
     for table in (tables.measurement, tables.attempt):
         tx.execute(delete(table).where(table.c.job_id.in_(jobs)))
     for table in (
+        tables.remembered,
         tables.choice,
+        tables.earlier_choice,
         tables.job,
         tables.trial,
         tables.extension,
@@ -205,7 +295,7 @@ def _load(tx: Connection, condition: Any) -> list[Session]:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SessionParts:
     """What a session has beside its row. Each change of it is logged as an event of the session, but for what a trial that
     is open has measured."""
 
@@ -215,7 +305,9 @@ class Parts:
     extensions: tuple[Extension, ...]
     pauses: tuple[Pause, ...]
     interventions: tuple[Intervention, ...]
-    choice: Choice | None
+    judge: Judge
+    choice: FinalChoice | None
+    earlier_choices: tuple[EarlierChoice, ...]
     evaluated: Evaluated
 
 
@@ -224,13 +316,14 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[
     return [
         Session(
             kind="method" if row["participant_id"] is None else "participant",
-            budget=Budget(**row["budget"]),
+            budget=budget_of(row["budget"]),
             task=parts[row["id"]].task,
             trials=parts[row["id"]].trials,
             extensions=parts[row["id"]].extensions,
             pauses=parts[row["id"]].pauses,
             interventions=parts[row["id"]].interventions,
             choice=parts[row["id"]].choice,
+            earlier_choices=parts[row["id"]].earlier_choices,
             evaluated=parts[row["id"]].evaluated,
             **parts[row["id"]].shown,
             **{key: row[key] for key in _PLAIN},
@@ -239,96 +332,119 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[
     ]
 
 
-def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, Parts]:
+def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, SessionParts]:
     """The parts of each session: as they were read before, where nothing happened since. logged: see `get`."""
-    kept: Kept[Parts] | None = tx.info.get(KEPT) if logged else None
+    kept: Kept[SessionParts] | None = tx.info.get(KEPT_KEY) if logged else None
     if kept is None:
         return _read_parts(tx, rows)
     kept.drop(row["id"] for row in rows if row["withdrawn_at"] is not None)  # what was erased does not stay in memory either
-    newest = {row["id"]: (row["newest_event"], row["newest_event_at"]) for row in rows if row["withdrawn_at"] is None}
+    newest = {row["id"]: (row["newest_event"], row["newest_event_at"]) for row in rows if _may_be_kept(row)}
     known = kept.some(newest)
     left = [row for row in rows if row["id"] not in known]
-    read = _brought_up(tx, kept, [row["id"] for row in left]) if len(left) <= FEW else {}
+    read = _brought_up(tx, kept, [row["id"] for row in left]) if len(left) <= FEW_SESSIONS else {}
     read |= _read_parts(tx, [row for row in left if row["id"] not in read])
     if not _writes(tx):  # what a write reads may yet be undone
-        kept.add(newest, {each: parts for each, parts in read.items() if each in newest})
+        kept.add(newest, {session_id: parts for session_id, parts in read.items() if session_id in newest})
     return {**_up_to_date(tx, known), **read}
+
+
+def _may_be_kept(row: RowMapping) -> bool:
+    """Not what was erased, and not an archive's session that is being brought in, whose events come last."""
+    return row["withdrawn_at"] is None and row["newest_event"] is not None
 
 
 def _writes(tx: Connection) -> bool:
     return bool(tx.get_execution_options().get("evenhand_write"))
 
 
-def _brought_up(tx: Connection, kept: Kept[Parts], ids: Sequence[int]) -> dict[int, Parts]:
+def _brought_up(tx: Connection, kept: Kept[SessionParts], ids: Sequence[int]) -> dict[int, SessionParts]:
     """Sessions of which, since they were read, only trials changed: what has ended is kept, and only the trials after are read.
 
     So a session of thousands of trials is read as quickly as one of ten. The event that was the newest then is still there: else
     a backup from before it was restored since.
     """
-    found = {}
+    updates = {}
     for session_id, (newest, parts) in kept.any(ids).items():
         events = tx.execute(_SINCE, {"id": session_id, "first": newest[0]}).all()
-        if [(each.id, each.at) for each in events[:1]] != [newest]:
+        if [(event.id, event.at) for event in events[:1]] != [newest]:
             continue
-        if all(each.kind in OF_TRIALS and each.trial_id is not None for each in events[1:]):
-            trials = _trials_after(tx, session_id, parts.trials)
+        if all(event.kind in TRIAL_EVENTS and event.trial_id is not None for event in events[1:]):
+            trials = _trials_after(tx, session_id, parts)
             if trials is not None:
-                found[session_id] = replace(parts, trials=trials)
-    return found
+                updates[session_id] = replace(parts, trials=trials)
+    return updates
 
 
-def _up_to_date(tx: Connection, known: Mapping[int, Parts]) -> Mapping[int, Parts]:
+def _up_to_date(tx: Connection, known: Mapping[int, SessionParts]) -> Mapping[int, SessionParts]:
     """Parts with what their open trials have measured by now."""
-    moving = [id_ for id_, parts in known.items() if any(trial.is_open for trial in parts.trials.unsettled)]
+    moving = {id_: _valued(parts) for id_, parts in known.items() if any(trial.is_open for trial in parts.trials.unsettled)}
     if not moving:
         return known
-    now = {trial.id: trial for found in _trials(tx, moving, _OPEN_TRIALS).values() for trial in found}
-    fresh = {each: with_open(known[each].trials, lambda trial: now.get(trial.id, trial)) for each in moving}
-    return {**known, **{each: replace(known[each], trials=trials) for each, trials in fresh.items()}}
+    read = _trials(tx, moving, _OPEN_TRIALS)
+    now = {trial.id: trial for id_ in moving for trial in known[id_].judge.all(as_read(known[id_].task.space, read[id_]))}
+    fresh = {session_id: with_open(known[session_id].trials, lambda trial: now.get(trial.id, trial)) for session_id in moving}
+    return {**known, **{session_id: replace(known[session_id], trials=trials) for session_id, trials in fresh.items()}}
 
 
-def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Parts]:
+def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, SessionParts]:
     if not rows:
         return {}
     ids = [row["id"] for row in rows]
-    trials = _trials(tx, ids)
     extensions, pauses = _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated, interventions = _choices(tx, ids), _evaluated(tx, ids), _interventions(tx, ids)
+    earlier = _earlier_choices(tx, ids)
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
-    declared = {each: studies.study(tx, *each) for each in {(row["study_id"], row["version"]) for row in rows}}
-    return {
-        row["id"]: Parts(
+    judges = {row["id"]: judge_of(tasks[row["task_id"]].metric, row["method"], interventions[row["id"]]) for row in rows}
+    declared = {key: studies.study(tx, *key) for key in {(row["study_id"], row["version"]) for row in rows}}
+    parts = {
+        row["id"]: SessionParts(
             task=tasks[row["task_id"]],
             shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
-            trials=Trials(trials[row["id"]]),
+            trials=Trials(()),
             extensions=tuple(extensions[row["id"]]),
             pauses=tuple(pauses[row["id"]]),
             interventions=tuple(interventions[row["id"]]),
+            judge=judges[row["id"]],
             choice=choices.get(row["id"]),
+            earlier_choices=tuple(earlier[row["id"]]),
             evaluated=evaluated.get(row["id"], Evaluated()),
         )
         for row in rows
+    }
+    trials = _trials(tx, {session_id: _valued(theirs) for session_id, theirs in parts.items()}, _TRIALS)
+    return {
+        session_id: replace(theirs, trials=Trials(theirs.judge.all(as_read(theirs.task.space, trials[session_id]))))
+        for session_id, theirs in parts.items()
     }
 
 
 _PLAIN = (
     "id", "study_id", "participant_id", "tuner", "method", "tuning_seed", "opened_at", "started_at", "withdrawn_at", "last_seen",
-    "mode", "version", "condition", "practice",
+    "mode", "version", "condition", "practice", "purpose", "name", "process",
 )  # fmt: skip
 
 
 def _shown(study: Study, condition: str | None) -> dict[str, Any]:
-    """What the session's page shows, by the study's version and the participant's condition."""
+    """What the study's version, and the participant's condition, say of the session."""
     arm = study.arm(condition) or Arm("")
     live, presets = arm.live_validation, arm.presets
     return {
         "live_validation": study.live_validation if live is None else live,
         "presets": study.presets if presets is None else presets,
         "resumable": study.resumable,
+        "evaluation_mode": study.evaluation_mode,
+        "value_rule": study.value_rule,
     }
 
 
-def _trials_query() -> Select[Any]:
+Valued = Literal["last", "maximize", "minimize"]  # which epoch trials' values are of: the last one, or the best by a direction
+
+
+def _valued(parts: "SessionParts") -> Valued:
+    return parts.task.direction if parts.shown["value_rule"] == "best" else "last"
+
+
+def _trials_query(valued: Valued) -> Select[Any]:
     """Trials, with what their current attempt measured so far."""
     # Both are looked up from the end of the attempt's primary key: a session's read must not grow with its batches.
     epoch, newest, last = tables.measurement.alias("epoch"), tables.measurement.alias("newest"), tables.measurement.alias("last")
@@ -348,6 +464,19 @@ def _trials_query() -> Select[Any]:
     )
     is_last = and_(last.c.job_id == _job.id, last.c.attempt == _job.attempt, last.c.index == epoch_index)
     source = tables.trial.join(tables.job, _job.trial_id == _trial.id).outerjoin(last, is_last)
+    of_value = last
+    if valued != "last":
+        best, of_value = tables.measurement.alias("best"), tables.measurement.alias("of_value")
+        best_index = (
+            select(best.c.index)
+            .where(best.c.job_id == _job.id, best.c.attempt == _job.attempt, best.c.epoch.is_not(None), best.c.value.is_not(None))
+            .order_by(best.c.value.desc() if valued == "maximize" else best.c.value, best.c.index)
+            .limit(1)
+            .correlate(tables.job)
+            .scalar_subquery()
+        )
+        is_best = and_(of_value.c.job_id == _job.id, of_value.c.attempt == _job.attempt, of_value.c.index == best_index)
+        source = source.outerjoin(of_value, is_best)
     facts = (
         _job.claimed_at,
         _job.attempt,
@@ -356,8 +485,10 @@ def _trials_query() -> Select[Any]:
         _job.why,
         _job.stop_by,
         _job.stop_why,
-        last.c.value,
-        last.c.extra,
+        _job.environment,
+        of_value.c.value,
+        of_value.c.extra,
+        of_value.c.epoch.label("value_epoch"),
     )
     marks = (last.c.epoch.label("epochs_done"), last.c.index.label("epoch_index"), last_index.label("last_index"))
     return select(tables.trial, *facts, *marks).select_from(source).order_by(_trial.number)
@@ -372,39 +503,47 @@ def _newest_event(column: Any) -> Any:
 _NEWEST = _newest_event(tables.event.c.id).label("newest_event"), _newest_event(tables.event.c.at).label("newest_event_at")
 _SESSIONS = select(tables.session, *_NEWEST)
 _SESSION = _SESSIONS.where(tables.session.c.id == bindparam("id"))
-_TRIALS = Of(_trials_query(), _trial.session_id)
-_LATER_TRIALS = _trials_query().where(_trial.session_id == bindparam("id"), _trial.number >= bindparam("number"))
+_QUERIES: dict[Valued, Select[Any]] = {valued: _trials_query(valued) for valued in get_args(Valued)}
+_TRIALS = {valued: Of(query, _trial.session_id) for valued, query in _QUERIES.items()}
+_LATER_TRIALS = {
+    valued: query.where(_trial.session_id == bindparam("id"), _trial.number >= bindparam("number"))
+    for valued, query in _QUERIES.items()
+}
 _SINCE = (
     select(tables.event.c.id, tables.event.c.at, tables.event.c.kind, tables.event.c.trial_id)
     .where(tables.event.c.session_id == bindparam("id"), tables.event.c.id >= bindparam("first"))
     .order_by(tables.event.c.id)
 )
-_OPEN_TRIALS = Of(_trials_query().where(_job.finished_at.is_(None)), _trial.session_id)
+_OPEN_TRIALS = {valued: Of(query.where(_job.finished_at.is_(None)), _trial.session_id) for valued, query in _QUERIES.items()}
 _EXTENSIONS = Of(select(tables.extension), tables.extension.c.session_id)
 _PAUSES = Of(select(tables.pause).order_by(tables.pause.c.id), tables.pause.c.session_id)
 _INTERVENTIONS = Of(select(tables.intervention).order_by(tables.intervention.c.id), tables.intervention.c.session_id)
 _CHOICES = Of(select(tables.choice), tables.choice.c.session_id)
+_EARLIER = Of(select(tables.earlier_choice).order_by(tables.earlier_choice.c.number), tables.earlier_choice.c.session_id)
 _SEEDS = Of(
     select(_job.session_id, func.count(_job.id).label("planned"), func.count(_job.finished_at).label("done"))
-    .where(_job.seed_index.is_not(None))
+    .where(_job.seed_index.is_not(None), _job.of_earlier == 0)
     .group_by(_job.session_id),
     _job.session_id,
 )
 
 
-def _trials(tx: Connection, ids: Sequence[int], query: Of = _TRIALS) -> Mapping[int, list[Trial]]:
+def _trials(tx: Connection, sessions: Mapping[int, Valued], queries: Mapping[Valued, Of]) -> Mapping[int, list[Trial]]:
     trials: dict[int, list[Trial]] = defaultdict(list)
-    for row in query(tx, ids):
-        trials[row["session_id"]].append(_to_trial(row))
+    for valued in dict.fromkeys(sessions.values()):
+        for row in queries[valued](tx, [session_id for session_id, theirs in sessions.items() if theirs == valued]):
+            trials[row["session_id"]].append(_to_trial(row))
     return trials
 
 
-def _trials_after(tx: Connection, session_id: int, before: Trials) -> Trials | None:
+def _trials_after(tx: Connection, session_id: int, parts: SessionParts) -> Trials | None:
     """All trials of a session of which some were read before; None where the settled ones are not there any more."""
+    before = parts.trials
     last = [before[before.settled - 1]] if before.settled else []
     number = last[0].number if last else 0
-    found = [_to_trial(row) for row in tx.execute(_LATER_TRIALS, {"id": session_id, "number": number}).mappings()]
-    return before.then(found[len(last) :]) if found[: len(last)] == last else None
+    rows = tx.execute(_LATER_TRIALS[_valued(parts)], {"id": session_id, "number": number}).mappings()
+    trials = parts.judge.all(as_read(parts.task.space, map(_to_trial, rows)))
+    return before.then(trials[len(last) :]) if trials[: len(last)] == last else None
 
 
 def _to_trial(row: RowMapping) -> Trial:
@@ -412,16 +551,18 @@ def _to_trial(row: RowMapping) -> Trial:
     runs = row["claimed_at"] is not None  # else what is stored is of an attempt that was lost
     before = row["epochs_before"]
     done = max(row["epochs_done"] or 0, before) if runs else before
+    value = row["value"] if runs and outcome is not Outcome.FAILED else None
     begun = runs and row["last_index"] is not None and row["last_index"] != row["epoch_index"]
     plain = (
         "id", "session_id", "number", "proposer", "submitted_at", "epochs_planned", "reasons", "explanation", "claimed_at",
-        "attempt", "finished_at", "resumes", "epochs_before", "revision",
+        "attempt", "finished_at", "resumes", "epochs_before", "revision", "environment",
     )  # fmt: skip
     return Trial(
         configuration=Configuration(row["configuration"]),
         outcome=outcome,
         stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
-        value=row["value"] if runs and outcome is not Outcome.FAILED else None,
+        value=value,
+        value_epoch=None if value is None else row["value_epoch"],
         epochs_done=done,
         epochs_begun=done - before + begun,
         extra=(row["extra"] or {}) if runs else {},
@@ -431,33 +572,41 @@ def _to_trial(row: RowMapping) -> Trial:
 
 
 def _extensions(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Extension]]:
-    found: dict[int, list[Extension]] = defaultdict(list)
+    extensions: dict[int, list[Extension]] = defaultdict(list)
     for row in _EXTENSIONS(tx, ids):
-        found[row["session_id"]].append(Extension(row["seconds"], row["reason"], row["start"]))
-    return found
+        extensions[row["session_id"]].append(Extension(row["seconds"], row["reason"], row["start"]))
+    return extensions
 
 
 def _pauses(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Pause]]:
-    found: dict[int, list[Pause]] = defaultdict(list)
+    pauses: dict[int, list[Pause]] = defaultdict(list)
     for row in _PAUSES(tx, ids):
-        found[row["session_id"]].append(Pause(row["start"], row["end"], row["reason"]))
-    return found
+        pauses[row["session_id"]].append(Pause(row["start"], row["end"], row["reason"]))
+    return pauses
 
 
 def _interventions(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[Intervention]]:
-    found: dict[int, list[Intervention]] = defaultdict(list)
+    interventions: dict[int, list[Intervention]] = defaultdict(list)
     plain = ("at", "who", "kind", "trial", "detail", "reason")
     for row in _INTERVENTIONS(tx, ids):
-        found[row["session_id"]].append(Intervention(**{key: row[key] for key in plain}))
-    return found
+        interventions[row["session_id"]].append(Intervention(**{key: row[key] for key in plain}))
+    return interventions
 
 
-def _choices(tx: Connection, ids: Sequence[int]) -> Mapping[int, Choice]:
-    found = {}
-    for row in _CHOICES(tx, ids):
-        configuration = None if row["configuration"] is None else Configuration(row["configuration"])
-        found[row["session_id"]] = Choice(row["at"], configuration, row["trial_id"], row["automatic"])
-    return found
+def _choices(tx: Connection, ids: Sequence[int]) -> Mapping[int, FinalChoice]:
+    return {row["session_id"]: _to_choice(row) for row in _CHOICES(tx, ids)}
+
+
+def _earlier_choices(tx: Connection, ids: Sequence[int]) -> Mapping[int, list[EarlierChoice]]:
+    earlier: dict[int, list[EarlierChoice]] = defaultdict(list)
+    for row in _EARLIER(tx, ids):
+        earlier[row["session_id"]].append(EarlierChoice(_to_choice(row), row["reopened_at"]))
+    return earlier
+
+
+def _to_choice(row: RowMapping) -> FinalChoice:
+    configuration = None if row["configuration"] is None else Configuration(row["configuration"])
+    return FinalChoice(row["at"], configuration, row["trial_id"], row["automatic"])
 
 
 def _evaluated(tx: Connection, ids: Sequence[int]) -> Mapping[int, Evaluated]:

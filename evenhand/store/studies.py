@@ -1,18 +1,20 @@
 """Tasks and studies."""
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, bindparam, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
-from evenhand import wire
-from evenhand.declaration import Budget, Study
 from evenhand.errors import NotFound
-from evenhand.records import Metric, TaskRecord, TaskSpec
-from evenhand.space import Space
-from evenhand.store import tables
+from evenhand.model import codec
+from evenhand.model.environment import Environment
+from evenhand.model.space import Space
+from evenhand.model.study import Budget, Study, Until
+from evenhand.model.task import Metric, TaskRecord, TaskSpec
+from evenhand.store import environments, tables
 
 
 def add_task(tx: Connection, record: TaskRecord) -> int:
@@ -32,11 +34,22 @@ def add_task(tx: Connection, record: TaskRecord) -> int:
         "max_epochs": record.max_epochs,
         "has_test": record.has_test,
         "statistics": dict(record.statistics),
-        "further": [[each.name, each.direction] for each in record.further],
+        "further": [[metric.name, metric.direction] for metric in record.further],
         "max_seconds": record.max_seconds,
         "max_memory": record.max_memory,
     }
     return inserted(tx, tables.task, row)
+
+
+def grow(tx: Connection, task_id: int, space: Space) -> None:
+    """Give a task whose space is open the space that it has grown to."""
+    tx.execute(update(tables.task).where(_t.id == task_id).values(space=space.to_json()))
+
+
+def name_metrics(tx: Connection, task_id: int, metrics: Sequence[Metric]) -> None:
+    """Name what a task of an open space is scored by."""
+    further = [[metric.name, metric.direction] for metric in metrics[1:]]
+    tx.execute(update(tables.task).where(_t.id == task_id).values(metric=metrics[0].name, further=further))
 
 
 def task(tx: Connection, task_id: int) -> TaskRecord:
@@ -49,9 +62,9 @@ def task(tx: Connection, task_id: int) -> TaskRecord:
 
 @lru_cache(maxsize=256)
 def _task(version: str, task_id: int, name: str, settings: str, space: str, rest: str) -> TaskRecord:
-    """A task from its JSON. Cached, since each read of a session needs one, and a task never changes."""
+    """A task from its JSON. Cached, since each read of a session needs one, and a task hardly ever changes."""
     plain = dict(zip(_REST, json.loads(rest), strict=True))
-    plain["further"] = tuple(Metric(*each) for each in plain["further"])
+    plain["further"] = tuple(Metric(*pair) for pair in plain["further"])
     spec = TaskSpec(json.loads(name), json.loads(settings))
     return TaskRecord(spec=spec, version=version, space=Space.from_json(json.loads(space)), id=task_id, **plain)
 
@@ -78,20 +91,22 @@ def add_version(tx: Connection, study: Study, now: float) -> None:
         "created_at": now,
         "published_at": study.published_at,
         "note": study.note,
+        "environment": environments.add(tx, study.environment),
     }
     tx.execute(insert(tables.study_version).values(row))
 
 
 def declared(study: Study) -> dict[str, Any]:
     """What a study declares, as JSON: nothing that happened to it is among it."""
-    found: dict[str, Any] = wire.to_json(study)
-    return {key: value for key, value in found.items() if key not in _HAPPENED}
+    plain: dict[str, Any] = codec.to_json(study)
+    return {key: value for key, value in plain.items() if key not in _HAPPENED}
 
 
-def publish(tx: Connection, study_id: int, version: int, note: str, now: float) -> None:
-    """Make a version the one that participants get."""
+def publish(tx: Connection, study_id: int, version: int, note: str, now: float, pinned: Environment | None) -> None:
+    """Make a version the one that participants get. pinned: the environment that its trainings are for, None for any."""
     where = (_version.study_id == study_id, _version.version == version)
-    tx.execute(update(tables.study_version).where(*where).values(published_at=now, note=note))
+    facts = {"published_at": now, "note": note, "environment": environments.add(tx, pinned)}
+    tx.execute(update(tables.study_version).where(*where).values(facts))
 
 
 def close(tx: Connection, study_id: int, now: float | None) -> None:
@@ -100,7 +115,7 @@ def close(tx: Connection, study_id: int, now: float | None) -> None:
 
 
 _version = tables.study_version.c
-_HAPPENED = ("id", "version", "hash", "published_at", "note", "created_at", "closed_at", "archived")
+_HAPPENED = ("id", "version", "hash", "published_at", "note", "environment", "created_at", "closed_at", "archived")
 
 
 def id_by_name(tx: Connection, name: str) -> int | None:
@@ -116,12 +131,12 @@ def studies(tx: Connection) -> list[Study]:
 
 def study(tx: Connection, study_id: int, version: int | None = None) -> Study:
     """One version of a study: by its number, else the newest published one, else the newest."""
-    found = versions(tx, study_id)
+    candidates = versions(tx, study_id)
     if version is not None:
-        found = [each for each in found if each.version == version]
-    if not found:
+        candidates = [candidate for candidate in candidates if candidate.version == version]
+    if not candidates:
         raise NotFound(f"study {study_id} does not exist" if version is None else f"study {study_id} has no version {version}")
-    return next((each for each in reversed(found) if each.published_at is not None), found[-1])
+    return next((candidate for candidate in reversed(candidates) if candidate.published_at is not None), candidates[-1])
 
 
 def versions(tx: Connection, study_id: int) -> list[Study]:
@@ -133,8 +148,13 @@ _VERSIONS = (
     select(
         *(tables.study.c.name, tables.study.c.created_at, tables.study.c.closed_at, tables.study.c.archived),
         *(_version.version, _version.hash, _version.declared, _version.published_at, _version.note, _version.task_id),
+        tables.environment.c.facts.label("environment"),
     )
-    .select_from(tables.study_version.join(tables.study, tables.study.c.id == _version.study_id))
+    .select_from(
+        tables.study_version.join(tables.study, tables.study.c.id == _version.study_id).outerjoin(
+            tables.environment, tables.environment.c.key == _version.environment
+        )
+    )
     .where(_version.study_id == bindparam("id"))
     .order_by(_version.version)
 )
@@ -148,18 +168,25 @@ def _study(row: RowMapping, study_id: int) -> Study:
 @lru_cache(maxsize=256)
 def _read(text: str) -> Study:
     """A study from its JSON. Cached, since each read of a session needs one, and a version hardly ever changes."""
-    return wire.from_json(Study, json.loads(text))
+    return codec.from_json(Study, json.loads(text))
 
 
 def budget_to_json(budget: Budget) -> dict[str, Any]:
     """A budget as stored."""
-    return {"seconds": budget.seconds, "trials": budget.trials, "epochs": budget.epochs, "parallel": budget.parallel}
+    caps = {"seconds": budget.seconds, "trials": budget.trials, "epochs": budget.epochs, "parallel": budget.parallel}
+    return caps if budget.until is None else {**caps, "until": {"gain": budget.until.gain, "trials": budget.until.trials}}
+
+
+def budget_of(stored: Mapping[str, Any]) -> Budget:
+    """The budget that was stored as this."""
+    until = stored.get("until")
+    return Budget(**{**stored, "until": Until(**until)}) if until else Budget(**stored)
 
 
 def inserted(tx: Connection, table: Table, row: dict[str, Any]) -> int:
     """Insert one row and return its id."""
-    found: int = tx.execute(_inserting(table), row).scalar_one()
-    return found
+    row_id: int = tx.execute(_inserting(table), row).scalar_one()
+    return row_id
 
 
 @lru_cache

@@ -20,7 +20,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
+
+OWN_SESSIONS = "driver <> 'archive'"  # of sessions that were not read from an export
 
 metadata = MetaData(
     naming_convention={
@@ -49,6 +52,14 @@ task = Table(
     Column("max_memory", BigInteger),
 )
 
+environment = Table(
+    "environment",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("facts", JSON, nullable=False),
+)
+
 study = Table(
     "study",
     metadata,
@@ -70,6 +81,7 @@ study_version = Table(
     Column("created_at", Double, nullable=False),
     Column("published_at", Double),
     Column("note", Text, nullable=False, default=""),
+    Column("environment", ForeignKey("environment.key")),
     PrimaryKeyConstraint("study_id", "version"),
 )
 
@@ -159,7 +171,11 @@ session = Table(
     Column("version", Integer, nullable=False, server_default="1"),
     Column("condition", String),
     Column("practice", Boolean, nullable=False, server_default=false()),
+    Column("purpose", String, nullable=False, server_default="study"),
+    Column("name", String),
+    Column("process", String),
     Index(None, "study_id"),
+    Index(None, "name", unique=True, sqlite_where=text(OWN_SESSIONS), postgresql_where=text(OWN_SESSIONS)),
     UniqueConstraint("participant_id", "practice"),
 )
 
@@ -227,6 +243,19 @@ choice = Table(
     Column("key", String),
 )
 
+earlier_choice = Table(
+    "earlier_choice",
+    metadata,
+    Column("session_id", ForeignKey("session.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("configuration", JSON(none_as_null=True)),
+    Column("trial_id", ForeignKey("trial.id")),
+    Column("automatic", Boolean, nullable=False),
+    Column("reopened_at", Double, nullable=False),
+    PrimaryKeyConstraint("session_id", "number"),
+)
+
 agent = Table(
     "agent",
     metadata,
@@ -237,6 +266,7 @@ agent = Table(
     Column("machine", String, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("last_seen", Double),
+    Column("environment", ForeignKey("environment.key")),
 )
 
 job = Table(
@@ -246,6 +276,7 @@ job = Table(
     Column("session_id", ForeignKey("session.id"), nullable=False, index=True),
     Column("trial_id", ForeignKey("trial.id"), unique=True),
     Column("seed_index", Integer),
+    Column("of_earlier", Integer, nullable=False, default=0, server_default="0"),
     Column("seed", Integer, nullable=False),
     Column("queued_at", Double, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
@@ -257,7 +288,8 @@ job = Table(
     Column("finished_at", Double),
     Column("outcome", String),
     Column("why", Text),
-    UniqueConstraint("session_id", "seed_index"),
+    Column("environment", ForeignKey("environment.key")),
+    UniqueConstraint("session_id", "seed_index", "of_earlier"),
     Index(None, "finished_at", "queued_at"),
 )
 
@@ -271,6 +303,7 @@ attempt = Table(
     Column("ended_at", Double),
     Column("why", Text),
     Column("counts", Boolean, nullable=False, default=True),
+    Column("environment", ForeignKey("environment.key")),
     PrimaryKeyConstraint("job_id", "attempt"),
 )
 
@@ -288,6 +321,18 @@ measurement = Table(
     Column("extra", JSON(none_as_null=True)),
     PrimaryKeyConstraint("job_id", "attempt", "index"),
     Index(None, "job_id", "attempt", "epoch"),
+)
+
+remembered = Table(
+    "remembered",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_id", ForeignKey("session.id"), nullable=False, index=True),
+    Column("trial_id", ForeignKey("trial.id")),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("value", JSON, nullable=False),
+    UniqueConstraint("trial_id", "kind", "name"),
 )
 
 token = Table(

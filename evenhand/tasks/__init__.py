@@ -1,111 +1,113 @@
 """Tasks: what is trained. Nothing here imports PyTorch before a training starts."""
 
-import hashlib
-import importlib
-import importlib.util
-import json
-import sys
 import traceback
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from evenhand.errors import EvenhandError, InvalidSettings, TaskMissing
-from evenhand.records import TaskSpec
+from evenhand.model import extras
+from evenhand.model.registry import FRAMES, Registry, module_at
+from evenhand.model.task import TaskSpec
+from evenhand.tasks import requirements
 from evenhand.tasks.base import Task, task
 from evenhand.tasks.run import Diverged, Run, Stopped
-from evenhand.tasks.running import Asked, run_together, run_trial
+from evenhand.tasks.running import TrainingRequest, run_together, run_trial
 from evenhand.tasks.splits import Splits
 
 __all__ = [
-    "BUILT_IN", "Asked", "Diverged", "Run", "Splits", "Stopped", "Task", "TaskSpec", "load", "run_together",
-    "run_trial", "task",
+    "BUILT_IN",
+    "TASKS",
+    "Diverged",
+    "Run",
+    "Splits",
+    "Stopped",
+    "Task",
+    "TaskSpec",
+    "TrainingRequest",
+    "load",
+    "run_together",
+    "run_trial",
+    "task",
 ]  # fmt: skip
 
-BUILT_IN: Mapping[str, str] = {  # name: module with `load(settings) -> Task`
-    "black-magic": "evenhand.tasks.black_magic",
-    "eeg": "evenhand.tasks.eeg",
-    "mlp": "evenhand.tasks.mlp",
-    "patches": "evenhand.tasks.patches",
-    "practice": "evenhand.tasks.practice",
-    "sklearn": "evenhand.tasks.classic",
-    "table": "evenhand.tasks.tables",
+BUILT_IN: Mapping[str, str] = {  # name: `load(settings) -> Task`
+    "black-magic": "evenhand.tasks.builtin.black_magic:load",
+    "eeg": "evenhand.tasks.builtin.eeg:load",
+    "mlp": "evenhand.tasks.builtin.mlp:load",
+    "patches": "evenhand.tasks.builtin.patches:load",
+    "practice": "evenhand.tasks.builtin.practice:load",
+    "program": "evenhand.tasks.programs:load",
+    "sklearn": "evenhand.tasks.builtin.classic:load",
+    "table": "evenhand.tasks.builtin.tables:load",
 }
+TASKS = Registry("task", "evenhand.tasks", BUILT_IN)
 
 
-def load(spec: TaskSpec) -> Task:
-    """The task that `spec` names: a built-in one, `path/to/file.py:attribute`, or `module:attribute`.
+def load(spec: TaskSpec | str) -> Task:
+    """The task that is meant by a name and settings.
+
+    Args:
+        spec: the name, of a built-in task, of a plug-in's, `path/to/file.py:NAME` or `MODULE:NAME`, and the settings; or the
+            name alone.
+
+    Returns:
+        The task, ready to train.
 
     Raises:
-        TaskMissing: there is none, or its file cannot be imported; the text says why, and lists the built-in ones.
-        InvalidSettings: the settings are wrong; all wrong ones are listed.
+        TaskMissing: there is none, or its file cannot be imported; the text says why, and lists those with names.
+        PluginBroken: it is a plug-in's and cannot be used.
+        InvalidSettings: the settings are wrong, all wrong ones are listed; or it is neither a name nor a TaskSpec.
+        PackageMissing: a package that its trainings need is not installed; the text says how to.
+        LaneMissing: the training lane that it was declared with is not on this machine.
         DataError: its data is not on this machine or is damaged.
     """
-    if spec.name in BUILT_IN:
-        built: Task = importlib.import_module(BUILT_IN[spec.name]).load(spec.settings)
-        return built
+    if isinstance(spec, str):
+        spec = TaskSpec(spec)
+    if not isinstance(spec, TaskSpec):
+        what = spec.__name__ if callable(spec) and hasattr(spec, "__name__") else spec
+        raise InvalidSettings(f"task {what!r}: got a {type(spec).__name__}, expected a task's name, or TaskSpec(name, settings)")
+    if spec.name in TASKS:
+        return _registered(spec)
     place, _, attribute = spec.name.rpartition(":")
     if not place or not attribute.isidentifier():
-        raise TaskMissing(f"task {spec.name!r}: unknown; expected {', '.join(BUILT_IN)}, FILE.py:NAME or MODULE:NAME")
+        raise TaskMissing(f"task {spec.name!r}: unknown; expected {TASKS.known}, FILE.py:NAME or MODULE:NAME")
     if spec.settings:
         raise InvalidSettings(
             f"task {spec.name!r}: got the settings {', '.join(spec.settings)}, expected none for a task of your own"
         )
-    found = getattr(_module(spec.name, place), attribute, None)
-    if not isinstance(found, Task):
-        what = "no such name" if found is None else f"a {type(found).__name__}"
+    candidate = getattr(module_at("task", spec.name, TaskMissing, _data_of), attribute, None)
+    if not isinstance(candidate, Task):
+        what = "no such name" if candidate is None else f"a {type(candidate).__name__}"
         raise TaskMissing(f"task {spec.name!r}: {attribute} in {place} is {what}, expected a function under @task(...)")
-    return found
+    return candidate
 
 
-def _module(name: str, place: str) -> ModuleType:
-    path = Path(place).expanduser()
-    try:
-        if path.suffix == ".py":
-            if not path.is_file():
-                raise TaskMissing(f"task {name!r}: there is no file {path.absolute()}; give the path of a Python file")
-            return _imported(path.resolve(), path.stat().st_mtime_ns)
-        return importlib.import_module(place)
-    except EvenhandError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise TaskMissing(f"task {name!r}: {place} cannot be imported\n{traceback.format_exc(limit=-3)}") from error
-
-
-@lru_cache(maxsize=64)
-def _imported(path: Path, changed: int) -> ModuleType:
-    """The file at `path` as a module of its own name; imported again when its time of change differs."""
-    name = f"evenhand_task_{hashlib.sha256(f'{path} {changed}'.encode()).hexdigest()[:16]}"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # so that it finds its siblings, as it does when it is run
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def read_settings(data: str | None, size: int | None, setting: list[str] | None) -> dict[str, Any]:
-    """The task settings that a command's options give; values of `--set` are read as JSON where they are JSON, else as text."""
-    given: dict[str, Any] = {}
-    if data is not None:
-        given["data"] = data
-    if size is not None:
-        given["size"] = size
-    for pair in setting or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InvalidSettings(f"--set {pair!r}: expected KEY=VALUE, such as --set precision=bf16")
+def _registered(spec: TaskSpec) -> Task:
+    """A registered task: what `load(settings)` gives; a plug-in may register a task of its own, which has no settings, too."""
+    by = TASKS.entry(spec.name).by
+    needed = requirements.PACKAGES_OF_BUILT_IN.get(spec.name, requirements.NO_PACKAGES)  # what mlp needs, its lane says
+    for package in sorted(needed):
+        extras.check(package, f"task {spec.name!r}")
+    entry = TASKS.get(spec.name)
+    if not isinstance(entry, Task) and callable(entry):
         try:
-            given[key] = json.loads(value)
-        except ValueError:
-            given[key] = value
-    return given
+            entry = entry(spec.settings)
+        except EvenhandError:
+            raise
+        except Exception as error:
+            if not by:
+                raise
+            raise TASKS.broken(spec.name, f"its load failed\n{traceback.format_exc(limit=FRAMES)}") from error
+    elif spec.settings:
+        raise InvalidSettings(f"task {spec.name!r}: got the settings {', '.join(spec.settings)}, expected none for this task")
+    if not isinstance(entry, Task):
+        expected = "a function under @task(...), or load(settings) that returns one"
+        raise TASKS.broken(spec.name, f"it gives a {type(entry).__name__}, expected {expected}")
+    return replace(entry, name=spec.name, settings=entry.settings or spec.settings) if by else entry
+
+
+def _data_of(module: ModuleType) -> Iterator[Path]:
+    """The data files that a module's tasks name."""
+    return (file for task in vars(module).values() if isinstance(task, Task) for file in task.files)

@@ -1,15 +1,20 @@
 """Task: a versioned objective, and the decorator that makes one of a user's own training function."""
 
 import hashlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from evenhand.errors import InvalidSettings
-from evenhand.records import Metric, TaskRecord, TaskSpec
-from evenhand.space import Configuration, Space, Value, digest
+from evenhand.errors import DataError, InvalidSettings
+from evenhand.model import numbers
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Value
+from evenhand.model.space import GivenSpace, Space
+from evenhand.model.study import VALUE_RULES, EvaluationMode, ValueRule
+from evenhand.model.task import Metric, TaskRecord, TaskSpec
+from evenhand.tasks import versions
+from evenhand.tasks.functions import name_of, training_function
 from evenhand.tasks.metrics import Score
 from evenhand.tasks.run import Run
 from evenhand.tasks.splits import Splits
@@ -17,21 +22,38 @@ from evenhand.tasks.splits import Splits
 Direction = Literal["maximize", "minimize"]
 # Trains several configurations, each with its run; for each in turn what ended it, or None where it completed.
 Together = Callable[[Sequence[tuple[Configuration, Run]]], Sequence[BaseException | None]]
-NATURAL: Mapping[str, Direction] = {"accuracy": "maximize", "r2": "maximize", "mse": "minimize", "mae": "minimize"}
+TAKEN_NAMES = ("step", "epoch", "self")  # what `run.report` takes beside metrics
+NATURAL_DIRECTIONS: Mapping[str, Direction] = {"accuracy": "maximize", "r2": "maximize", "mse": "minimize", "mae": "minimize"}
 
 
 @dataclass(frozen=True)
 class Task:
     """A versioned objective: a space, data in fixed splits, a training function, a metric with its direction.
 
-    name: what `tasks.load` finds it by. version: SHA-256 of its source, settings and data. together: trains several
-    configurations at once, each with the numbers that `train` gives it; group_size: how many trainings of a configuration are
-    quickest together. data: returns the splits, or None where the training function brings its own. example: a configuration
-    known to train, for `task check`. score: the metric as a function, None where `metric` is a name that `run.score` knows or
-    the task computes it itself. further: metrics that it reports beside the first. max_seconds, max_memory: limits of one
-    training, in seconds, and in bytes beyond what its worker held before; what passes them is ended, and the search goes on.
-    threads: whether its trainings may run beside one another in threads of one process: they compute outside Python's lock, and
-    change nothing that they share.
+    Attributes:
+        name: what `load_task` finds it by.
+        version: what its numbers hang on, in one word; see `tasks.versions`.
+        space: what is tuned.
+        metric: the name of the metric.
+        direction: which way it is better.
+        max_epochs: the largest number of epochs of one training.
+        train: trains a configuration with what its run gives.
+        together: trains several configurations at once, each with the numbers that `train` gives it.
+        group_size: how many trainings of a configuration are quickest together.
+        data: returns the splits; None where the training function brings its own data.
+        score: the metric as a function; None where its name is one that `run.score` knows, or the task computes it itself.
+        has_test: whether it has test data.
+        settings: JSON values that it was loaded with, by name.
+        statistics: what tuners may know about the data, by what it is called there.
+        example: a configuration known to train.
+        further: metrics that it reports beside the first.
+        max_seconds: the limit of one training, in seconds; one that passes it is ended, and the search goes on.
+        max_memory: the same in bytes, beyond what its worker held before.
+        threads: whether its trainings may run beside one another in threads of one process: they compute outside Python's lock,
+            and change nothing that they share.
+        files: data files whose contents are in the version.
+        evaluation_mode: how an exploratory choice is trained for its test score; see `model.evaluation.EvaluationPlan`.
+        value_rule: whether a trial's value is its last epoch's, or its best one's, where `tune` is told nothing else.
     """
 
     name: str
@@ -53,9 +75,17 @@ class Task:
     max_seconds: float | None = None
     max_memory: int | None = None
     threads: bool = False
+    files: tuple[Path, ...] = ()
+    evaluation_mode: EvaluationMode = "retrain"
+    value_rule: ValueRule = "last"
 
     def __call__(self, configuration: Configuration, run: Run) -> None:
-        """Train, as the function that was decorated would."""
+        """Train, as the function that was decorated would.
+
+        Args:
+            configuration: what is trained.
+            run: its seed and data, and where it reports.
+        """
         self.train(configuration, run)
 
     @property
@@ -83,7 +113,7 @@ class Task:
 
 def task(
     *,
-    space: Space,
+    space: GivenSpace,
     metric: str | Score,
     max_epochs: int,
     direction: Direction | None = None,
@@ -94,67 +124,125 @@ def task(
     further: Mapping[str, Direction] | None = None,
     max_seconds: float | None = None,
     max_memory: int | None = None,
-) -> Callable[[Callable[[Configuration, Run], None]], Task]:
+    revision: int | None = None,
+    value: ValueRule = "last",
+) -> Callable[[Callable[..., Any]], Task]:
     """Make a task of a function `train(configuration, run)`; docs/tasks.md walks through one.
 
-    metric: "accuracy", "r2", "mse", "mae", a function (targets, predictions) -> number, or another name that the task reports
-    itself. direction may be left out where the metric's name says it. data: a function that returns `Splits`; without it
-    `run.score` and the final evaluation on test data are not available. files: data files beside the source, whose contents
-    count into the version. statistics: what tuners may know about the data. example: a configuration known to train.
-    further: other metrics that the function reports at each epoch, and which way is better. max_seconds, max_memory: see `Task`.
+    Args:
+        space: what is tuned: a Space, or what one is made of.
+        metric: "accuracy", "r2", "mse", "mae", a function (targets, predictions) -> number, or another name that the task
+            reports itself, or returns.
+        max_epochs: the largest number of epochs of one training.
+        direction: which way the metric is better; may be left out where its name says it.
+        data: returns the splits; without it `run.score` and the final evaluation on test data are not available.
+        files: data files, relative to the source, whose contents are in the version.
+        statistics: what tuners may know about the data, by what it is called there.
+        example: a configuration known to train.
+        further: other metrics that the function reports at each epoch, and which way is better.
+        max_seconds: the limit of one training, in seconds.
+        max_memory: the limit of one training, in bytes beyond what its worker held before.
+        revision: a whole number that you raise when the task's numbers change; the version then has it in place of the source.
+        value: whether a trial's value is its last epoch's ("last") or its best one's ("best"); see docs/tasks.md, The value.
+
+    Returns:
+        The decorator, which turns the training function into a `Task`.
+
+    Raises:
+        InvalidSettings: what was given does not go together; the text says what was expected.
+        InvalidConfiguration: the example is not of the space.
     """
-    name, score = (metric, None) if isinstance(metric, str) else (metric.__name__, metric)
-    chosen = direction or (NATURAL.get(name) if score is None else None)
+    space = Space.of(space)
+    if not isinstance(metric, str) and not callable(metric):
+        raise InvalidSettings(f"task: metric is {metric!r}, expected a name, or a function (targets, predictions) -> number")
+    name, score = (metric, None) if isinstance(metric, str) else (name_of(metric), metric)
+    _check_names(name, further or {})
+    chosen = direction or (NATURAL_DIRECTIONS.get(name) if score is None else None)
     if chosen not in ("maximize", "minimize"):
         raise InvalidSettings(f"task with metric {name!r}: direction is {direction!r}, expected 'maximize' or 'minimize'")
-    if score is None and NATURAL.get(name, chosen) != chosen:
-        raise InvalidSettings(f"task with metric {name!r}: direction is {chosen!r}, expected {NATURAL[name]!r}")
-    for what, limit in (("max_epochs", max_epochs), ("max_seconds", max_seconds), ("max_memory", max_memory)):
-        if limit is not None and not limit > 0:
-            raise InvalidSettings(f"task: {what} is {limit}, expected {'at least 1' if what == 'max_epochs' else 'more than 0'}")
+    if score is None and NATURAL_DIRECTIONS.get(name, chosen) != chosen:
+        raise InvalidSettings(f"task with metric {name!r}: direction is {chosen!r}, expected {NATURAL_DIRECTIONS[name]!r}")
+    max_epochs = numbers.whole("task: max_epochs", max_epochs)
+    max_seconds = None if max_seconds is None else numbers.above_zero("task: max_seconds", max_seconds)
+    max_memory = None if max_memory is None else numbers.whole("task: max_memory", max_memory)
+    revision = None if revision is None else numbers.whole("task: revision", revision)
+    check_value_rule(value)
     if example is not None:
         space.configuration(example)
 
-    def decorate(train: Callable[[Configuration, Run], None]) -> Task:
-        source, content = _source_of(train)
-        facts = {
-            "source": hashlib.sha256(content).hexdigest(),
-            "function": train.__qualname__,
-            "files": [hashlib.sha256((source.parent / file).read_bytes()).hexdigest() for file in files] if source else [],
+    def decorate(train: Callable[..., Any]) -> Task:
+        if isinstance(train, Task):
+            raise InvalidSettings(f"task: {train.name} is a task already")
+        called = training_function(train, space)
+        source = versions.file_of(train)
+        paths = tuple((source.parent if source else Path()) / file for file in files)
+        further_metrics = tuple(Metric(name, way) for name, way in (further or {}).items())
+        declared = {
+            "space": space.digest,
+            "metrics": [[name, chosen], *([measure.name, measure.direction] for measure in further_metrics)],
+            "max_epochs": max_epochs,
+            "limits": [max_seconds, max_memory],
+            "has_test": data is not None,
+            "files": [_checksum(path) for path in paths],
         }
+        others = [function for function in (data, score) if function is not None]
         return Task(
-            name=f"{source or train.__module__}:{train.__qualname__}",
-            version=digest(facts),
+            name=f"{source or versions.module_of(train)}:{name_of(train)}",
+            version=versions.of_own(train, others, declared, revision),
             space=space,
             metric=name,
             direction=chosen,
             max_epochs=max_epochs,
-            train=train,
+            train=called,
             data=data,
             score=score,
             has_test=data is not None,
             statistics=dict(statistics or {}),
             example=example,
-            further=tuple(Metric(name, way) for name, way in (further or {}).items()),
+            further=further_metrics,
             max_seconds=max_seconds,
             max_memory=max_memory,
+            files=paths,
+            evaluation_mode="as tuned",
+            value_rule=value,
         )
 
     return decorate
 
 
-def _source_of(function: Callable[..., Any]) -> tuple[Path | None, bytes]:
-    """The file a function was written in and that file's content; without a file (a notebook), None and its own code."""
-    path = Path(function.__code__.co_filename)
-    if path.is_file():
-        return path.resolve(), path.read_bytes()
+def check_value_rule(value: object) -> None:
+    """Nothing, or InvalidSettings where it does not say which epoch a trial's value is of.
+
+    Args:
+        value: what was given.
+
+    Raises:
+        InvalidSettings: it is neither "last" nor "best".
+    """
+    if value not in VALUE_RULES:
+        expected = " or ".join(f'"{rule}"' for rule in VALUE_RULES)
+        raise InvalidSettings(f"value is {value!r}, expected {expected}: which epoch of a trial its value is of")
+
+
+def _check_names(metric: object, further: Mapping[str, Direction]) -> None:
+    """InvalidSettings where a metric's name is none that `run.report` can be given it by."""
+    for name in (metric, *further):
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise InvalidSettings(f"task: a metric is called {name!r}, expected a name, such as 'accuracy'")
+        if name in TAKEN_NAMES or (name == "loss" and name != metric):
+            raise InvalidSettings(
+                f"task: a metric is called {name!r}, which means something else in run.report({name}=...); give it another name, "
+                f"such as 'final_{name}'"
+            )
+        if further.get(name, "maximize") not in ("maximize", "minimize"):
+            raise InvalidSettings(f"task: further says {name!r} is to {further[name]!r}, expected 'maximize' or 'minimize'")
+    if metric in further:
+        raise InvalidSettings(f"task: further names {metric!r}, which is the metric; leave it out there")
+
+
+def _checksum(path: Path) -> str:
+    """SHA-256 (hex) of a file that a task names."""
     try:
-        return None, inspect.getsource(function).encode()
-    except (OSError, TypeError):
-        return None, function.__code__.co_code
-
-
-def source_digest(names: Sequence[str]) -> str:
-    """SHA-256 (hex) of the named modules of this package, or files: what a built-in task's version says of its source."""
-    files = (name if "." in name else f"{name}.py" for name in names)
-    return hashlib.sha256(b"\0".join((Path(__file__).parent / file).read_bytes() for file in files)).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"task: files names {path.absolute()}, which cannot be read ({error.strerror})") from error

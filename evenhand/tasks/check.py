@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from evenhand.protocol import derive_seed
-from evenhand.records import Measurement, Outcome
-from evenhand.space import Configuration, Value
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Value
+from evenhand.model.rules import derive_seed
+from evenhand.model.trial import Measurement, Outcome
 from evenhand.tasks.base import Task
 from evenhand.tasks.running import run_trial
 
 Progress = Callable[[str, int, int], None]  # what is trained now, how many are done, of how many
-GAP = 2  # pixels between the pictures of a sample sheet
-SURE = 2.0  # standard errors above chance from which on a network has learnt something
+GAP_PIXELS = 2  # pixels between the pictures of a sample sheet
+SURE_STANDARD_ERRORS = 2.0  # standard errors above chance from which on a network has learnt something
 
 
 @dataclass(frozen=True)
-class Trained:
+class CheckTraining:
     """One training of a check. epoch_seconds: of its quickest epoch, scoring included; None where none was completed."""
 
     configuration: Configuration
@@ -35,7 +36,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Check:
+class TaskCheck:
     """A task in numbers.
 
     same: one configuration under several seeds (the noise); random: random configurations under one seed (the spread), each
@@ -45,15 +46,15 @@ class Check:
 
     metric: str
     epochs: int
-    same: tuple[Trained, ...]
-    random: tuple[Trained, ...]
+    same: tuple[CheckTraining, ...]
+    random: tuple[CheckTraining, ...]
     chance: float | None
     stuck: float | None
 
     @property
     def epoch_seconds(self) -> float | None:
         """Seconds of one epoch of the example configuration, the quickest seen."""
-        return min((each.epoch_seconds for each in self.same if each.epoch_seconds is not None), default=None)
+        return min((training.epoch_seconds for training in self.same if training.epoch_seconds is not None), default=None)
 
     @property
     def noise(self) -> tuple[float, float] | None:
@@ -68,7 +69,7 @@ class Check:
     @property
     def outcomes(self) -> Mapping[Outcome, int]:
         """How the trainings of random configurations ended."""
-        return {outcome: n for outcome in Outcome if (n := sum(each.outcome is outcome for each in self.random))}
+        return {outcome: n for outcome in Outcome if (n := sum(training.outcome is outcome for training in self.random))}
 
 
 def check(
@@ -79,7 +80,7 @@ def check(
     epochs: int = 2,
     root: int = 0,
     progress: Progress | None = None,
-) -> Check:
+) -> TaskCheck:
     """Train the example configuration under `seeds` seeds and `configurations` random ones, each for `epochs` at most.
 
     root: the seed that all seeds and the random configurations are derived from. What was trained is called by progress.
@@ -95,13 +96,13 @@ def check(
         drawn.append(train_once(task, shortened(task, task.space.sample(rng), epochs), derive_seed(root, "check", 0)))
     report("random configurations", configurations, configurations)
     chance, error = chance_of(task)
-    return Check(
+    return TaskCheck(
         metric=task.metric,
         epochs=epochs,
         same=tuple(same),
         random=tuple(drawn),
         chance=chance,
-        stuck=None if chance is None or not drawn else _stuck(drawn, chance + SURE * error),
+        stuck=None if chance is None or not drawn else _stuck(drawn, chance + SURE_STANDARD_ERRORS * error),
     )
 
 
@@ -109,7 +110,7 @@ def example_of(task: Task, root: int = 0) -> Configuration:
     """A configuration to try the task with: its own example, else its defaults, else (where some are mandatory) a random one."""
     if task.example is not None:
         return task.space.configuration(task.example)
-    if all(not each.mandatory for each in task.space):
+    if all(not hyperparameter.mandatory for hyperparameter in task.space):
         return task.space.configuration({})
     return task.space.sample(np.random.default_rng(root))
 
@@ -124,7 +125,7 @@ def shortened(task: Task, configuration: Configuration, epochs: int) -> Configur
     return task.space.configuration(values)
 
 
-def train_once(task: Task, configuration: Configuration, seed: int) -> Trained:
+def train_once(task: Task, configuration: Configuration, seed: int) -> CheckTraining:
     """One training scored on validation, timed."""
     epochs: list[Measurement] = []
 
@@ -135,10 +136,10 @@ def train_once(task: Task, configuration: Configuration, seed: int) -> Trained:
     started = time.monotonic()
     outcome, why = run_trial(task, configuration, seed=seed, evaluation=False, report=keep)
     seconds = time.monotonic() - started
-    ends = [0.0, *(each.seconds for each in epochs)]
+    ends = [0.0, *(measurement.seconds for measurement in epochs)]
     took = [end - start for start, end in pairwise(ends)]
-    values = [each.value for each in epochs if each.value is not None]
-    return Trained(configuration, seed, outcome, why, values[-1] if values else None, min(took, default=None), seconds)
+    values = [measurement.value for measurement in epochs if measurement.value is not None]
+    return CheckTraining(configuration, seed, outcome, why, values[-1] if values else None, min(took, default=None), seconds)
 
 
 def chance_of(task: Task) -> tuple[float | None, float]:
@@ -160,20 +161,20 @@ def sample_sheet(task: Task, path: Path, columns: int = 10) -> Path | None:
     if pixels.ndim != 4 or pixels.dtype != np.uint8:
         return None
     classes = np.unique(labels)
-    height, width = pixels.shape[1] + GAP, pixels.shape[2] + GAP
-    sheet = np.full((len(classes) * height - GAP, columns * width - GAP, 3), 255, dtype=np.uint8)
+    height, width = pixels.shape[1] + GAP_PIXELS, pixels.shape[2] + GAP_PIXELS
+    sheet = np.full((len(classes) * height - GAP_PIXELS, columns * width - GAP_PIXELS, 3), 255, dtype=np.uint8)
     for row, label in enumerate(classes):
         for column, index in enumerate(np.flatnonzero(labels == label)[:columns]):
             top, left = row * height, column * width
-            sheet[top : top + height - GAP, left : left + width - GAP] = pixels[index]
+            sheet[top : top + height - GAP_PIXELS, left : left + width - GAP_PIXELS] = pixels[index]
     Image.fromarray(sheet).save(path)
     return path
 
 
-def _mean_and_deviation(trained: tuple[Trained, ...]) -> tuple[float, float] | None:
-    values: Any = [each.value for each in trained if each.value is not None]
+def _mean_and_deviation(trained: tuple[CheckTraining, ...]) -> tuple[float, float] | None:
+    values: Any = [training.value for training in trained if training.value is not None]
     return (float(np.mean(values)), float(np.std(values, ddof=1))) if len(values) > 1 else None
 
 
-def _stuck(trained: list[Trained], threshold: float) -> float:
-    return sum(each.value is None or each.value <= threshold for each in trained) / len(trained)
+def _stuck(trained: list[CheckTraining], threshold: float) -> float:
+    return sum(training.value is None or training.value <= threshold for training in trained) / len(trained)

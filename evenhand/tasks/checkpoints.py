@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from evenhand.model.digest import digest
+from evenhand.model.space import Space
 from evenhand.settings import data_dir
-from evenhand.space import Space, digest
 
 FOLDER = "checkpoints"
 MOST = 4 << 30  # bytes of all of them; beyond it the oldest are deleted
@@ -20,7 +21,11 @@ MOST = 4 << 30  # bytes of all of them; beyond it the oldest are deleted
 
 def path_of(version: str, space: Space, configuration: Mapping[str, object], seed: int, epochs: int) -> Path:
     """Where the state after `epochs` epochs lies: the same for all trainings that differ in how long they go on only."""
-    rest = {each.name: configuration[each.name] for each in space if not each.fidelity and each.name in configuration}
+    rest = {
+        hyperparameter.name: configuration[hyperparameter.name]
+        for hyperparameter in space
+        if not hyperparameter.fidelity and hyperparameter.name in configuration
+    }
     return data_dir() / FOLDER / f"{digest([version, rest, seed, epochs])}.pickle"
 
 
@@ -43,9 +48,9 @@ def load(path: Path) -> Any | None:
 
 
 def _prune(folder: Path) -> None:
-    found = sorted(((each.stat().st_mtime, each.stat().st_size, each) for each in folder.glob("*.pickle")), reverse=True)
+    files = sorted(((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.pickle")), reverse=True)
     total = 0
-    for _, size, path in found:
+    for _, size, path in files:
         total += size
         if total > MOST:
             path.unlink(missing_ok=True)

@@ -62,11 +62,11 @@ def download(remote: Remote, target: Path, progress: Progress | None = None) -> 
         if target.exists():
             return
         _receive(remote, part, progress or _silent)
-        found = md5_of(part)
-        if found != remote.md5:
+        checksum = md5_of(part)
+        if checksum != remote.md5:
             part.unlink()
             raise DataError(
-                f"{remote.url}: the download has MD5 {found}, expected {remote.md5}; it was removed, nothing else changed. "
+                f"{remote.url}: the download has MD5 {checksum}, expected {remote.md5}; it was removed, nothing else changed. "
                 "Fetch it again; if that repeats, the file at that address is another one"
             )
         part.replace(target)

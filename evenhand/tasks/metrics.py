@@ -24,34 +24,34 @@ def metric_of(name: str, score: Score | None) -> Score:
 
 def accuracy(targets: Any, predictions: Any) -> float:
     """The share of right labels; predictions are labels (N,) or scores (N, classes)."""
-    found, wanted = np.asarray(predictions), np.asarray(targets)
-    if found.ndim == wanted.ndim + 1:
-        found = found.argmax(axis=-1)
-    return float(np.mean(_matching(found, wanted)[0] == wanted))
+    predicted, wanted = np.asarray(predictions), np.asarray(targets)
+    if predicted.ndim == wanted.ndim + 1:
+        predicted = predicted.argmax(axis=-1)
+    return float(np.mean(_matching(predicted, wanted)[0] == wanted))
 
 
 def mse(targets: Any, predictions: Any) -> float:
     """The mean squared error."""
-    found, wanted = _matching(np.asarray(predictions, dtype=float), np.asarray(targets, dtype=float))
-    return float(np.mean((found - wanted) ** 2))
+    predicted, wanted = _matching(np.asarray(predictions, dtype=float), np.asarray(targets, dtype=float))
+    return float(np.mean((predicted - wanted) ** 2))
 
 
 def mae(targets: Any, predictions: Any) -> float:
     """The mean absolute error."""
-    found, wanted = _matching(np.asarray(predictions, dtype=float), np.asarray(targets, dtype=float))
-    return float(np.mean(np.abs(found - wanted)))
+    predicted, wanted = _matching(np.asarray(predictions, dtype=float), np.asarray(targets, dtype=float))
+    return float(np.mean(np.abs(predicted - wanted)))
 
 
 def r2(targets: Any, predictions: Any) -> float:
     """The share of the targets' variance that the predictions explain: 1 - residual / total sum of squares."""
-    found, wanted = _matching(np.asarray(predictions, dtype=float), np.asarray(targets, dtype=float))
-    return float(1 - np.sum((found - wanted) ** 2) / np.sum((wanted - wanted.mean(axis=0)) ** 2))
+    predicted, wanted = _matching(np.asarray(predictions, dtype=float), np.asarray(targets, dtype=float))
+    return float(1 - np.sum((predicted - wanted) ** 2) / np.sum((wanted - wanted.mean(axis=0)) ** 2))
 
 
-def _matching(found: Any, wanted: Any) -> tuple[Any, Any]:
-    if found.shape != wanted.shape:
-        raise ValueError(f"predict returned an array of shape {found.shape}, expected {wanted.shape} like the targets")
-    return found, wanted
+def _matching(predicted: Any, wanted: Any) -> tuple[Any, Any]:
+    if predicted.shape != wanted.shape:
+        raise ValueError(f"predict returned an array of shape {predicted.shape}, expected {wanted.shape} like the targets")
+    return predicted, wanted
 
 
 METRICS: Mapping[str, Score] = {"accuracy": accuracy, "mse": mse, "mae": mae, "r2": r2}

@@ -9,24 +9,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from evenhand.tasks import processor
+
 Precision = Literal["fp32", "bf16"]
-PROCESSOR = Path("/proc/cpuinfo")
 INSTRUCTIONS = "avx512_bf16"  # products of bfloat16 numbers; others than x86-64 call theirs otherwise, and were not measured
 # Pixels from which SqueezeNet is quicker in bf16 at every batch size; below, batches of 8 are slower (docs/tasks.md).
-QUICK_FROM = 56
+QUICK_FROM_PIXELS = 56
 
 
 def proposed(size: int) -> Precision:
     """The quickest precision that was measured for images of `size` pixels on this kind of processor."""
-    return "bf16" if size >= QUICK_FROM and has_bf16(PROCESSOR) else "fp32"
+    return "bf16" if size >= QUICK_FROM_PIXELS and has_bf16(processor.LIST_PATH) else "fp32"
 
 
 @lru_cache
 def has_bf16(facts: Path) -> bool:
     """Whether the processor that `facts` (Linux's list of processors) tells of multiplies bfloat16 numbers; False without it."""
-    try:
-        lines = facts.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return INSTRUCTIONS in flags.split()
+    return INSTRUCTIONS in processor.flags(facts)

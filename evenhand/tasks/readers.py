@@ -40,7 +40,7 @@ READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Item:
+class ImageItem:
     """One image: the split it comes in, its class as the source names it, and its name for errors and for a fixed order."""
 
     split: str
@@ -55,10 +55,10 @@ class Collection(Protocol):
     def photos(self) -> bool:
         """Whether a mirrored image is as good an example of its class."""
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[ImageItem]:
         """All images, in an order that depends on the source's content only."""
 
-    def images(self, wanted: Sequence[Item], size: int) -> Iterator[tuple[Item, Pixels]]:
+    def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """Each wanted image once, as (size, size, 3)."""
 
 
@@ -82,20 +82,20 @@ def decode(content: bytes, size: int, where: str) -> Pixels:
         ) from error
 
 
-def _item(path: PurePosixPath, source: Path) -> Item | None:
+def _item(path: PurePosixPath, source: Path) -> ImageItem | None:
     """The image at SPLIT/CLASS/FILE, below any further folders; None for other files."""
     if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
         return None
     if len(path.parts) < 3 or path.parts[-3].lower() not in SPLIT_NAMES:
         raise DataError(f"{source}: holds the image {path}, expected {LAYOUT}")
-    return Item(SPLIT_NAMES[path.parts[-3].lower()], path.parts[-2], str(path))
+    return ImageItem(SPLIT_NAMES[path.parts[-3].lower()], path.parts[-2], str(path))
 
 
-def _listed(paths: Iterable[PurePosixPath], source: Path) -> list[Item]:
-    found = [item for item in (_item(path, source) for path in paths) if item]
-    if not found:
+def _listed(paths: Iterable[PurePosixPath], source: Path) -> list[ImageItem]:
+    items = [item for item in (_item(path, source) for path in paths) if item]
+    if not items:
         raise DataError(f"{source}: holds no images, expected {LAYOUT}")
-    return sorted(found, key=lambda item: item.name)
+    return sorted(items, key=lambda item: item.name)
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,11 @@ class Folder:
     path: Path
     photos: bool = True
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[ImageItem]:
         """All images, ordered by their path."""
         return _listed((PurePosixPath(file.relative_to(self.path).as_posix()) for file in files_below(self.path)), self.path)
 
-    def images(self, wanted: Sequence[Item], size: int) -> Iterator[tuple[Item, Pixels]]:
+    def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the order given."""
         for item in wanted:
             file = self.path / item.name
@@ -123,11 +123,11 @@ class Tar:
     path: Path
     photos: bool = True
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[ImageItem]:
         """All images, ordered by their path in the archive."""
         return _listed([_plain(member.name) for member, _ in self._members()], self.path)
 
-    def images(self, wanted: Sequence[Item], size: int) -> Iterator[tuple[Item, Pixels]]:
+    def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the archive's order."""
         by_name = {item.name: item for item in wanted}
         for member, archive in self._members():
@@ -174,11 +174,11 @@ class Arrays:
     labels: NDArray[np.int64]
     photos: bool = False
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[ImageItem]:
         """One item an image, named by its number."""
-        return [Item("all", f"{label:02d}", f"{index:06d}") for index, label in enumerate(self.labels)]
+        return [ImageItem("all", f"{label:02d}", f"{index:06d}") for index, label in enumerate(self.labels)]
 
-    def images(self, wanted: Sequence[Item], size: int) -> Iterator[tuple[Item, Pixels]]:
+    def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the order given."""
         for item in wanted:
             yield item, square(Image.fromarray(self.pixels[int(item.name)]), size)

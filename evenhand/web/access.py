@@ -14,10 +14,11 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from evenhand.errors import NotAllowed
-from evenhand.lab import Lab
+from evenhand.lab.lab import Lab
+from evenhand.web.state import held_by
 
-DAY = 86400.0
-SAFE = frozenset({"GET", "HEAD"})  # the methods that change nothing
+DAY_SECONDS = 86400.0
+SAFE_METHODS = frozenset({"GET", "HEAD"})  # the methods that change nothing
 
 
 class Role(StrEnum):
@@ -28,10 +29,11 @@ class Role(StrEnum):
     RESEARCHER = "researcher"
     AGENT = "agent"
     METHOD = "method"
+    JOIN = "join"
 
 
-COOKIES: Mapping[Role, str] = {Role.PARTICIPANT: "evenhand_participant", Role.RESEARCHER: "evenhand_researcher"}
-COOKIE_SECONDS: Mapping[Role, float] = {Role.PARTICIPANT: 180 * DAY, Role.RESEARCHER: 30 * DAY}
+COOKIE_NAMES: Mapping[Role, str] = {Role.PARTICIPANT: "evenhand_participant", Role.RESEARCHER: "evenhand_researcher"}
+COOKIE_SECONDS: Mapping[Role, float] = {Role.PARTICIPANT: 180 * DAY_SECONDS, Role.RESEARCHER: 30 * DAY_SECONDS}
 
 PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/"): Role.PUBLIC,
@@ -77,8 +79,11 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/curves"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/events"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/curve"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/trials/{number}/output"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/reveal"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/end"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/say"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/workbench"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/workbench/events"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/workbench/trial"): Role.RESEARCHER,
@@ -114,6 +119,10 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     # Agents and methods
     ("POST", "/api/agent/hello"): Role.AGENT,
     ("POST", "/api/agent/goodbye"): Role.AGENT,
+    ("POST", "/api/agent/refusals"): Role.AGENT,
+    ("POST", "/api/agent/join"): Role.JOIN,
+    ("POST", "/api/agent/code"): Role.AGENT,
+    ("POST", "/api/agent/content"): Role.AGENT,
     ("POST", "/api/agent/claim"): Role.AGENT,
     ("POST", "/api/agent/measure"): Role.AGENT,
     ("POST", "/api/agent/jobs/{job_id}/finish"): Role.AGENT,
@@ -152,33 +161,32 @@ NOBODY = Identity(Role.PUBLIC)
 
 def lab_of(request: Request) -> Lab:
     """The lab that this app serves."""
-    lab: Lab = request.app.state.lab
-    return lab
+    return held_by(request.app).lab
 
 
 def identity(request: Request) -> Identity:
     """Who calls, as `guard` found it for this route's role."""
-    found: Identity = getattr(request.state, "identity", NOBODY)
-    return found
+    caller: Identity = getattr(request.state, "identity", NOBODY)
+    return caller
 
 
 def signed_in(request: Request, role: Role) -> Identity | None:
     """The identity of `role` that the request's cookie or bearer token proves; None where it proves none."""
     token = _presented(request, role)
-    subject = lab_of(request).check_token(_kind(role), token) if token else None
+    subject = lab_of(request).tokens.check(_kind(role), token) if token else None
     return None if subject is None else Identity(role, subject, token)
 
 
 def _recalled(request: Request, role: Role) -> Identity | None:
     """What `signed_in` found a moment ago, without a look at the database."""
     token = _presented(request, role)
-    subject = lab_of(request).recall_token(_kind(role), token) if token else None
+    subject = lab_of(request).tokens.recall(_kind(role), token) if token else None
     return None if subject is None else Identity(role, subject, token)
 
 
 def _presented(request: Request, role: Role) -> str:
-    if role in COOKIES:
-        return request.cookies.get(COOKIES[role], "")
+    if role in COOKIE_NAMES:
+        return request.cookies.get(COOKIE_NAMES[role], "")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -194,16 +202,16 @@ async def guard(request: Request) -> None:
     role = PERMISSIONS.get((method, template))
     if role is None:
         raise NotAllowed(f"{method} {template} is not in the table of permissions, so nobody may call it")
-    if method not in SAFE:
+    if method not in SAFE_METHODS:
         check_origin(request)
     if role is Role.PUBLIC:
         return
-    found = _recalled(request, role) or await run_in_threadpool(signed_in, request, role)
-    if found is None:
+    caller = _recalled(request, role) or await run_in_threadpool(signed_in, request, role)
+    if caller is None:
         raise NotAllowed(_how_to_get_in(role))
-    request.state.identity = found
-    if method not in SAFE and role in COOKIES:
-        await _check_csrf(request, found)
+    request.state.identity = caller
+    if method not in SAFE_METHODS and role in COOKIE_NAMES:
+        await _check_csrf(request, caller)
 
 
 def check_origin(request: Request) -> None:
@@ -214,12 +222,12 @@ def check_origin(request: Request) -> None:
         raise NotAllowed(f"this form was sent from {origin or 'another site'}; open Evenhand's own page and send it from there")
 
 
-async def _check_csrf(request: Request, found: Identity) -> None:
+async def _check_csrf(request: Request, caller: Identity) -> None:
     given: Any = request.headers.get("x-csrf-token")
     form = ("application/x-www-form-urlencoded", "multipart/form-data")
     if given is None and request.headers.get("content-type", "").startswith(form):
         given = (await request.form()).get("csrf_token")
-    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), found.csrf_token.encode()):
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), caller.csrf_token.encode()):
         raise NotAllowed("this form is out of date (you signed in again since it was opened); reload the page and send it again")
 
 
@@ -229,15 +237,16 @@ def _how_to_get_in(role: Role) -> str:
         Role.PARTICIPANT: "this page is for participants: open your invitation, or resume with your code",
         Role.AGENT: "this call needs an agent's token as a bearer token; `evenhand agent --help` says how to get one",
         Role.METHOD: "this call needs the session's token as a bearer token",
+        Role.JOIN: "this call needs the token that `evenhand tune --serve` prints; it is another one each time",
         Role.PUBLIC: "",
     }[role]
 
 
 def sign_in(request: Request, response: Response, role: Role, subject: int = 0) -> None:
     """Issue a token of `role` and put it into the response's cookie."""
-    token = lab_of(request).issue_token(_kind(role), subject, COOKIE_SECONDS[role])
+    token = lab_of(request).tokens.issue(_kind(role), subject, COOKIE_SECONDS[role])
     response.set_cookie(
-        COOKIES[role],
+        COOKIE_NAMES[role],
         token,
         max_age=int(COOKIE_SECONDS[role]),
         httponly=True,
@@ -248,7 +257,7 @@ def sign_in(request: Request, response: Response, role: Role, subject: int = 0) 
 
 def sign_out(request: Request, response: Response, role: Role) -> None:
     """Revoke the token of `role` in the request's cookie, and drop the cookie."""
-    token = request.cookies.get(COOKIES[role])
+    token = request.cookies.get(COOKIE_NAMES[role])
     if token:
-        lab_of(request).revoke_token(_kind(role), token)
-    response.delete_cookie(COOKIES[role], httponly=True, samesite="lax")
+        lab_of(request).tokens.revoke(_kind(role), token)
+    response.delete_cookie(COOKIE_NAMES[role], httponly=True, samesite="lax")

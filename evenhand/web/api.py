@@ -1,6 +1,10 @@
-"""The door for agents and methods: the lab's verbs as JSON over HTTP, with a bearer token. `evenhand.client` is the other end."""
+"""The door for agents and methods: the lab's verbs as JSON over HTTP, with a bearer token.
+
+`evenhand.lab.client` is the other end.
+"""
 
 import asyncio
+import base64
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import field
@@ -11,25 +15,29 @@ from fastapi.responses import JSONResponse
 from pydantic.dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
-from evenhand import wire
-from evenhand.core import told
 from evenhand.errors import NotAllowed, StaleAttempt
-from evenhand.records import Assignment, Outcome, Report, Stopper
+from evenhand.lab.base import listening
+from evenhand.model import codec
+from evenhand.model.environment import Environment
+from evenhand.model.job import Assignment, MeasurementBatch
+from evenhand.model.trial import Outcome, Stopper
 from evenhand.web.access import identity, lab_of
+from evenhand.web.state import held_by
 
-LONGEST_WAIT = 5.0  # seconds that who waits is answered after, at the latest: less than clients wait for an answer
-OTHERS = 1.0  # seconds between two looks for what other processes did, of which nobody tells
+LONGEST_WAIT_SECONDS = 5.0  # seconds that who waits is answered after, at the latest: less than clients wait for an answer
+OTHERS_LOOK_SECONDS = 1.0  # seconds between two looks for what other processes did, of which nobody tells
 
 router = APIRouter()
 
 
 @dataclass
 class Hello:
-    """What an agent says of itself."""
+    """What an agent says of itself. environment: as `codec` writes one; an older agent says none."""
 
     slots: int
     machine: str = ""
     name: str = ""
+    environment: dict[str, Any] | None = None
 
 
 @dataclass
@@ -42,15 +50,29 @@ class Claim:
 
 
 @dataclass
+class CodeRequest:
+    """Of which task version."""
+
+    task_version: str
+
+
+@dataclass
+class ContentRequest:
+    """Of which file, by its checksum."""
+
+    checksum: str
+
+
+@dataclass
 class Reports:
-    """What several trainings of one agent measured: for each its job, its attempt, and rows as `wire.row_of` writes them."""
+    """What several trainings of one agent measured: for each its job, its attempt, and rows as `codec.row_of` writes them."""
 
     reports: list[tuple[int, int, list[Any]]]
 
 
 @dataclass
 class End:
-    """How a training ended, and the last of what it measured, in rows as `wire.row_of` writes them."""
+    """How a training ended, and the last of what it measured, in rows as `codec.row_of` writes them."""
 
     attempt: int
     outcome: Outcome
@@ -75,8 +97,8 @@ class OfSession:
 
 
 @dataclass
-class Look(OfSession):
-    """What the tuner has read before; see `wire.view_to_json`."""
+class ViewRequest(OfSession):
+    """What the tuner has read before; see `codec.view_to_json`."""
 
     settled: int = 0
     last: int = 0
@@ -84,7 +106,7 @@ class Look(OfSession):
 
 
 @dataclass
-class Wait(Look):
+class WaitRequest(ViewRequest):
     """For what after which event, and for how long. measured: whether measurements count, too."""
 
     event: int = 0
@@ -93,7 +115,7 @@ class Wait(Look):
 
 
 @dataclass
-class Cursor(OfSession):
+class CurveRequest(OfSession):
     """Which trial, and after which measurement of it."""
 
     number: int = 0
@@ -123,7 +145,7 @@ class Stop(OfSession):
 
 
 @dataclass
-class Final(OfSession):
+class ChoiceRequest(OfSession):
     """The final choice: a trial's number, or a configuration."""
 
     number: int | None = None
@@ -134,8 +156,16 @@ class Final(OfSession):
 @router.post("/api/agent/hello")
 def hello(request: Request, body: Hello) -> JSONResponse:
     """An agent says what it is."""
-    lab_of(request).hello(identity(request).subject, slots=body.slots, machine=body.machine, name=body.name)
+    environment = None if body.environment is None else codec.from_json(Environment, body.environment)
+    agent_id = identity(request).subject
+    lab_of(request).hello(agent_id, slots=body.slots, machine=body.machine, name=body.name, environment=environment)
     return JSONResponse({})
+
+
+@router.post("/api/agent/refusals")
+def refusals(request: Request) -> JSONResponse:
+    """Why studies whose trainings wait take no claim of the agent."""
+    return JSONResponse({"refusals": lab_of(request).refusals(identity(request).subject)})
 
 
 @router.post("/api/agent/goodbye")
@@ -154,25 +184,47 @@ async def claim(request: Request, body: Claim) -> JSONResponse:
         return lab.claim(agent_id, refused=tuple(body.refused), session_id=body.session_id)
 
     waiting = _Wait(request, body.seconds)
-    with told(lab.on_waiting, waiting.wake):
-        found = await run_in_threadpool(find)
-        while found is None and await waiting.woken() and not await request.is_disconnected():
-            found = await run_in_threadpool(find)
-    return JSONResponse({"assignment": wire.to_json(found)})
+    with listening(lab.on_waiting, waiting.wake):
+        assignment = await run_in_threadpool(find)
+        while assignment is None and await waiting.woken() and not await request.is_disconnected():
+            assignment = await run_in_threadpool(find)
+    return JSONResponse({"assignment": codec.to_json(assignment)})
+
+
+@router.post("/api/agent/join")
+def join(request: Request) -> JSONResponse:
+    """Whoever has a served session's token becomes an agent of it."""
+    session_id = identity(request).subject
+    return JSONResponse({"token": lab_of(request).crews.join(session_id), "session_id": session_id})
+
+
+@router.post("/api/agent/code")
+def code(request: Request, body: CodeRequest) -> JSONResponse:
+    """Which files are a task's code, or null where agents have it by its name."""
+    return JSONResponse({"code": codec.to_json(lab_of(request).code(identity(request).subject, body.task_version))})
+
+
+@router.post("/api/agent/content")
+def content(request: Request, body: ContentRequest) -> JSONResponse:
+    """The content of one of these files."""
+    source = lab_of(request).content(identity(request).subject, body.checksum)
+    return JSONResponse({"content": base64.b64encode(source).decode()})
 
 
 @router.post("/api/agent/measure")
 def measure(request: Request, body: Reports) -> JSONResponse:
     """Store measurements, renew the leases, and say of each training whether it shall go on, or why its lease is over."""
-    reports = [Report(job_id, attempt, [wire.measurement_of(row) for row in rows]) for job_id, attempt, rows in body.reports]
-    answers = lab_of(request).measure_all(reports, identity(request).subject)
-    return JSONResponse({"answers": [str(each) if isinstance(each, StaleAttempt) else each for each in answers]})
+    reports = [
+        MeasurementBatch(job_id, attempt, [codec.measurement_of(row) for row in rows]) for job_id, attempt, rows in body.reports
+    ]
+    answers = lab_of(request).agents.measure_all(reports, identity(request).subject)
+    return JSONResponse({"answers": [str(answer) if isinstance(answer, StaleAttempt) else answer for answer in answers]})
 
 
 @router.post("/api/agent/jobs/{job_id}/finish")
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
-    measured = [wire.measurement_of(row) for row in body.rows]
+    measured = [codec.measurement_of(row) for row in body.rows]
     lab_of(request).finish(job_id, body.attempt, body.outcome, body.why, measured, identity(request).subject)
     return JSONResponse({})
 
@@ -185,14 +237,14 @@ def release(request: Request, job_id: int, body: Release) -> JSONResponse:
 
 
 @router.post("/api/session/view")
-def view(request: Request, body: Look) -> JSONResponse:
+def view(request: Request, body: ViewRequest) -> JSONResponse:
     """All that the session's tuner may see, without what was read before."""
-    found = lab_of(request).view(_session(request, body))
-    return JSONResponse(wire.view_to_json(found, body.settled, body.last, body.task))
+    session_view = lab_of(request).view(_session(request, body))
+    return JSONResponse(codec.view_to_json(session_view, body.settled, body.last, body.task))
 
 
 @router.post("/api/session/wait")
-async def wait(request: Request, body: Wait) -> JSONResponse:
+async def wait(request: Request, body: WaitRequest) -> JSONResponse:
     """What `view` gives, with the session's newest event: when there is one after that which the tuner knows, or in time."""
     lab, session_id = lab_of(request), _session(request, body)
     waiting = _Wait(request, body.seconds)
@@ -203,26 +255,26 @@ async def wait(request: Request, body: Wait) -> JSONResponse:
 
     def look(due: bool) -> dict[str, Any] | None:
         with lab.at_once():
-            newest = lab.newest_event(session_id)
+            newest = lab.sessions.newest_event(session_id)
             if newest == body.event and not due:
                 return None
-            found = lab.view(session_id)
-        return {"event": newest, "view": wire.view_to_json(found, body.settled, body.last, body.task)}
+            session_view = lab.view(session_id)
+        return {"event": newest, "view": codec.view_to_json(session_view, body.settled, body.last, body.task)}
 
-    with told(lab.on_change, wake):
+    with listening(lab.on_change, wake):
         answer = await run_in_threadpool(look, False)
         while answer is None:
-            woken = await waiting.woken(OTHERS)
+            woken = await waiting.woken(OTHERS_LOOK_SECONDS)
             answer = await run_in_threadpool(look, waiting.is_over or (body.measured and woken))
     return JSONResponse(answer)
 
 
 @router.post("/api/session/curve")
-def curve(request: Request, body: Cursor) -> JSONResponse:
+def curve(request: Request, body: CurveRequest) -> JSONResponse:
     """What a trial measured."""
-    found = lab_of(request).curve(_session(request, body), body.number, (body.attempt, body.index))
-    rows = [wire.row_of(each) for each in found.measurements]
-    return JSONResponse({"number": found.number, "attempt": found.attempt, "measurements": rows})
+    learning_curve = lab_of(request).curve(_session(request, body), body.number, (body.attempt, body.index))
+    rows = [codec.row_of(measurement) for measurement in learning_curve.measurements]
+    return JSONResponse({"number": learning_curve.number, "attempt": learning_curve.attempt, "measurements": rows})
 
 
 @router.post("/api/session/start")
@@ -246,7 +298,7 @@ def submit(request: Request, body: Submission) -> JSONResponse:
         revision=body.revision,
         key=body.key,
     )
-    return JSONResponse(wire.to_json(trial))
+    return JSONResponse(codec.to_json(trial))
 
 
 @router.post("/api/session/stop")
@@ -256,11 +308,11 @@ def stop(request: Request, body: Stop) -> JSONResponse:
     by = Stopper.RULE if body.rule else Stopper.TUNER
     lab_of(request).stop(session_id, body.number, by, why=body.why)
     trial = lab_of(request).view(session_id).session.trial(body.number)
-    return JSONResponse(wire.to_json(trial))
+    return JSONResponse(codec.to_json(trial))
 
 
 @router.post("/api/session/choose")
-def choose(request: Request, body: Final) -> JSONResponse:
+def choose(request: Request, body: ChoiceRequest) -> JSONResponse:
     """End the session with its final configuration."""
     lab, session_id = lab_of(request), _session(request, body)
     space = lab.view(session_id).session.current_space
@@ -271,7 +323,7 @@ def choose(request: Request, body: Final) -> JSONResponse:
 
 def _tuners_session(request: Request, session_id: int) -> JSONResponse:
     """The session as its tuner may see it."""
-    return JSONResponse(wire.to_json(lab_of(request).view(session_id).session))
+    return JSONResponse(codec.to_json(lab_of(request).view(session_id).session))
 
 
 def _session(request: Request, body: OfSession) -> int:
@@ -288,7 +340,7 @@ class _Wait:
     def __init__(self, request: Request, seconds: float) -> None:
         self._request = request
         self._loop = asyncio.get_running_loop()
-        self._until = self._loop.time() + min(seconds, LONGEST_WAIT)
+        self._until = self._loop.time() + min(seconds, LONGEST_WAIT_SECONDS)
         self._event = asyncio.Event()
 
     def wake(self, *_: object) -> None:
@@ -299,9 +351,9 @@ class _Wait:
     @property
     def is_over(self) -> bool:
         """Whether it is time to answer as it is."""
-        return self._loop.time() >= self._until or bool(self._request.app.state.ending)
+        return self._loop.time() >= self._until or bool(held_by(self._request.app).ending)
 
-    async def woken(self, at_most: float = LONGEST_WAIT) -> bool:
+    async def woken(self, at_most: float = LONGEST_WAIT_SECONDS) -> bool:
         """Wait until something happened since the last time; False where only time went by, at most so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(0.0 if self.is_over else min(self._until - self._loop.time(), at_most)):

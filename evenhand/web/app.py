@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from anyio import to_thread
@@ -21,40 +21,30 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evenhand import errors
-from evenhand.backup import Keeper
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
-from evenhand.lab import Lab
-from evenhand.watch import Watch
-from evenhand.web import (
-    access,
-    api,
-    classroom,
-    entry,
-    exports,
-    invitations,
-    monitor,
-    participant,
-    questions,
-    reports,
-    researcher,
-    versions,
-    workbench,
-)
+from evenhand.exchange.backup import Keeper
+from evenhand.lab.lab import Lab
+from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
+from evenhand.studies.alerts import Watch
+from evenhand.web import access, api, entry
+from evenhand.web.classroom import board
 from evenhand.web.pages import render
-from evenhand.web.players import Players
+from evenhand.web.participant import flow, questions
+from evenhand.web.researcher import exports, invitations, monitor, reports, study, versions
+from evenhand.web.state import AppState, held_by, hold
+from evenhand.web.workbench import page
 
 log = logging.getLogger(__name__)
 
-STATIC = Path(__file__).parent / "static"
-THREADS = 12  # that answer at once: more of them would only take turns at the interpreter's lock, and hold up the event loop
+STATIC_FOLDER = Path(__file__).parent / "static"
+ANSWERING_THREADS = 12  # at once: more of them would only take turns at the interpreter's lock, and hold up the event loop
 SWITCH_SECONDS = 0.0005  # for which a thread keeps that lock where others want it: answers are short, and the event loop waits
 SWEEP_SECONDS = 0.5
 WATCH_SECONDS = 15.0
-KEEP_SECONDS = 60.0  # between two looks whether a backup is due
+BACKUP_LOOK_SECONDS = 60.0  # between two looks whether a backup is due
 HEARTBEAT_SECONDS = 2.0
-HEARTBEAT = "heartbeat-{}"  # file in the data directory: when a server on this database was last alive
 
-STATUSES: dict[type[EvenhandError], int] = {
+STATUS_CODES: dict[type[EvenhandError], int] = {
     errors.InvalidConfiguration: 422,
     errors.InvalidSpace: 400,
     errors.InvalidSettings: 400,
@@ -62,18 +52,19 @@ STATUSES: dict[type[EvenhandError], int] = {
     errors.NotAllowed: 403,
     errors.NotFound: 404,
     errors.Refused: 409,
-    errors.TaskMissing: 409,
+    errors.MissingHere: 409,
     errors.StaleAttempt: 410,
+    errors.Dismissed: 410,
     errors.Unreachable: 502,
 }
 
-POLICY = (
+CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # Referrer: with `no-referrer` browsers send `Origin: null` with our own forms; `same-origin` tells other sites as little.
-HEADERS = {
-    "content-security-policy": POLICY,
+SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "x-frame-options": "DENY",
@@ -83,33 +74,32 @@ HEADERS = {
 }
 
 
-def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequence[str] = ()) -> FastAPI:
+def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_id: int | None = None) -> FastAPI:
     """The app on a lab.
 
-    data_dir: where the heartbeat is kept. local_slots: how many trainings this machine's own agent runs at once (pages say
-    so). hosts: names, beside localhost and addresses in digits, under which browsers may ask for this server.
+    data_dir: where the heartbeat is kept. hosts: names, beside localhost and addresses in digits, under which browsers may ask
+    for this server. session_id: it is there for this session alone, as long as that is tuned: what else a laboratory does
+    (methods, alerts, backups, a heartbeat) is left to the server of that one.
     """
     app = FastAPI(
         title="Evenhand",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_lifespan,
+        lifespan=_lifespan if session_id is None else partial(_beside, session_id),
         dependencies=[Depends(access.guard)],
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # asked at each request, else
     )
-    app.state.lab, app.state.data_dir, app.state.local_slots = lab, data_dir, local_slots
-    app.state.players = Players(lab)
-    app.state.ending = False  # event streams end when this is set
+    hold(app, AppState(lab, data_dir))
     # The router asks them in order: those that are called all the time come first.
     for module in (
         api,
-        participant,
+        flow,
         questions,
         entry,
-        classroom,
-        researcher,
-        workbench,
+        board,
+        study,
+        page,
         monitor,
         invitations,
         versions,
@@ -117,7 +107,7 @@ def create_app(lab: Lab, *, data_dir: Path, local_slots: int = 0, hosts: Sequenc
         exports,
     ):
         app.include_router(module.router)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", StaticFiles(directory=STATIC_FOLDER))
     app.add_exception_handler(EvenhandError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)
@@ -142,7 +132,7 @@ class Door:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     if name not in headers:
                         headers[name] = value
                 if scope["path"].startswith("/static/"):
@@ -171,7 +161,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     problems = error.problems if isinstance(error, InvalidConfiguration) else ()
     if request.url.path.startswith("/api/") or "application/json" in request.headers.get("accept", ""):
-        return JSONResponse({"error": name, "message": message, "problems": [_to_json(each) for each in problems]}, status)
+        return JSONResponse({"error": name, "message": message, "problems": [_to_json(problem) for problem in problems]}, status)
     if "hx-request" in request.headers:
         return PlainTextResponse(message, status)
     return render(request, "error.html", status=status, code=status, message=message, name=name)
@@ -180,10 +170,10 @@ async def _on_error(request: Request, error: Exception) -> Response:
 def describe(error: Exception) -> tuple[int, str, str]:
     """HTTP status, name and words of an error."""
     for kind in type(error).__mro__:
-        if kind in STATUSES:
-            return STATUSES[kind], type(error).__name__, str(error)
+        if kind in STATUS_CODES:
+            return STATUS_CODES[kind], type(error).__name__, str(error)
     if isinstance(error, RequestValidationError):
-        wrong = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors())
         return 400, "InvalidRequest", f"this request is not what the address expects: {wrong}"
     if isinstance(error, HTTPException):
         words = {404: "there is no page at this address", 405: "this address does not take this kind of request"}
@@ -197,23 +187,24 @@ def _to_json(problem: Problem) -> dict[str, str]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    lab: Lab = app.state.lab
-    to_thread.current_default_thread_limiter().total_tokens = THREADS
+    state = held_by(app)
+    lab = state.lab
+    to_thread.current_default_thread_limiter().total_tokens = ANSWERING_THREADS
     sys.setswitchinterval(SWITCH_SECONDS)
-    heartbeat = app.state.data_dir / HEARTBEAT.format(lab.key)
+    heartbeat = state.data_dir / HEARTBEAT_FILE.format(lab.key)
     await run_in_threadpool(lab.recover, last_alive(heartbeat))
     beat(heartbeat, lab.clock())
-    app.state.players.resume()
-    watch = Watch(lab, app.state.data_dir)
-    keeper = await run_in_threadpool(Keeper, lab, app.state.data_dir)
+    state.players.resume()
+    watch = Watch(lab, state.data_dir)
+    keeper = await run_in_threadpool(Keeper, lab, state.data_dir)
 
     def look() -> None:
-        app.state.alerts = watch.look()
+        state.alerts = watch.look()
 
     tasks = [
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
         asyncio.create_task(_every(WATCH_SECONDS, look)),
-        asyncio.create_task(_every(KEEP_SECONDS, keeper.look)),
+        asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keeper.look)),
         asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: beat(heartbeat, lab.clock()))),
     ]
     try:
@@ -222,9 +213,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await run_in_threadpool(app.state.players.stop)
+        await run_in_threadpool(state.players.stop)
         keeper.close()
         beat(heartbeat, lab.clock())
+
+
+@asynccontextmanager
+async def _beside(session_id: int, app: FastAPI) -> AsyncIterator[None]:
+    lab = held_by(app).lab
+    sweep = asyncio.create_task(_every(SWEEP_SECONDS, lambda: lab.sweep(session_id)))
+    try:
+        yield
+    finally:
+        sweep.cancel()
+        await asyncio.gather(sweep, return_exceptions=True)
 
 
 async def _every(seconds: float, work: Callable[[], None]) -> None:
@@ -234,18 +236,3 @@ async def _every(seconds: float, work: Callable[[], None]) -> None:
         except Exception:
             log.exception("background work failed; it is tried again in %s s", seconds)
         await asyncio.sleep(seconds)
-
-
-def beat(path: Path, now: float) -> None:
-    """Note in the heartbeat file that the server is alive."""
-    fresh = path.with_suffix(".new")
-    fresh.write_text(f"{now:.3f}")
-    fresh.replace(path)
-
-
-def last_alive(path: Path) -> float | None:
-    """When the server before this one was last alive; None where none was, or the file is damaged."""
-    try:
-        return float(path.read_text())
-    except (OSError, ValueError):
-        return None

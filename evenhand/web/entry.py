@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from evenhand.declaration import Study
 from evenhand.errors import NotAllowed, NotFound
-from evenhand.records import Batch, Participant
+from evenhand.model.participant import Batch, Participant
+from evenhand.model.study import Study
 from evenhand.web.access import Role, lab_of, sign_in, sign_out, signed_in
-from evenhand.web.pages import LANGUAGES, render
+from evenhand.web.pages import LANGUAGE_NAMES, render
 
 router = APIRouter()
 
@@ -23,7 +23,7 @@ def go(address: str) -> RedirectResponse:
 def start(request: Request) -> Response:
     """The study for a researcher, the next step for a participant, a welcome for anybody else."""
     if signed_in(request, Role.RESEARCHER):
-        studies = lab_of(request).studies()
+        studies = lab_of(request).studies.all()
         return go(f"/studies/{studies[0].id}") if studies else render(request, "researcher/no_study.html")
     if signed_in(request, Role.PARTICIPANT):
         return go("/p")
@@ -33,7 +33,7 @@ def start(request: Request) -> Response:
 @router.get("/signin/{token}")
 def sign_in_page(request: Request, token: str) -> Response:
     """A button: nothing changes by opening a link, so that a link preview spends no token."""
-    valid = lab_of(request).check_token("signin", token) is not None
+    valid = lab_of(request).tokens.check("signin", token) is not None
     return render(request, "signin.html", token=token, valid=valid, status=200 if valid else 403)
 
 
@@ -41,8 +41,8 @@ def sign_in_page(request: Request, token: str) -> Response:
 def sign_in_researcher(request: Request, token: str) -> Response:
     """Spend the link's token and sign the researcher in."""
     lab = lab_of(request)
-    subject = lab.check_token("signin", token)
-    if subject is None or not lab.spend_token("signin", token):
+    subject = lab.tokens.check("signin", token)
+    if subject is None or not lab.tokens.spend("signin", token):
         return render(request, "signin.html", token=token, valid=False, status=403)
     response = go("/")
     sign_in(request, response, Role.RESEARCHER, subject)
@@ -59,12 +59,12 @@ def sign_out_researcher(request: Request) -> Response:
 
 def _invited_to(request: Request, token: str) -> tuple[Study, Batch]:
     lab = lab_of(request)
-    batch = lab.invited(token)
-    return lab.versions(batch.study_id)[-1] if batch.mode == "pilot" else lab.study(batch.study_id), batch
+    batch = lab.participants.invited(token)
+    return lab.studies.versions(batch.study_id)[-1] if batch.mode == "pilot" else lab.studies.get(batch.study_id), batch
 
 
 def _join(request: Request, token: str, study: Study, batch: Batch, participant: Participant | None, code: str = "") -> Response:
-    languages = [(each, LANGUAGES.get(each, each)) for each in study.languages]
+    languages = [(language, LANGUAGE_NAMES.get(language, language)) for language in study.languages]
     common: dict[str, Any] = {"study": study, "batch": batch, "token": token, "languages": languages}
     return render(request, "join.html", **common, participant=participant, code=code)
 
@@ -82,7 +82,7 @@ def join_page(request: Request, token: str) -> Response:
     except NotAllowed as error:
         return _closed(request, str(error))
     known = signed_in(request, Role.PARTICIPANT)
-    return _join(request, token, study, batch, lab_of(request).participant(known.subject) if known else None)
+    return _join(request, token, study, batch, lab_of(request).participants.get(known.subject) if known else None)
 
 
 @router.post("/join/{token}")
@@ -92,9 +92,9 @@ def join(request: Request, token: str, anew: Annotated[str, Form()] = "", langua
     known = signed_in(request, Role.PARTICIPANT)
     try:
         study, batch = _invited_to(request, token)
-        if known and not anew and lab.participant(known.subject).study_id == study.id:
+        if known and not anew and lab.participants.get(known.subject).study_id == study.id:
             return go("/p")
-        participant, code = lab.accept(token, language=language)
+        participant, code = lab.participants.accept(token, language=language)
     except NotAllowed as error:
         return _closed(request, str(error))
     response = _join(request, token, study, batch, participant, code)
@@ -112,7 +112,7 @@ def resume_page(request: Request) -> Response:
 def resume(request: Request, code: Annotated[str, Form()] = "") -> Response:
     """Back to where the participant was, on any browser."""
     try:
-        participant = lab_of(request).resume(code)
+        participant = lab_of(request).participants.resume(code)
     except NotFound as error:
         return render(request, "resume.html", code=code, problem=str(error), status=404)
     response = go("/p")

@@ -1,9 +1,7 @@
 """Rendering: one Jinja environment for all pages, with the formats that people read."""
 
 import re
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from evenhand.analysis.scores import show_score
-from evenhand.space import show
+from evenhand.model import state_words, words
 from evenhand.web.access import identity
 
-TEMPLATES = Path(__file__).parent / "templates"
-DASH = "–"
-LANGUAGES: Mapping[str, str] = {
+TEMPLATE_FOLDER = Path(__file__).parent / "templates"
+LANGUAGE_NAMES: Mapping[str, str] = {
     "cs": "Čeština",
     "da": "Dansk",
     "de": "Deutsch",
@@ -45,53 +41,6 @@ LANGUAGES: Mapping[str, str] = {
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")  # html off: study texts are text, never markup
 
 
-def clock(seconds: float | None) -> str:
-    """A duration as 1:23:41 or 2:10; a dash for None."""
-    if seconds is None:
-        return DASH
-    whole = max(0, int(seconds))
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share in [0, 1] as 64.6 %; a dash for None."""
-    return DASH if share is None else f"{100 * share:.{digits}f}\u202f%"
-
-
-def number(value: float | int | str | None) -> str:
-    """A number as people type it (0.001, 1e-5); a dash for None."""
-    return DASH if value is None else show(value)
-
-
-def loss(value: float | None) -> str:
-    """A loss with three decimals, so that its width does not jump; a dash for None."""
-    return DASH if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
-
-
-def ago(at: float | None, now: float | None = None) -> str:
-    """How long ago a moment was, in words: now, 4 min ago, 2 h ago, 3 days ago; "not yet" for None."""
-    if at is None:
-        return "not yet"
-    seconds = (time.time() if now is None else now) - at
-    if seconds < 60:
-        return "now"
-    if seconds < 3600:
-        return f"{int(seconds / 60)} min ago"
-    days = int(seconds / 86400)
-    return f"{int(seconds / 3600)} h ago" if days < 1 else f"{days} day{'s' * (days > 1)} ago"
-
-
-def moment(at: float | None) -> str:
-    """A moment as 2026-11-21 05:03 UTC; a dash for None."""
-    return DASH if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """1 trial, 2 trials."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", "\u202f")
-
-
 def markdown(text: str) -> Markup:
     """A study's text as HTML; HTML within it stays text."""
     return Markup(_markdown.render(text))
@@ -109,7 +58,7 @@ def ticked(text: str) -> Markup:
 
 def _environment() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(TEMPLATE_FOLDER),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         auto_reload=False,  # else each page asks the disk about each of its templates
@@ -117,9 +66,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        clock=clock, percent=percent, number=number, loss=loss, ago=ago, moment=moment, plural=plural, markdown=markdown,
-        inline=inline, score=show_score, ticked=ticked,
+        clock=words.clock, percent=words.percent, number=words.typed, loss=words.loss, ago=words.ago, moment=words.moment,
+        exact=words.exact, plural=words.plural, score=words.show_score, metric=words.metric_name,
+        markdown=markdown, inline=inline, ticked=ticked,
     )  # fmt: skip
+    made.globals.update(budget_words=words.budget_words, outcome_words=state_words.outcome_words)
+    made.globals.update(how_to_go_on=state_words.how_to_go_on, mode_words=words.MODE_WORDS)
+    made.globals.update(value_epoch_words=state_words.value_epoch_words)
+    made.globals.update(epoch_words=state_words.epoch_words, epochs_words=state_words.epochs_words)
     return made
 
 

@@ -2,17 +2,30 @@
 
 import asyncio
 import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import uvicorn
 from fastapi import FastAPI
 
 from evenhand import settings
-from evenhand.lab import Lab
-from evenhand.supervisor import Supervisor
+from evenhand.errors import InvalidSettings
+from evenhand.lab import served
+from evenhand.lab.lab import Lab
+from evenhand.runners.supervisor import Supervisor
+from evenhand.tasks import Task
+from evenhand.tasks.transport import packed
 from evenhand.web.app import create_app
+from evenhand.web.state import held_by
 from evenhand.web.streams import files
 
 GRACE_SECONDS = 2  # how long open event streams may delay the end
+LOOK_SECONDS = 0.02  # between two looks whether something has come about
+TELL_SECONDS = 4.0  # for which a server that ends waits until its agents have heard of it
+EVERYWHERE = ("0.0.0.0", "::", "")
 
 
 class Server:
@@ -20,13 +33,14 @@ class Server:
 
     def __init__(self, lab: Lab, host: str, port: int, slots: int) -> None:
         data_dir = settings.data_dir()
-        app = create_app(lab, data_dir=data_dir, local_slots=slots, hosts=[host])
+        app = create_app(lab, data_dir=data_dir, hosts=[host])
         config = uvicorn.Config(
             app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
         )
         address = f"[{host}]" if ":" in host else host
         local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
-        self._supervisor = Supervisor(f"http://{local}:{port}", lab, slots, data_dir) if slots else None
+        self._lab, self._url = lab, f"http://{local}:{port}"
+        self._supervisor = Supervisor(self._url, lab, slots, data_dir) if slots else None
         self._server = _Server(config, app, self._supervisor)
 
     def run(self) -> None:
@@ -34,7 +48,83 @@ class Server:
         files(raised=True)  # each open page takes one
         if self._supervisor:
             self._supervisor.start()
-        self._server.run()
+        served.note_address(self._lab, self._url)
+        try:
+            self._server.run()
+        finally:
+            served.note_address(self._lab, None)
+
+
+@dataclass(frozen=True)
+class SessionServer:
+    """Serves one session of `evenhand.tune` to agents that join it, while it is tuned: `tune(..., server=SessionServer(...))`.
+
+    host, port: where it listens; port 0 is any that is free. said: is told in words, once it answers, how agents join.
+    """
+
+    host: str
+    port: int
+    said: Callable[[str], None]
+
+    @contextmanager
+    def __call__(self, lab: Lab, task: Task, session_id: int) -> Iterator[None]:
+        """Within it agents train the session."""
+        app = create_app(lab, data_dir=settings.data_dir(), hosts=[self.host], session_id=session_id)
+        config = uvicorn.Config(
+            app, host=self.host, port=self.port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
+        )
+        server = _Server(config, app, None)
+        thread = threading.Thread(target=server.run, name="session server", daemon=True)
+        token = lab.crews.open(session_id, task.version, packed(task))
+        try:
+            thread.start()
+            while not server.started:
+                if not thread.is_alive():
+                    raise InvalidSettings(
+                        f"cannot listen on {self.host}:{self.port}; is something running there? Another port: --port 0"
+                    )
+                time.sleep(LOOK_SECONDS)
+            self.said(_how_to_join(lab, session_id, self._address(server), token))
+            yield
+        finally:
+            self._end(lab, session_id, server, thread)
+
+    def _address(self, server: uvicorn.Server) -> str:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        name = _outward_address() if self.host in EVERYWHERE else self.host
+        return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+    def _end(self, lab: Lab, session_id: int, server: uvicorn.Server, thread: threading.Thread) -> None:
+        """In order: what trains is given back, agents hear that it is over, and then nobody answers any more."""
+        lab.crews.dismiss(session_id)
+        lab.sessions.leave(session_id)
+        until = time.monotonic() + TELL_SECONDS
+        there = {agent.id for agent in lab.agents.all(TELL_SECONDS)}
+        while time.monotonic() < until and thread.is_alive() and there & (lab.crews.members(session_id) or frozenset()):
+            time.sleep(LOOK_SECONDS)
+        server.should_exit = True
+        if thread.ident is not None:
+            thread.join()
+        lab.crews.forget(session_id)
+
+
+def _how_to_join(lab: Lab, session_id: int, address: str, token: str) -> str:
+    return (
+        f"Session {session_id} waits for agents; this process trains nothing itself. On each machine that is to train, start\n"
+        f"    EVENHAND_JOIN={token} evenhand agent {address}\n"
+        "It shows which files it is sent, and asks before it runs them; --yes where nobody is there to answer.\n"
+        f"Its page: {address}/sessions/{session_id}, after signing in once: {served.signin_link(lab, address)}"
+    )
+
+
+def _outward_address() -> str:
+    """This machine's address as others of its network reach it; its name where that is not known. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address that documents are written with, and nobody has
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
 
 
 class _Server(uvicorn.Server):
@@ -49,5 +139,5 @@ class _Server(uvicorn.Server):
         """uvicorn's own end, after the agent's."""
         if self._supervisor:
             await asyncio.to_thread(self._supervisor.stop)
-        self._app.state.ending = True
+        held_by(self._app).ending = True
         await super().shutdown(sockets)

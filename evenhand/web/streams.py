@@ -1,7 +1,7 @@
 """Event streams that connections share: whoever watches the same thing in the same role is sent the same bytes, made once.
 
-A `Channel` reads its `Source` for all its connections, at a bounded rate. Nothing is queued: a connection that reads slowly, or
-comes back, is told what it lacks from where it is, and the newest state, however much it missed.
+A `Channel` reads its `StreamSource` for all its connections, at a bounded rate. Nothing is queued: a connection that reads
+slowly, or comes back, is told what it lacks from where it is, and the newest state, however much it missed.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fastapi import Request, Response
+from fastapi import Response
 from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
-from evenhand.lab import Lab
+from evenhand.lab.lab import Lab
 
 log = logging.getLogger(__name__)
 
-ALIVE = 10.0  # seconds between two signs of life
-TICK = 1.0  # seconds between two looks whether the server is ending
-MOST_MESSAGES = 4000  # a second, of all channels together: beyond that each rests longer
-SLICE = 100  # connections that are told before other work has its turn
-MOST_FILES = 65536  # that a server asks for
-RESERVED = 256  # file descriptors that streams leave to pages, agents and the database
-LOOKERS = ThreadPoolExecutor(2, thread_name_prefix="look")  # their own, so that pages do not wait for hundreds of looks
+ALIVE_SECONDS = 10.0  # seconds between two signs of life
+TICK_SECONDS = 1.0  # seconds between two looks whether the server is ending
+MOST_MESSAGES_PER_SECOND = 4000  # a second, of all channels together: beyond that each rests longer
+SLICE_CONNECTIONS = 100  # connections that are told before other work has its turn
+MOST_FILE_DESCRIPTORS = 65536  # that a server asks for
+RESERVED_FILE_DESCRIPTORS = 256  # file descriptors that streams leave to pages, agents and the database
+LOOKER_THREADS = ThreadPoolExecutor(2, thread_name_prefix="look")  # their own, so that pages do not wait for hundreds of looks
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Look:
+class StreamLook:
     """What a look found: bytes to send, b"" for nothing. news: to those who had all that there was at the look before.
 
     whole: to the others, by the place that each was at. place: where everybody is who was sent either.
@@ -57,10 +57,10 @@ class Look:
     place: Hashable
 
 
-class Source(Protocol):
+class StreamSource(Protocol):
     """What a channel reads. It remembers what it told at its last look, and may be asked in any thread, one at a time."""
 
-    def look(self, behind: Collection[Any]) -> Look:
+    def look(self, behind: Collection[Any]) -> StreamLook:
         """What is new since the last look. behind: places of connections that do not have all that there was at that."""
 
 
@@ -71,13 +71,13 @@ class Stated:
         self._name, self._state, self._news = name, state, news
         self._told: Any = None
 
-    def look(self, behind: Collection[Any]) -> Look:
+    def look(self, behind: Collection[Any]) -> StreamLook:
         """The state, where it is another one."""
         now, before = self._state(), self._told
         self._told = now
         news = b"" if before is None or now == before else self._event(before, now)
         whole = self._event(None, now) if behind else b""
-        return Look(news, dict.fromkeys(behind, whole), None)
+        return StreamLook(news, dict.fromkeys(behind, whole), None)
 
     def _event(self, before: Any, now: Any) -> bytes:
         return event(self._name, self._news(before, now))
@@ -97,7 +97,7 @@ class Topic:
     """What is watched. key: the same for all who get the same bytes. session_id: whose changes it is told of; None: all."""
 
     key: Hashable
-    source: Callable[[], Source]
+    source: Callable[[], StreamSource]
     pace: Pace
     session_id: int | None = None
 
@@ -115,21 +115,21 @@ class Hub:
 
     def join(self, topic: Topic, watcher: "Watcher") -> "Channel":
         """The channel of a topic, opened where there is none, with one more watcher."""
-        found = self._channels.get(topic.key)
-        if found is None:
+        channel = self._channels.get(topic.key)
+        if channel is None:
             if not self._told:
                 self._loop = asyncio.get_running_loop()
                 self._lab.on_change.append(self._on_change)
-            found = self._channels[topic.key] = Channel(self, topic)
-            self._told[topic.session_id] = (*self._told.get(topic.session_id, ()), found)
-        found.add(watcher)
-        return found
+            channel = self._channels[topic.key] = Channel(self, topic)
+            self._told[topic.session_id] = (*self._told.get(topic.session_id, ()), channel)
+        channel.add(watcher)
+        return channel
 
     def forget(self, channel: "Channel") -> None:
         """A channel has ended."""
         of = channel.topic.session_id
         del self._channels[channel.topic.key]
-        self._told[of] = tuple(each for each in self._told[of] if each is not channel)
+        self._told[of] = tuple(other for other in self._told[of] if other is not channel)
         if not self._told[of]:
             del self._told[of]
         if not self._told:
@@ -137,10 +137,10 @@ class Hub:
 
     def _on_change(self, session_id: int) -> None:
         """In the thread that changed the session."""
-        for each in (*self._told.get(session_id, ()), *self._told.get(None, ())):
-            if self._loop is not None and not each.changed.is_set():
+        for channel in (*self._told.get(session_id, ()), *self._told.get(None, ())):
+            if self._loop is not None and not channel.changed.is_set():
                 with suppress(RuntimeError):  # the loop is closed: the server is ending
-                    self._loop.call_soon_threadsafe(each.changed.set)
+                    self._loop.call_soon_threadsafe(channel.changed.set)
 
 
 class Watcher:
@@ -198,8 +198,10 @@ class Channel:
             while self._watchers and not self._hub.is_ending():
                 self.changed.clear()
                 begun = time.monotonic()
-                behind = {each.place for each in self._watchers if each.waits is not None and each.version != self._version}
-                look, took = await loop.run_in_executor(LOOKERS, self._timed, behind)
+                behind = {
+                    watcher.place for watcher in self._watchers if watcher.waits is not None and watcher.version != self._version
+                }
+                look, took = await loop.run_in_executor(LOOKER_THREADS, self._timed, behind)
                 await self._tell(look)
                 await self._rest(begun, took)
         except Exception:
@@ -207,37 +209,37 @@ class Channel:
         finally:
             self._reader = None
             self._hub.forget(self)
-            for each in self._watchers:
-                each.give(b"")
+            for watcher in self._watchers:
+                watcher.give(b"")
 
-    def _timed(self, behind: Collection[Any]) -> tuple[Look, float]:
+    def _timed(self, behind: Collection[Any]) -> tuple[StreamLook, float]:
         begun = time.monotonic()
         return self._source.look(behind), time.monotonic() - begun
 
-    async def _tell(self, look: Look) -> None:
+    async def _tell(self, look: StreamLook) -> None:
         before, now = self._version, time.monotonic()
         self._version += bool(look.news)
-        silent = not look.news and now - self._spoke >= ALIVE
+        silent = not look.news and now - self._spoke >= ALIVE_SECONDS
         if look.news or silent:
             self._spoke = now
-        for number, each in enumerate(list(self._watchers), 1):
-            if each.waits is not None:
-                message = look.news if each.version == before else look.whole.get(each.place)
+        for number, watcher in enumerate(list(self._watchers), 1):
+            if watcher.waits is not None:
+                message = look.news if watcher.version == before else look.whole.get(watcher.place)
                 if message is not None:
-                    each.version, each.place = self._version, look.place
+                    watcher.version, watcher.place = self._version, look.place
                 if message or silent:
-                    each.give(message or SIGN_OF_LIFE)
-            if number % SLICE == 0:
+                    watcher.give(message or SIGN_OF_LIFE)
+            if number % SLICE_CONNECTIONS == 0:
                 await asyncio.sleep(0)
 
     async def _rest(self, begun: float, took: float) -> None:
         now = time.monotonic()
-        turn = begun + self._hub.watchers / MOST_MESSAGES
+        turn = begun + self._hub.watchers / MOST_MESSAGES_PER_SECOND
         await asyncio.sleep(max(self.topic.pace.rest, self.topic.pace.load * took, turn - now))
         due = now + self.topic.pace.poll
         while self._watchers and not self._hub.is_ending() and (left := due - time.monotonic()) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, TICK)):  # cheaper than wait_for, which makes a task
+                async with asyncio.timeout(min(left, TICK_SECONDS)):  # cheaper than wait_for, which makes a task
                     await self.changed.wait()
                     return
 
@@ -245,26 +247,14 @@ class Channel:
 # The response
 
 
-def stream(
-    request: Request, lab: Lab, topic: Topic, *, place: Hashable = None, present: Callable[[], object] | None = None
-) -> Response:
+def stream(hub: Hub, topic: Topic, *, place: Hashable = None, present: Callable[[], object] | None = None) -> Response:
     """The events of a topic, from a place on. present: called now and then, in a thread, while the connection is open.
 
     Whether the caller may watch it is the route's to check, before. Refused with 503 where no more connections fit.
     """
-    hub = hub_of(request, lab)
     if hub.watchers >= most_watchers():
         return PlainTextResponse("too many pages are open; this one tries again by itself\n", 503, {"retry-after": "10"})
     return EventSourceResponse(_messages(hub, topic, place, present))
-
-
-def hub_of(request: Request, lab: Lab) -> Hub:
-    """The app's hub, made when it is first needed."""
-    state = request.app.state
-    if not hasattr(state, "hub"):
-        state.hub = Hub(lab, lambda: bool(state.ending))
-    hub: Hub = state.hub
-    return hub
 
 
 async def _messages(hub: Hub, topic: Topic, place: Hashable, present: Callable[[], object] | None) -> AsyncIterator[bytes]:
@@ -284,17 +274,17 @@ async def _messages(hub: Hub, topic: Topic, place: Hashable, present: Callable[[
 
 async def _keep(present: Callable[[], object]) -> None:
     while True:
-        await asyncio.sleep(ALIVE)
+        await asyncio.sleep(ALIVE_SECONDS)
         try:
             await run_in_threadpool(present)
         except Exception:
-            log.exception("that a page is open was not noted; it is tried again in %s s", ALIVE)
+            log.exception("that a page is open was not noted; it is tried again in %s s", ALIVE_SECONDS)
 
 
 def most_watchers() -> int:
     """How many connections may watch at once, by the files that this process may open."""
     limit = files()
-    return sys.maxsize if limit is None else max(limit - RESERVED, limit // 2)
+    return sys.maxsize if limit is None else max(limit - RESERVED_FILE_DESCRIPTORS, limit // 2)
 
 
 def files(raised: bool = False) -> int | None:
@@ -308,7 +298,7 @@ def files(raised: bool = False) -> int | None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if raised and soft != hard:
-        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        wanted = MOST_FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_FILE_DESCRIPTORS)
         if soft < wanted:
             with suppress(ValueError, OSError):  # some systems allow less than they say
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,5 +1,5 @@
 "use strict";
-for (const table of document.querySelectorAll("table[data-sortable]")) {
+for (const table of /** @type {NodeListOf<Table>} */ (document.querySelectorAll("table[data-sortable]"))) {
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
   if (body.rows.length < 3) continue;
   // The number that a cell begins with (95.5 % ± 0.8 %, < 0.0001), else its words; cells without either come last.
@@ -18,7 +18,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", turn < 0 ? "descending" : "ascending");
       const rows = [...body.rows].map((row) => [read(row.cells[index]), row]);
-      rows.sort(([a], [b]) => (a === null || b === null ? (a === null) - (b === null) : turn * compare(a, b)));
+      rows.sort(([a], [b]) => (a === null || b === null ? Number(a === null) - Number(b === null) : turn * compare(a, b)));
       body.append(...rows.map(([, row]) => row));
     });
   });

@@ -29,17 +29,25 @@
     if (text !== undefined) made.textContent = text;
     return made;
   };
+  // Numbers so large that their distance might be none are drawn nearer to 0; their words say what they are.
+  const LARGEST_DRAWN = 1e305;
+  /** @type {<T extends number | null>(value: T) => T} */
+  const near = (value) => /** @type {any} */ (value === null ? null : Math.max(-LARGEST_DRAWN, Math.min(LARGEST_DRAWN, value)));
   const finite = (value) => (Number.isFinite(value) ? value : null);
   const tone = (kind) => (kind === "method" ? "--eh-methods-mark" : "--eh-people-mark");
 
+  /** @returns {never} */
+  const own = () => { throw new Error("each kind of chart has its own"); };
+
   // What every chart does: one drawing a frame, the host's size, the theme's colours, a table of its numbers, a tip.
   class Chart {
-    constructor(host, options, empty) {
+    constructor(host, options, waiting) {
       this.host = host;
+      this.waiting = waiting;
       this.options = { kind: "participant", ...options };
       this.frame = 0;
       this.filled = 0;
-      this.empty = make("p", "chart-empty", this.options.empty ?? empty);
+      this.empty = make("p", "chart-empty", this.nothing());
       this.tip = make("div", "chart-tip");
       this.tip.hidden = true;
       host.append(this.empty);
@@ -48,6 +56,22 @@
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
       new MutationObserver(() => this.rebuild()).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
     }
+
+    // What each kind of chart says for itself.
+    /** @returns {Columns} */
+    columns() { return own(); }
+    /** @returns {Partial<uPlot.Options> & Pick<uPlot.Options, "series">} */
+    parts() { return own(); }
+    /** @returns {string} a chart whose key changes is drawn anew */
+    key() { return own(); }
+    /** @returns {number} the index of the newest measurement that it shows */
+    last() { return own(); }
+    /** @type {(value: number, tick?: boolean) => string} */
+    show() { return own(); }
+    /** @type {(plot: uPlot, index: number) => string} */
+    words() { return own(); }
+    /** @returns {{ heads: string[], rows: string[][] }} */
+    cells() { return own(); }
 
     table() {
       const details = make("details", "chart-numbers");
@@ -81,6 +105,9 @@
       this.numbers.body.replaceChildren(rows.length ? table : make("p", "", "No number yet."));
     }
 
+    // What is said where there is nothing to draw.
+    nothing() { return this.options.empty ?? this.waiting; }
+
     changed(rebuild = false) {
       this.stale = this.stale || rebuild;
       if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
@@ -97,9 +124,11 @@
 
     draw() {
       this.frame = 0;
-      const data = this.columns();
-      const isEmpty = !data[0].length;
+      const [across, ...columns] = this.columns();
+      const data = /** @type {Columns} */ ([across, ...columns.map((column) => column.map(near))]);
+      const isEmpty = !across.length;
       this.empty.hidden = !isEmpty;
+      this.empty.textContent = this.nothing();
       this.fill();
       if (!this.host.clientWidth) return;
       const key = this.key();
@@ -114,6 +143,7 @@
       this.host.dataset.index = String(this.last());
     }
 
+    /** @returns {uPlot.Options} */
     settings() {
       const axis = { stroke: colour("--eh-quiet"), font: FONT, ticks: { show: false } };
       const grid = { stroke: colour("--eh-line"), width: 1 };
@@ -127,6 +157,7 @@
       };
     }
 
+    /** @type {(plot: uPlot) => void} */
     paint() {}
 
     hint(plot) {
@@ -144,7 +175,12 @@
   class Loss extends Chart {
     constructor(host, options = {}) {
       super(host, options, "The loss of each batch appears here.");
+      /** @type {number | null} */
       this.perEpoch = null;
+      /** @type {Point[]} */
+      this.points = [];
+      /** @type {number | null} the steps of an epoch, once they are known */
+      this.known = null;
       this.set([]);
     }
 
@@ -181,7 +217,13 @@
     key() { return this.known ? "epochs" : "steps"; }
     show(value) { return Math.abs(value) >= 1e5 ? value.toExponential(0) : String(+value.toPrecision(4)); }
 
+    // A function of one's own may report its metric and no loss.
+    get hasLoss() { return this.points.some((point) => finite(point[LOSS]) !== null); }
+    nothing() { return this.points?.length ? "No loss was reported." : super.nothing(); }
+
+    /** @returns {Columns} */
     columns() {
+      if (!this.hasLoss) return [[], [], []];
       const length = this.known ?? 1;
       return [
         this.points.map((point) => point[STEP] / length),
@@ -191,8 +233,9 @@
     }
 
     // A loss that runs away leaves the chart at its top instead of flattening all that came before.
+    /** @returns {[number, number]} */
     range() {
-      const losses = this.points.map((point) => finite(point[LOSS])).filter((loss) => loss !== null).sort((a, b) => a - b);
+      const losses = this.points.map((point) => near(finite(point[LOSS]))).filter((loss) => loss !== null).sort((a, b) => a - b);
       if (!losses.length) return [0, 1];
       const at = (share) => losses[Math.floor(share * (losses.length - 1))];
       const [low, high] = [losses[0], Math.min(losses[losses.length - 1], Math.max(8 * at(0.5), 1.2 * at(0.1)) || Infinity)];
@@ -200,6 +243,7 @@
       return [Math.max(low - room, low >= 0 ? 0 : -Infinity), high + room];
     }
 
+    /** @returns {Partial<uPlot.Options> & Pick<uPlot.Options, "series">} */
     parts() {
       const line = colour(tone(this.options.kind));
       return {
@@ -234,11 +278,15 @@
   class Validation extends Chart {
     constructor(host, options = {}) {
       super(host, options, "Validation appears here after the first epoch.");
+      /** @type {{ number: number, values: [number, number][] }[]} */
       this.compared = [];
+      /** @type {number | null} */
       this.number = null;
+      /** @type {{ number: number, value: number } | null} */
       this.top = null;
       this.epochs = this.options.epochs ?? 1;
       this.index = -1;
+      /** @type {[number, number][]} */
       this.values = [];
     }
 
@@ -271,6 +319,7 @@
       return String(+value.toPrecision(4));
     }
 
+    /** @returns {Columns} */
     columns() {
       const all = [this.values, ...this.compared.map((trial) => trial.values)];
       if (all.every((values) => !values.length)) return [[], ...all.map(() => [])];
@@ -278,17 +327,19 @@
       const epochs = Array.from({ length: last }, (_, index) => index + 1);
       return [epochs, ...all.map((values) => {
         const byEpoch = new Map(values);
-        return epochs.map((epoch) => (byEpoch.has(epoch) ? byEpoch.get(epoch) * this.unit : null));
+        return epochs.map((epoch) => { const value = byEpoch.get(epoch); return value === undefined ? null : value * this.unit; });
       })];
     }
 
+    /** @type {(low: number, high: number) => [number, number]} */
     range(low, high) {
-      const [bottom, top] = this.top ? [Math.min(low ?? Infinity, this.top.value * this.unit), Math.max(high ?? -Infinity, this.top.value * this.unit)] : [low, high];
+      const [bottom, top] = this.top ? [Math.min(low ?? Infinity, near(this.top.value * this.unit)), Math.max(high ?? -Infinity, near(this.top.value * this.unit))] : [low, high];
       if (!Number.isFinite(bottom) || bottom === null) return [0, this.unit];
       const room = Math.max((top - bottom) * 0.15, this.options.percent ? 2 : Math.abs(top) * 0.05 || 1e-3);
       return this.options.percent ? [Math.max(0, bottom - room), Math.min(100, top + room)] : [bottom - room, top + room];
     }
 
+    /** @returns {Partial<uPlot.Options> & Pick<uPlot.Options, "series">} */
     parts() {
       const [line, quiet] = [colour(tone(this.options.kind)), colour("--eh-quiet")];
       return {
@@ -322,7 +373,7 @@
         ctx.fillText(text, x, at);
       };
       if (this.top) {
-        const y = plot.valToPos(this.top.value * this.unit, "y", true);
+        const y = plot.valToPos(near(this.top.value * this.unit), "y", true);
         ctx.strokeStyle = ctx.fillStyle = colour("--eh-good");
         ctx.lineWidth = pixels;
         ctx.setLineDash([2 * pixels, 3 * pixels]);
@@ -347,14 +398,15 @@
         if (!values.length || number === null) continue;
         const [epoch, value] = values[values.length - 1];
         ctx.fillStyle = colour(name);
-        label(String(number), plot.valToPos(epoch, "x", true) + 9 * pixels, plot.valToPos(value * this.unit, "y", true));
+        label(String(number), plot.valToPos(epoch, "x", true) + 9 * pixels, plot.valToPos(near(value * this.unit), "y", true));
       }
       ctx.restore();
     }
 
     words(plot, index) {
+      const columns = this.columns();
       const texts = [this.number, ...this.compared.map((trial) => trial.number)].map((number, at) => {
-        const value = plot.data[at + 1]?.[index];
+        const value = columns[at + 1]?.[index];
         return value == null ? "" : `trial ${number}: ${this.show(value)}`;
       }).filter(Boolean);
       return texts.length ? `epoch ${plot.data[0][index]} · ${texts.join(" · ")}` : "";

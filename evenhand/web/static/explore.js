@@ -1,11 +1,13 @@
 // The explore page: one session's trials, drawn by Plotly as SVG from the numbers that the server computed.
 "use strict";
 (async () => {
-  const main = document.querySelector("main[data-explore]");
+  const main = /** @type {Part} */ (document.querySelector("main[data-explore]"));
   const numbers = await (await fetch(main.dataset.explore, { headers: { accept: "application/json" } })).json();
-  const order = document.getElementById("explore-order");
-  const panels = document.getElementById("explore-panels");
+  const order = /** @type {HTMLElement} */ (document.getElementById("explore-order"));
+  const panels = /** @type {HTMLElement} */ (document.getElementById("explore-panels"));
   const factor = numbers.percent ? 100 : 1;
+  const LARGEST_DRAWN = 1e305; // beyond it numbers have no distance: they are drawn there, and their words say what they are
+  const near = (value) => Math.max(-LARGEST_DRAWN, Math.min(LARGEST_DRAWN, value * factor));
   const suffix = numbers.percent ? " %" : "";
   const colour = (name) => {
     const probe = document.createElement("i");
@@ -15,15 +17,16 @@
     probe.remove();
     return found;
   };
-  const SYMBOLS = { completed: "circle", stopped: "triangle-up", training: "circle-open" };
-  const symbol = (point) => (point.value === null ? "x-thin-open" : SYMBOLS[point.outcome] ?? "x-thin-open");
+  // By a trial's status; the others' values cannot be relied upon.
+  const SYMBOLS = { completed: "circle", stopped: "triangle-up", training: "circle-open", stopping: "circle-open" };
+  const symbol = (point) => (point.value === null ? "x-thin-open" : SYMBOLS[point.status] ?? "x-thin-open");
   const valued = numbers.order.map((each) => each.value).filter((value) => value !== null);
   // Trials without a score are drawn at the worse edge, so that they are seen and not mistaken for scores.
-  const [low, high] = [Math.min(...valued) * factor, Math.max(...valued) * factor];
+  const [low, high] = [near(Math.min(...valued)), near(Math.max(...valued))];
   const room = Math.max((high - low) * 0.08, 1e-9);
   const edge = numbers.maximize ? low - room : high + room;
-  const y = (point) => (point.value === null ? edge : point.value * factor);
-  const text = (point, name) => `trial ${point.number}: ${point.value === null ? point.outcome : (point.value * factor).toPrecision(4) + suffix}${name ? `<br>${name} ${point.label}` : ""}`;
+  const y = (point) => (point.value === null ? edge : near(point.value));
+  const text = (point, name) => `trial ${point.number}: ${point.value === null ? point.words : (point.value * factor).toPrecision(4) + suffix}${name ? `<br>${name} ${point.label}` : ""}`;
 
   const layout = () => {
     const grid = { gridcolor: colour("--line"), zeroline: false, linecolor: colour("--line"), fixedrange: false };
@@ -48,11 +51,7 @@
       },
     });
     if (numbers.order.length) {
-      let best = null;
-      const soFar = numbers.order.map((each) => {
-        if (each.value !== null && (best === null || (numbers.maximize ? each.value > best : each.value < best))) best = each.value;
-        return best === null ? null : best * factor;
-      });
+      const soFar = numbers.order.map((each) => (each.best === null ? null : near(each.best)));
       const xs = numbers.order.map((each) => each.number);
       const line = { type: "scatter", mode: "lines", x: xs, y: soFar, line: { shape: "hv", width: 2, color: tone }, hoverinfo: "skip" };
       Plotly.react(order, [line, points(numbers.order, xs)], {

@@ -32,7 +32,9 @@
 
   const follow = (url, handlers) => {
     const banner = document.getElementById("connection");
-    let source = null, last = "", wait = FIRST_WAIT, timer = 0, shown = 0, watch = 0, ended = false;
+    /** @type {EventSource | null} */
+    let source = null;
+    let last = "", wait = FIRST_WAIT, timer = 0, shown = 0, watch = 0, ended = false;
 
     const address = () => {
       const full = new URL(url, location.href);
@@ -57,12 +59,12 @@
     const open = () => {
       if (ended || source || document.hidden) return;
       clearTimeout(timer);
-      source = new EventSource(address());
-      source.onopen = () => { wait = FIRST_WAIT; say(""); alive(); };
-      source.onerror = lost;
-      source.addEventListener("alive", alive);
+      const opened = source = new EventSource(address());
+      opened.onopen = () => { wait = FIRST_WAIT; say(""); alive(); };
+      opened.onerror = lost;
+      opened.addEventListener("alive", alive);
       for (const [name, handler] of Object.entries(handlers)) {
-        source.addEventListener(name, (event) => {
+        opened.addEventListener(name, (event) => {
           alive();
           if (event.lastEventId) last = event.lastEventId;
           unpressed(() => handler(JSON.parse(event.data)));

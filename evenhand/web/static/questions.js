@@ -2,9 +2,12 @@
 // The server decides again when the form is sent. What was typed outlives a refresh: it is kept in this tab only.
 "use strict";
 {
-  const form = document.getElementById("questions");
-  const seen = document.getElementById("seen");
-  const appeared = document.getElementById("appeared");
+  const find = (id) => /** @type {Part} */ (document.getElementById(id));
+  /** @type {(selector: string, within: ParentNode) => Part[]} */
+  const all = (selector, within) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
+  const form = find("questions");
+  const seen = find("seen");
+  const appeared = find("appeared");
   const DRAFT = "evenhand questions ";
   const draft = `${DRAFT}${form.dataset.person} ${form.getAttribute("action")}`;
 
@@ -12,7 +15,7 @@
   const plain = (text) => text.trim().replace("\u2212", "-");
 
   function controls(question) {
-    return [...question.querySelectorAll("[name]")];
+    return all("[name]", question);
   }
 
   // The values given: none where it is unanswered.
@@ -38,7 +41,7 @@
       .filter((each) => !["radio", "checkbox"].includes(each.type) || (each.checked && each.value !== ""))
       .map((each) => {
         if (each.tagName === "SELECT") return each.value === "" ? "" : each.selectedOptions[0].textContent;
-        if (["radio", "checkbox"].includes(each.type)) return each.closest("label").querySelector("[data-label]").textContent;
+        if (["radio", "checkbox"].includes(each.type)) return each.closest("label")?.querySelector("[data-label]")?.textContent ?? "";
         return each.value.trim().replace(/\s+/g, " ");
       })
       .filter((text) => text !== "")
@@ -68,10 +71,10 @@
   function update() {
     const answers = new Map();
     const names = [];
-    for (const part of form.querySelectorAll("[data-part]")) {
+    for (const part of all("[data-part]", form)) {
       const shows = open(part, answers);
       let any = false;
-      for (const question of part.querySelectorAll("[data-question]")) {
+      for (const question of all("[data-question]", part)) {
         const on = shows && open(question, answers);
         question.hidden = !on;
         for (const each of controls(question)) each.disabled = !on;
@@ -86,14 +89,14 @@
     const more = names.length - seen.value.split(" ").filter(Boolean).length;
     if (more > 0) appeared.textContent = more === 1 ? "One more question appeared below." : `${more} more questions appeared below.`;
     seen.value = names.join(" ");
-    for (const each of form.querySelectorAll("[data-piped]")) {
+    for (const each of all("[data-piped]", form)) {
       const text = answers.get(each.dataset.piped)?.said || "…";
       if (each.textContent !== text) each.textContent = text;
     }
   }
 
   function keep() {
-    const typed = [...new FormData(form)].filter(([name]) => name.startsWith("q."));
+    const typed = [...new FormData(/** @type {any} */ (form))].filter(([name]) => name.startsWith("q."));
     sessionStorage.setItem(draft, JSON.stringify(typed));
   }
 
@@ -103,7 +106,7 @@
     }
     if ("again" in form.dataset) return; // the server gave back what was sent
     for (const [name, value] of JSON.parse(sessionStorage.getItem(draft) ?? "[]")) {
-      for (const each of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+      for (const each of all(`[name="${CSS.escape(name)}"]`, form)) {
         if (["radio", "checkbox"].includes(each.type)) each.checked ||= each.value === value;
         else each.value = value;
       }

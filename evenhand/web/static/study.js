@@ -1,8 +1,10 @@
 // The researcher's pages: the study's chart and table, kept live; copy buttons; a session's page.
 "use strict";
 (() => {
-  const find = (selector, within = document) => within.querySelector(selector);
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  /** @type {(selector: string, within?: ParentNode) => Part} */
+  const find = (selector, within = document) => /** @type {Part} */ (within.querySelector(selector));
+  /** @type {(selector: string, within?: ParentNode) => Part[]} */
+  const all = (selector, within = document) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
   // A colour of the style sheet as a canvas takes it: custom properties may hold var() and color-mix().
   const colour = (name) => {
     const probe = document.createElement("i");
@@ -22,14 +24,14 @@
   // Copy buttons: data-copy names the element whose text or value is meant.
   for (const button of all("[data-copy]")) {
     button.addEventListener("click", async () => {
-      const source = document.getElementById(button.dataset.copy);
+      const source = find(`#${button.dataset.copy}`);
       const text = source.value ?? source.textContent;
       try {
         await navigator.clipboard.writeText(text);
         button.textContent = "Copied";
       } catch {
         if (source.select) source.select();
-        else getSelection().selectAllChildren(source);
+        else getSelection()?.selectAllChildren(source);
         button.textContent = "Press Ctrl+C";
       }
     });
@@ -42,7 +44,7 @@
 
   // Menus close when something else is clicked, and with Esc.
   document.addEventListener("click", (event) => {
-    for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+    for (const menu of all("details.menu[open]")) if (!menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
@@ -52,7 +54,7 @@
     }
   });
   const method = find("#method");
-  if (method) method.addEventListener("change", () => { find("#seed").value = method.selectedOptions[0].dataset.seed; });
+  if (method) method.addEventListener("change", () => { find("#seed").value = method.selectedOptions[0].dataset.seed ?? ""; });
 
   // Best so far: one step line a session, on the budget's clock.
   const RANGES = [0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1440, 2880];
@@ -64,6 +66,8 @@
       this.tip = document.createElement("div");
       this.tip.className = "chart-tip";
       this.tip.hidden = true;
+      /** @type {number | null} the line that the pointer is near */
+      this.near = null;
       new ResizeObserver(() => this.resize()).observe(host);
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
       new MutationObserver(() => this.rebuild()).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
@@ -81,6 +85,7 @@
     // The leader's line is drawn last, so that it lies on top.
     get lines() { return [...this.data.lines].reverse(); }
 
+    /** @returns {Columns} */
     columns() {
       const xs = [...new Set(this.lines.flatMap((line) => [...line.points.map((point) => point[0]), line.end]))].sort((a, b) => a - b);
       const column = (line) => xs.map((x) => {
@@ -108,7 +113,7 @@
       const series = this.lines.map((line) => {
         const isMethod = line.kind === "method";
         return {
-          label: line.tuner, spanGaps: false, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false },
+          label: line.tuner, spanGaps: false, paths: uPlot.paths.stepped?.({ align: 1 }), points: { show: false },
           stroke: isMethod ? machine : person, width: isMethod || people < 6 ? 2.5 : 1.5,
           alpha: isMethod || people < 6 ? 1 : 0.55, dash: isMethod ? DASHES[methods++ % DASHES.length] : [],
         };
@@ -133,6 +138,7 @@
       this.plot.over.appendChild(this.tip);
     }
 
+    /** @returns {[number, number]} */
     range(low, high) {
       const room = Math.max((high - low) * 0.12, this.data.percent ? 2 : Math.abs(high) * 0.02 || 1e-6);
       return this.data.percent ? [Math.max(0, low - room), Math.min(100, high + room)] : [low - room, high + room];
@@ -182,7 +188,7 @@
     hint(plot) {
       const { idx, left } = plot.cursor;
       const line = this.near ? this.lines[this.near - 1] : null;
-      const value = line && idx != null ? plot.data[this.near][idx] : null;
+      const value = this.near && idx != null ? plot.data[this.near][idx] : null;
       this.tip.hidden = value == null;
       if (value == null) return;
       const done = line.points.filter((point) => point[0] <= plot.data[0][idx]);
@@ -227,7 +233,7 @@
     const tick = () => {
       const passed = (performance.now() - at) / 1000;
       for (const cell of all("[data-clock]", rows)) {
-        const [text, left, ticking] = clocks[cell.dataset.clock] ?? [cell.closest("tr").dataset.left ?? "", null, false];
+        const [text, left, ticking] = clocks[cell.dataset.clock] ?? [cell.closest("tr")?.dataset.left ?? "", null, false];
         const shown = ticking && left != null ? [clock(left - passed), ...text.split(", ").slice(1)].join(", ") : text;
         if (cell.textContent !== shown) cell.textContent = shown;
       }
@@ -256,11 +262,11 @@
       list.forEach(([id, html], index) => {
         let row = find(`tr[data-row="${id}"]`, rows);
         if (!row) {
-          row = document.createElement("tr");
+          row = /** @type {Part} */ (/** @type {HTMLElement} */ (document.createElement("tr")));
           row.dataset.row = id;
         }
         if (html !== null && seen.get(id) !== html) {
-          const focused = row.contains(document.activeElement) ? document.activeElement.matches("input") : null;
+          const focused = row.contains(document.activeElement) ? document.activeElement?.matches("input") : null;
           const ticked = find("input:checked", row) !== null;
           row.innerHTML = html;
           const box = find("input", row);
@@ -306,14 +312,25 @@
 
   // One session: the shown trial's loss, every trial's validation, and the parts that the server renders anew.
   const [EPOCH, VALUE] = [2, 4];
+  /** @type {(values: [number, number][]) => [number, number]} the epoch and value that came last, of some */
+  const newest = (values) => values[values.length - 1];
 
   class EveryTrial {
     constructor(host, page) {
       this.host = host;
       this.kind = page.dataset.kind;
       this.percent = page.dataset.share === "yes";
+      /** @type {Record<number, [number, number][]>} */
       this.values = {};
+      /** @type {number | null} */
       this.shown = null;
+      /** @type {number[]} the trials that have values, the shown one last */
+      this.numbers = [];
+      /** @type {number | null} the line that the pointer is near */
+      this.near = null;
+      /** @type {uPlot | null} */
+      this.plot = null;
+      this.frame = 0;
       this.tip = document.createElement("div");
       this.tip.className = "chart-tip";
       this.tip.hidden = true;
@@ -346,18 +363,18 @@
     paint() {
       // The shown trial is drawn last, so that it lies on top.
       this.numbers = Object.keys(this.values).map(Number).filter((number) => this.values[number].length)
-        .sort((a, b) => (a === this.shown) - (b === this.shown) || a - b);
+        .sort((a, b) => Number(a === this.shown) - Number(b === this.shown) || a - b);
       this.plot?.destroy();
       this.plot = null;
       find("#value-empty").hidden = this.numbers.length > 0;
       if (!this.numbers.length || !this.host.clientWidth) return;
       const unit = this.percent ? 100 : 1;
       const planned = Number(find(`tr[data-trial="${this.shown}"]`)?.dataset.planned ?? 0);
-      const last = Math.max(2, planned, ...this.numbers.map((number) => this.values[number].at(-1)[0]));
+      const last = Math.max(2, planned, ...this.numbers.map((number) => newest(this.values[number])[0]));
       const epochs = Array.from({ length: last }, (_, index) => index + 1);
       const columns = this.numbers.map((number) => {
         const byEpoch = new Map(this.values[number]);
-        return epochs.map((epoch) => (byEpoch.has(epoch) ? byEpoch.get(epoch) * unit : null));
+        return epochs.map((epoch) => { const value = byEpoch.get(epoch); return value === undefined ? null : value * unit; });
       });
       const [person, machine, quiet, line] = ["--person", "--machine", "--quiet", "--line"].map(colour);
       const tone = this.by(this.shown) === "method" ? machine : person;
@@ -365,7 +382,7 @@
       const other = (number) => (this.by(number) === this.kind ? quiet : person);
       const font = "12px system-ui, sans-serif";
       const axis = { stroke: quiet, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
-      this.plot = new uPlot({
+      const drawn = this.plot = new uPlot({
         width: this.host.clientWidth, height: this.host.clientHeight, padding: [8, 34, 0, 0], legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, focus: { prox: 16 }, points: { size: 6 } }, focus: { alpha: 0.35 },
         scales: { x: { time: false, range: [1, last] } },
@@ -377,15 +394,15 @@
         hooks: { draw: [(plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, [epochs, ...columns], this.host);
       this.tip.hidden = true;
-      this.plot.over.append(this.tip);
+      drawn.over.append(this.tip);
     }
 
     // The shown trial's number at the end of its line.
     label(plot, unit, tone) {
-      const values = this.values[this.shown];
+      const values = this.shown === null ? null : this.values[this.shown];
       if (!values?.length) return;
       const pixels = devicePixelRatio || 1;
-      const [epoch, value] = values.at(-1);
+      const [epoch, value] = newest(values);
       plot.ctx.save();
       plot.ctx.font = `600 ${12 * pixels}px system-ui, sans-serif`;
       plot.ctx.textAlign = "left";
@@ -399,7 +416,7 @@
       const { idx, left } = plot.cursor;
       const value = this.near && idx != null ? plot.data[this.near][idx] : null;
       this.tip.hidden = value == null;
-      if (value == null) return;
+      if (value == null || this.near === null) return;
       this.tip.textContent = `trial ${this.numbers[this.near - 1]}: ${this.say(value)} after epoch ${plot.data[0][idx]}`;
       const x = Math.min(left + 14, plot.over.clientWidth - this.tip.offsetWidth);
       this.tip.style.transform = `translate(${Math.max(0, x)}px, ${Math.max(0, plot.valToPos(value, "y") - 36)}px)`;
@@ -413,11 +430,15 @@
     const loss = Evenhand.charts.loss(find("#chart-loss"), { kind: session.dataset.kind });
     const every = new EveryTrial(find("#chart-value"), session);
     const texts = new Map();
+    /** @type {number | null} */
     let left = null;
     let at = performance.now();
-    let newest = null; // the trial that the stream follows, and its points
+    /** @type {number | null} the trial that the stream follows */
+    let followed = null;
+    /** @type {Point[]} its points */
     let points = [];
-    let pinned = null; // a trial that the reader chose to see instead
+    /** @type {number | null} a trial that the reader chose to see instead */
+    let pinned = null;
 
     const json = async (path) => {
       const answer = await fetch(`${address}${path}`, { headers: { accept: "application/json" } });
@@ -430,7 +451,7 @@
     };
     const show = async (number) => {
       every.shown = number;
-      const list = number === newest ? points : (await json(`/trials/${number}/curve`)).points;
+      const list = number === followed ? points : (await json(`/trials/${number}/curve`)).points;
       if (every.shown !== number) return;
       loss.proposedBy(every.by(number));
       loss.set(list);
@@ -438,20 +459,20 @@
       mark();
     };
     const measured = (message) => {
-      const fresh = message.reset || message.number !== newest;
-      newest = message.number;
+      const fresh = message.reset || message.number !== followed;
+      followed = message.number;
       points = fresh ? message.measurements : [...points, ...message.measurements];
       find(".session-charts").hidden = false;
-      if (fresh) every.set(newest, points);
-      else every.append(newest, message.measurements);
-      if (pinned !== null && pinned !== newest) return;
-      if (fresh || every.shown !== newest) show(newest);
+      if (fresh) every.set(followed, points);
+      else every.append(followed, message.measurements);
+      if (pinned !== null && pinned !== followed) return;
+      if (fresh || every.shown !== followed) show(followed);
       else loss.append(message.measurements);
     };
     // Replace what changed, and keep what the reader opened and where the focus is.
     const swap = (old, html) => {
       const opened = all("details", old).map((each) => each.open);
-      const focused = old.contains(document.activeElement) ? all("a, button, summary, input", old).indexOf(document.activeElement) : -1;
+      const focused = old.contains(document.activeElement) ? all("a, button, summary, input", old).indexOf(/** @type {Part} */ (document.activeElement)) : -1;
       old.innerHTML = html;
       all("details", old).forEach((each, index) => { each.open = opened[index] ?? false; });
       if (focused >= 0) all("a, button, summary, input", old)[focused]?.focus();
@@ -487,7 +508,7 @@
       mark();
     };
     session.addEventListener("click", (event) => {
-      const button = event.target.closest("[data-show]");
+      const button = /** @type {Part} */ (event.target).closest("[data-show]");
       if (!button) return;
       pinned = Number(button.dataset.show);
       show(pinned).catch(() => {});

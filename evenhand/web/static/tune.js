@@ -1,8 +1,10 @@
 // The tune page: the form, the running trial, the history; and the final page, which only follows the clock and the step.
 "use strict";
 (() => {
-  const find = (selector, within = document) => within.querySelector(selector);
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  /** @type {(selector: string, within?: ParentNode) => Part} */
+  const find = (selector, within = document) => /** @type {Part} */ (within.querySelector(selector));
+  /** @type {(selector: string, within?: ParentNode) => Part[]} */
+  const all = (selector, within = document) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
   const main = find("main");
   const csrf = find('meta[name="csrf-token"]').content;
   const JSON_PLEASE = { accept: "application/json", "x-csrf-token": csrf };
@@ -16,8 +18,9 @@
   };
   const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
   const write = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
-  const post = async (url, body) => {
-    const answer = await fetch(url, { method: "POST", headers: JSON_PLEASE, body });
+  const typed = (form) => new URLSearchParams(/** @type {any} */ (new FormData(form))); // no form here has a file
+  const post = async (url, form) => {
+    const answer = await fetch(url, { method: "POST", headers: JSON_PLEASE, body: typed(form) });
     return { status: answer.status, ...(await answer.json()) };
   };
 
@@ -42,7 +45,7 @@
     find("form", elsewhere).addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        await post("/p/continue", new URLSearchParams(new FormData(event.target)));
+        await post("/p/continue", event.target);
         showWriter(true);
       } catch {
         showNotice(LOST);
@@ -94,29 +97,23 @@
   const NUMBERS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"];
   let source = { number: find("#form-sub").dataset.source, values: JSON.parse(find("#form-sub").dataset.values || "null") };
 
-  const same = (one, other) => one === other || (one !== "" && other !== "" && Number(one.replace(",", ".")) === Number(other.replace(",", ".")));
-  const effective = (field) => input(field).value.trim() || field.dataset.default;
-  const isActive = (field) => {
-    const { on, when } = field.dataset;
-    if (!on) return true;
-    const parent = byName.get(on);
-    return isActive(parent) && JSON.parse(when).some((value) => same(value, effective(parent)));
-  };
+  const { effective, isActive, parents } = Evenhand.fields;
+  const same = (one, other, field) => Evenhand.fields.same(one, other, input(field).tagName === "SELECT");
 
   const refreshField = (field) => {
-    const active = isActive(field);
+    const active = isActive(field, byName);
     field.classList.toggle("inactive", !active);
     for (const control of all("input, select", field)) control.disabled = !active;
     const text = input(field).value.trim();
-    field.classList.toggle("changed", Boolean(field.dataset.default) && text !== "" && !same(text, field.dataset.default));
+    field.classList.toggle("changed", Boolean(field.dataset.default) && text !== "" && !same(text, field.dataset.default, field));
     reason(field).classList.toggle("given", reason(field).value !== "");
     find(".field-other", field).hidden = reason(field).value !== "other";
   };
 
   const words = () => {
     const hidden = fields.filter((field) => field.classList.contains("inactive")).length;
-    const parents = new Set(fields.map((field) => field.dataset.on).filter(Boolean));
-    const parent = parents.size === 1 ? byName.get([...parents][0]) : null;
+    const asked = new Set(fields.flatMap(parents));
+    const parent = asked.size === 1 ? byName.get([...asked][0]) : null;
     const chosen = parent && input(parent).value ? input(parent).selectedOptions?.[0]?.textContent : "";
     write(find("#optional-title"), chosen ? `For ${chosen} · optional` : "Optional");
     const rest = find("#rest");
@@ -134,7 +131,7 @@
     const changed = fields.filter((field) => {
       const active = !field.classList.contains("inactive");
       const before = source.values[field.dataset.name];
-      return active && !same(effective(field), before ?? field.dataset.default);
+      return active && !same(effective(field), before ?? field.dataset.default, field);
     }).length;
     write(find("#form-sub"), `Started from trial ${source.number} · ${changed ? `${changed} value${changed === 1 ? "" : "s"} changed` : "nothing changed yet"}`);
   };
@@ -187,23 +184,24 @@
     if (!kept || asked || find(".field.wrong", form) || !find("#form-message").hidden) return;
     const found = JSON.parse(kept);
     for (const [name, value] of found.texts) {
-      const control = form.elements[name];
+      const control = /** @type {Part | undefined} */ (form.elements.namedItem(name));
       if (control) control.value = value;
     }
     source = found.source;
   };
 
   form.addEventListener("input", (event) => {
-    const field = event.target.closest(".field");
-    if (field && event.target === input(field)) complain(field, "");
+    const control = /** @type {Part} */ (event.target);
+    const field = control.closest(".field");
+    if (field && control === input(field)) complain(field, "");
     refresh();
     save();
-    if (event.target.value === "other" && event.target === reason(field)) find(".field-other", field).focus();
+    if (field && control.value === "other" && control === reason(field)) find(".field-other", field).focus();
   });
   form.addEventListener("click", (event) => {
-    const ask = event.target.closest(".ask");
+    const ask = /** @type {Part} */ (event.target).closest(".ask");
     if (!ask) return;
-    const help = document.getElementById(ask.getAttribute("aria-controls"));
+    const help = find(`#${ask.getAttribute("aria-controls")}`);
     help.hidden = !help.hidden;
     ask.setAttribute("aria-expanded", String(!help.hidden));
   });
@@ -226,7 +224,7 @@
     busy = true;
     message("");
     try {
-      accept(await post(form.action, new URLSearchParams(new FormData(form))));
+      accept(await post(form.action, form));
     } catch {
       message(LOST);
     } finally {
@@ -261,7 +259,7 @@
   const askToStop = () => { if (!stop.disabled && !dialog.open) dialog.showModal(); };
   find("#stop-form").addEventListener("submit", (event) => { event.preventDefault(); askToStop(); });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || dialog.open || event.defaultPrevented || event.target.tagName === "SELECT") return;
+    if (event.key !== "Escape" || dialog.open || event.defaultPrevented || /** @type {Part} */ (event.target).tagName === "SELECT") return;
     event.preventDefault();
     askToStop();
   });
@@ -269,7 +267,7 @@
     if (dialog.returnValue !== "stop") return;
     dialog.returnValue = "";
     try {
-      await post("/p/tune/stop", new URLSearchParams(new FormData(find("#stop-form"))));
+      await post("/p/tune/stop", find("#stop-form"));
     } catch {
       message(LOST);
     }
@@ -329,18 +327,19 @@
   const curves = new Map();
   let version = main.dataset.history;
   let everything = false;
+  /** @type {Set<string> | null} */
   let shownTrials = null;
   const numbersShown = () => new Set(all("tr[data-trial]", history).map((row) => row.dataset.trial));
 
   const loadHistory = async () => {
     const opened = new Set(all("details[open]", history).map((details) => details.dataset.detail));
     const choices = find(".history-choices", history);
-    const query = new URLSearchParams(choices ? new FormData(choices) : "");
+    const query = choices ? typed(choices) : new URLSearchParams();
     if (everything) query.set("all", "yes");
     const before = shownTrials ?? numbersShown();
-    const focused = history.contains(document.activeElement) ? document.activeElement : null;
+    const focused = history.contains(document.activeElement) ? /** @type {Part} */ (document.activeElement) : null;
     const again = focused && (focused.name ? `[name="${focused.name}"]` : focused.dataset.compare ? `[data-compare="${focused.dataset.compare}"]` : "");
-    await htmx.ajax("GET", `/p/trials?${query}`, { target: history, swap: "innerHTML" });
+    await htmx.ajax(/** @type {any} */ ("GET"), `/p/trials?${query}`, { target: history, swap: "innerHTML" });
     for (const details of all("details", history)) details.open = opened.has(details.dataset.detail);
     for (const row of all("tr[data-trial]", history)) {
       const number = row.dataset.trial;
@@ -367,23 +366,25 @@
   };
 
   history.addEventListener("change", (event) => {
-    const number = event.target.dataset.compare;
+    const box = /** @type {Part} */ (event.target);
+    const number = box.dataset.compare;
     if (number) {
-      if (event.target.checked) ticked.add(number);
+      if (box.checked) ticked.add(number);
       else ticked.delete(number);
       compare();
-    } else if (event.target.closest(".history-choices")) follow();
+    } else if (box.closest(".history-choices")) follow();
   });
   history.addEventListener("submit", (event) => { event.preventDefault(); follow(); });
   history.addEventListener("click", (event) => {
-    const use = event.target.closest("[data-use]");
+    const clicked = /** @type {Part} */ (event.target);
+    const use = clicked.closest("[data-use]");
     if (use) {
       event.preventDefault();
       fill(JSON.parse(use.dataset.values), use.dataset.use);
       if (innerWidth < 900) form.scrollIntoView({ behavior: "smooth" });
       input(fields[0]).focus({ preventScroll: true });
     }
-    if (event.target.closest("[data-all]")) {
+    if (clicked.closest("[data-all]")) {
       event.preventDefault();
       everything = true;
       follow();

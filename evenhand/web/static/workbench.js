@@ -2,25 +2,19 @@
 // page is kept live by study.js; without scripts every field is in sight and the server says what does not apply.
 "use strict";
 (() => {
-  const find = (selector, within = document) => within.querySelector(selector);
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  /** @type {(selector: string, within?: ParentNode) => Part} */
+  const find = (selector, within = document) => /** @type {Part} */ (within.querySelector(selector));
+  /** @type {(selector: string, within?: ParentNode) => Part[]} */
+  const all = (selector, within = document) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
   const form = find("#add-form");
   if (!form) return;
   const fields = all(".field", form);
   const byName = new Map(fields.map((field) => [field.dataset.name, field]));
   const input = (field) => find(".field-input", field);
 
-  const same = (one, other) => one === other || (one !== "" && other !== "" && Number(one) === Number(other));
-  const effective = (field) => input(field).value.trim().replace(",", ".") || field.dataset.default;
-  const isActive = (field) => {
-    const { on, when } = field.dataset;
-    if (!on) return true;
-    const parent = byName.get(on);
-    return isActive(parent) && JSON.parse(when).some((value) => same(value, effective(parent)));
-  };
   const refresh = () => {
     for (const field of fields) {
-      const active = isActive(field);
+      const active = Evenhand.fields.isActive(field, byName);
       field.classList.toggle("inactive", !active);
       input(field).disabled = !active;
     }
@@ -36,7 +30,7 @@
   };
 
   form.addEventListener("input", (event) => {
-    const field = event.target.closest(".field");
+    const field = /** @type {Part} */ (event.target).closest(".field");
     if (field) complain(field, "");
     refresh();
   });
@@ -54,7 +48,7 @@
     input(fields.find((field) => !field.classList.contains("inactive"))).focus({ preventScroll: innerWidth >= 900 });
   };
   find("#trials").addEventListener("click", (event) => {
-    const use = event.target.closest("[data-use]");
+    const use = /** @type {Part} */ (event.target).closest("[data-use]");
     if (!use) return;
     event.preventDefault();
     start(use.dataset.use, JSON.parse(use.dataset.values));

@@ -126,7 +126,7 @@ def _batches(connection: sa.Connection, batch: sa.Table, token: sa.Table) -> Non
         at = min(row["created_at"] for row in invites if row["subject"] == study_id)
         row = {"study_id": study_id, "label": "open link", "mode": "live", "kind": "open", "enabled": True, "created_at": at}
         batch_id = connection.execute(sa.insert(batch).values(**row).returning(batch.c.id)).scalar_one()
-        hashes = [each["hash"] for each in invites if each["subject"] == study_id]
+        hashes = [invite["hash"] for invite in invites if invite["subject"] == study_id]
         connection.execute(sa.update(token).where(token.c.hash.in_(hashes)).values(subject=batch_id))
 
 

@@ -1,0 +1,335 @@
+"""Backups: a zip of every table at one moment, made and brought back while the laboratory goes on, and the list of erasures.
+
+A backup holds `manifest.json` and one file of JSON lines a table. Whoever withdrew after it was made stays erased when it is
+restored: every withdrawal is in the database, in the data directory's `erasures-KEY.jsonl`, and in a copy beside each backup.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from evenhand import __version__
+from evenhand.errors import DataError, InvalidSettings, Refused
+from evenhand.lab.backups import TABLE_COLUMNS, TABLE_NAMES, Erasure, Row, revisions, upgraded
+from evenhand.lab.lab import Lab
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+NAME_PATTERN = re.compile(r"evenhand-(\d{8}T\d{6}Z)\.zip")
+STAMP_FORMAT = "%Y%m%dT%H%M%SZ"
+LEAST_FREE_BYTES = 1_000_000_000  # bytes that the disk shall have free
+HOURLY_BACKUPS, DAILY_BACKUPS = 24, 14  # how many hours and days keep a backup
+INTERVAL_SECONDS = 3600.0  # seconds between two backups of a live study
+# Seconds for which a closed study counts as live: whoever was tuning goes on, and choices are evaluated.
+AFTER_CLOSE_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself. tables: rows and SHA-256 of each table's file; made_at: seconds since the epoch."""
+
+    format: int
+    version: str
+    revision: str
+    made_at: float
+    tables: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore did: how many rows, how many people who withdrew since were erased again, and where the backup before is."""
+
+    rows: int
+    erased: int
+    safety: Path
+
+
+# Out
+
+
+def make(lab: Lab, folder: Path, data_dir: Path) -> Path:
+    """A backup in a folder, named after its time; the list of erasures is brought up to date there. Its path."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    at = lab.clock()
+    while (path := folder / f"evenhand-{_stamp(at)}.zip").exists():
+        at += 1
+    return write(lab, path, data_dir)
+
+
+def write(lab: Lab, path: Path, data_dir: Path) -> Path:
+    """A backup at a path, which must be free. It is there when it is whole, and only its owner can read it."""
+    if path.exists():
+        raise Refused(f"{path} is there already; name another file, or a folder")
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+            _write(lab, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    _sync(path.parent)
+    note_erasures(lab, [data_dir, path.parent], also=read_erasures([data_dir]))
+    return path
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime(STAMP_FORMAT)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(lab: Lab, file: IO[bytes]) -> None:
+    made_at, tables = lab.clock(), {}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive, lab.backups.make() as rows:
+        for name in TABLE_NAMES:
+            with archive.open(f"{name}.jsonl", "w", force_zip64=True) as out:
+                digest, count = hashlib.sha256(), 0
+                for row in rows(name):
+                    line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+                    digest.update(line)
+                    out.write(line)
+                    count += 1
+            tables[name] = {"rows": count, "sha256": digest.hexdigest()}
+        manifest = Manifest(FORMAT, __version__, revisions()[0], made_at, tables)
+        archive.writestr(MANIFEST, json.dumps(asdict(manifest), indent=1))
+
+
+# In
+
+
+class Backup:
+    """A backup that was found whole: its words are right, and every table has the rows and the sum that it says.
+
+    DataError where it is damaged or none at all, Refused where a newer Evenhand made it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except OSError as error:
+            raise InvalidSettings(f"{path} cannot be read: {error.strerror}; expected a backup's .zip") from None
+        except zipfile.BadZipFile:
+            raise self._damaged("it is no zip, or its end is missing") from None
+        self.manifest = self._read_manifest()
+        if self.manifest.revision not in revisions() or self.manifest.format > FORMAT:
+            raise Refused(
+                f"{path} was made by Evenhand {self.manifest.version} with tables of revision {self.manifest.revision!r}; this "
+                f"version, {__version__}, knows them up to {revisions()[0]!r}. Restore it with a version as new as that"
+            )
+        self.is_newest = self.manifest.revision == revisions()[0]
+        if self.is_newest and self.manifest.tables.keys() != TABLE_COLUMNS.keys():
+            raise self._damaged(f"its tables are {sorted(self.manifest.tables)}, expected {sorted(TABLE_COLUMNS)}")
+        for name in self.manifest.tables:
+            self._check(name)
+
+    @property
+    def count(self) -> int:
+        """How many rows it holds."""
+        return sum(table["rows"] for table in self.manifest.tables.values())
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """A table's rows, a line at a time."""
+        with self._archive.open(f"{name}.jsonl") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._archive.close()
+
+    def _damaged(self, why: str) -> DataError:
+        return DataError(f"{self.path} is no whole backup: {why}. Nothing was changed; restore another one")
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            return Manifest(**json.loads(self._archive.read(MANIFEST)))
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged(f"its {MANIFEST} is missing or cannot be read ({error})") from None
+
+    def _check(self, name: str) -> None:
+        digest, count = hashlib.sha256(), 0
+        try:
+            with self._archive.open(f"{name}.jsonl") as lines:
+                for line in lines:
+                    digest.update(line)
+                    count += 1
+                    row = json.loads(line)
+                    if self.is_newest and row.keys() != TABLE_COLUMNS[name]:
+                        raise ValueError(f"line {count} has the columns {sorted(row)}")
+        except (KeyError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged(f"its table {name!r} cannot be read ({error})") from None
+        said = self.manifest.tables[name]
+        if (count, digest.hexdigest()) != (said["rows"], said["sha256"]):
+            raise self._damaged(f"its table {name!r} is not what was written: {count} rows, expected {said['rows']}")
+
+
+def restore(lab: Lab, backup: Backup, data_dir: Path) -> Restored:
+    """Put a backup in the place of all that the database holds, after a backup of that; a server goes on meanwhile.
+
+    One write: all of it, or nothing. Whoever withdrew since, as this database or a list of erasures in the data directory or
+    beside the backup knows, is erased again.
+    """
+    note_erasures(lab, [data_dir])
+    folder = data_dir / "backups"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    safety = folder / f"before-restore-{_stamp(lab.clock())}-{secrets.token_hex(3)}.zip"
+    write(lab, safety, data_dir)
+    erasures = read_erasures([data_dir, backup.path.parent])
+    with tempfile.TemporaryDirectory(dir=data_dir) as scratch:
+        if backup.is_newest:
+            erased = lab.backups.restore(backup.rows, backup.manifest.made_at, erasures)
+        else:
+            past = backup.manifest
+            with upgraded(Path(scratch) / "past.sqlite", past.revision, past.tables, backup.rows) as rows:
+                erased = lab.backups.restore(rows, past.made_at, erasures)
+    note_erasures(lab, [data_dir], also=erasures)
+    return Restored(backup.count, erased, safety)
+
+
+# Who withdrew
+
+
+def read_erasures(folders: Iterable[Path]) -> set[Erasure]:
+    """Every withdrawal that a list in these folders tells of; a line that a crash cut off tells of none."""
+    erasures = set()
+    for folder in folders:
+        for path in sorted(folder.glob("erasures-*.jsonl")):
+            erasures |= _read_list(path)
+    return erasures
+
+
+def _read_list(path: Path) -> set[Erasure]:
+    erasures = set()
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError, TypeError):
+            erasures.add(Erasure(**json.loads(line)))
+    return erasures
+
+
+def note_erasures(lab: Lab, folders: Iterable[Path], also: Iterable[Erasure] = ()) -> None:
+    """Append to the list of each folder who withdrew and is not in it yet; made where there is none, and brought to the disk."""
+    known = {*lab.backups.withdrawals(), *also}
+    for folder in folders:
+        path = folder / f"erasures-{lab.key}.jsonl"
+        missing = sorted(known - _read_list(path))
+        if not missing:
+            continue
+        text = "".join(json.dumps(asdict(erasure), ensure_ascii=False) + "\n" for erasure in missing)
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                text = text if file.read() == b"\n" else "\n" + text
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(folder)
+
+
+# By itself
+
+
+class Keeper:
+    """Makes a backup an hour while a study is live and something changed, removes old ones, and lists who withdraws at once."""
+
+    def __init__(self, lab: Lab, data_dir: Path) -> None:
+        self._lab, self._data_dir = lab, data_dir
+        self._changes = 0
+        self._kept: dict[Path, tuple[int, int]] = {}  # by folder, what the newest backup there holds: changes and activity
+        lab.on_change.append(self._note_change)
+        lab.on_withdrawal.append(self._note_withdrawal)
+        self._note_withdrawal()  # of another process, or of one that died between the withdrawal and its line
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._lab.on_change.remove(self._note_change)
+        self._lab.on_withdrawal.remove(self._note_withdrawal)
+
+    def look(self) -> None:
+        """Make the backup that is due, if one is, in each folder that a live study names."""
+        now = self._lab.clock()
+        due = [folder for folder in sorted(self._folders(now)) if not 0 <= now - _newest(folder) < INTERVAL_SECONDS]
+        state = (self._changes, self._lab.backups.activity())
+        for folder in due:
+            if self._kept.get(folder) != state or not _ours(folder):
+                self._make(folder)
+                self._kept[folder] = state
+            else:
+                os.utime(_ours(folder)[0][1])  # it still holds everything, so nobody needs to be told that it is old
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_FREE_BYTES:
+            raise OSError(f"no backup was made: the disk of {folder} has {free / 1e6:.0f} MB free, and 1000 MB are asked for")
+        make(self._lab, folder, self._data_dir)
+        for path in outdated(folder):
+            path.unlink(missing_ok=True)
+
+    def _folders(self, now: float) -> set[Path]:
+        """Where backups go: of studies that are live, or were closed so lately that some people may go on."""
+        folders = set()
+        for study in self._lab.studies.all():
+            closed = study.closed_at is not None and now - study.closed_at > AFTER_CLOSE_SECONDS
+            if study.published_at is not None and not study.archived and not closed:
+                given = study.backup.strip()
+                folders.add(Path(given).expanduser() if given else self._data_dir / "backups")
+        return folders
+
+    def _note_change(self, session_id: int) -> None:
+        self._changes += 1
+
+    def _note_withdrawal(self) -> None:
+        """In the data directory, and beside the backups that need it most. A folder that fails does not undo the withdrawal."""
+        for folder in {self._data_dir, *self._folders(self._lab.clock())}:
+            try:
+                if folder.is_dir():
+                    note_erasures(self._lab, [folder])
+            except OSError:
+                log.exception("the list of withdrawals in %s could not be written; the next backup tries again", folder)
+
+
+def _newest(folder: Path) -> float:
+    return next((at for at, _ in _ours(folder)), float("-inf"))
+
+
+def _ours(folder: Path) -> list[tuple[float, Path]]:
+    """Backups in a folder and when each was made, as their names say, the newest first."""
+    names = ((NAME_PATTERN.fullmatch(path.name), path) for path in folder.glob("evenhand-*.zip"))
+    made = [(datetime.strptime(name[1], STAMP_FORMAT).replace(tzinfo=UTC).timestamp(), path) for name, path in names if name]
+    return sorted(made, reverse=True)
+
+
+def outdated(folder: Path) -> list[Path]:
+    """Backups to remove: none is the newest of one of the last 24 hours, or of the last 14 days, that have one."""
+    hours: dict[float, Path] = {}
+    days: dict[float, Path] = {}
+    backups = _ours(folder)
+    for at, path in backups:
+        hours.setdefault(at // 3600, path)
+        days.setdefault(at // 86_400, path)
+    kept = {*list(hours.values())[:HOURLY_BACKUPS], *list(days.values())[:DAILY_BACKUPS]}
+    return [path for _, path in backups if path not in kept]

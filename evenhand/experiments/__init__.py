@@ -1,0 +1,1 @@
+"""What a program of one's own calls: tuning, comparisons, contests, replays."""

@@ -1,0 +1,1 @@
+"""The verbs: every change of state, in process and over HTTP."""

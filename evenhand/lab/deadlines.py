@@ -1,0 +1,70 @@
+"""What time asks for: lost attempts, deadlines, choices that were not made, and outages."""
+
+from evenhand.lab.base import Core
+from evenhand.lab.writes import choose, fail_attempt, stop
+from evenhand.model import choices, rules
+from evenhand.model.session import Extension, FinalChoice, Session, State
+from evenhand.model.trial import Stopper
+from evenhand.store import events, jobs, sessions
+
+
+class Deadlines:
+    """What nobody asks for but the clock."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._swept_at = 0.0
+
+    def sweep(self, session_id: int | None = None) -> None:
+        """Do what time asks for: end lost attempts, stop trials at the deadline, choose for tuners who let theirs pass.
+
+        session_id: for this session only, as a process does that is not the server: while the server is down, the others' clocks
+        stand still, which the server credits when it is back.
+        """
+        self._swept_at = self._core.clock()
+        with self._core.read() as tx:
+            late, lost = sessions.past_limit(tx, self._swept_at), jobs.expired(tx, self._swept_at)
+        if session_id is not None:
+            late = [session for session in late if session.id == session_id]
+            lost = [job for job in lost if job.session_id == session_id]
+        for lost_job in lost:
+            with self._core.change(lost_job.session_id) as tx:
+                job, now = jobs.get(tx, lost_job.id), self._core.clock()
+                if job and job.finished_at is None and job.leased_until is not None and job.leased_until < now:
+                    fail_attempt(tx, job, now, "its agent was not heard of any more", attempts=self._core.rules.attempts)
+        for session in late:
+            if rules.state_of(session, self._core.clock()) is State.CHOOSING:
+                self._end_time(session)
+
+    def sweep_now_and_then(self, session_id: int | None) -> None:
+        """`sweep`, where it was done neither just now nor a moment ago."""
+        if self._core.clock() - self._swept_at >= min(0.5, self._core.rules.lease / 2):
+            self.sweep(session_id)
+
+    def _end_time(self, session: Session) -> None:
+        now = self._core.clock()
+        by = rules.must_choose_by(session, now, self._core.rules)
+        choosing = by is not None and now >= by
+        if not choosing and not any(trial.is_open and trial.stop_by is None for trial in session.trials):
+            return
+        with self._core.change(session.id) as tx:
+            session = sessions.get(tx, session.id)
+            if rules.state_of(session, now) is not State.CHOOSING:
+                return
+            for trial in session.trials:
+                if trial.stop_by is None:
+                    stop(tx, trial, self._core.clock(), Stopper.DEADLINE)
+            if choosing:
+                best = choices.final_trial(session)
+                choice = FinalChoice(now, best.configuration, best.id, True) if best else FinalChoice(now, None, None, True)
+                choose(tx, session, choice)
+
+    def recover(self, down_since: float | None = None) -> None:
+        """What a starting server does first: renew live leases, and credit the outage to the sessions it serves."""
+        with self._core.change() as tx:
+            now = self._core.clock()
+            jobs.renew_all(tx, now + self._core.rules.lease)
+            if down_since is not None and now > down_since:
+                for session_id in sessions.open_ids(tx, "server"):
+                    sessions.extend(tx, session_id, Extension(now - down_since, "the server was down", down_since))
+                    events.record(tx, now, "outage", session_id, seconds=now - down_since)

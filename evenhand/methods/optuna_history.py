@@ -1,0 +1,196 @@
+"""A session's history as Optuna knows it: the same for every method that is one of its samplers."""
+
+import copy
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache, reduce
+from typing import TYPE_CHECKING, Any
+
+from evenhand.methods.base import fits, has_value, is_bad, is_there, misses_by, modelled
+from evenhand.model.configuration import Configuration
+from evenhand.model.domain import Choice, Integer, Value
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.trial import Outcome, Trial
+from evenhand.model.trial_history import fold
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY_NAME = "evenhand-history"
+LONG_AGO = datetime.fromtimestamp(0, UTC)  # Optuna wants times, and no sampler looks at them
+
+
+def study_of(
+    sampler: "optuna.samplers.BaseSampler",
+    maximize: bool,
+    frozen: "Sequence[optuna.trial.FrozenTrial]",
+    beside: Sequence[tuple[str, str]] = (),
+) -> "optuna.Study":
+    """A study in memory with this history. beside: objectives after the first, as [name, direction]."""
+    import optuna
+
+    ways = [optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE]
+    directions = [ways[maximize], *(ways[way == "maximize"] for _, way in beside)]
+    _silence()
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(directions=directions, sampler=sampler, study_name=STUDY_NAME, storage=storage)
+    study_id = storage.get_study_id_from_name(STUDY_NAME)
+    for trial in frozen:  # not by `add_trials`, which checks all of them anew at each suggestion
+        storage.create_new_trial(study_id, template_trial=trial)
+    return study
+
+
+def history(space: Space, trials: Sequence[Trial], beside: Sequence[tuple[str, str]] = ()) -> "list[optuna.trial.FrozenTrial]":
+    """The trials as Optuna knows them, what cannot be chosen pruned. Each that has ended is translated once.
+
+    beside: objectives after the first, as [name, direction]; a trial that lacks one of them says nothing.
+    """
+    names = tuple(name for name, _ in beside)
+
+    def add(known: "_Translated", trial: Trial) -> "_Translated":
+        frozen_trial = frozen(space, trial, beside=names)
+        return known if frozen_trial is None else known.add(frozen_trial)
+
+    settled, later = fold(trials, ("frozen", space, names), _Translated, add)
+    return [*settled.first(), *reduce(add, later, _Translated()).first()]
+
+
+@dataclass(frozen=True)
+class _Translated:
+    """The first `count` of a list that only ever grows."""
+
+    count: int = 0
+    trials: "list[optuna.trial.FrozenTrial]" = field(default_factory=list)
+
+    def add(self, trial: "optuna.trial.FrozenTrial") -> "_Translated":
+        """With one more."""
+        self.trials.append(trial)
+        return replace(self, count=self.count + 1)
+
+    def first(self) -> "list[optuna.trial.FrozenTrial]":
+        """Those."""
+        return self.trials[: self.count]
+
+
+def suggested(asked: "optuna.Trial", space: Space) -> Configuration:
+    """Optuna's next configuration."""
+    values: dict[str, Value] = {}
+    for hyperparameter in space:
+        if space.is_active(hyperparameter, values):
+            values[hyperparameter.name] = _suggested(asked, hyperparameter)
+    return space.near(values)
+
+
+def _suggested(asked: "optuna.Trial", hyperparameter: Hyperparameter) -> Value:
+    """The next value: numbers, and options in an order, go through the unit interval of their domain."""
+    if isinstance(hyperparameter.domain, Choice) and not hyperparameter.domain.ordered:
+        return hyperparameter.domain.of_text(asked.suggest_categorical(hyperparameter.name, hyperparameter.domain.texts))
+    return hyperparameter.domain.from_unit(asked.suggest_float(hyperparameter.name, 0.0, 1.0))
+
+
+def frozen(
+    space: Space,
+    trial: Trial,
+    *,
+    worst: float | None = None,
+    inactive: Callable[[Hyperparameter], Value] | None = None,
+    beside: Sequence[str] = (),
+) -> "optuna.trial.FrozenTrial | None":
+    """The trial as Optuna knows it, None where it says nothing about its configuration, or has an option that is none any more.
+
+    worst: the value that what cannot be chosen gets; without one it is pruned, with what it misses as a constraint, which ranks
+    it below every other trial. beside: metrics after the first, of which it has a value each.
+    inactive: the value that an inactive hyperparameter is given, for a model that knows no conditions.
+    """
+    from optuna.trial import TrialState
+
+    values: list[float] | None = None
+    if trial.is_open:
+        state = TrialState.RUNNING
+    elif is_bad(trial):
+        state, values = (TrialState.PRUNED, None) if worst is None else (TrialState.COMPLETE, [modelled(worst)])
+    elif has_value(trial) and trial.value is not None and all(name in trial.extra for name in beside):
+        state, values = (
+            TrialState.COMPLETE,
+            [modelled(number) for number in (trial.value, *(trial.extra[name] for name in beside))],
+        )
+    else:
+        return None
+    if not fits(space, trial):
+        return None
+    params: dict[str, Any] = {}
+    distributions: dict[str, Any] = {}
+    for hyperparameter in space:
+        if is_learnt(hyperparameter, trial):
+            setting = learnt(hyperparameter, trial)
+        elif inactive is not None:
+            setting = inactive(hyperparameter)
+        else:
+            continue
+        params[hyperparameter.name], distributions[hyperparameter.name] = _param(hyperparameter, setting)
+    return _kept()(
+        number=-1, trial_id=-1, state=state, value=None, values=values, params=params, distributions=distributions,
+        datetime_start=LONG_AGO, datetime_complete=None if trial.is_open else LONG_AGO, user_attrs={},
+        system_attrs={"constraints": [misses_by(trial)]} if state == TrialState.PRUNED else {}, intermediate_values={},
+    )  # fmt: skip
+
+
+@cache
+def _kept() -> "type[optuna.trial.FrozenTrial]":
+    """A trial of Optuna's that does not change any more but for its number, so that a study may have it as it is.
+
+    Copying each one deeply, as Optuna's storage does, takes longer than its sampler.
+    """
+    import optuna
+
+    class Kept(optuna.trial.FrozenTrial):
+        def __deepcopy__(self, memo: object) -> "Kept":
+            return copy.copy(self)
+
+    return Kept
+
+
+def is_learnt(hyperparameter: Hyperparameter, trial: Trial) -> bool:
+    """Whether the trial has a value of it, and not an option that the space has no more."""
+    name = hyperparameter.name
+    return name in trial.configuration and is_there(hyperparameter.domain, trial.configuration[name])
+
+
+def learnt(hyperparameter: Hyperparameter, trial: Trial) -> Value:
+    """The value that the trial's result belongs to: of a stopped one the epochs it completed, not those it asked for.
+
+    The trial must have one; see `is_learnt`.
+    """
+    value = trial.configuration[hyperparameter.name]
+    if hyperparameter.fidelity and isinstance(hyperparameter.domain, Integer) and trial.outcome is Outcome.STOPPED:
+        return max(hyperparameter.domain.low, min(int(value), trial.epochs_done))
+    return value
+
+
+def to_unit(hyperparameter: Hyperparameter, value: Value) -> float:
+    """Where a number, or an option in an order, lies in the unit interval of its domain."""
+    return min(max(hyperparameter.domain.to_unit(value), 0.0), 1.0)
+
+
+def _param(hyperparameter: Hyperparameter, value: Value) -> tuple[Any, Any]:
+    if isinstance(hyperparameter.domain, Choice) and not hyperparameter.domain.ordered:
+        texts = hyperparameter.domain.texts
+        return texts[hyperparameter.domain.index(value)], _distribution(texts)
+    return to_unit(hyperparameter, value), _distribution(None)
+
+
+@cache
+def _distribution(options: tuple[str, ...] | None) -> "optuna.distributions.BaseDistribution":
+    """Of one of the options, as text, or of the unit interval."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    return FloatDistribution(0.0, 1.0) if options is None else CategoricalDistribution(options)
+
+
+@cache
+def _silence() -> None:
+    """Keep Optuna from announcing each of these short-lived studies on the terminal; the user's own studies still are."""
+    logging.getLogger("optuna.storages._in_memory").addFilter(lambda record: STUDY_NAME not in record.getMessage())

@@ -1,0 +1,1 @@
+"""The nouns as records, and the rules that are pure functions of them."""

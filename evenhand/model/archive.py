@@ -1,0 +1,50 @@
+"""A study's records as one, and the events of its log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from evenhand.model.domain import Real
+from evenhand.model.environment import Environment
+from evenhand.model.evaluation import Evaluation
+from evenhand.model.participant import Participant
+from evenhand.model.session import Session
+from evenhand.model.study import Mode, Study
+from evenhand.model.task import TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of state, with ids only."""
+
+    id: int
+    at: Real
+    kind: str
+    session_id: int | None
+    trial_id: int | None
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A study with all that was recorded in it, but for measurements: what analyses and reports are functions of.
+
+    study: at its newest version; versions: all of them. tasks: every task that a session was on. evaluations: by session id.
+    environments: those that trials and evaluations were trained in, by key.
+    """
+
+    study: Study
+    versions: tuple[Study, ...]
+    tasks: tuple[TaskRecord, ...]
+    participants: tuple[Participant, ...]
+    sessions: tuple[Session, ...]
+    evaluations: Mapping[int, Evaluation] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+
+    def of_mode(self, mode: Mode) -> "Archive":
+        """The part of one mode. Methods' sessions belong to the mode in which they were opened."""
+        return replace(
+            self,
+            participants=tuple(participant for participant in self.participants if participant.mode == mode),
+            sessions=tuple(session for session in self.sessions if session.mode == mode),
+        )

@@ -1,0 +1,1 @@
+"""Simulated participants walk the real pages."""

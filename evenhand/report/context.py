@@ -1,0 +1,87 @@
+"""What every part of a report shares: the records, who counts, how a value of the metric is read."""
+
+from dataclasses import dataclass
+
+from evenhand.analysis.cohort import EXPERIENCE_QUESTION
+from evenhand.analysis.sensitivity import Sensitivity
+from evenhand.analysis.study_items import Cohort
+from evenhand.model.archive import Archive
+from evenhand.model.study import Mode, Study
+from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, score
+
+MODE_MARKS = {"live": "", "pilot": "Pilot: not part of the study", "simulated": "Simulated participants: no human data"}
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """What all items of a study's report share.
+
+    Attributes:
+        archive: all records of the mode.
+        mode: live, pilot or simulated.
+        people: those who are in the statistics.
+        share: whether the metric is a share, which people read in percent.
+        seed: of every bootstrap and simulation, derived from the study's.
+        moved: the headlines under each other choice of what is ambiguous.
+    """
+
+    archive: Archive
+    mode: Mode
+    people: Cohort
+    share: bool
+    seed: int
+    moved: Sensitivity
+
+    @property
+    def study(self) -> Study:
+        """The study at its newest version."""
+        return self.archive.study
+
+    @property
+    def accuracy(self) -> str:
+        """The metric's name, for an axis."""
+        return metric_name(self.people.metric)
+
+    def score(self, value: float | None) -> str:
+        """A value of the metric as people read it.
+
+        Args:
+            value: the value; None where there is none.
+
+        Returns:
+            It in words, in percent where it is a share.
+        """
+        return score(value, self.share)
+
+    def label(self, question: str) -> str:
+        """A question as an axis says it.
+
+        Args:
+            question: QUESTIONNAIRE.QUESTION.
+
+        Returns:
+            Its text.
+        """
+        definition = self.study.question(question)
+        return (
+            "months of experience with deep learning"
+            if question == EXPERIENCE_QUESTION
+            else definition.text.markdown
+            if definition
+            else question
+        )
+
+
+def short_mark(mode: Mode) -> str:
+    """What a figure says of itself: nothing in a live study."""
+    return MODE_MARKS[mode].partition(":")[0]
+
+
+def p_words(value: float | None) -> str:
+    """A p-value behind "p": with the sign before it."""
+    return f"= {p_value(value)}" if value is not None and value >= 1e-4 else p_value(value)
+
+
+def threshold_words(frame: ReportContext, value: float) -> str:
+    """A threshold of the metric, in percent where it is a share."""
+    return f"{100 * value:g}{NARROW_SPACE}%" if frame.share else number(value)

@@ -1,0 +1,71 @@
+"""A study's archive becomes a report: every number is computed by `analysis`, put into words and tables here."""
+
+from evenhand.analysis import paper_items, sensitivity
+from evenhand.analysis.attrition import flow
+from evenhand.analysis.cohort import cohort, counted, grouping_by
+from evenhand.model.archive import Archive
+from evenhand.model.direction import words_of
+from evenhand.model.rules import derive_seed
+from evenhand.model.study import Mode
+from evenhand.model.words import MODE_WORDS, budget_words, cases, interval, is_share
+from evenhand.report import figures, items
+from evenhand.report.blocks import Report
+from evenhand.report.context import MODE_MARKS, ReportContext, p_words, short_mark
+
+
+def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report:
+    """The whole report of a study's records of one mode. regroup: another question to group participants by."""
+    grouping = grouping_by(archive.study, regroup) if regroup else None
+    people = cohort(archive, mode, grouping=grouping)
+    seed = derive_seed(archive.study.seed, "bootstrap")
+    frame = ReportContext(
+        archive.of_mode(mode), mode, people, is_share(people.metric), seed, sensitivity.sensitivity(archive, mode)
+    )
+    return Report(
+        title=archive.study.title,
+        mode=mode,
+        mark=MODE_MARKS[mode],
+        lead=_lead(frame),
+        facts=_facts(frame),
+        sections=figures.marked_sections(short_mark(mode), items.sections(frame)),
+    )
+
+
+def _lead(frame: ReportContext) -> tuple[str, ...]:
+    correlation = paper_items.scatter(frame.people, frame.seed).correlation
+    if correlation.rho is None:
+        return (f"Whether experience and the final {frame.accuracy} go together is {correlation.why}.",)
+    sure = interval(correlation.interval.low, correlation.interval.high, lambda value: f"{value:.2f}")
+    bounds = f"95 % interval {sure}, " if correlation.interval.low is not None else ""
+    first = (
+        f"Experience and final test {frame.accuracy}: Spearman's rho {correlation.rho:.2f} ({bounds}p {p_words(correlation.p)}, "
+        f"{cases(correlation.n, 'participant')})."
+    )
+    below = correlation.p is not None and correlation.p < frame.study.plan.alpha
+    second = f"At the planned level of {frame.study.plan.alpha:g} this is {'' if below else 'not '}significant."
+    flips = sorted({row.choice for row in frame.moved.rows if row.flips})
+    third = f"A conclusion changes with: {', '.join(flips)} (see the sensitivity table)." if flips else ""
+    return tuple(words for words in (first, second, third) if words)
+
+
+def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
+    attrition = flow(frame.archive, frame.mode)
+    trials = sum(len(counted(member.session)) for member in frame.people.members)
+    arms = ", ".join(arm.name for arm in frame.study.arms)
+    names = " and ".join(task.spec.plain_name for task in frame.archive.tasks)
+    return (
+        ("participants", f"{len(frame.people.members)} in the statistics of {attrition.n} who joined"),
+        ("configurations tried", str(trials)),
+        (
+            "task",
+            f"{names}, {frame.accuracy}, {words_of(frame.people.maximize)}",
+        ),
+        ("budget", budget_words(frame.study.budget)),
+        (
+            "evaluation",
+            f"{frame.study.evaluation_seeds} seeds on test data that no tuner saw, {MODE_WORDS[frame.study.evaluation_mode]}",
+        ),
+        *((("trials' values", "of their best epochs"),) if frame.study.value_rule == "best" else ()),
+        *((("conditions", arms),) if arms else ()),
+        *((("hypothesis", frame.study.plan.hypothesis),) if frame.study.plan.hypothesis else ()),
+    )

@@ -1,0 +1,1 @@
+"""What runs: agents, workers, and the loop that plays a method."""

@@ -1,0 +1,105 @@
+"""A class's pages: the code, the nickname, the board for the wall. Whoever has the code may see the board."""
+
+from typing import Annotated, Any
+
+import segno
+from fastapi import APIRouter, Form, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from evenhand.errors import NotAllowed
+from evenhand.model.study import Study
+from evenhand.model.words import is_share
+from evenhand.studies import classroom
+from evenhand.web.access import Role, lab_of, sign_in, signed_in
+from evenhand.web.entry import go
+from evenhand.web.pages import render, shared
+from evenhand.web.state import held_by
+from evenhand.web.streams import Pace, Stated, Topic, stream
+
+router = APIRouter()
+
+BOARD_PACE = Pace(rest=1.0, load=4, poll=1.0)  # of the board
+
+
+@router.get("/class")
+def code_page(request: Request, code: str = "") -> Response:
+    """A field for the code on the wall."""
+    plain = classroom.plain_code(code)
+    return go(f"/class/{plain}") if plain else render(request, "classroom/code.html", problem="")
+
+
+@router.get("/class/{code}")
+def join_page(request: Request, code: str) -> Response:
+    """A field for the nickname. Whoever joined on this browser already goes on."""
+    study = _class_of(request, code)
+    known = signed_in(request, Role.PARTICIPANT)
+    participant = lab_of(request).participants.get(known.subject) if known else None
+    mine = participant if participant and participant.study_id == study.id and participant.withdrawn_at is None else None
+    return render(request, "classroom/join.html", study=study, code=classroom.plain_code(code), mine=mine, name="", problem="")
+
+
+@router.post("/class/{code}")
+def join(request: Request, code: str, name: Annotated[str, Form()] = "") -> Response:
+    """Join under a nickname that nobody else in the class has."""
+    study, plain, lab = _class_of(request, code), classroom.plain_code(code), lab_of(request)
+    nickname = classroom.nickname(name)
+    taken = {person.nickname.casefold() for person in lab.participants.of_study(study.id) if person.nickname}
+    problem = "" if nickname else "Please type a name for the board; it need not be yours."
+    if nickname and nickname.casefold() in taken:
+        problem = f"{nickname} is taken; please add something to it."
+    if problem or nickname is None:
+        page = {"study": study, "code": plain, "mine": None, "name": name[: classroom.LONGEST_NAME], "problem": problem}
+        return render(request, "classroom/join.html", status=422, **page)
+    participant, _ = lab.participants.accept(plain, nickname)
+    response = go("/p")
+    sign_in(request, response, Role.PARTICIPANT, participant.id)
+    return response
+
+
+@router.get("/class/{code}/board")
+def board_page(request: Request, code: str) -> Response:
+    """The board: how to join, and who is ahead on validation."""
+    study = _class_of(request, code)
+    address = f"{str(request.base_url).rstrip('/')}/class/{classroom.plain_code(code)}"
+    qr = segno.make(address, error="m").svg_data_uri(scale=6, border=2)
+    shown = _board(request, study)
+    return render(request, "classroom/board.html", study=study, address=address, code=_spaced(code), qr=qr, **shown)
+
+
+@router.get("/class/{code}/events")
+async def board_events(request: Request, code: str) -> Response:
+    """The board's rows whenever they changed."""
+    study = await run_in_threadpool(_class_of, request, code)
+    topic = Topic(("board", study.id), lambda: Stated("board", lambda: _rows(request, study)), BOARD_PACE)
+    return stream(held_by(request.app).hub, topic)
+
+
+def _rows(request: Request, study: Study) -> str:
+    return shared(request, "classroom/_board.html", **_board(request, study))
+
+
+def _board(request: Request, study: Study) -> dict[str, Any]:
+    lab = lab_of(request)
+    people, sessions = lab.participants.of_study(study.id), lab.sessions.of_study(study.id)
+    metric = lab.studies.task(study.task_id).metric
+    agents = lab.agents.all()
+    return {
+        "places": classroom.board(people, sessions),
+        "metric": metric,
+        "share": is_share(metric),
+        "slots": sum(agent.slots for agent in agents),
+        "busy": sum(agent.busy for agent in agents),
+    }
+
+
+def _spaced(code: str) -> str:
+    plain = classroom.plain_code(code)
+    return f"{plain[:3]} {plain[3:]}"
+
+
+def _class_of(request: Request, code: str) -> Study:
+    lab = lab_of(request)
+    study = lab.studies.get(lab.participants.invited(classroom.plain_code(code)).study_id)
+    if not study.classroom:
+        raise NotAllowed("this code is not a class's; open the link that you were sent")
+    return study

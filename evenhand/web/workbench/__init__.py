@@ -1,0 +1,1 @@
+"""The pages of a person who works with a running method."""

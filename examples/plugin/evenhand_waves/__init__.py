@@ -1,0 +1,1 @@
+"""A plug-in for Evenhand; each module holds one kind of what can be plugged in."""

@@ -1,0 +1,90 @@
+// What the scripts of the pages have besides the browser: the libraries that pages load before them, and each other.
+
+import htmxLibrary from "htmx.org";
+import "uplot"; // which declares the global uPlot
+
+declare global {
+  const htmx: typeof htmxLibrary;
+  // From Plotly's own package, without types: drawn from what the server computed.
+  const Plotly: { react(host: Element, data: object[], layout: object, options: object): Promise<unknown> };
+
+  /** An element of our own templates, with what the kinds of it have that scripts use. A selector that finds none is a mistake. */
+  interface Part extends HTMLElement {
+    readonly dataset: DOMStringMap & Record<string, string>;
+    closest<E extends Element = Part>(selectors: string): E | null;
+    // controls
+    checked: boolean;
+    disabled: boolean;
+    name: string;
+    placeholder: string;
+    required: boolean;
+    type: string;
+    value: string;
+    selectedOptions: HTMLCollectionOf<HTMLOptionElement>;
+    select(): void;
+    // forms, which are sent as they are
+    action: string;
+    elements: HTMLFormControlsCollection & Record<string, Part>;
+    // dialogs and details
+    open: boolean;
+    returnValue: string;
+    close(value?: string): void;
+    showModal(): void;
+    // progress; setters take numbers
+    max: number;
+    // tables and their rows
+    rows: HTMLCollectionOf<HTMLTableRowElement>;
+    // meta and template
+    content: string;
+  }
+
+  interface Table extends HTMLTableElement {
+    tHead: HTMLTableSectionElement;
+  }
+
+  /** A measurement as the server sends it: index, step, epoch or null, loss, value, seconds. */
+  type Point = [index: number, step: number, epoch: number | null, loss: number | null, value: number | null, seconds: number];
+
+  /** What a chart draws: its x values, and for each line its y values, null where it has none. */
+  type Columns = [xs: number[], ...ys: (number | null)[][]];
+
+  interface ChartOptions {
+    kind?: string;
+    percent?: boolean;
+    empty?: string;
+    epochs?: number;
+  }
+  interface LossChart {
+    set(points: Point[]): void;
+    append(points: Point[]): void;
+    stepsPerEpoch(steps: number | null): void;
+    proposedBy(kind: string): void;
+  }
+  interface ValidationChart {
+    set(number: number, points: Point[]): void;
+    append(points: Point[]): void;
+    plan(epochs: number): void;
+    compare(trials: { number: number; values: [number, number][] }[]): void;
+    best(best: { number: number; value: number } | null): void;
+  }
+  interface EvenhandScripts {
+    /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
+    follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
+    /** Which fields of a configuration's form apply: see fields.js. */
+    fields: {
+      same(one: string, other: string, option?: boolean): boolean;
+      effective(field: any): string;
+      isActive(field: any, byName: Map<string | undefined, any>): boolean;
+      parents(field: any): string[];
+    };
+    charts: {
+      loss(host: HTMLElement, options?: ChartOptions): LossChart;
+      validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
+    };
+  }
+
+  const Evenhand: EvenhandScripts;
+  interface Window {
+    Evenhand: EvenhandScripts;
+  }
+}
