@@ -17,6 +17,7 @@ from evenhand.model.study import Study
 from evenhand.model.task import TaskSpec
 from evenhand.rehearsal import run
 from evenhand.rehearsal.bots import Crowd, rehearse
+from evenhand.rehearsal.html_forms import form_for
 from evenhand.studies import classroom
 from tests.labs import SPACE, claim, epoch, make_lab, toy_study
 from tests.waiting import PATIENCE_SECONDS
@@ -61,6 +62,17 @@ def test_a_student_needs_the_code_and_a_nickname_and_nothing_else(site: Site, op
     assert "Ada L." in http.get(f"/class/{code}").text
     assert len(code) == 6
     assert set(code) <= set(classroom.CODE_LETTERS)
+
+
+@pytest.mark.slow
+def test_a_form_sent_again_is_the_same_student_and_under_another_name_another(site: Site, opened: tuple[Study, str]) -> None:
+    study, code = opened
+    form = form_for(httpx.get(f"{site.address}/class/{code}").text, f"/class/{code}")
+    assert form is not None
+    for name in ("Ada", "Ada", "Bea"):
+        http = httpx.Client(base_url=site.address, follow_redirects=True)
+        assert http.post(f"/class/{code}", data={**form.values(), "name": name}).url.path == "/p/details"
+    assert [person.nickname for person in site.lab.participants.of_study(study.id)] == ["Ada", "Bea"]
 
 
 @pytest.mark.slow

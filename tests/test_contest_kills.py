@@ -21,6 +21,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_for
 need("torch")
 
 TRIALS = 10
+UNDER_WAY = "SELECT COUNT(*) FROM job WHERE trial_id NOT NULL AND finished_at IS NULL AND leased_until NOT NULL"
 KNOWN = (
     "SELECT job.session_id, number, configuration, outcome FROM trial JOIN job ON job.trial_id = trial.id WHERE outcome NOT NULL"
 )
@@ -60,6 +61,21 @@ def when_ended(count: int, home: Path, process: "subprocess.Popen[bytes]") -> No
     wait_for(look, f"{count} trials end", lambda ended: ended >= count)
 
 
+def when_training(home: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Returns, with all its processes stopped, amid a training: one is under way, and can neither go on nor end."""
+
+    def look() -> int:
+        assert process.poll() is None, "it ended before it was killed"
+        os.killpg(process.pid, signal.SIGSTOP)
+        with closing(sqlite3.connect(home / "lab.sqlite", timeout=30)) as connection:
+            count: int = connection.execute(UNDER_WAY).fetchone()[0]
+        if not count:
+            os.killpg(process.pid, signal.SIGCONT)
+        return count
+
+    wait_for(look, "a training is under way")
+
+
 def children(process: "subprocess.Popen[bytes]") -> list[int]:
     return [int(pid) for children in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in children.read_text().split()]
 
@@ -89,6 +105,7 @@ def test_two_kills_lose_nothing(tmp_path: Path) -> None:
 
     process = started(tmp_path)
     when_ended(len(first) + 8, tmp_path, process)
+    when_training(tmp_path, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     second = ended_trials(tmp_path)

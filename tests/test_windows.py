@@ -1,10 +1,12 @@
 """Participants beside the straight way: other windows and devices, ended invitations, pauses, practice, withdrawal."""
 
 import dataclasses
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -202,6 +204,34 @@ def test_opening_a_link_spends_nothing_and_joining_spends_it_once(site: Site, st
     assert "not valid" in again.text
     (batch_,) = site.lab.participants.batches(study.id)
     assert (batch_.joined, batch_.links, batch_.unused) == (1, 2, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["single", "open"])
+def test_a_form_sent_again_since_its_answer_was_lost_joins_the_same_participant(
+    site: Site, study: Study, kind: Literal["single", "open"]
+) -> None:
+    _, (token,) = site.lab.participants.invite(study.id, "letters", kind=kind, cap=1)
+    address = f"{site.address}/join/{token}"
+    form = form_for(httpx.get(address).text, f"/join/{token}")
+    assert form is not None
+    lost, again = httpx.post(address, data=form.values()), httpx.Client(base_url=site.address)
+    answer = again.post(f"/join/{token}", data=form.values())
+    codes = [re.findall(r'id="resume-code">([A-Z0-9-]{31})<', page.text) for page in (lost, answer)]
+    assert codes[0] == codes[1] != []
+    (person,) = site.lab.participants.of_study(study.id)
+    assert site.lab.participants.resume(codes[0][0]) == person
+    assert again.get("/p").headers["location"] == "/p/terms"
+    assert site.lab.participants.batches(study.id)[0].joined == 1
+
+
+@pytest.mark.slow
+def test_a_key_that_could_be_guessed_is_refused(site: Site, study: Study) -> None:
+    _, (token,) = site.lab.participants.invite(study.id, "letters", kind="single", cap=1)
+    refused = httpx.post(f"{site.address}/join/{token}", data={"key": "abc"})
+    assert refused.status_code == 403
+    assert "form's key has 3 letters, expected 22" in html.unescape(refused.text)
+    assert site.lab.participants.of_study(study.id) == []
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The participants' way in and out: invitations, joining, consent, answers, conditions, the window that writes, withdrawal."""
 
+import hashlib
 import logging
 import secrets
 from base64 import b32encode
@@ -26,6 +27,22 @@ log = logging.getLogger(__name__)
 
 WRITER_SILENCE_SECONDS = 15.0  # seconds after which a window that has not been heard of gives way to another
 INVALID_INVITATION_REASON = "this invitation is not valid (any more); ask whoever sent it for a new one"
+
+
+def join_key() -> str:
+    """A new random key for a form by which somebody joins."""
+    return secrets.token_urlsafe(16)
+
+
+def _resume_code(key: str) -> str:
+    """The code that whoever joins by the form with this key gets: 26 letters and digits."""
+    if len(key) < len(join_key()):
+        raise NotAllowed(f"this form's key has {len(key)} letters, expected {len(join_key())}; open the invitation again")
+    return b32encode(hashlib.sha256(f"resume {key}".encode()).digest()[:16]).decode().rstrip("=")
+
+
+def _spaced(code: str) -> str:
+    return "-".join(code[place : place + 5] for place in range(0, len(code), 5))
 
 
 class ParticipantStanding(NamedTuple):
@@ -109,26 +126,50 @@ class Participants:
             raise NotAllowed(why)
         return batch
 
-    def accept(self, token: str, nickname: str | None = None, language: str | None = None) -> tuple[Participant, str]:
-        """Join by an invitation: a new participant, and the resume code. A single-use link is spent by it, an open one counts."""
+    def joined_with(self, key: str) -> tuple[Participant, str] | None:
+        """Who joined by the form with this key, and the resume code; None where nobody did."""
+        with self._core.read() as tx:
+            return self._joined_with(tx, key)
+
+    def _joined_with(self, tx: Connection, key: str) -> tuple[Participant, str] | None:
+        participant = participant_rows.by_resume_hash(tx, hash_token(_resume_code(key)))
+        return None if participant is None else (participant, _spaced(_resume_code(key)))
+
+    def accept(
+        self, token: str, nickname: str | None = None, language: str | None = None, key: str = ""
+    ) -> tuple[Participant, str]:
+        """Join by an invitation: a new participant, and the resume code. A single-use link is spent by it, an open one counts.
+
+        key: of the form, from `join_key`. The resume code follows from it, so that a form which is sent again because its answer
+        was lost joins nobody else and spends nothing more, and shows the same code.
+        """
         with self._core.change() as tx:
+            if key and (joined := self._joined_with(tx, key)) is not None:
+                return joined
             batch = self._invited(tx, token)
             if batch.kind == "single" and not tokens.spend(tx, "invite", hash_token(token), self._core.clock()):
                 raise NotAllowed(INVALID_INVITATION_REASON)
-            return self._join(tx, batch.study_id, batch.mode, batch.id, nickname, language)
+            return self._join(tx, batch.study_id, batch.mode, batch.id, nickname, language, key)
 
     def join(self, study_id: int, mode: Mode = "live", nickname: str | None = None) -> tuple[Participant, str]:
         """A new participant without an invitation, and the resume code, which is stored hashed and never shown again."""
         with self._core.change() as tx:
-            return self._join(tx, study_id, mode, None, nickname, None)
+            return self._join(tx, study_id, mode, None, nickname, None, "")
 
     def _join(
-        self, tx: Connection, study_id: int, mode: Mode, batch_id: int | None, nickname: str | None, language: str | None
+        self,
+        tx: Connection,
+        study_id: int,
+        mode: Mode,
+        batch_id: int | None,
+        nickname: str | None,
+        language: str | None,
+        key: str,
     ) -> tuple[Participant, str]:
         # A try-out is of the newest version, published or not; everyone else gets what was published.
         study = studies.versions(tx, study_id)[-1] if mode == "pilot" else studies.study(tx, study_id)
         refuse_archive(study)
-        code = b32encode(secrets.token_bytes(16)).decode().rstrip("=")
+        code = _resume_code(key or join_key())
         row = {
             "study_id": study_id,
             "resume_hash": hash_token(code),
@@ -145,7 +186,7 @@ class Participants:
         )
         if not study.consent.markdown.strip():
             self._assign(tx, study, participant_rows.get(tx, participant_id))
-        return participant_rows.get(tx, participant_id), "-".join(code[i : i + 5] for i in range(0, len(code), 5))
+        return participant_rows.get(tx, participant_id), _spaced(code)
 
     def resume(self, code: str) -> Participant:
         """The participant whose resume code this is; spaces, dashes and case do not matter."""

@@ -128,7 +128,7 @@ class Diary:
 
 @dataclass
 class Memory:
-    """What must survive the bots' own end: each bot's cookies and resume code, by its number."""
+    """What must survive the bots' own end: each bot's form to join by, cookies and resume code, by its number."""
 
     path: Path | None = None
     bots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -242,9 +242,12 @@ class Bot:
         """Join by an invitation's address, unless done already, and agree to the terms. Opening it alone joins nobody."""
         if self.memory.of(self.plan.number).get("cookies"):
             return
-        page = await self.get(address)
-        form = self._form(page, address)
-        page = await self.send(form, {"name": f"Bot {self.plan.number}"} if "name" in form.fields else {})
+        joining = self.memory.of(self.plan.number).get("joining")
+        if joining is None:
+            form = self._form(await self.get(address), address)
+            joining = form.values() | ({"name": f"Bot {self.plan.number}"} if "name" in form.fields else {})
+            self.memory.keep(self.plan.number, joining=joining)  # before it is sent: sent again, it joins nobody else
+        page = await self._ask("POST", address, joining)
         code = re.search(r'id="resume-code">([A-Z0-9-]+)<', page.html)
         cookies = {cookie.name: cookie.value for cookie in self._http.cookies.jar}
         self.memory.keep(self.plan.number, cookies=cookies, code=code[1] if code else "")

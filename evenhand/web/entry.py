@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from evenhand.errors import NotAllowed, NotFound
+from evenhand.lab.participants import join_key
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.study import Study
 from evenhand.web.access import Role, lab_of, sign_in, sign_out, signed_in
@@ -63,10 +64,18 @@ def _invited_to(request: Request, token: str) -> tuple[Study, Batch]:
     return lab.studies.versions(batch.study_id)[-1] if batch.mode == "pilot" else lab.studies.get(batch.study_id), batch
 
 
-def _join(request: Request, token: str, study: Study, batch: Batch, participant: Participant | None, code: str = "") -> Response:
+def _invitation(request: Request, token: str, study: Study, batch: Batch, participant: Participant | None) -> Response:
     languages = [(language, LANGUAGE_NAMES.get(language, language)) for language in study.languages]
-    common: dict[str, Any] = {"study": study, "batch": batch, "token": token, "languages": languages}
-    return render(request, "join.html", **common, participant=participant, code=code)
+    common: dict[str, Any] = {"study": study, "batch": batch, "token": token, "languages": languages, "key": join_key()}
+    return render(request, "join.html", **common, participant=participant)
+
+
+def _welcome(request: Request, participant: Participant, code: str) -> Response:
+    """The resume code, on a browser that is signed in from now on."""
+    study = lab_of(request).studies.get(participant.study_id)
+    response = render(request, "joined.html", study=study, participant=participant, code=code)
+    sign_in(request, response, Role.PARTICIPANT, participant.id)
+    return response
 
 
 def _closed(request: Request, why: str) -> Response:
@@ -82,24 +91,32 @@ def join_page(request: Request, token: str) -> Response:
     except NotAllowed as error:
         return _closed(request, str(error))
     known = signed_in(request, Role.PARTICIPANT)
-    return _join(request, token, study, batch, lab_of(request).participants.get(known.subject) if known else None)
+    return _invitation(request, token, study, batch, lab_of(request).participants.get(known.subject) if known else None)
 
 
 @router.post("/join/{token}")
-def join(request: Request, token: str, anew: Annotated[str, Form()] = "", language: Annotated[str, Form()] = "") -> Response:
-    """Make a participant, and show the resume code, once. Whoever takes part already goes on, unless it is somebody else."""
+def join(
+    request: Request,
+    token: str,
+    anew: Annotated[str, Form()] = "",
+    language: Annotated[str, Form()] = "",
+    key: Annotated[str, Form()] = "",
+) -> Response:
+    """Make a participant, and show the resume code. Whoever takes part already goes on, unless it is somebody else.
+
+    A form that is sent again, since its answer was lost, shows the same participant's code again.
+    """
     lab = lab_of(request)
     known = signed_in(request, Role.PARTICIPANT)
     try:
-        study, batch = _invited_to(request, token)
+        if key and (joined := lab.participants.joined_with(key)) is not None:
+            return _welcome(request, *joined)
+        study, _ = _invited_to(request, token)
         if known and not anew and lab.participants.get(known.subject).study_id == study.id:
             return go("/p")
-        participant, code = lab.participants.accept(token, language=language)
+        return _welcome(request, *lab.participants.accept(token, language=language, key=key))
     except NotAllowed as error:
         return _closed(request, str(error))
-    response = _join(request, token, study, batch, participant, code)
-    sign_in(request, response, Role.PARTICIPANT, participant.id)
-    return response
 
 
 @router.get("/resume")

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Form, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from evenhand.errors import NotAllowed
+from evenhand.lab.participants import join_key
+from evenhand.model.participant import Participant
 from evenhand.model.study import Study
 from evenhand.model.words import is_share
 from evenhand.studies import classroom
@@ -35,22 +37,34 @@ def join_page(request: Request, code: str) -> Response:
     known = signed_in(request, Role.PARTICIPANT)
     participant = lab_of(request).participants.get(known.subject) if known else None
     mine = participant if participant and participant.study_id == study.id and participant.withdrawn_at is None else None
-    return render(request, "classroom/join.html", study=study, code=classroom.plain_code(code), mine=mine, name="", problem="")
+    code, key = classroom.plain_code(code), join_key()
+    return render(request, "classroom/join.html", study=study, code=code, mine=mine, name="", problem="", key=key)
 
 
 @router.post("/class/{code}")
-def join(request: Request, code: str, name: Annotated[str, Form()] = "") -> Response:
-    """Join under a nickname that nobody else in the class has."""
-    study, plain, lab = _class_of(request, code), classroom.plain_code(code), lab_of(request)
-    nickname = classroom.nickname(name)
+def join(request: Request, code: str, name: Annotated[str, Form()] = "", key: Annotated[str, Form()] = "") -> Response:
+    """Join under a nickname that nobody else in the class has.
+
+    A form that is sent again, since its answer was lost, goes on as who joined by it; under another name it is somebody else's.
+    """
+    lab, nickname = lab_of(request), classroom.nickname(name)
+    if key and (joined := lab.participants.joined_with(key)) is not None:
+        if joined[0].nickname == nickname:
+            return _begins(request, joined[0])
+        key = join_key()
+    study, plain = _class_of(request, code), classroom.plain_code(code)
     taken = {person.nickname.casefold() for person in lab.participants.of_study(study.id) if person.nickname}
     problem = "" if nickname else "Please type a name for the board; it need not be yours."
     if nickname and nickname.casefold() in taken:
         problem = f"{nickname} is taken; please add something to it."
     if problem or nickname is None:
         page = {"study": study, "code": plain, "mine": None, "name": name[: classroom.LONGEST_NAME], "problem": problem}
+        page["key"] = key or join_key()
         return render(request, "classroom/join.html", status=422, **page)
-    participant, _ = lab.participants.accept(plain, nickname)
+    return _begins(request, lab.participants.accept(plain, nickname, key=key)[0])
+
+
+def _begins(request: Request, participant: Participant) -> Response:
     response = go("/p")
     sign_in(request, response, Role.PARTICIPANT, participant.id)
     return response
