@@ -221,7 +221,7 @@ def test_mixed_model_finds_what_was_put_in() -> None:
 def test_a_mixed_model_that_cannot_be_fitted_says_so() -> None:
     exact = [0.5 + 0.01 * k for _ in range(4) for k in range(5)]
     model = stats.mixed(exact, list(range(5)) * 4, ["a"] * 10 + ["b"] * 10, [who for who in range(4) for _ in range(5)])
-    assert model.why
+    assert "without rest" in str(model.why)
     assert model.terms == ()
     assert stats.mixed([], [], [], []).why
     assert stats.mixed([1, 2, 3, 4], [1, 1, 1, 1], ["a"] * 4, [1, 2, 3, 3]).why
