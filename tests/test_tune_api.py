@@ -247,6 +247,7 @@ def test_a_training_that_lost_its_lease_is_trained_again(db: str) -> None:
     other.close()
 
 
+@pytest.mark.slow
 def test_trials_train_at_once_where_that_is_asked_for(db: str) -> None:
     together = threading.Barrier(2, timeout=PATIENCE_SECONDS)  # it breaks where a trial trains alone
     before = set(threading.enumerate())
@@ -472,6 +473,7 @@ def test_an_exception_of_any_kind_ends_its_trial_and_not_the_search(db: str, err
     assert repr(result)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("fork")
 def test_a_forked_child_never_goes_on_tuning(db: str, tmp_path: Path) -> None:
     def forks(configuration: Configuration) -> float:

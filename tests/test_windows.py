@@ -154,6 +154,7 @@ def test_a_clock_that_runs_out_while_the_form_is_open_takes_nothing_more(site: S
 # Time
 
 
+@pytest.mark.slow
 def test_a_pause_is_told_with_its_reason_and_keeps_what_was_typed(site: Site, person: Participant, caller: Caller) -> None:
     assert person.session_id is not None
     left = site.lab.view(person.session_id).seconds_left
