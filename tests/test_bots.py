@@ -3,11 +3,13 @@
 import dataclasses
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from tests.waiting import PATIENCE_SECONDS
 from tests.web import held_port
 
 DIGITS = Path(digits_mlp.__file__)
+KILLS = 10  # of a server in the middle of a rehearsal
 SPACE = Space(
     [
         Hyperparameter("epochs", Integer(1, 20), fidelity=True),
@@ -226,6 +229,7 @@ def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monke
     lab, study, _ = rehearsed(tmp_path / "calm", monkeypatch, **wishes)
     calm = lab.studies.archive(study.id, "simulated")
     lab.close()
+    events = events_in(tmp_path / "calm" / "lab.sqlite")
 
     folder = tmp_path / "killed"
     folder.mkdir()
@@ -237,13 +241,13 @@ def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monke
     first.close()
     stop = threading.Event()
     with held_port() as port, ThreadPoolExecutor(1) as pool:
-        kills = pool.submit(serve_and_kill, db, port, stop)
+        kills = pool.submit(serve_and_kill, folder / "lab.sqlite", port, stop, events // (KILLS + 2))
         try:
             run.wait_for_server(f"http://127.0.0.1:{port}")
             lab, study, diary = rehearsed(folder, monkeypatch, address=f"http://127.0.0.1:{port}", **wishes)
         finally:
             stop.set()
-    assert kills.result() >= 10
+    assert kills.result() == KILLS
     assert diary.outages > 0
     assert diary.troubles == []
     killed = lab.studies.archive(study.id, "simulated")
@@ -253,22 +257,33 @@ def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monke
     lab.close()
 
 
-def serve_and_kill(db: str, port: int, stop: threading.Event) -> int:
-    """A server that is killed ten times, each a moment after it began to answer, and started again; how often it was."""
-    command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "2", "--db", db]
-    rng, kills = np.random.default_rng(7), 0
+def serve_and_kill(database: Path, port: int, stop: threading.Event, step: int) -> int:
+    """A server that is killed ten times and started again, each time `step` events or more after the time before.
+
+    So the kills come all along the rehearsal, however quick the machine is, and right behind a write. Returns how many it were.
+    """
+    url = f"sqlite:///{database}"
+    command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "2", "--db", url]
+    kills, last = 0, events_in(database)
     while True:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ.copy())
         run.wait_for_server(f"http://127.0.0.1:{port}", process)
-        if kills < 10 and not stop.wait(float(rng.uniform(0.2, 0.7))):
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-            continue
-        stop.wait()
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
-        return kills
+        while not stop.is_set() and (kills == KILLS or events_in(database) < last + step):
+            time.sleep(0.002)
+        if stop.is_set():
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+            return kills
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills, last = kills + 1, events_in(database)
+
+
+def events_in(database: Path) -> int:
+    """How many events are recorded there."""
+    with closing(sqlite3.connect(database, timeout=PATIENCE_SECONDS)) as connection:
+        count: int = connection.execute("SELECT COUNT(*) FROM event").fetchone()[0]
+    return count
 
 
 def test_waiting_for_a_server_that_has_ended_says_so() -> None:

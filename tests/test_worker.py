@@ -67,7 +67,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
 
 
 @contextmanager
-def laboratory_in(folder: Path, patience: Patience) -> Iterator[Laboratory]:
+def laboratory_in(folder: Path, patience: Patience, slots: int = 2) -> Iterator[Laboratory]:
     claimed: list[Assignment] = []
 
     class Watched(Lab):
@@ -79,9 +79,9 @@ def laboratory_in(folder: Path, patience: Patience) -> Iterator[Laboratory]:
             return assignment
 
     lab = Watched.connect(f"sqlite:///{folder / 'lab.sqlite'}", Rules(lease=PATIENCE_SECONDS))
-    agent_id, _ = lab.agents.add("test", 2)
+    agent_id, _ = lab.agents.add("test", slots)
     stop = threading.Event()
-    options = {"slots": 2, "nice": 7, "memory": 4 * GIBI, "stop": stop, "patience": patience}
+    options = {"slots": slots, "nice": 7, "memory": 4 * GIBI, "stop": stop, "patience": patience}
     agent = threading.Thread(target=run_agent, args=(lab, agent_id), kwargs=options)
     before = fork_servers()
     agent.start()
@@ -175,15 +175,16 @@ def check_bad_end(laboratory: Laboratory, name: str, values: dict[str, float], o
 
 @pytest.mark.slow
 @pytest.mark.kill
-def test_a_killed_worker_costs_one_attempt_and_the_next_one_starts_over(laboratory: Laboratory) -> None:
-    session = opened(laboratory.lab, record_of("digits"))
-    submit(laboratory.lab, session, batch_size=48, epochs=20)
-    training(laboratory.lab, session, 1)
-    for pid in laboratory.workers():
+def test_a_killed_worker_costs_one_attempt_and_the_next_one_starts_over(tmp_path: Path) -> None:
+    with laboratory_in(tmp_path, Patience(), slots=1) as alone:  # beside another worker the next attempt could be killed, too
+        session = opened(alone.lab, record_of("digits"))
+        submit(alone.lab, session, batch_size=48, epochs=20)
+        training(alone.lab, session, 1)
+        (pid,) = alone.workers()
         os.kill(pid, signal.SIGKILL)
-    trial = ended(laboratory.lab, session, 1)
+        trial = ended(alone.lab, session, 1)
+        stored = alone.lab.curve(session.id, 1).measurements
     assert (trial.outcome, trial.attempt) == (Outcome.COMPLETED, 2)
-    stored = laboratory.lab.curve(session.id, 1).measurements
     rows = [
         (measurement.index, measurement.step, measurement.epoch, measurement.loss, measurement.value) for measurement in stored
     ]
