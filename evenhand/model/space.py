@@ -140,12 +140,12 @@ class Space:
     def __iter__(self) -> Iterator[Hyperparameter]:
         return iter(self.hyperparameters)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names, in order."""
         return tuple(hyperparameter.name for hyperparameter in self.hyperparameters)
 
-    @property
+    @cached_property
     def fidelity(self) -> Hyperparameter | None:
         """The hyperparameter that says how long a trial trains, if one does."""
         return next((hyperparameter for hyperparameter in self.hyperparameters if hyperparameter.fidelity), None)
