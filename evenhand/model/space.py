@@ -150,6 +150,11 @@ class Space:
         """The hyperparameter that says how long a trial trains, if one does."""
         return next((hyperparameter for hyperparameter in self.hyperparameters if hyperparameter.fidelity), None)
 
+    @cached_property
+    def without_fidelity(self) -> "Space":
+        """What is left where it is fixed for how long trials train; InvalidSpace where that is nothing, or depends on it."""
+        return Space([hyperparameter for hyperparameter in self.hyperparameters if not hyperparameter.fidelity])
+
     def is_active(self, hyperparameter: Hyperparameter, values: Mapping[str, object]) -> bool:
         """Whether a hyperparameter is active.
 
