@@ -317,8 +317,7 @@ def _narrow(space: Space, epochs_per_trial: int | None) -> Space:
     if space.fidelity is None:
         raise InvalidSettings(f"epochs_per_trial is {epochs_per_trial}, but this task has no hyperparameter for epochs to fix")
     try:
-        space.fidelity.domain.accept(epochs_per_trial)
-        return space.without_fidelity
+        return space.with_fidelity_fixed(space.fidelity.domain.accept(epochs_per_trial))
     except (ValueError, TypeError, OverflowError):
         expected = space.fidelity.domain.expected
         raise InvalidSettings(f"epochs_per_trial is {epochs_per_trial!r}, expected {expected}") from None
