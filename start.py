@@ -417,6 +417,7 @@ def run_checks(pytest_arguments: Sequence[str]) -> int:
     }
     path = os.pathsep.join([str(program("python").parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(VENV), "NO_MKDOCS_2_WARNING": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of the hundreds of processes that tests start compiles all anew
     summary, worst = [], 0
     for name, command in checks.items():
         print(f"\n== {name}", flush=True)

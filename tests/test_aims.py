@@ -237,6 +237,7 @@ def test_those_that_miss_rank_below_all_others_by_how_much_and_untrainable_ones_
     assert misses_by(ended[1]) == 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tpe", "cmaes", "evolution", "nsga2"])
 def test_methods_keep_away_from_what_misses(db: str, method: str) -> None:
     """A tenth of the space keeps the bound, at its edge; uniform draws would find 6 of 60 there."""
@@ -249,6 +250,7 @@ def test_methods_keep_away_from_what_misses(db: str, method: str) -> None:
     assert result.session.choice.trial_id == result.best.id
 
 
+@pytest.mark.slow
 def test_where_nothing_keeps_the_bound_tpe_goes_towards_it(db: str) -> None:
     result = tune(db, method="tpe", objectives=["accuracy:max"], require={"latency_ms": "<= -1"}, trials=40)
     assert result.best is None
@@ -260,6 +262,7 @@ def test_where_nothing_keeps_the_bound_tpe_goes_towards_it(db: str) -> None:
     assert result.session.choice is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tpe", "nsga2", "random"])
 def test_several_objectives_are_tuned_and_the_front_is_told(db: str, method: str) -> None:
     result = tune(db, method=method, require={"latency_ms": "<= 5"}, trials=40)
@@ -271,6 +274,7 @@ def test_several_objectives_are_tuned_and_the_front_is_told(db: str, method: str
     assert all(one.extra["latency_ms"] <= 5 for one in result.front)
 
 
+@pytest.mark.slow
 def test_tpe_of_two_objectives_looks_at_both(db: str) -> None:
     """All of x from 0 to 0.7 is on the front; with the accuracy alone nearly all late trials lie near 0.7."""
     late = [one.configuration.number("x") for one in tune(db, method="tpe", trials=60).trials[30:]]
@@ -290,6 +294,7 @@ def test_methods_are_told_the_declared_objectives_in_place_of_the_tasks_metrics(
 # Goes on, is picked
 
 
+@pytest.mark.slow
 def test_aims_are_part_of_what_a_session_is_of(db: str) -> None:
     tune(db, name="first", require={"latency_ms": "<= 5"})
     again = tune(db, name="first", require={"latency_ms": "<=5.0"})
@@ -302,6 +307,7 @@ def test_aims_are_part_of_what_a_session_is_of(db: str) -> None:
         tune(db, name="first", objectives=["accuracy:max"], require={"latency_ms": "<= 5"})
 
 
+@pytest.mark.slow
 def test_another_trial_is_picked_by_hand_and_the_earlier_choice_stays(db: str) -> None:
     result = tune(db, name="first", require={"latency_ms": "<= 5"})
     picked, missing = result.front[-1], next(one for one in result.trials if not one.is_feasible)
@@ -372,6 +378,7 @@ def noisy(configuration: Configuration, run: Run) -> None:
 # On the page
 
 
+@pytest.mark.slow
 def test_the_page_draws_the_front_and_another_trial_is_picked_there(tmp_path: Path) -> None:
     with toy_site(tmp_path) as site:
         url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
@@ -411,6 +418,7 @@ def test_the_page_says_where_nothing_keeps_what_is_required(tmp_path: Path) -> N
 # What people say of trials
 
 
+@pytest.mark.slow
 def test_a_vetoed_trial_is_never_the_best_nor_chosen_and_can_be_allowed_again(db: str) -> None:
     result = tune(db, objectives=["accuracy:max"], trials=10, name="first")
     best = result.best
@@ -481,6 +489,7 @@ def test_what_is_said_while_it_runs_is_seen_by_the_method_and_the_choice(db: str
     assert above[0] > above[1] + 15
 
 
+@pytest.mark.slow
 def test_ratings_are_a_metric_that_methods_and_bounds_take(db: str) -> None:
     result = tune(db, objectives=["accuracy:max"], require={"rating": ">= 3"}, trials=12, name="first")
     best = result.best
@@ -500,6 +509,7 @@ def test_ratings_are_a_metric_that_methods_and_bounds_take(db: str) -> None:
             evenhand.rate("first", 1, rating, db=db)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_ratings_can_be_an_objective(db: str) -> None:
     def rated(configuration: Configuration) -> float:
         x = configuration.number("x")
@@ -529,6 +539,7 @@ def test_a_study_s_trials_are_neither_rated_nor_vetoed(tmp_path: Path) -> None:
         assert researcher.post(f"/sessions/{session.id}/say", {"trial": "1", "what": "veto", "reason": "x"}).status_code == 409
 
 
+@pytest.mark.slow
 def test_a_trial_is_rated_and_vetoed_on_the_page(tmp_path: Path) -> None:
     with toy_site(tmp_path) as site:
         url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
@@ -643,6 +654,7 @@ def trees(db: str, **settings: Any) -> evenhand.EstimatorResult:
     return evenhand.tune_estimator(DecisionTreeClassifier(), x[:150], y[:150], space, **{**usual, **settings})
 
 
+@pytest.mark.slow
 def test_a_declared_rule_chooses_and_is_said_and_cannot_change_later(db: str) -> None:
     result = trees(db, choose="simplest:max_depth", name="first")
     assert result.session.method["choose"] == "simplest:max_depth"
@@ -659,6 +671,7 @@ def test_a_declared_rule_chooses_and_is_said_and_cannot_change_later(db: str) ->
     assert "choose" not in trees(db, choose="best").session.method
 
 
+@pytest.mark.slow
 def test_the_gap_rule_has_training_scored(db: str) -> None:
     gap, plain = trees(db, choose="gap"), trees(db)
     assert all(one.extra["train_accuracy"] >= (one.value or 0) - 0.05 for one in gap.trials)
@@ -667,6 +680,7 @@ def test_the_gap_rule_has_training_scored(db: str) -> None:
     assert "the gap to training" in repr(gap)
 
 
+@pytest.mark.slow
 def test_the_page_says_by_which_rule_was_chosen(tmp_path: Path) -> None:
     with toy_site(tmp_path) as site:
         url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
@@ -678,6 +692,7 @@ def test_the_page_says_by_which_rule_was_chosen(tmp_path: Path) -> None:
 # Out, in, and from the command line
 
 
+@pytest.mark.slow
 def test_an_export_to_optuna_has_the_same_best(db: str) -> None:
     """Optuna's own rule passes over what violates a constraint."""
     result = tune(db, objectives=["accuracy:max"], require={"latency_ms": "<= 5"}, trials=12)
@@ -695,6 +710,7 @@ def test_an_export_to_optuna_has_the_same_best(db: str) -> None:
     assert sorted(one.number + 1 for one in study.best_trials) == sorted(one.number for one in choices.front(several))
 
 
+@pytest.mark.slow
 def test_aims_judgements_and_an_until_come_back_from_an_archive(db: str, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"objectives": OBJECTIVES, "require": {"latency_ms": "<= 5"}, "until": "0 in 99"}
     result = evenhand.tune(noisy, trials=4, db=db, progress=False, **settings)
@@ -719,6 +735,7 @@ def test_aims_judgements_and_an_until_come_back_from_an_archive(db: str, tmp_pat
     assert all("latency_ms" in score.extra for score in stored.scores)
 
 
+@pytest.mark.slow
 def test_the_command_line_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "400")

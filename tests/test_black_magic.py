@@ -265,6 +265,7 @@ def test_a_stop_ends_it_at_once(data: Path) -> None:
     assert [measurement.step for measurement in measurements] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_rate_of_ten_diverges_in_words(data: Path) -> None:
     outcome, why, _ = ran(digits(data), {**GOOD, "optimizer": "sgd", "learning_rate": 10, "momentum": 0.99})
     assert outcome is Outcome.DIVERGED

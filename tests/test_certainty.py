@@ -180,6 +180,7 @@ def guesses(configuration: Any, run: Run) -> None:
     run.report(epoch=1, accuracy=run.score(lambda x: rng.integers(0, 2, len(x))))
 
 
+@pytest.mark.slow
 def test_a_result_ends_with_the_paragraph_and_its_rows_are_counted(tmp_path: Any) -> None:
     result = evenhand.tune(guesses, trials=20, db=f"sqlite:///{tmp_path / 'lab.sqlite'}", progress=False)
     assert result.session.task.rows("validation") == result.session.task.rows("test") == 200

@@ -88,6 +88,7 @@ def test_the_headline_names_the_best_rank_with_its_interval(made: Comparison, co
     assert dict(comparison_sheet.facts)["contestants"] == "5 methods, 1 person"
 
 
+@pytest.mark.slow
 def test_tables_hold_the_numbers_of_the_analysis(made: Comparison, comparison_sheet: Report) -> None:
     raced = race(made)
     standing = ranks.ranking(raced, 7).standings
@@ -164,6 +165,7 @@ def test_what_cannot_be_computed_says_why_in_words(entries: list[anytime.Session
     assert latex(made)
 
 
+@pytest.mark.slow
 def test_where_no_run_has_a_value_it_says_why_and_nobody_is_best() -> None:
     entries = (entry("a", ["invalid", "invalid"]), entry("b", ["invalid", None]))
     made = comparison_report.build(Comparison(entries), Setup())
@@ -459,6 +461,7 @@ def test_a_tall_drawing_fits_a_page_of_the_pdf() -> None:
     assert document._size(flat).startswith("width")
 
 
+@pytest.mark.slow
 def test_the_pdf_and_the_files_can_be_made(comparison_sheet: Report) -> None:
     need("report")
     assert document.pdf(comparison_sheet, DATE).startswith(b"%PDF")

@@ -129,6 +129,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_saved_and_printed(tmp_path: Path) -> None:
     db = f"sqlite:///{tmp_path / 'lab.sqlite'}"
 

@@ -97,6 +97,7 @@ def test_a_constraint_says_nothing_of_what_is_not_active() -> None:
         space.configuration({"layers": 2, "units_1": 8, "units_2": 9})
 
 
+@pytest.mark.slow
 def test_draws_and_points_keep_to_them_and_say_where_none_can() -> None:
     space = Space(SPACE, ["warmup < epochs", "rate < 0.1 * warmup"])
     rng = np.random.default_rng(0)

@@ -123,6 +123,7 @@ def test_the_table_has_the_rows_of_the_paper_in_its_order_and_says_where_data_is
     assert all(row[3:6] == ("–", "–", "–") and row[-1] == "no data here" for row in rows if row[0] in ("#11", "#12"))
 
 
+@pytest.mark.slow
 def test_a_set_without_its_data_says_what_to_do_and_has_no_number(played: Played) -> None:
     for number in ("11", "12"):
         course = next(course for course in played.contest.sets if course.number == number)

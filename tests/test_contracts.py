@@ -111,6 +111,7 @@ def written(tmp_path: Path, **changes: str) -> str:
     return f"{tmp_path / 'own.py'}:train"
 
 
+@pytest.mark.slow
 def test_a_task_that_keeps_every_rule(tmp_path: Path) -> None:
     assert check_task(written(tmp_path)) == ()
 
@@ -171,6 +172,7 @@ def test_a_broken_rule_of_tasks_is_named_with_its_input(tmp_path: Path, what: st
         check_task(written(tmp_path, **changes))
 
 
+@pytest.mark.slow
 def test_words_at_a_bound_are_enough_and_twins_of_the_data_may_be_declared(tmp_path: Path) -> None:
     body = f"\n        if configuration['rate'] == 1: raise InvalidSettings('too fast')\n        run.report(epoch=epoch, {SCORED}"
     assert check_task(written(tmp_path, body=body)) == ()
@@ -320,6 +322,7 @@ class Sorting(Plain):
         return super().suggest(space, [], n, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "words"),
     [
@@ -352,6 +355,7 @@ def test_a_broken_rule_of_methods_is_named(method: type[Plain], words: str) -> N
         check_method(method)
 
 
+@pytest.mark.slow
 def test_methods_of_others_keep_the_contract_as_class_as_object_and_on_their_own_spaces() -> None:
     check_method(Plain)
     check_method(Plain(width=3))
@@ -362,6 +366,7 @@ def test_methods_of_others_keep_the_contract_as_class_as_object_and_on_their_own
         check_method(Greedy, space=Space([Hyperparameter("kind", Choice(("a", "b")))]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hyperparameters",
     [
@@ -384,6 +389,7 @@ class Seeded(Plain):
         self.seed = seed
 
 
+@pytest.mark.slow
 def test_the_contract_takes_what_tune_takes() -> None:
     check_method("random")
     check_method(Seeded)

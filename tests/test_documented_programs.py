@@ -94,6 +94,7 @@ def test_lightgbm() -> None:
     assert all(trial.epochs_done > 1 for trial in session.trials)
 
 
+@pytest.mark.slow
 def test_shell_and_awk() -> None:
     Path("points.txt").write_text(POINTS)
     session = tuned("A shell script, awk, and any other language", 6)
@@ -104,6 +105,7 @@ def test_shell_and_awk() -> None:
     assert all(trial.configuration["rate"] * trial.configuration["rounds"] < 10 for trial in session.trials)
 
 
+@pytest.mark.slow
 def test_the_same_in_python() -> None:
     Path("points.txt").write_text(POINTS)
     write("A shell script, awk, and any other language")

@@ -197,6 +197,7 @@ def test_the_blocks_of_methods_run_as_they_are_printed(tmp_path: Path, monkeypat
     lab.close()
 
 
+@pytest.mark.slow
 def test_the_blocks_of_aims_run_as_they_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path / "data"))
     names: dict[str, Any] = {}
@@ -291,6 +292,7 @@ def test_the_documented_columns_and_attributes_are_the_real_ones() -> None:
     assert evenhand.Prior(0.1, "high").confidence == "high"
 
 
+@pytest.mark.slow
 def test_the_method_that_is_written_there_tunes_and_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path / "data"))
     belief, _, first, second, *_ = blocks_of((DOCS / "methods.md").read_text())
@@ -331,6 +333,7 @@ class Fitted:
         return {"val_accuracy": [self.rate] * epochs}
 
 
+@pytest.mark.slow
 def test_the_script_of_optuna_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("EVENHAND_DB", f"sqlite:///{tmp_path / 'lab.sqlite'}")
     script, hypermodel = blocks_of((DOCS / "optuna.md").read_text(encoding="utf-8"))

@@ -164,6 +164,20 @@ def test_each_value_of_a_grid_is_its_own_image(domain: Domain) -> None:
         assert domain.from_unit(domain.to_unit(value)) == value
 
 
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [(Integer(1, 99999), "10,000"), (Integer(1, 99999), "10.000"), (Integer(1, 99), "1,0"), (Float(1, 99), "2,500")],
+)
+def test_text_that_two_people_read_as_two_numbers_is_none(domain: Domain, text: str) -> None:
+    with pytest.raises(ValueError, match=r"^$"):
+        domain.accept(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("64.0", 64), ("1e2", 100), ("10.0", 10), ("\u22125", -5), ("7\u200b", 7)])
+def test_a_whole_number_may_be_written_as_programs_do(text: str, value: int) -> None:
+    assert Integer(-9, 999).accept(text) == value
+
+
 def test_whole_numbers_are_exact_up_to_what_a_database_holds() -> None:
     domain = Integer(-(2**63), 2**63 - 1)
     for value in (-(2**63), -(2**53) - 1, 2**53 + 1, 2**63 - 1):

@@ -342,6 +342,7 @@ def test_a_restored_backup_keeps_environments_and_those_of_connected_agents(lab:
 # A real agent over HTTP
 
 
+@pytest.mark.slow
 def test_an_agent_says_what_it_has_and_logs_what_refuses_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     _, token = lab.agents.add("far", 1)
@@ -467,6 +468,7 @@ def trained_by(records: Archive, places: dict[int, str | None]) -> Archive:
     return replace(records, sessions=tuple(map(session, records.sessions)), evaluations=evaluations, environments=known)
 
 
+@pytest.mark.slow
 def test_the_report_counts_by_environment_and_tells_their_scores_apart() -> None:
     people = [
         archives.Person(0, (0.2, 0.4), (0.5, 0.7)),
@@ -504,6 +506,7 @@ def test_the_value_of_a_trial_that_turned_out_invalid_is_nobodys_best() -> None:
     assert stratum.validation.mean == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_a_pinned_study_with_one_kind_has_no_strata_and_old_records_say_so() -> None:
     records = archives.archive([archives.Person(0, (0.2, 0.4), (0.5,))], replace(archives.STUDY, environment=HERE))
     items = {item.key: item for item in study_report.build(records, "live").items}
@@ -568,6 +571,7 @@ def older(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.slow
 def test_an_archive_keeps_environments_and_one_of_the_format_before_is_read(tmp_path: Path) -> None:
     lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     study = exported.rich(lab, clock)
@@ -590,6 +594,7 @@ def test_an_archive_keeps_environments_and_one_of_the_format_before_is_read(tmp_
     lab.close()
 
 
+@pytest.mark.slow
 def test_an_archive_that_lacks_an_environment_is_refused(tmp_path: Path) -> None:
     lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     path = exported.write(lab, exported.rich(lab, clock), tmp_path / "out")

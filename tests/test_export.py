@@ -147,6 +147,7 @@ def test_each_table_has_the_columns_of_the_codebook_and_each_row_its_version_has
     assert all(row["meaning"] and row["source"] for row in listed)
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_that_were_recorded(made: tuple[Any, ...]) -> None:
     path = made[3]
     people, sessions, trials = (table(path, name) for name in ("participants", "sessions", "trials"))

@@ -175,6 +175,7 @@ def test_a_file_that_imports_what_is_missing_says_what_to_install(tmp_path: Path
         tasks.load(TaskSpec(f"{tmp_path / 'other.py'}:train"))
 
 
+@pytest.mark.slow
 def test_the_sample_study_takes_a_task_that_can_run_here(tmp_path: Path, lacking: Lacking) -> None:
     lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     lacking("torch")

@@ -111,6 +111,7 @@ def tuned_table(db: str) -> tuple[Any, Any]:
     return result, x
 
 
+@pytest.mark.slow
 def test_an_estimator_on_a_table_becomes_a_model_that_predicts_new_ones(db: str, tmp_path: Path) -> None:
     result, x = tuned_table(db)
     folder = result.finalize(tmp_path / "model")
@@ -131,6 +132,7 @@ def test_an_estimator_on_a_table_becomes_a_model_that_predicts_new_ones(db: str,
     assert one.values == [want[0]]
 
 
+@pytest.mark.slow
 def test_the_card_says_what_the_model_is(db: str, tmp_path: Path) -> None:
     result, _ = tuned_table(db)
     folder = result.finalize(tmp_path / "model")
@@ -150,6 +152,7 @@ def test_the_card_says_what_the_model_is(db: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "lab.sqlite", "model"]
 
 
+@pytest.mark.slow
 def test_columns_are_checked_and_named(db: str, tmp_path: Path) -> None:
     result, x = tuned_table(db)
     folder, lab = result.finalize(), Lab.connect(db)
@@ -178,6 +181,7 @@ def test_columns_are_checked_and_named(db: str, tmp_path: Path) -> None:
             predict(lab, str(folder), path)
 
 
+@pytest.mark.slow
 def test_an_array_has_no_names_so_the_number_of_columns_is_checked(db: str, tmp_path: Path) -> None:
     result = evenhand.tune_estimator(
         DecisionTreeClassifier(), X, Y, {"max_depth": Integer(1, 4)}, trials=3, cv=3, db=db, progress=False
@@ -195,6 +199,7 @@ def test_an_array_has_no_names_so_the_number_of_columns_is_checked(db: str, tmp_
     assert read(written(tmp_path / "new.csv", [[1, 2]])).names is None
 
 
+@pytest.mark.slow
 def test_texts_are_one_column(db: str, tmp_path: Path) -> None:
     words = [f"{'good' if label else 'bad'} film number {number}" for number, label in enumerate(Y)]
     pipeline = make_pipeline(CountVectorizer(), LogisticRegression())
@@ -221,6 +226,7 @@ class Harmful:
         return (Path.touch, (self.trace,))
 
 
+@pytest.mark.slow
 def test_a_model_that_this_laboratory_did_not_write_is_not_read(db: str, tmp_path: Path) -> None:
     result = evenhand.tune_estimator(
         DecisionTreeClassifier(), X, Y, {"max_depth": Integer(1, 4)}, trials=2, db=db, progress=False
@@ -261,6 +267,7 @@ def test_a_model_that_this_laboratory_did_not_write_is_not_read(db: str, tmp_pat
             predict(lab, name, new)
 
 
+@pytest.mark.slow
 def test_a_folder_with_other_files_is_left_alone(db: str, tmp_path: Path) -> None:
     result = evenhand.tune_estimator(
         DecisionTreeClassifier(), X, Y, {"max_depth": Integer(1, 4)}, trials=2, db=db, progress=False
@@ -277,6 +284,7 @@ def test_a_folder_with_other_files_is_left_alone(db: str, tmp_path: Path) -> Non
 # Functions, and tasks that are found by name
 
 
+@pytest.mark.slow
 def test_a_file_is_finalized_and_predicts_from_the_command_line(db: str, tmp_path: Path) -> None:
     source = tmp_path / "my.py"
     source.write_text(SOURCE.format(test="test_part"))
@@ -300,6 +308,7 @@ def test_a_file_is_finalized_and_predicts_from_the_command_line(db: str, tmp_pat
         command("finalize", "mine", "--db", db)
 
 
+@pytest.mark.slow
 def test_a_built_in_task_is_finalized_and_found_by_its_session(db: str, tmp_path: Path) -> None:
     result = evenhand.tune(
         evenhand.load_task(evenhand.TaskSpec("sklearn", {"data": "wine", "model": "knn"})), trials=3, db=db, progress=False
@@ -389,6 +398,7 @@ def test_images_are_predicted(db: str, tmp_path: Path) -> None:
         predict(Lab.connect(db), "1", tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_finalized_is_said(db: str, tmp_path: Path) -> None:
     line = Space({"x": Float(0, 1)})
     settings: dict[str, Any] = {"direction": "maximize", "db": db, "progress": False}

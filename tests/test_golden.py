@@ -35,6 +35,7 @@ def kept(name: str) -> Golden:
     return golden_file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_numbers_are_those_of_the_stated_revision(name: str) -> None:
     case = CASES[name]
@@ -100,6 +101,7 @@ def other_stream() -> Iterator[None]:
     replace_stream(derived, derive)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in HERE if name not in ("practice", "estimators", "program", "black-magic-bf16")])
 @pytest.mark.usefixtures("other_stream")
 def test_another_random_stream_is_found_in_both_modes(name: str) -> None:

@@ -109,6 +109,7 @@ def test_they_are_shown_as_what_they_are(shown: str, text: str) -> None:
     assert shown == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "tpe", "gp", "cmaes", "pibo", "evolution"])
 def test_a_search_with_them_has_a_result_that_reads_well(tmp_path: Path, method: str) -> None:
     need("pandas")
@@ -142,6 +143,7 @@ def test_an_evaluation_with_them_is_summarised() -> None:
     assert "nan" not in str(score)
 
 
+@pytest.mark.slow
 def test_a_session_with_them_has_pages_whose_numbers_are_json(site: Site) -> None:
     study, session, agent = tuned_study(site, Budget(trials=20))
     for at, value in enumerate(HUGE):
@@ -159,6 +161,7 @@ def test_a_session_with_them_has_pages_whose_numbers_are_json(site: Site) -> Non
     json.loads(researcher.first_event(f"/sessions/{session.id}/events"), parse_constant=pytest.fail)
 
 
+@pytest.mark.slow
 def test_a_comparison_with_them_has_a_report(tmp_path: Path) -> None:
     need("report")
     from evenhand.report import latex, page

@@ -70,6 +70,7 @@ def build(hp: HyperParameters) -> Model:
     return Model(abs(math.log10(rate) + 3) + (0.0 if units is None else units / 1000) + (dropout or 0.0))
 
 
+@pytest.mark.slow
 def test_its_trials_are_a_sessions(db: str) -> None:
     result = evenhand.tune_hypermodel(
         build,
@@ -103,6 +104,7 @@ def test_its_trials_are_a_sessions(db: str) -> None:
     assert "evenhand serve" in result.page
 
 
+@pytest.mark.slow
 def test_the_same_call_goes_on(db: str) -> None:
     settings: dict[str, Any] = {"objective": "val_accuracy", "epochs": 1, "name": "more", "db": db, "pruner": "nop"}
     assert len(evenhand.tune_hypermodel(build, [0], [0], trials=3, **settings).trials) == 3
@@ -147,6 +149,7 @@ def more(hp: HyperParameters) -> Model:
     return Model(hp.Float("loss", 0.0, 1.0) + hp.Int("extra", 5, 9, default=7))
 
 
+@pytest.mark.slow
 def test_new_entries(db: str) -> None:
     with pytest.raises(InvalidSettings, match="allow_new_entries is False, but its build asked for 'extra'"):
         evenhand.tune_hypermodel(more, [0], [0], trials=3, hyperparameters=known, allow_new_entries=False, db=db)

@@ -195,6 +195,7 @@ def folders_of(session: Any) -> set[int]:
     return {int(path.name.split("-")[1]) for path in root.glob("trial-*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", [1, 2])
 @pytest.mark.parametrize(("keep", "count"), [("all", 8), (3, 3), (1, 1), ("none", 0)])
 def test_the_folders_of_the_best_stay(db: str, keep: int | str, count: int, parallel: int) -> None:
@@ -207,6 +208,7 @@ def test_the_folders_of_the_best_stay(db: str, keep: int | str, count: int, para
     assert (result.best.folder is None) is (keep == "none")
 
 
+@pytest.mark.slow
 def test_an_extended_session_keeps_the_best_of_all(db: str) -> None:
     settings: dict[str, Any] = {"direction": "minimize", "name": "it", "keep_folders": 2, "db": db, "progress": False}
     evenhand.tune(writes, LINE, trials=4, **settings)
@@ -259,6 +261,7 @@ def test_nothing_but_the_trials_own_folder_is_deleted(db: str, tmp_path: Path) -
     assert (moved / "trial-2-1").is_dir()  # behind a link
 
 
+@pytest.mark.slow
 def test_what_is_linked_into_a_programs_folder_stays(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "work" / "data").mkdir(parents=True)
     (tmp_path / "work" / "data" / "rows.csv").write_text("1,2")

@@ -151,6 +151,7 @@ def test_a_long_session_is_read_from_its_first_open_trial_on(lab: Lab, url: str,
     other.close()
 
 
+@pytest.mark.slow
 def test_a_trial_from_submission_to_its_value(lab: Lab, clock: Clock) -> None:
     session = started(lab, toy_study(lab))
     agent, _ = lab.agents.add("a", 1)

@@ -30,6 +30,7 @@ def layers() -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_the_contracts_on_imports_are_kept() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -79,6 +80,7 @@ def variables(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield node.name, node.lineno
 
 
+@pytest.mark.slow
 def test_variables_are_named_by_what_they_hold() -> None:
     paths = [path for folder in SOURCE_FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     assert len(paths) > 400

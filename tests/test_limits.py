@@ -67,6 +67,7 @@ def test_a_hung_training_is_killed_at_its_limit_and_the_next_one_runs(lab: Lab) 
     assert done(lab, steady, epochs=1).outcome is Outcome.COMPLETED
 
 
+@pytest.mark.slow
 def test_a_training_beyond_its_memory_is_invalid_and_the_limit_ends_with_it(lab: Lab) -> None:
     session = opened(lab, record_of("growing"))
     trial = done(lab, session, epochs=1, rate=1.0)

@@ -91,6 +91,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_a_participant_of_the_first_version_is_all_there(old: str) -> None:
     lab, _ = make_lab(old)
     study = lab.studies.get(1)
@@ -115,6 +116,7 @@ def test_a_participant_of_the_first_version_is_all_there(old: str) -> None:
     lab.close()
 
 
+@pytest.mark.slow
 def test_a_migration_that_fails_leaves_the_database_as_it_was(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     upgrade = alembic.command.upgrade
 
@@ -132,6 +134,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(old: str, monkeypa
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_sessions_of_tune_are_exploratory_and_others_a_studys(old: str) -> None:
     lab, clock = make_lab(old)
     assert [(session.id, session.purpose, session.name) for session in lab.sessions.of_study(1)] == [

@@ -92,6 +92,7 @@ def facts(trial: FrozenTrial) -> tuple[Any, ...]:
     )
 
 
+@pytest.mark.slow
 def test_a_study_gives_what_it_gives_in_optuna() -> None:
     sampler = plain_optuna.samplers.TPESampler
     theirs = plain_optuna.create_study(sampler=sampler(seed=3))
@@ -109,6 +110,7 @@ def test_a_study_gives_what_it_gives_in_optuna() -> None:
     assert frames[0].equals(frames[1])
 
 
+@pytest.mark.slow
 def test_its_trials_are_a_sessions(db: str) -> None:
     study = optuna.create_study(study_name="branches", sampler=optuna.samplers.RandomSampler(seed=1))
     study.optimize(branched, n_trials=20)
@@ -221,6 +223,7 @@ def test_signals_at_any_moment_lose_and_double_no_trial(db: str, tmp_path: Path)
         assert dict(trial.configuration) == theirs.params
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on(db: str, tmp_path: Path) -> None:
     script = """
         import os, signal
@@ -274,6 +277,7 @@ def test_a_killed_study_goes_on(db: str, tmp_path: Path) -> None:
     assert [trial.attempt for trial in record.trials] == [1, 1, 1, 1, 2, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "nsgaii"])
 def test_what_is_read_again_is_what_was_stored(sampler: str, db: str) -> None:
     ways: list[Any] = ["minimize", "maximize"][: 1 + (sampler == "nsgaii")]
@@ -451,6 +455,7 @@ def test_several_objectives(db: str) -> None:
     assert evenhand.session("front", db).record.choice is None  # which of a front is best is for a person to say
 
 
+@pytest.mark.slow
 def test_names(db: str) -> None:
     study = optuna.create_study(study_name="one")
     assert study.session_id == evenhand.session("one", db).record.id
@@ -558,6 +563,7 @@ def test_another_storage_is_not_used_and_said(tmp_path: Path) -> None:
     storage.close()
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time(db: str) -> None:
     study = optuna.create_study(study_name="shared")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
@@ -640,6 +646,7 @@ def test_it_ends_by_hand_and_says_how_it_goes_on(db: str) -> None:
         assert lab.sessions.end(record.id).choice is not None
 
 
+@pytest.mark.slow
 def test_the_archive_of_an_open_session_is_read_again(db: str, tmp_path: Path) -> None:
     study = optuna.create_study(study_name="to keep", sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(branched, n_trials=8)
@@ -716,6 +723,7 @@ def test_the_pages_show_it_from_its_first_moment_on(tmp_path: Path, db: str) -> 
         assert "stopped" in shown
 
 
+@pytest.mark.slow
 def test_it_is_given_to_optuna_as_any_session(db: str) -> None:
     study = optuna.create_study(study_name="out", sampler=optuna.samplers.RandomSampler(seed=4))
     study.optimize(branched, n_trials=15)

@@ -34,6 +34,7 @@ def tuned(tmp_path: Path, method: Any, **more: Any) -> evenhand.Result:
     return evenhand.tune(square, LINE, method=method, **options)
 
 
+@pytest.mark.slow
 def test_an_object_tunes_and_is_recorded_with_its_settings(tmp_path: Path) -> None:
     result = tuned(tmp_path, Plain(width=0.25, note=[1, ("a", None)]))
     assert [trial.proposer for trial in result.trials] == ["plain"] * 4
@@ -92,6 +93,7 @@ def test_a_session_of_an_object_can_be_read_and_replayed_and_goes_on_where_the_o
     lab.close()
 
 
+@pytest.mark.slow
 def test_a_registered_method_given_as_object_or_class_is_recorded_by_its_name(tmp_path: Path) -> None:
     assert tuned(tmp_path, TPE(maximize=False, startup=3)).session.method.items() >= {"name": "tpe", "startup": 3}.items()
     assert tuned(tmp_path, TPE, startup=3).session.method.items() >= {"name": "tpe", "startup": 3}.items()
@@ -351,6 +353,7 @@ class Method:
 """
 
 
+@pytest.mark.slow
 def test_helpers_of_the_same_name_beside_two_methods_are_each_method_s_own(tmp_path: Path) -> None:
     explanations = []
     for number in (1, 2, 1):

@@ -263,6 +263,7 @@ def test_another_process_gives_the_same_numbers(striped: Path) -> None:
     assert other == repr(ran(task, raw)[2])
 
 
+@pytest.mark.slow
 def test_an_evaluation_opens_test_data_and_tuning_does_not(striped: Path) -> None:
     need("torch")
     task = loaded(striped, split_seed=7)
@@ -430,6 +431,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_real_photos_are_learnt_above_chance(photos: Path) -> None:
     need("torch")
     task = loaded(photos, size=24, train=800, validation=200, test=200, rotate=15, least_epochs=1, max_epochs=4)

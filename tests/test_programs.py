@@ -489,6 +489,7 @@ def session_of(home: Path, text: str, *options: str, trials: int = 4) -> Any:
     return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
 
 
+@pytest.mark.slow
 def test_the_command_line_tunes_a_program_and_says_that_test_is_not_scored(home: Path) -> None:
     said = session_of(home, LOOP, "--metric", "accuracy", "--maximize", "--method", "tpe")
     assert said.exit_code == 0, said.output
@@ -538,6 +539,7 @@ def test_a_promoted_program_trains_again_and_reports_what_is_new(home: Path, tex
     assert (outcome, why, len(measured), measured[-1].epoch) == (Outcome.COMPLETED, None, count, 6)
 
 
+@pytest.mark.slow
 def test_a_program_keeps_the_contract_of_tasks(home: Path) -> None:
     check_task(shell(LOOP, LR, EPOCHS, arguments="{lr} {epochs}"))
 
@@ -598,6 +600,7 @@ def test_a_program_over_the_limit_has_its_grace_at_an_agent_too(home: Path, lab:
     assert (trial.outcome, trial.value) == (Outcome.STOPPED, 0.5)
 
 
+@pytest.mark.slow
 def test_an_agent_starts_no_programs_where_it_was_not_told_to(home: Path, lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     session = opened(lab, shell("echo ran > ran.txt; echo '{\"accuracy\": 1}'", in_place=True).record)
     lab.submit(session.id, Configuration({"lr": 1.0}))
@@ -619,6 +622,7 @@ def test_a_folder_elsewhere_is_refused(home: Path) -> None:
             _ = evenhand.Run(shell(LOOP), seed=0, evaluation=False, report=print, place=place).folder
 
 
+@pytest.mark.slow
 def test_what_a_program_printed_is_on_the_trial_s_page(home: Path, tmp_path: Path) -> None:
     db = f"sqlite:///{tmp_path / 'shown.sqlite'}"
     task = shell("echo '<b>loud</b>'; echo quiet >&2; echo '{\"accuracy\": 0.5}'")

@@ -71,6 +71,7 @@ def test_every_item_of_the_paper_is_there_with_its_cases_and_how(live_report: Re
         assert not item.drawn or (item.alt and item.table), f"{item.key} is drawn without words and a table beside it"
 
 
+@pytest.mark.slow
 def test_tables_hold_the_numbers_of_the_analysis(live_report: Report) -> None:
     people = cohort(many(31, 1), "live")
     points = paper_items.scatter(people, 1).points
@@ -107,6 +108,7 @@ def test_another_process_gives_the_same_bytes() -> None:
     assert len(made) == 1
 
 
+@pytest.mark.slow
 def test_the_page_is_one_light_file_that_asks_for_nothing(shown: str) -> None:
     assert len(shown.encode()) < 600_000
     assert re.findall(r'(?:src|href)="(?!#)[^"]*"', shown) == []

@@ -77,6 +77,7 @@ def test_drawings_are_xml_without_scripts_or_strangers(hostile: Report) -> None:
             assert not [key for key in element.attrib if key.lower().startswith("on") or key.endswith("href")], name
 
 
+@pytest.mark.slow
 def test_the_page_shows_hostile_text_and_runs_none_of_it(hostile: Report) -> None:
     shown = page.html(hostile, DATE)
     assert "&lt;img src=x" in shown
@@ -116,6 +117,7 @@ def test_pictures_are_png_large_enough_to_print(report: Report) -> None:
         assert width >= 800, f"{name} is {width} px wide"
 
 
+@pytest.mark.slow
 def test_the_document_has_pages_and_ends(report: Report) -> None:
     made = document.pdf(report, DATE)
     assert made.startswith(b"%PDF-")
@@ -139,6 +141,7 @@ def test_metrics_that_are_no_share_are_told_as_they_are(metric: str, direction: 
     assert not re.search(r"\bnan\b", re.sub("<[^>]*>", " ", shown.partition("<body>")[2].partition("<script>")[0]), re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_conditions_with_a_task_of_their_own_are_told_apart() -> None:
     space = Space([Hyperparameter("epochs", Integer(1, 100), fidelity=True), Hyperparameter("depth", Integer(1, 9), 3)])
     other = replace(TASK, id=2, version="2", space=space, spec=TaskSpec("deep"))

@@ -71,6 +71,7 @@ def test_an_empty_lab_and_an_empty_study_say_what_to_do(site: Site) -> None:
     assert "No agent is connected" in page
 
 
+@pytest.mark.slow
 def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
     study = toy_study(site.lab)
     researcher = site.caller(Role.RESEARCHER)
@@ -220,6 +221,7 @@ def everything_shown(researcher: Caller, study_id: int, session_id: int) -> str:
     return "".join([researcher.get(path).text for path in paths] + [str(researcher.first_state(path)) for path in streams])
 
 
+@pytest.mark.slow
 def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(site: Site) -> None:
     study, session, agent = tuned_study(site)
     researcher = site.caller(Role.RESEARCHER)
@@ -251,6 +253,7 @@ def test_a_page_that_follows_a_look_is_not_told_how_it_was_before(site: Site) ->
         assert "72.4" in researcher.first_state(events)["evaluation"]
 
 
+@pytest.mark.slow
 def test_whoever_looked_cannot_stop_a_trial_any_more(site: Site) -> None:
     study, session, agent = tuned_study(site)
     other = site.lab.start(site.lab.sessions.open(study.id, tuner="tpe", driver="test").id)

@@ -151,6 +151,7 @@ def test_where_a_study_does_not_declare_it_nothing_goes_on(tmp_path: Path) -> No
         lab.submit(session.id, session.space.configuration({"epochs": 2}), resumes=1)
 
 
+@pytest.mark.slow
 def test_hyperband_tunes_and_its_promotions_replay(summing: Task, tmp_path: Path) -> None:
     db = f"sqlite:///{tmp_path / 'lab.sqlite'}"
     task = tasks.load(TaskSpec(f"{Path(paced_tasks.__file__)}:summing"))

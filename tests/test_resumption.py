@@ -82,6 +82,7 @@ def terminate() -> None:
     time.sleep(30)
 
 
+@pytest.mark.slow
 def test_the_same_call_goes_on_with_the_suggestions_of_the_unbroken_run(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     unbroken = Breaking().tune(db)
     broken = Breaking()
@@ -142,6 +143,7 @@ def test_what_can_be_no_name_is_refused_before_anything_is_stored(db: str, name:
     assert not Path(db.removeprefix("sqlite:///")).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -183,6 +185,7 @@ def test_a_budget_can_only_grow(db: str, budget: dict[str, Any]) -> None:
         tuned.tune(db, name="first", **{"trials": 6, **budget})
 
 
+@pytest.mark.slow
 def test_a_larger_budget_extends_an_ended_session_and_keeps_its_earlier_choice(db: str) -> None:
     longer = Breaking().tune(db, trials=14)
     tuned = Breaking()
@@ -198,6 +201,7 @@ def test_a_larger_budget_extends_an_ended_session_and_keeps_its_earlier_choice(d
     assert third.session.choice.at > earlier[-1].reopened_at
 
 
+@pytest.mark.slow
 def test_a_session_ends_where_its_values_get_no_better_and_goes_on_under_a_longer_until(db: str) -> None:
     unbroken = Breaking().tune(db, trials=40)
     values = [trial.value or 0.0 for trial in unbroken.trials]
@@ -224,6 +228,7 @@ def test_a_session_ends_where_its_values_get_no_better_and_goes_on_under_a_longe
     assert "all 40 trials were used" in repr(last)
 
 
+@pytest.mark.slow
 def test_each_choice_has_its_own_evaluation(db: str) -> None:
     first, second = (
         evenhand.tune(train, trials=trials, epochs_per_trial=1, name="first", db=db, progress=False).evaluation
@@ -318,6 +323,7 @@ def test_an_interrupted_session_is_ended_by_hand(db: str) -> None:
     assert (result.best, len(result.trials)) == (best, 4)
 
 
+@pytest.mark.slow
 def test_a_stored_session_says_that_it_was_interrupted_and_is_found_by_its_name(db: str) -> None:
     interrupted(db, name="first")
     stored = evenhand.session("first", db)

@@ -170,6 +170,7 @@ def photos(home: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_becomes_a_task(photos: Path) -> None:
     path = scaffold.new("photos", photos)
     task = loaded(path)

@@ -407,6 +407,7 @@ def rows(lab: Lab) -> list[Any]:
         return [list(tx.execute(select(table))) for table in parts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_without_an_event_is_undone(lab: Lab, paused: tuple[Session, jobs.Job], name: str) -> None:
     session, job = paused

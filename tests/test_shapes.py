@@ -101,6 +101,7 @@ def test_the_bayes_error_is_the_same_by_integration_and_by_sampling(name: str) -
     assert "drawn points" in sampled.how
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAPER_SIZES)
 def test_what_is_learnt_on_train_fails_elsewhere_as_in_the_paper(name: str) -> None:
     at_train, at_dev, at_eval = (shapes.shifted_error(name, "train", split).percent for split in SPLITS)

@@ -176,6 +176,21 @@ def test_all_wrong_fields_are_told_at_once_in_words_of_what_to_type() -> None:
     assert expected["epochs"] == "a whole number from 1 to 100"
 
 
+def test_a_number_that_can_be_read_in_two_ways_is_asked_about() -> None:
+    said = wrong({**REQUIRED, "epochs": "10,000", "batch_size": "1.024", "learning_rate": "1,125"})
+    assert said == {
+        "epochs": "10,000 can be read in two ways: please write 10000 or 10.",
+        "batch_size": "1.024 can be read in two ways: please write 1024 or 1.",
+        "learning_rate": "1,125 can be read in two ways: please write 1125 or 1.125.",
+    }
+    assert wrong({**REQUIRED, "epochs": "1,0"}) == {"epochs": "1,0 is not possible here: enter a whole number from 1 to 100."}
+
+
+@pytest.mark.parametrize("text", ["1e\u22123", "0.001\u200b", "\u200e1e-3\u00a0", "+0,001", "\ufeff.001"])
+def test_a_pasted_number_is_taken_for_what_is_seen(text: str) -> None:
+    assert space_form.configuration(MAGIC, posted({**REQUIRED, "learning_rate": text}))["learning_rate"] == 0.001
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "0x10", "<script>", "1 2", "١٢٣x"])
 def test_no_strange_number_gets_through(text: str) -> None:
     assert wrong({**REQUIRED, "learning_rate": text}).keys() == {"learning_rate"}

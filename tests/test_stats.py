@@ -115,6 +115,7 @@ def test_brunner_munzel_of_published_data() -> None:
     assert [test.statistic, test.p] == pytest.approx([3.1374675, 0.0057862], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_holm_adjusts_what_there_is() -> None:
     pairs = [stats.Pair("a", "b", (3, 3), 1.0, p, None, "") for p in (0.01, 0.04, None, 0.03)]
     assert [corrected.adjusted for corrected in stats.holm(pairs)] == [
@@ -125,6 +126,7 @@ def test_holm_adjusts_what_there_is() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", get_args(stats.PairTest))
 def test_every_pair_is_named_in_order(test: stats.PairTest) -> None:
     comparisons = stats.pairwise(MUCUS, test)
@@ -221,7 +223,7 @@ def test_mixed_model_finds_what_was_put_in() -> None:
 def test_a_mixed_model_that_cannot_be_fitted_says_so() -> None:
     exact = [0.5 + 0.01 * k for _ in range(4) for k in range(5)]
     model = stats.mixed(exact, list(range(5)) * 4, ["a"] * 10 + ["b"] * 10, [who for who in range(4) for _ in range(5)])
-    assert model.why
+    assert "without rest" in str(model.why)
     assert model.terms == ()
     assert stats.mixed([], [], [], []).why
     assert stats.mixed([1, 2, 3, 4], [1, 1, 1, 1], ["a"] * 4, [1, 2, 3, 3]).why

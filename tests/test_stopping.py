@@ -190,6 +190,7 @@ def train(lab: Lab, session: Session, agent: int, epochs: int = 6) -> int:
 FALLING = [batch(0), epoch(1, 1, 0.9), batch(2), epoch(3, 2, 0.4), batch(4), epoch(5, 3, 0.5), batch(6), epoch(7, 4, 0.95)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[8], [1] * 8, [4, 4], [6, 2], [3, 5], [7]])
 @pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.DIVERGED, Outcome.INVALID])
 def test_a_trial_ends_at_the_first_epoch_at_which_its_rule_says_so(lab: Lab, sizes: list[int], outcome: Outcome) -> None:

@@ -79,6 +79,7 @@ def test_a_look_up_is_the_package_s_own_answer(name: str) -> None:
         assert seen == expected
 
 
+@pytest.mark.slow
 @bench
 def test_the_seed_picks_one_training_for_good() -> None:
     task, table = loaded("hpolib-naval_propulsion"), table_of("hpolib-naval_propulsion")
@@ -122,6 +123,7 @@ def test_the_names_are_the_package_s_and_the_docs() -> None:
     assert len(TABLES) == 15
 
 
+@pytest.mark.slow
 @bench
 def test_numbers_are_ordered_and_read_as_people_write_them() -> None:
     space = loaded("hpobench-car").space

@@ -103,6 +103,7 @@ def test_a_task_s_name_finds_it_again_with_the_same_version(monkeypatch: pytest.
     assert relative.record.has_test
 
 
+@pytest.mark.slow
 def test_the_version_follows_the_source_and_the_named_files(tmp_path: Path) -> None:
     source = tmp_path / "own.py"
     text = (

@@ -346,6 +346,7 @@ def outside(seeds: Sequence[int], rate: float, retrains: int | None) -> list[flo
     return accuracies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_early_stopping_scores_as_an_evaluation_outside_does(mode: Mode, db: str) -> None:
     trained_epochs.clear()
@@ -375,6 +376,7 @@ def best_epoch(result: evenhand.Result, db: str) -> int:
     return 1 + values.index(best_of(values, maximize=True))
 
 
+@pytest.mark.slow
 def test_one_that_would_go_on_is_ended_where_the_chosen_trial_ended(db: str) -> None:
     lengths: list[int] = []
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 # Three threads come together, and leave one after the other. OpenMP has a number of each thread, BLAS one of the process.
 PROGRAM = """
 import os
@@ -45,6 +47,7 @@ say("after")
 """
 
 
+@pytest.mark.slow
 def test_each_of_several_threads_computes_on_one_and_is_as_before_when_it_leaves() -> None:
     variables = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=variables, capture_output=True, text=True, check=False)

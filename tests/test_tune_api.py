@@ -264,6 +264,7 @@ def test_a_training_that_lost_its_lease_is_trained_again(db: str) -> None:
     other.close()
 
 
+@pytest.mark.slow
 def test_trials_train_at_once_where_that_is_asked_for(db: str) -> None:
     together = threading.Barrier(2, timeout=PATIENCE_SECONDS)  # it breaks where a trial trains alone
     before = set(threading.enumerate())
@@ -299,14 +300,12 @@ def test_ctrl_c_gives_all_trainings_back_that_go_on(db: str) -> None:
             if over.wait(60):
                 return
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts behind without one
     threading.Thread(target=interrupt).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             evenhand.tune(endless, LINE, direction="maximize", trials=9, parallel=2, db=db, progress=False)
     finally:
         over.set()
-        signal.signal(signal.SIGINT, before)
     lab = Lab.connect(db)
     (session,) = lab.sessions.of_study(lab.studies.all()[0].id)
     assert [(trial.outcome, trial.claimed_at) for trial in session.trials] == [(None, None)] * 2
@@ -489,6 +488,7 @@ def test_an_exception_of_any_kind_ends_its_trial_and_not_the_search(db: str, err
     assert repr(result)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("fork")
 def test_a_forked_child_never_goes_on_tuning(db: str, tmp_path: Path) -> None:
     def forks(configuration: Configuration) -> float:

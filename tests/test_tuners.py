@@ -69,6 +69,7 @@ def test_eight_at_once_are_eight(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tpe", "gp"])
 def test_optuna_announces_no_study_of_ours(name: str) -> None:
     ran = subprocess.run([sys.executable, "-c", QUIET, name], capture_output=True, text=True, check=True)

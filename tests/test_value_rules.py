@@ -191,6 +191,7 @@ def following(curve: tuple[float, ...] = CURVE) -> Any:
 SHARES = Space([EPOCHS, Hyperparameter("share", Float(0.5, 1.0))])
 
 
+@pytest.mark.slow
 def test_tune_goes_by_the_best_epoch_where_it_is_told_to(db: str) -> None:
     settings: dict[str, Any] = {"direction": "maximize", "trials": 6, "epochs_per_trial": 5, "db": db, "progress": False}
     last = evenhand.tune(following(), SHARES, **settings)
@@ -251,6 +252,7 @@ def test_another_rule_under_the_same_name_is_refused_with_both(db: str) -> None:
     assert len(evenhand.tune(following(), SHARES, trials=2, value="best", **settings).trials) == 2
 
 
+@pytest.mark.slow
 def test_the_command_takes_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: str) -> None:
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     example = f"{digits_mlp.__file__}:train"
@@ -308,6 +310,7 @@ def predicted(weights: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[n
 SCHEDULED = Space([Hyperparameter("epochs", Integer(1, 20), default=12, fidelity=True), Hyperparameter("rate", Float(0.5, 2.0))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["retrain", "as tuned"])
 def test_a_schedule_has_the_weights_of_the_epoch_that_the_value_is_of(mode: EvaluationMode, db: str) -> None:
     left.clear()

@@ -162,6 +162,7 @@ def probed(python: str) -> Any:
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.slow
 def test_the_canonical_form_is_the_same_on_every_python() -> None:
     here = probed(sys.executable)
     assert here[0] == TRICKY_CHECKSUM
@@ -172,6 +173,7 @@ def test_the_canonical_form_is_the_same_on_every_python() -> None:
 # What is built in
 
 
+@pytest.mark.slow
 def test_a_docstring_in_every_module_changes_no_version_and_a_revision_does(tmp_path: Path) -> None:
     """In a copy of the package, since versions are to hang on no text of ours."""
     copy = tmp_path / "evenhand"
@@ -234,6 +236,7 @@ def test_every_built_in_task_states_its_revision() -> None:
 # Tasks of one's own
 
 
+@pytest.mark.slow
 def test_words_about_a_task_change_nothing_and_its_code_does(tmp_path: Path) -> None:
     first = own(tmp_path).version
     assert own(tmp_path, '"""A module."""  # said so\n').version == first
@@ -287,6 +290,7 @@ BESIDE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_module_beside_it_counts_by_any_form_of_import(tmp_path: Path, form: str) -> None:
     first = own(tmp_path, FORMS[form], helper="x = 1", **BESIDE)
@@ -300,6 +304,7 @@ def test_what_is_beside_it_and_not_imported_does_not_count(tmp_path: Path) -> No
     assert own(tmp_path, "import helper", helper="x = 1", stranger="y = 2").version == first
 
 
+@pytest.mark.slow
 def test_a_module_that_was_changed_is_imported_anew_with_its_version(tmp_path: Path) -> None:
     """Else a worker would train the old code under the new version."""
     body = "import helper\n    run.report(value=helper.x)"
@@ -322,6 +327,7 @@ def test_modules_of_the_same_name_beside_two_tasks_are_each_task_s_own(tmp_path:
     assert made[1].version != made[2].version
 
 
+@pytest.mark.slow
 def test_a_folder_beside_a_task_is_taken_before_another_task_s_module_of_that_name(tmp_path: Path) -> None:
     """Python itself prefers a later folder's `data.py` to this folder's `data/`, where that has no `__init__.py`."""
     body = "from data import part\n    run.report(value=part.x)"
@@ -416,6 +422,7 @@ def test_a_compiled_module_and_one_from_another_folder_are_said(tmp_path: Path, 
     ]
 
 
+@pytest.mark.slow
 def test_whoever_runs_evenhand_sees_what_cannot_be_followed(tmp_path: Path) -> None:
     body = "run.report(value=configuration['x'])"
     written(tmp_path, {"own.py": f"{HEAD}exec('x = 1')\n{TRAIN.format(body)}"})
@@ -437,6 +444,7 @@ def stated(
     return tasks.load(TaskSpec(f"{path}:train")).version
 
 
+@pytest.mark.slow
 def test_a_stated_revision_stands_for_the_source(tmp_path: Path) -> None:
     first = stated(tmp_path / "one")
     assert stated(tmp_path / "two", body="return 1 + 1") == first
@@ -461,6 +469,7 @@ def test_a_revision_that_is_no_whole_number_is_refused(tmp_path: Path, revision:
         stated(tmp_path, revision)
 
 
+@pytest.mark.slow
 def test_a_named_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     stated(tmp_path)
     (tmp_path / "data.csv").unlink()

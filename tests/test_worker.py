@@ -305,7 +305,8 @@ def test_a_script_without_a_main_guard_can_start_workers(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_workers_give_way_and_compute_on_one_thread(laboratory: Laboratory) -> None:
     workers = wait_for(laboratory.workers, "a worker")
+    behind = min(os.getpriority(os.PRIO_PROCESS, 0) + 7, 19)  # this process may have given way itself
     wait_for(
-        lambda: {os.getpriority(os.PRIO_PROCESS, pid) for pid in workers}, "a priority of 7", lambda priorities: priorities == {7}
+        lambda: {os.getpriority(os.PRIO_PROCESS, pid) for pid in workers}, f"priority {behind}", lambda levels: levels == {behind}
     )
     assert all(b"OMP_NUM_THREADS=1" in told_of(pid, "environ") for pid in workers)

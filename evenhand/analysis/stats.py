@@ -27,6 +27,7 @@ INTERVAL_LEVEL = 0.95  # coverage of every interval
 RESAMPLES = 9999
 EXACT_BELOW_PARTICIPANTS = 50  # a group, below which Mann-Whitney is exact where nothing is tied (as in R's wilcox.test)
 NUMBERS_AT_ONCE = 4_000_000  # numbers that a bootstrap holds at a time
+ROUNDING_REST = 1e-13  # of the largest value, within which what a fit leaves is rounding
 # Romano, Kromrey, Coraggio and Skowronek (2006), "Appropriate statistics for ordinal level data": bounds of |Cliff's delta|.
 DELTA_WORDS = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (math.inf, "large"))
 
@@ -352,19 +353,19 @@ def mixed(values: Sequence[float], tries: Sequence[float], groups: Sequence[str]
     """
     how = "linear mixed model, value ~ group + try with a random intercept a participant; restricted maximum likelihood, Wald p"
     rows = [row for row in zip(values, tries, groups, people, strict=True) if math.isfinite(row[0]) and math.isfinite(row[1])]
-    whose = {row[3] for row in rows}
+    codes = {person: index for index, person in enumerate(dict.fromkeys(row[3] for row in rows))}
+    whose = np.array([codes[row[3]] for row in rows], dtype=int)
     names, design = _design([row[1] for row in rows], [row[2] for row in rows])
     endog = np.array([row[0] for row in rows], dtype=float)
-    empty = Mixed(len(rows), len(whose), (), None, None, how)
-    missing = _why_no_mixed(endog, design, len(whose))
+    empty = Mixed(len(rows), len(codes), (), None, None, how)
+    missing = _why_no_mixed(endog, design, whose)
     if missing:
         return replace(empty, why=f"not computable: {missing}")
     models = require("statsmodels.regression.mixed_linear_model", "a mixed model")
-    codes = {person: index for index, person in enumerate(dict.fromkeys(row[3] for row in rows))}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            fit = models.MixedLM(endog, design, groups=np.array([codes[row[3]] for row in rows])).fit(reml=True)
+            fit = models.MixedLM(endog, design, groups=whose).fit(reml=True)
         except (np.linalg.LinAlgError, ValueError, FloatingPointError) as error:
             return replace(empty, why=f"not computable: the fit failed ({error})")
         terms = tuple(_term(fit, index, name) for index, name in enumerate(names))
@@ -541,14 +542,34 @@ def _design(tries: Sequence[float], groups: Sequence[str]) -> tuple[list[str], A
     return ["intercept", *(f"{key} against {first}" for key in others), "try"], np.column_stack(columns)
 
 
-def _why_no_mixed(endog: Any, design: Any, people: int) -> str | None:
+def _why_no_mixed(endog: Any, design: Any, whose: Any) -> str | None:
+    """Why no mixed model can be fitted, in words. whose: the index of each row's participant."""
+    people = len(set(whose))
     if people < 3 or len(endog) <= people:
         return f"{len(endog)} trials of {people} participants; at least 3 participants, and more trials than those, are needed"
     if _is_constant(endog):
         return f"all {len(endog)} values are equal"
     if np.linalg.matrix_rank(design) < design.shape[1]:
         return "the number of the try, or the group, does not vary apart from the rest"
+    if _is_exact(endog, design, whose):
+        return (
+            f"all {len(endog)} values follow from participant, try and group without rest, so nothing says how far they scatter"
+        )
     return None
+
+
+def _is_exact(endog: Any, design: Any, whose: Any) -> bool:
+    """Whether the values follow from the design and a level a participant, but for rounding.
+
+    A fit of such values ends anywhere: what it says of the rest is rounding, and differs from processor to processor.
+    """
+    columns = np.column_stack([endog / np.abs(endog).max(), design])
+    counts = np.bincount(whose)[:, None]
+    levels = np.zeros((len(counts), columns.shape[1]))
+    np.add.at(levels, whose, columns)
+    values, terms = np.hsplit(columns - (levels / counts)[whose], [1])  # each participant's own level is taken off
+    rest = values - terms @ np.linalg.lstsq(terms, values, rcond=None)[0]
+    return bool(np.abs(rest).max() <= ROUNDING_REST)
 
 
 def _term(fit: Any, index: int, name: str) -> Term | None:

@@ -41,6 +41,11 @@ def _resume_code(key: str) -> str:
     return b32encode(hashlib.sha256(f"resume {key}".encode()).digest()[:16]).decode().rstrip("=")
 
 
+def _mark_of_joining(token: str) -> str:
+    """The hash under which it is kept who joined by a single-use link."""
+    return hash_token(f"joined {token}")
+
+
 def _spaced(code: str) -> str:
     return "-".join(code[place : place + 5] for place in range(0, len(code), 5))
 
@@ -117,6 +122,8 @@ class Participants:
 
     def _invited(self, tx: Connection, token: str) -> Batch:
         batch_id = tokens.subject(tx, "invite", hash_token(token), self._core.clock())
+        if batch_id is None and (waiting := self._joined_by(tx, token)) is not None:
+            batch_id = waiting.batch_id
         if batch_id is None:
             raise NotAllowed(INVALID_INVITATION_REASON)
         batch = participant_rows.batch(tx, batch_id)
@@ -135,21 +142,36 @@ class Participants:
         participant = participant_rows.by_resume_hash(tx, hash_token(_resume_code(key)))
         return None if participant is None else (participant, _spaced(_resume_code(key)))
 
+    def _joined_by(self, tx: Connection, token: str) -> Participant | None:
+        """Who joined by a single-use link, as long as they did nothing since: they may have lost the answer, and come again."""
+        participant_id = tokens.subject(tx, "joined", _mark_of_joining(token), self._core.clock())
+        participant = None if participant_id is None else participant_rows.get(tx, participant_id)
+        return None if participant is None or participant.has_begun else participant
+
     def accept(
         self, token: str, nickname: str | None = None, language: str | None = None, key: str = ""
     ) -> tuple[Participant, str]:
         """Join by an invitation: a new participant, and the resume code. A single-use link is spent by it, an open one counts.
 
-        key: of the form, from `join_key`. The resume code follows from it, so that a form which is sent again because its answer
-        was lost joins nobody else and spends nothing more, and shows the same code.
+        Sent again because its answer was lost, it joins nobody else and spends nothing more. A form is known by its key and shows
+        the same code; a single-use link brings back who joined by it until they do something, with a new code for the lost one.
+
+        key: of the form, from `join_key`. The resume code follows from it.
         """
         with self._core.change() as tx:
             if key and (joined := self._joined_with(tx, key)) is not None:
                 return joined
-            batch = self._invited(tx, token)
-            if batch.kind == "single" and not tokens.spend(tx, "invite", hash_token(token), self._core.clock()):
+            batch, now = self._invited(tx, token), self._core.clock()
+            if (waiting := self._joined_by(tx, token)) is not None:
+                code = _resume_code(key or join_key())
+                participant_rows.update_facts(tx, waiting.id, resume_hash=hash_token(code))
+                return waiting, _spaced(code)
+            if batch.kind == "single" and not tokens.spend(tx, "invite", hash_token(token), now):
                 raise NotAllowed(INVALID_INVITATION_REASON)
-            return self._join(tx, batch.study_id, batch.mode, batch.id, nickname, language, key)
+            participant, code = self._join(tx, batch.study_id, batch.mode, batch.id, nickname, language, key)
+            if batch.kind == "single":
+                tokens.add(tx, "joined", _mark_of_joining(token), participant.id, now, None)
+            return participant, code
 
     def join(self, study_id: int, mode: Mode = "live", nickname: str | None = None) -> tuple[Participant, str]:
         """A new participant without an invitation, and the resume code, which is stored hashed and never shown again."""

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Meta
 
 from evenhand.errors import InvalidSpace
+from evenhand.model.typed_numbers import plainly, why_ambiguous
 
 JsonValue = float | int | bool | str | tuple[Any, ...] | None  # what a record may hold as a value
 Value = Any  # a `JsonValue` that a domain holds; whoever reads one knows its hyperparameter, and so its type
@@ -467,21 +468,27 @@ def _is_stored(number: object) -> bool:
 
 
 def _real(raw: object) -> float:
-    """A finite number, which may be text with a decimal point or comma."""
+    """A finite number, which may be text with a decimal point or comma; 10,000 is refused, since it may be either of two."""
     if type(raw) is float:  # as most are: each draw of each method comes here
         value = raw
     else:
         raw = plain(raw)
         if isinstance(raw, bool) or not isinstance(raw, int | float | str):
             raise TypeError
-        value = float(raw.strip().replace(",", ".")) if isinstance(raw, str) else float(raw)
+        value = _typed(raw) if isinstance(raw, str) else float(raw)
     if not math.isfinite(value):
         raise ValueError
     return value
 
 
+def _typed(text: str) -> float:
+    if why_ambiguous(text):
+        raise ValueError
+    return float(plainly(text).replace(",", "."))
+
+
 def _whole(raw: object) -> int:
-    """A whole number, exact however large; it may be text."""
+    """A whole number, exact however large; it may be text: without a comma, and not 10.000, which may be ten thousand."""
     raw = plain(raw)
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise TypeError
@@ -491,8 +498,10 @@ def _whole(raw: object) -> int:
         if not raw.is_integer():  # so are not infinity and nan
             raise ValueError
         return int(raw)
+    if why_ambiguous(raw, whole=True):
+        raise ValueError
     try:
-        number = Decimal(raw.strip().replace(",", "."))
+        number = Decimal(plainly(raw))
     except InvalidOperation:
         raise ValueError from None
     if not number.is_finite() or abs(number.adjusted()) > MOST_INTEGER.bit_length() or number != number.to_integral_value():

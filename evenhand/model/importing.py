@@ -1,8 +1,10 @@
 """A file of one's own as a module: imported once, and anew when what it hangs on has changed."""
 
+import functools
 import hashlib
 import importlib.util
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from types import ModuleType
 from evenhand.model import siblings
 
 MODULE_PREFIX = "evenhand_file_"  # of the names that these modules have
+LIBRARY_FOLDERS = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))  # pip's, Python's
 
 
 @dataclass(frozen=True)
@@ -88,19 +91,20 @@ def _look_first_in(folder: Path, beside: set[Path], names: set[str]) -> None:
     if str(folder) not in sys.path:
         sys.path.insert(place, str(folder))
         _folders.append(str(folder))
-    others = [other for other in _folders if other != str(folder)]
+    others, right = [other for other in _folders if other != str(folder)], _with_folders(beside)
     for name, module in list(sys.modules.items()):  # other threads may import meanwhile
         if name.partition(".")[0] in names:
             places = _places_of(module)
             elsewhere = any(place.is_relative_to(other) for place in places for other in others)
-            if elsewhere and not any(_holds(place, beside) for place in places):
+            if elsewhere and right.isdisjoint(places):
                 sys.modules.pop(name, None)
 
 
 def _forget(files: set[Path]) -> None:
     """Have the modules of these files imported anew, compiled forms that Python keeps included: it tells them by the second."""
+    changed = _with_folders(files)
     for name, module in list(sys.modules.items()):
-        if name != "__main__" and any(_holds(place, files) for place in _places_of(module)):
+        if name != "__main__" and not changed.isdisjoint(_places_of(module)):
             sys.modules.pop(name, None)
     for path in files:
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
@@ -111,12 +115,18 @@ def _places_of(module: ModuleType) -> list[Path]:
     """A module's file; of a folder without `__init__.py`, the folder."""
     file = getattr(module, "__file__", None)
     places = [file] if file is not None else list(getattr(module, "__path__", ()))
-    return [Path(place).resolve() for place in places]
+    return [_resolved_once(place) if place.startswith(LIBRARY_FOLDERS) else Path(place).resolve() for place in map(str, places)]
 
 
-def _holds(place: Path, files: set[Path]) -> bool:
-    """Whether one of the files is this file, or lies in this folder."""
-    return place in files or any(place in file.parents for file in files)
+@functools.cache
+def _resolved_once(place: str) -> Path:
+    """Where a library's file lies: thousands are loaded, and none of them moves."""
+    return Path(place).resolve()
+
+
+def _with_folders(files: set[Path]) -> set[Path]:
+    """These files, and every folder that one of them lies in: a module without a file is a folder."""
+    return files | {folder for file in files for folder in file.parents}
 
 
 def _executed(path: Path, name: str) -> ModuleType:

@@ -44,6 +44,13 @@ class Participant:
         return float(answer) if isinstance(answer, int | float) and not isinstance(answer, bool) else None
 
     @property
+    def has_begun(self) -> bool:
+        """Whether they did anything after joining."""
+        moments = (self.consented_at, self.read_details_at, self.practised_at, self.withdrawn_at)
+        sessions = (self.practice_id, self.session_id)
+        return bool(self.answered) or any(fact is not None for fact in (*moments, *sessions))
+
+    @property
     def months(self) -> float | None:
         """Months of experience with deep learning, by the paper's background form."""
         return self.number("background.months")

@@ -13,6 +13,7 @@ from typing import Any
 
 from evenhand.model.domain import show
 from evenhand.model.study import Option, Question, Questionnaire, QuestionSection, Study, Text, When
+from evenhand.model.typed_numbers import plainly, why_ambiguous
 
 Form = Mapping[str, object]  # as posted: a str for each field, or a list of str; anything else is passed over
 Answers = Mapping[str, Any]
@@ -28,7 +29,6 @@ _PIPE = re.compile(r"\{([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)\}")
 _LIKE_A_PIPE = re.compile(r"\{\s*([\w-]+\s*\.\s*[\w-]+)\s*\}")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}([.,][0-9]{0,30})?|[.,][0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
-_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")  # every ASCII punctuation mark can be escaped (CommonMark 2.4)
 
 
@@ -239,12 +239,11 @@ def _chosen(question: Question, texts: Sequence[str]) -> list[str]:
 
 
 def _number(question: Question, text: str) -> int | float:
-    plain = text.replace("\u2212", "-")
+    plain = plainly(text)
     ask = _ask(question)
     given = text if len(text) <= 40 else f"{text[:40]}…"
-    if not question.whole and _THOUSANDS.fullmatch(plain):
-        both = f"{plain.replace(',', '')} or {plain.replace(',', '.')}"
-        raise ValueError(f"{given} can be read in two ways: please write {both}.")
+    if not question.whole and (why := why_ambiguous(plain)):
+        raise ValueError(why)
     if not (_WHOLE if question.whole else _NUMBER).fullmatch(plain):
         raise ValueError(f"{given} is not possible here. {ask}")
     value = int(plain) if question.whole else float(plain.replace(",", "."))

@@ -14,6 +14,7 @@ from evenhand.model.domain import Choice, Integer, Value, range_words
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
 from evenhand.model.study import Option
+from evenhand.model.typed_numbers import why_ambiguous
 
 VALUE_FIELD, REASON_FIELD, OTHER_FIELD = "value.", "reason.", "other."  # what the names of a form's fields begin with
 MOST_TYPED_CHARACTERS = 400  # characters of a value or a reason; what is longer was not typed by a person
@@ -217,6 +218,9 @@ def words(space: Space, problem: Problem) -> str:
     if problem.expected.startswith("nothing"):
         return f"Leave this empty{problem.expected.removeprefix('nothing')}."
     given = problem.given.strip("'\"")
+    whole = isinstance(hyperparameter.domain, Integer)
+    if not isinstance(hyperparameter.domain, Choice) and (why := why_ambiguous(given, whole)):
+        return why
     if any(problem.expected.startswith(constraint.text) for constraint in space.constraints):
         return f"{given} is not possible here, since it has to hold that {problem.expected}."
     return f"{given} is not possible here: {ask}."
