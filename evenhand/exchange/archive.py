@@ -19,7 +19,18 @@ from typing import IO, Any, TypeVar
 
 from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.exchange import table_files
-from evenhand.exchange.codebook import CODEBOOK, FORMAT, FORMATS, MANIFEST, OLDEST_FORMAT, STUDY, TABLES, Row, columns_of
+from evenhand.exchange.codebook import (
+    CODEBOOK,
+    FORMAT,
+    FORMATS,
+    MANIFEST,
+    OLDEST_FORMAT,
+    STUDY,
+    TABLES,
+    UNREAD_FORMAT,
+    Row,
+    columns_of,
+)
 from evenhand.model import codec, rules
 from evenhand.model.archive import Archive, Event
 from evenhand.model.configuration import Configuration
@@ -88,6 +99,8 @@ class Package:
         if manifest.get("format") not in range(OLDEST_FORMAT, FORMAT + 1):
             known, by = f"{OLDEST_FORMAT} to {FORMAT}", manifest.get("evenhand", "another program")
             raise InvalidSettings(f"{wrong}: format {manifest.get('format')!r}, expected {known}; read it with Evenhand {by}")
+        if manifest.get("tables") == UNREAD_FORMAT:
+            raise InvalidSettings(f"{wrong}: tables for spreadsheets, which are not read back; export the study as csv, too")
         if manifest.get("tables") not in FORMATS or manifest.get("mode") not in MODES:
             raise InvalidSettings(f"{wrong}: names no known format of tables, or no mode; export the study again")
         hashes = manifest.get("sha256")

@@ -12,7 +12,8 @@ from typing import Any, Literal
 FORMAT = 3  # of the archive: raised where an older Evenhand could not read it any more
 OLDEST_FORMAT = 2  # that is still read
 MANIFEST, STUDY, CODEBOOK = "manifest.json", "study.json", "codebook.csv"
-FORMATS: Mapping[str, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet"}
+FORMATS: Mapping[str, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "spreadsheet": ".csv"}
+UNREAD_FORMAT = "spreadsheet"  # the one that people open and programs do not read back: some of its texts are changed
 
 Kind = Literal["integer", "number", "text", "truth", "json"]
 Row = dict[str, Any]

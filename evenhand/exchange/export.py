@@ -5,6 +5,7 @@ only: nicknames, tokens, practice sessions, and where the study's file, backups,
 read a chunk at a time, so that collection goes on meanwhile and memory stays flat.
 """
 
+import codecs
 import hashlib
 import json
 import shutil
@@ -189,7 +190,8 @@ class Export:
     def _files(self, folder: Path) -> Iterator[File]:
         self._walk(folder)
         yield codebook.STUDY, [_pretty(self._declared())]
-        yield codebook.CODEBOOK, [codebook.as_csv()]
+        mark = codecs.BOM_UTF8 if self._form == "spreadsheet" else b""
+        yield codebook.CODEBOOK, [mark + codebook.as_csv()]
         for table in WALKED_TABLES:
             yield self._name(table), _blocks(folder / table)
         yield self._name("measurements"), self._streamed("measurements", self._measurements())

@@ -1,8 +1,10 @@
 """Tables as CSV, JSON lines or Parquet, written and read back a piece at a time by the codebook's columns.
 
-Floats keep every digit. In CSV a missing value is empty, a truth `true` or `false`, and JSON is in its own text.
+Floats keep every digit. In CSV a missing value is empty, a truth `true` or `false`, and JSON is in its own text. CSV for
+spreadsheets is written only: what a person typed could be a formula there, so it is made text.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -15,6 +17,8 @@ from evenhand.exchange.codebook import FORMATS, TABLES, Column, Kind, Row
 from evenhand.model.extras import require
 
 GROUP_ROWS = 10_000  # rows of one group of Parquet
+FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet takes for the start of a formula, the wide forms included
+TEXT_MARK = "'"  # before what a spreadsheet is to take for text
 
 
 class Sink(Protocol):
@@ -36,7 +40,12 @@ class Writer(Protocol):
 
 def writer(table: str, form: str, sink: Sink) -> Writer:
     """A writer of a table of the codebook in one of the formats; PackageMissing where it needs one that is missing."""
-    kinds: Mapping[str, Callable[[Sequence[Column], Sink], Writer]] = {"csv": _Csv, "jsonl": _Lines, "parquet": _Parquet}
+    kinds: Mapping[str, Callable[[Sequence[Column], Sink], Writer]] = {
+        "csv": _Csv,
+        "jsonl": _Lines,
+        "parquet": _Parquet,
+        "spreadsheet": _Spreadsheet,
+    }
     if form not in kinds:
         raise InvalidSettings(f"format {form!r}: expected one of {', '.join(FORMATS)}")
     return kinds[form](TABLES[table], sink)
@@ -77,6 +86,31 @@ class _Csv:
 
     def close(self) -> None:
         """All is written."""
+
+
+class _Spreadsheet(_Csv):
+    """CSV that says it is UTF-8, in which nothing is a formula."""
+
+    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
+        sink.write(codecs.BOM_UTF8)
+        super().__init__(columns, sink)
+
+    def _put(self, rows: Sequence[Sequence[str]]) -> None:
+        super()._put([[without_formula(text) for text in row] for row in rows])
+
+
+def without_formula(text: str) -> str:
+    """A cell's text that a spreadsheet shows as it is; numbers stay numbers.
+
+    Source: OWASP, "CSV Injection".
+    """
+    if not text.startswith(FORMULA_STARTS):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return TEXT_MARK + text
+    return text
 
 
 def _as_text(kind: Kind, value: Any) -> str:

@@ -31,6 +31,7 @@ def export(
     made = Export(lab, study_id, mode, who=identity(request).who, form=form, evaluations=scores)
     plain = re.sub(r"[^A-Za-z0-9]+", "-", study.name).strip("-") or "study"
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    name = f"{plain}-{mode}{'' if scores else '-without-evaluations'}-{today}.zip"
+    kind = "-for-spreadsheets" if form == "spreadsheet" else ""
+    name = f"{plain}-{mode}{kind}{'' if scores else '-without-evaluations'}-{today}.zip"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(zipped(made.files()), media_type="application/zip", headers=headers)
