@@ -115,6 +115,23 @@ def test_draws_and_points_keep_to_them_and_say_where_none_can() -> None:
         never.at([0.5, 0.5])
 
 
+def test_where_the_fidelity_is_fixed_the_others_keep_to_what_is_left_of_them() -> None:
+    epochs = Hyperparameter("epochs", Integer(1, 20), fidelity=True)
+    others = [Hyperparameter("warmup", Integer(0, 20)), Hyperparameter("rate", Float(0, 1))]
+    space = Space([epochs, *others], ["warmup < epochs", "rate < 0.1 * warmup", "epochs > 2 or rate < 0.5"])
+    left = space.with_fidelity_fixed(3)
+    assert left.names == ("warmup", "rate")
+    assert [constraint.text for constraint in left.constraints] == ["warmup < 3", "rate < 0.1 * warmup", "3 > 2 or rate < 0.5"]
+    assert space.with_fidelity_fixed(3) is left
+    assert space.with_fidelity_fixed(4) != left
+    assert space.constraints[0].text == "warmup < epochs", "nothing changes in the space itself"
+    rng = np.random.default_rng(0)
+    drawn = [left.sample(rng) for _ in range(50)]
+    assert all(space.configuration({**values, "epochs": 3}) for values in drawn)
+    with pytest.raises(InvalidSpace, match=r"constraint '3 > 5' does not hold, as epochs is 3"):
+        Space([epochs, *others], ["epochs > 5"]).with_fidelity_fixed(3)
+
+
 def test_constraints_are_equal_and_hashed_by_their_text() -> None:
     assert Constraint("a < b") == Constraint("a < b") != Constraint("b > a")
     assert hash(Space(SPACE, ["flag"])) == hash(Space(SPACE, ["flag"]))

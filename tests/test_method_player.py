@@ -313,7 +313,10 @@ def test_epochs_that_decide_what_else_is_active_cannot_be_fixed(toy: tuple[Lab, 
     task = lab.studies.task_of(toy_study(lab).id)
     epochs = Hyperparameter("epochs", Integer(1, 3), fidelity=True)
     decay = Hyperparameter("decay", Float(0, 1), default=0, condition=Condition("epochs", (3,)))
+    x = Hyperparameter("x", Float(0, 1))
     with pytest.raises(InvalidSettings, match="epochs_per_trial cannot be fixed"):
         read_method(replace(task, space=Space([epochs, decay])), METHOD | {"epochs_per_trial": 2})
+    with pytest.raises(InvalidSettings, match="epochs_per_trial cannot be fixed: constraint '2 > 2' does not hold"):
+        read_method(replace(task, space=Space([epochs, x], ["epochs > 2"])), METHOD | {"epochs_per_trial": 2})
     with pytest.raises(InvalidSettings, match="no hyperparameter for epochs"):
-        read_method(replace(task, space=Space([Hyperparameter("x", Float(0, 1))])), METHOD | {"epochs_per_trial": 2})
+        read_method(replace(task, space=Space([x])), METHOD | {"epochs_per_trial": 2})

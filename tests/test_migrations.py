@@ -117,6 +117,24 @@ def test_a_participant_of_the_first_version_is_all_there(old: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_migration_that_fails_leaves_the_database_as_it_was(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgrade = alembic.command.upgrade
+
+    def fails_at_its_end(config: alembic.config.Config, revision: str) -> None:
+        upgrade(config, revision)
+        raise ValueError("on purpose")
+
+    monkeypatch.setattr(alembic.command, "upgrade", fails_at_its_end)
+    with pytest.raises(ValueError, match="on purpose"):
+        Store(old)
+    engine = sa.create_engine(old)
+    with engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_heads() == ("0001",)
+        assert "earlier_choice" not in sa.inspect(connection).get_table_names()
+    engine.dispose()
+
+
+@pytest.mark.slow
 def test_sessions_of_tune_are_exploratory_and_others_a_studys(old: str) -> None:
     lab, clock = make_lab(old)
     assert [(session.id, session.purpose, session.name) for session in lab.sessions.of_study(1)] == [

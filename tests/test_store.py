@@ -1,5 +1,7 @@
 """Writes that wait for each other are committed together, and what one of them does wrong concerns it alone."""
 
+import json
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,8 +13,8 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from evenhand.errors import InvalidSettings, NotFound
-from evenhand.store.engine import MOST_WRITES_TOGETHER, Store
-from tests.components import need
+from evenhand.store.engine import MOST_WRITES_TOGETHER, Store, read_json
+from tests.components import DATABASES, need
 from tests.labs import database
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -75,6 +77,37 @@ def numbers(store: Store) -> list[int]:
 def test_a_number_that_no_database_holds_is_no_rows(store: Store) -> None:
     with store.read() as tx, pytest.raises(NotFound, match="nothing here has one"):
         tx.execute(text("SELECT number FROM note WHERE number = :number"), {"number": 10**20})
+
+
+@pytest.mark.parametrize("backend", DATABASES)
+def test_a_read_sees_one_state_whatever_is_written_meanwhile(backend: str, tmp_path: Path) -> None:
+    with database(backend, tmp_path) as url:
+        store = Store(url)
+        with store.write() as tx:
+            tx.execute(text("CREATE TABLE note (number INTEGER PRIMARY KEY)"))
+        count = text("SELECT count(*) FROM note")
+        with store.read() as tx:
+            before = tx.execute(count).scalar_one()
+            with store.write() as other:
+                add(other, 1)
+            assert tx.execute(count).scalar_one() == before == 0
+        assert numbers(store) == [1]
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"rate": 1e-5, "units": [64, 32], "name": "Ünï\u2028", "none": None, "whole": 1.0, "off": False, "zero": -0.0},
+        [2**63 - 1, -(2**63), 2**64, 10**40, 5e-324, 1.7976931348623157e308, 0.1],
+        [math.nan, math.inf, -math.inf],
+        "\ud800",
+        {},
+    ],
+)
+def test_json_is_read_as_python_wrote_it(written: object) -> None:
+    text_of = json.dumps(written)
+    assert repr(read_json(text_of)) == repr(json.loads(text_of)) == repr(written)
 
 
 def count_commits(store: Store) -> list[int]:

@@ -125,6 +125,23 @@ def test_a_plain_training_function_reports_epochs(db: str) -> None:
     assert result.evaluation is None  # there is no test data
 
 
+@pytest.mark.parametrize("method", ["random", "sobol", "tpe", "evolution"])
+def test_constraints_hold_where_the_epochs_are_fixed(db: str, method: str) -> None:
+    numbers = [Hyperparameter(name, Float(0, 10)) for name in ("a", "b")]
+    space = Space([*numbers, Hyperparameter("epochs", Integer(1, 9), fidelity=True)], ["a < b", "a < epochs"])
+    given: dict[str, Any] = {
+        "trials": 15,
+        "epochs_per_trial": 4,
+        "direction": "maximize",
+        "evaluate": False,
+        "db": db,
+        "progress": False,
+    }
+    result = evenhand.tune(lambda configuration: configuration["a"], space, method=method, **given)
+    assert len(result.trials) == 15
+    assert all(trial.configuration["a"] < min(trial.configuration["b"], 4) for trial in result.trials)
+
+
 def test_an_exception_makes_the_trial_invalid_and_the_search_goes_on(db: str) -> None:
     def fragile(configuration: Configuration) -> float:
         if configuration.number("x") < 0:

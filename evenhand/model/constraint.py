@@ -5,6 +5,7 @@ lie in a file, travel to agents, and be shown in a form.
 """
 
 import ast
+import copy
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ class Constraint:
         if _kind(_parsed(self.text), domains, self.text) not in ("truth", "any"):
             raise _wrong(self.text, "it is no comparison, expected one, such as 'warmup < epochs'")
 
+    def where(self, name: str, value: Any) -> "Constraint":
+        """What is left of it where a hyperparameter has this value."""
+        return Constraint(ast.unparse(_Where(name, value).visit(copy.deepcopy(_parsed(self.text)))))
+
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether it holds of these values. It says nothing, and so holds, where one of its hyperparameters is not active."""
         if not self.names <= values.keys():
@@ -70,6 +75,16 @@ class Constraint:
             return bool(_value(_parsed(self.text), values))
         except ArithmeticError:  # a division by zero: what it asks for is not so
             return False
+
+
+class _Where(ast.NodeTransformer):
+    """Puts a value where a tree has a name."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self._name, self._value = name, value
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(self._value) if node.id == self._name else node
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from evenhand.model.digest import digest
@@ -52,7 +53,13 @@ class Assignment:
 
 def place_of(session: Session, number: int, attempt: int) -> str:
     """What the folder of a trial's attempt is called among those of all trials, also of other databases with this data folder."""
-    return f"session-{session.id}-{digest([session.id, session.opened_at])[:8]}/trial-{number}-{attempt}"
+    return f"{_folder_of(session.id, session.opened_at)}/trial-{number}-{attempt}"
+
+
+@lru_cache(maxsize=64, typed=True)  # 1 and 1.0 are written otherwise
+def _folder_of(session_id: int, opened_at: float) -> str:
+    """Cached, since each claim asks for it."""
+    return f"session-{session_id}-{digest([session_id, opened_at])[:8]}"
 
 
 def kept_place_of(place: str) -> str:

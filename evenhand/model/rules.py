@@ -348,9 +348,9 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
         return f"the session is paused ({session.pauses[-1].reason}); its clock stands still until it goes on"
     if state is not State.TUNING:
         return f"the session is {state}; it takes no more trials"
-    if trials_left(session) == 0 and session.practice:
-        return "that was the practice; start the real session when you are ready"
     if trials_left(session) == 0:
+        if session.practice:
+            return "that was the practice; start the real session when you are ready"
         return f"all {session.budget.trials} trials of the budget are used; choose a final configuration"
     if has_stalled(session):
         return f"{_stalled_words(session)}; choose a final configuration"

@@ -47,6 +47,7 @@ class Space:
         self._constraints = tuple(given if isinstance(given, Constraint) else Constraint(given) for given in constraints)
         self._by_name = {hyperparameter.name: hyperparameter for hyperparameter in self._hyperparameters}
         self._asked_options: dict[object, frozenset[object]] = {}
+        self._fixed: dict[Value, Space] = {}  # by the fidelity's value
         self._check()
 
     @classmethod
@@ -140,15 +141,41 @@ class Space:
     def __iter__(self) -> Iterator[Hyperparameter]:
         return iter(self.hyperparameters)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names, in order."""
         return tuple(hyperparameter.name for hyperparameter in self.hyperparameters)
 
-    @property
+    @cached_property
     def fidelity(self) -> Hyperparameter | None:
         """The hyperparameter that says how long a trial trains, if one does."""
         return next((hyperparameter for hyperparameter in self.hyperparameters if hyperparameter.fidelity), None)
+
+    def with_fidelity_fixed(self, value: Value) -> "Space":
+        """What is left to tune where the fidelity has one value for all trials.
+
+        Args:
+            value: of the fidelity's domain.
+
+        Returns:
+            A space without it, its value in the constraints in its place; the same one each time.
+
+        Raises:
+            InvalidSpace: nothing is left, something depends on it, or a constraint cannot hold.
+        """
+        if value not in self._fixed:
+            assert self.fidelity is not None
+            name = self.fidelity.name
+            rest = [hyperparameter for hyperparameter in self.hyperparameters if not hyperparameter.fidelity]
+            constraints = [
+                constraint.where(name, value) if name in constraint.names else constraint for constraint in self._constraints
+            ]
+            if failed := next(
+                (constraint for constraint in constraints if not constraint.names and not constraint.holds({})), None
+            ):
+                raise InvalidSpace(f"constraint {failed.text!r} does not hold, as {name} is {value}")
+            self._fixed[value] = Space(rest, constraints)
+        return self._fixed[value]
 
     def is_active(self, hyperparameter: Hyperparameter, values: Mapping[str, object]) -> bool:
         """Whether a hyperparameter is active.

@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -311,17 +310,14 @@ def _fidelity(space: Space) -> str:
     return space.fidelity.name
 
 
-@lru_cache(maxsize=64)
 def _narrow(space: Space, epochs_per_trial: int | None) -> Space:
     """The space without its fidelity where that is fixed; InvalidSettings where it cannot be fixed to this value."""
     if epochs_per_trial is None:
         return space
     if space.fidelity is None:
         raise InvalidSettings(f"epochs_per_trial is {epochs_per_trial}, but this task has no hyperparameter for epochs to fix")
-    rest = [hyperparameter for hyperparameter in space if not hyperparameter.fidelity]
     try:
-        space.fidelity.domain.accept(epochs_per_trial)
-        return Space(rest)
+        return space.with_fidelity_fixed(space.fidelity.domain.accept(epochs_per_trial))
     except (ValueError, TypeError, OverflowError):
         expected = space.fidelity.domain.expected
         raise InvalidSettings(f"epochs_per_trial is {epochs_per_trial!r}, expected {expected}") from None

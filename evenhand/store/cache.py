@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam
 
 T = TypeVar("T")
 Newest = tuple[int | None, float | None]  # an event's id and time; of a thing without events, None
-KEPT_KEY = "evenhand.kept"  # where a connection's info has what was read of sessions
-MARKS_KEY = "evenhand.marks"  # where it has the `Marks` of the write that goes on
+# Options of a connection: what was read of sessions, whether it writes, and the `Marks` of the write that goes on.
+KEPT_KEY, WRITE_KEY, MARKS_KEY = "evenhand_kept", "evenhand_write", "evenhand_marks"
 
 
 class Of:
@@ -61,19 +61,19 @@ class Marks:
 
 def changed(tx: Connection, session_id: int) -> None:
     """Note that this write changes what a session has beside its row, but for what an open trial measures."""
-    if (marks := tx.info.get(MARKS_KEY)) is not None:
+    if (marks := tx.get_execution_options().get(MARKS_KEY)) is not None:
         marks.changed.add(session_id)
 
 
 def logged(tx: Connection, session_id: int) -> None:
     """Note that this write appended an event of a session."""
-    if (marks := tx.info.get(MARKS_KEY)) is not None:
+    if (marks := tx.get_execution_options().get(MARKS_KEY)) is not None:
         marks.logged.add(session_id)
 
 
 def made(tx: Connection, session_id: int) -> None:
     """Note that this write made a session."""
-    if (marks := tx.info.get(MARKS_KEY)) is not None:
+    if (marks := tx.get_execution_options().get(MARKS_KEY)) is not None:
         marks.made.add(session_id)
 
 

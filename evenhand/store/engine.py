@@ -1,5 +1,6 @@
 """A database: its connections, transactions, and writes that are committed together."""
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -9,16 +10,17 @@ from typing import Any, TypeVar, cast
 
 import alembic.command
 import alembic.config
+import msgspec
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from evenhand.errors import InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
-from evenhand.store.cache import KEPT_KEY, MARKS_KEY, Kept, Marks
+from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
 from evenhand.store.tables import metadata
 
 T = TypeVar("T")
@@ -26,7 +28,10 @@ MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0  # how long a write waits for another process's
 MOST_WRITES_TOGETHER = 50  # writes in one commit, so that the first of them need not wait long
 URL_KINDS = "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
-WRITER_LOCK = 7_264_813  # PostgreSQL's advisory lock of the one writer; any fixed number
+# What a transaction begins with. SQLAlchemy's own event for that would cost each statement of it several empty calls.
+BEGIN_READ, BEGIN_WRITE = "BEGIN", "BEGIN IMMEDIATE"
+POSTGRES_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+POSTGRES_WRITE = "SELECT pg_advisory_xact_lock(7264813)"  # of the one writer; any fixed number
 
 
 class Store:
@@ -49,11 +54,8 @@ class Store:
         self._works: list[_Work] = []
         self._led = False
         self._joined = threading.local()
-        kept: Kept[Any] = Kept()
-        event.listen(self._engine, "connect", lambda connection, record: record.info.update({KEPT_KEY: kept, MARKS_KEY: Marks()}))
         if self._sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
             event.listen(self._engine, "handle_error", _no_such_row)
         self._check_opens()
         self._migrate()
@@ -64,7 +66,14 @@ class Store:
     def _made_engine(self) -> Engine:
         try:
             with needing(f"database {shown(self.url)}"):
-                return create_engine(self.url, connect_args=self._connect_args(), pool_size=20, max_overflow=40)
+                return create_engine(
+                    self.url,
+                    connect_args=self._connect_args(),
+                    pool_size=20,
+                    max_overflow=40,
+                    execution_options={KEPT_KEY: Kept()},
+                    json_deserializer=read_json,
+                )
         except (ArgumentError, TypeError, ValueError) as error:
             raise InvalidSettings(f"database {shown(self.url)!r}: {first_line(error)}; expected {URL_KINDS}") from None
 
@@ -121,8 +130,9 @@ class Store:
             assert driver is not None
             driver.execute("PRAGMA foreign_keys=OFF")  # does nothing within a transaction
             try:
-                connection = connection.execution_options(evenhand_write=True)
+                connection = connection.execution_options(**{WRITE_KEY: True})
                 with connection.begin():
+                    connection.exec_driver_sql(BEGIN_WRITE)
                     yield connection
                     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
                     assert not broken, f"these rows refer to missing ones: {broken[:5]}"
@@ -191,11 +201,10 @@ class Store:
             self._writer.release()
 
     def _begin(self) -> Connection:
-        connection = self._engine.connect().execution_options(evenhand_write=True)
+        connection = self._engine.connect().execution_options(**{WRITE_KEY: True, MARKS_KEY: Marks()})
         try:
             connection.begin()
-            if not self._sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITER_LOCK})
+            connection.exec_driver_sql(BEGIN_WRITE if self._sqlite else POSTGRES_WRITE)
         except BaseException:
             connection.close()
             raise
@@ -217,8 +226,7 @@ class Store:
             yield joined
             return
         with self._engine.connect() as connection, connection.begin():
-            if not self._sqlite:
-                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            connection.exec_driver_sql(BEGIN_READ if self._sqlite else POSTGRES_READ)
             yield connection
 
     @contextmanager
@@ -245,7 +253,7 @@ class _Group:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.count = 0
-        self._marks: Marks = connection.info[MARKS_KEY]
+        self._marks: Marks = connection.get_execution_options()[MARKS_KEY]
         self._committed = threading.Event()
         self._error: BaseException | None = None
 
@@ -334,6 +342,14 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def read_json(text: str | bytes) -> Any:
+    """Each read of a trial has some JSON to read: msgspec does it in a third of the time, and refuses NaN, which Python wrote."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return json.loads(text)
+
+
 def _no_such_row(context: ExceptionContext) -> None:
     """A number that SQLite cannot hold is no row's: whoever asks for one by it is answered as for any that is not there."""
     execution = context.execution_context
@@ -342,11 +358,6 @@ def _no_such_row(context: ExceptionContext) -> None:
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
+    connection.isolation_level = None  # `Store` begins transactions, not the driver
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("evenhand_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -28,7 +28,7 @@ from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Outcome, Stopper, Trial
 from evenhand.model.trial_history import Trials, with_open
 from evenhand.store import studies, tables
-from evenhand.store.cache import KEPT_KEY, Kept, Of, changed, made
+from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Of, changed, made
 from evenhand.store.studies import budget_of, budget_to_json, inserted
 
 PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself, as `evenhand.tune` does: no agent takes them
@@ -334,7 +334,7 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[
 
 def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, SessionParts]:
     """The parts of each session: as they were read before, where nothing happened since. logged: see `get`."""
-    kept: Kept[SessionParts] | None = tx.info.get(KEPT_KEY) if logged else None
+    kept: Kept[SessionParts] | None = tx.get_execution_options().get(KEPT_KEY) if logged else None
     if kept is None:
         return _read_parts(tx, rows)
     kept.drop(row["id"] for row in rows if row["withdrawn_at"] is not None)  # what was erased does not stay in memory either
@@ -354,7 +354,7 @@ def _may_be_kept(row: RowMapping) -> bool:
 
 
 def _writes(tx: Connection) -> bool:
-    return bool(tx.get_execution_options().get("evenhand_write"))
+    return bool(tx.get_execution_options().get(WRITE_KEY))
 
 
 def _brought_up(tx: Connection, kept: Kept[SessionParts], ids: Sequence[int]) -> dict[int, SessionParts]:

@@ -206,7 +206,7 @@ def _run_of(task: Task, asked: TrainingRequest, clock: Callable[[], float], open
     before = asked.epochs_before
     resumed = Resumed(before, lambda: checkpoints.load(_state_after(task, asked, before))) if before else None
     return Run(
-        replace(task, data=None if opened is None else lambda: opened().without_test),
+        task if opened is None else replace(task, data=lambda: opened().without_test),
         seed=asked.seed,
         evaluation=asked.evaluation,
         report=asked.report,
