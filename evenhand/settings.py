@@ -24,7 +24,7 @@ def data_dir() -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidSettings(
-            f"data directory {str(path)!r}: cannot be made ({error.strerror}); set EVENHAND_DATA to a folder that you may write to"
+            f"data directory {str(path)!r}: cannot be made ({error.strerror}); set EVENHAND_DATA to one that you may write to"
         ) from None
     return path
 

@@ -85,7 +85,7 @@ def test_a_number_or_a_text_is_taken_for_the_option_that_it_says() -> None:
         (lambda: Float("1e-5", 1), "Float with low '1e-5': expected finite numbers"),  # type: ignore[arg-type]
         (lambda: Float(0, math.inf), "Float with high inf: expected finite numbers"),
         (lambda: Float(1, 0), "Float from 1 to 0: expected the lower bound first"),
-        (lambda: Float(-1e308, 1e308), "expected bounds nearer to each other, whose difference is a finite number"),
+        (lambda: Float(-1e308, 1e308), "expected bounds whose difference is a finite number"),
         (lambda: Float(0, 1, log=True), "a log scale needs a lower bound above 0"),
         (lambda: Float(1, 2, log=True, step=0.5), "got step 0.5 and a log scale, expected one of them"),
         (lambda: Float(0, 1, step=0), "got step 0, expected a step above 0"),
@@ -108,7 +108,7 @@ def test_a_number_or_a_text_is_taken_for_the_option_that_it_says() -> None:
         (lambda: Hyperparameter("x", Float(0, 1), help=3), "its help is 3, expected a text"),  # type: ignore[arg-type]
         (
             lambda: Hyperparameter("x", Float(1, 9), fidelity=True),
-            "expected an Integer from 1, such as Integer(1, 20), got Float",
+            "an Integer from 1, such as Integer(1, 20), got Float",
         ),
         (lambda: Hyperparameter("x", Choice((1, 3)), fidelity=True), "expected an Integer from 1"),
         (lambda: Hyperparameter("x", Integer(0, 9), fidelity=True), "expected an Integer from 1"),

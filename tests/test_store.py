@@ -63,7 +63,7 @@ def test_a_data_directory_that_cannot_be_made_is_said_in_one_sentence(tmp_path: 
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "within"):
         monkeypatch.setenv("EVENHAND_DATA", str(folder))
-        with pytest.raises(InvalidSettings, match=r"data directory '.*': cannot be made \(.*\); set EVENHAND_DATA to a folder"):
+        with pytest.raises(InvalidSettings, match=r"data directory '.*': cannot be made \(.*\); set EVENHAND_DATA to one"):
             Lab.connect()
 
 

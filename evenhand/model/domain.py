@@ -464,9 +464,7 @@ def _check_bounds(domain: Float | Integer, kind: str) -> None:
     if low > high:
         raise InvalidSpace(f"{name} from {low} to {high}: expected the lower bound first")
     if not math.isfinite(high - low):
-        raise InvalidSpace(
-            f"{name} from {low} to {high}: expected bounds nearer to each other, whose difference is a finite number"
-        )
+        raise InvalidSpace(f"{name} from {low} to {high}: expected bounds whose difference is a finite number")
     if step is not None and step <= 0:
         raise InvalidSpace(f"{name} from {low} to {high}: got step {step}, expected a step above 0")
     if domain.log and low <= 0:

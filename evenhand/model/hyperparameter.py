@@ -69,8 +69,8 @@ class Hyperparameter:
                 raise InvalidSpace(f"hyperparameter {self.name!r}: its {field} is {getattr(self, field)!r}, expected a text")
         if self.fidelity and not (isinstance(self.domain, Integer) and self.domain.low >= 1):
             raise InvalidSpace(
-                f"hyperparameter {self.name!r}: it is marked as fidelity, so it says for how many epochs a trial trains; expected "
-                f"an Integer from 1, such as Integer(1, 20), got {self.domain}"
+                f"hyperparameter {self.name!r}: as the fidelity it says for how many epochs a trial trains; expected an Integer "
+                f"from 1, such as Integer(1, 20), got {self.domain}"
             )
         for field, kind in (("condition", Condition), ("prior", Prior)):
             if getattr(self, field) is not None and not isinstance(getattr(self, field), kind):
