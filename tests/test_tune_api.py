@@ -160,6 +160,7 @@ def test_where_another_metric_is_reported_the_trial_says_which(db: str) -> None:
         run.report(epoch=1, loss=1.0, acc=0.5, f1=0.4)
 
     result = evenhand.tune(misnamed, LINE, direction="maximize", metric="accuracy", trials=1, db=db, progress=False)
+    assert "random, 1 trial (1 invalid)" in repr(result)
     assert result.trials[0].why is not None
     assert result.trials[0].why.endswith("it never called run.report(epoch=..., accuracy=...); what it reported is acc, f1")
 
