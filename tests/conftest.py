@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,13 @@ hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:
-    """Refuses an EVENHAND_REQUIRE that names what nobody knows, before anything runs."""
+    """Refuses an EVENHAND_REQUIRE that names what nobody knows, before anything runs.
+
+    What tests start hears Ctrl-C, also where a shell has put the tests behind: they then ignore it, and children inherit that.
+    """
     components.required()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
