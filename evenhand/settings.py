@@ -6,16 +6,26 @@ from pathlib import Path
 
 import platformdirs
 
+from evenhand.errors import InvalidSettings
+
 DEFAULT_PORT = 8765
 SESSION_PORT = 8766  # of a session that `evenhand tune --serve` serves, beside a server
 AGENT_SILENCE_SECONDS = 10.0  # after which an agent that has not been heard of counts as gone
 
 
 def data_dir() -> Path:
-    """The user's data directory (XDG; `EVENHAND_DATA` overrides it). Made on first use, readable by its owner only."""
+    """The user's data directory (XDG; `EVENHAND_DATA` overrides it). Made on first use, readable by its owner only.
+
+    InvalidSettings where it cannot be made.
+    """
     chosen = os.environ.get("EVENHAND_DATA")
     path = Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("evenhand"))
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(
+            f"data directory {str(path)!r}: cannot be made ({error.strerror}); set EVENHAND_DATA to one that you may write to"
+        ) from None
     return path
 
 

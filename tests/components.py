@@ -72,7 +72,10 @@ def _modules(*names: str) -> Any:
     """The first of these modules."""
     if missing := [name for name in names if find_spec(name) is None]:
         raise Missing(f"not installed: {', '.join(missing)}")
-    return importlib.import_module(names[0])
+    try:
+        return importlib.import_module(names[0])
+    except OSError as error:  # a library of the system that it needs, as LightGBM needs libgomp
+        raise Missing(f"{names[0]} cannot be loaded here: {error}") from None
 
 
 def _path(path: Path, words: str) -> Path:

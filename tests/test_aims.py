@@ -429,6 +429,8 @@ def test_a_vetoed_trial_is_never_the_best_nor_chosen_and_can_be_allowed_again(db
         evenhand.veto("first", best.number, "too jumpy", db=db)
     with closing(Lab.connect(db)) as lab:
         lab.sessions.end(1, second.number)
+    stored = evenhand.rate("first", best.number, 3, why="a \udce9", db=db)  # a byte that is no character, as a shell may hand it
+    assert stored.record.interventions[-1].reason == "a \\udce9"
     stored = evenhand.veto("first", best.number, "too jumpy", who="ada", db=db)
     assert stored.best is not None
     assert stored.best.number == second.number

@@ -64,6 +64,11 @@ def test_summary_is_that_of_the_statistics_module() -> None:
     assert summary.deviation == pytest.approx(statistics.stdev(values))
 
 
+@pytest.mark.parametrize("value", [59 / 60, 0.1, 1 / 3, 1e-300, 1e300])
+def test_equal_numbers_have_a_deviation_of_exactly_zero(value: float) -> None:
+    assert summaries.deviation([value] * 10) == 0
+
+
 def test_summary_of_little_claims_little() -> None:
     assert summaries.summary([]) == summaries.Summary(0, None, None)
     assert summaries.summary([0.5, None]) == summaries.Summary(1, 0.5, None)

@@ -219,7 +219,7 @@ def test_what_cannot_run_is_said_before_anything_is_stored(tmp_path: Path) -> No
     ("changes", "words"),
     [
         ({"budget": Budget(trials="3")}, "trials is '3', expected a whole number from 1"),  # type: ignore[arg-type]
-        ({"budget": Budget(seconds=float("nan"))}, "seconds is nan, expected a number above 0"),
+        ({"budget": Budget(seconds=float("nan"))}, "seconds is nan, expected a finite number above 0"),
         ({"budget": Budget()}, "no cap given"),
         ({"seeds": ("1",)}, "seed is '1', expected a whole number"),
         ({"evaluation_seeds": -1}, "evaluation_seeds is -1, expected a whole number from 0"),

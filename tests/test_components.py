@@ -120,3 +120,13 @@ def test_each_component_is_found_or_says_what_is_missing() -> None:
         except components.Missing as why:
             said[name] = str(why)
     assert all(len(words) > 3 for words in said.values()), said
+
+
+def test_a_module_that_cannot_be_loaded_here_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As LightGBM is where the system has no libgomp."""
+    (tmp_path / "needs_a_library.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(components.COMPONENTS, "boosting", lambda: components._modules("needs_a_library"))
+    monkeypatch.delenv("EVENHAND_REQUIRE", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="boosting: needs_a_library cannot be loaded here: libgomp"):
+        components.need("boosting")

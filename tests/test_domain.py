@@ -76,12 +76,16 @@ def test_a_number_or_a_text_is_taken_for_the_option_that_it_says() -> None:
         (lambda: Choice("abc"), "choice 'abc': expected a list or tuple of options"),  # type: ignore[arg-type]
         (lambda: Choice((1, {"a": 1})), "got {'a': 1}, expected text, numbers, True, False, None, or lists of these"),
         (lambda: Choice((1.0, math.nan)), "got nan, expected finite numbers"),
-        (lambda: Choice((1, 1)), "expected distinct options"),
-        (lambda: Choice(()), "expected distinct options"),
+        (lambda: Choice((1, 1)), "expected at least one option, all distinct"),
+        (lambda: Choice(()), "expected at least one option"),
+        (lambda: Choice(("a", "b\udce9")), "got 'b\\udce9', which holds bytes that are no characters; expected text"),
+        (lambda: Choice((("b\udce9",), 1)), "which holds bytes that are no characters"),
+        (lambda: Choice((1, 2), ("one", "two\udce9")), "expected texts"),
         (lambda: Choice((1, 2), labels="ab"), "its labels are 'ab', expected a list or tuple of texts"),  # type: ignore[arg-type]
         (lambda: Float("1e-5", 1), "Float with low '1e-5': expected finite numbers"),  # type: ignore[arg-type]
         (lambda: Float(0, math.inf), "Float with high inf: expected finite numbers"),
-        (lambda: Float(-1e308, 1e308), "expected finite bounds"),
+        (lambda: Float(1, 0), "Float from 1 to 0: expected the lower bound first"),
+        (lambda: Float(-1e308, 1e308), "expected bounds whose difference is a finite number"),
         (lambda: Float(0, 1, log=True), "a log scale needs a lower bound above 0"),
         (lambda: Float(1, 2, log=True, step=0.5), "got step 0.5 and a log scale, expected one of them"),
         (lambda: Float(0, 1, step=0), "got step 0, expected a step above 0"),
@@ -95,7 +99,19 @@ def test_a_number_or_a_text_is_taken_for_the_option_that_it_says() -> None:
         (lambda: Space({"x": scipy.stats.norm()}), "got SciPy's distribution 'norm', expected uniform, loguniform or randint"),
         (lambda: Space("abc"), "a space of 'abc': expected a list of Hyperparameter"),  # type: ignore[arg-type]
         (lambda: Space([Float(0, 1)]), "a space with Float"),  # type: ignore[list-item]
+        (lambda: Space({"x": [1, 1]}), "hyperparameter 'x': choice (1, 1): expected at least one option, all distinct"),
         (lambda: Hyperparameter("", Float(0, 1)), "hyperparameter '': expected a name"),
+        (lambda: Hyperparameter(" ", Float(0, 1)), "hyperparameter ' ': expected a name"),
+        (lambda: Hyperparameter("a\nb", Float(0, 1)), "hyperparameter 'a\\nb': expected a name, which is a text in one line"),
+        (lambda: Hyperparameter("a\udce9", Float(0, 1)), "hyperparameter 'a\\udce9': expected a name"),
+        (lambda: Hyperparameter("x", Float(0, 1), label="a\udce9"), "its label is 'a\\udce9', expected a text"),
+        (lambda: Hyperparameter("x", Float(0, 1), help=3), "its help is 3, expected a text"),  # type: ignore[arg-type]
+        (
+            lambda: Hyperparameter("x", Float(1, 9), fidelity=True),
+            "an Integer from 1, such as Integer(1, 20), got Float",
+        ),
+        (lambda: Hyperparameter("x", Choice((1, 3)), fidelity=True), "expected an Integer from 1"),
+        (lambda: Hyperparameter("x", Integer(0, 9), fidelity=True), "expected an Integer from 1"),
         (lambda: Hyperparameter("x", Float(0, 1), 2), "default 2 is not a number from 0 to 1"),
         (lambda: Condition("z", "adam"), "got 'adam' as its values, expected a list or tuple"),  # type: ignore[arg-type]
         (lambda: Condition("z", (1,), above=2), "got values and a bound, expected one of the two"),

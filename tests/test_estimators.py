@@ -316,6 +316,35 @@ class Boosted(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.full(len(x), self.classes_[0])
 
 
+class NewlyBoosted(Boosted):
+    """As LightGBM's from 4.7 on, where the former name warns."""
+
+    __module__ = "lightgbm.sklearn"
+
+    def fit(self, x: Any, y: Any, eval_set: Any = None, *, eval_X: Any = None, eval_y: Any = None) -> "NewlyBoosted":
+        assert eval_set is None
+        super().fit(x, y, None if eval_X is None else [(eval_X, eval_y)])
+        return self
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_early_stopping_hands_over_its_examples_by_the_names_that_a_fit_has(piped: bool) -> None:
+    def watched(boosted: Any) -> Any:
+        made = estimators.fitted(make_pipeline(boosted) if piped else boosted, {}, X, Y, 1)
+        return (made[-1] if piped else made).watched_
+
+    ((x, y),), ((newer_x, newer_y),) = watched(Boosted(5)), watched(NewlyBoosted(5))
+    assert np.array_equal(x, newer_x)
+    assert np.array_equal(y, newer_y)
+
+
+@pytest.mark.needs("lightgbm")
+@pytest.mark.filterwarnings("error")
+def test_lightgbms_own_stops_early_and_warns_of_nothing() -> None:
+    made = estimators.fitted(need("lightgbm").LGBMClassifier(n_estimators=200, early_stopping_round=2, verbose=-1), {}, X, Y, 1)
+    assert 0 < made.best_iteration_ < 200
+
+
 def test_early_stopping_looks_at_a_tenth_of_the_training_examples() -> None:
     assert estimators.fitted(Boosted(), {}, X, Y, 1).watched_ is None
     made = estimators.fitted(Boosted(5), {}, X, Y, 1)

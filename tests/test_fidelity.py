@@ -46,6 +46,14 @@ def test_rungs_are_counted_from_the_top() -> None:
     assert rungs_of(SPACE, 3, 1) == (1, 3, 9)
     assert rungs_of(SPACE, 3, 2) == (3, 9)
     assert rungs_of(SPACE, 2, 1) == (1, 2, 4, 9)
+    assert rungs_of(SPACE, 2, 20) == (9,)
+
+
+def test_rungs_are_epochs_that_the_domain_has() -> None:
+    steps = Space([Hyperparameter("epochs", Integer(10, 105, step=10), fidelity=True)])
+    assert rungs_of(steps, 3, 1) == (10, 30, 100)
+    assert rungs_of(steps, 2, 25) == (50, 100)
+    assert rungs_of(Space([Hyperparameter("epochs", Integer(1, 9, step=4), fidelity=True)]), 3, 1) == (1, 9)
 
 
 def test_brackets_have_the_papers_sizes() -> None:

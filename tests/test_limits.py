@@ -79,5 +79,5 @@ def test_a_training_beyond_its_memory_is_invalid_and_the_limit_ends_with_it(lab:
 
 
 def test_limits_are_checked_where_a_task_is_made() -> None:
-    with pytest.raises(InvalidSettings, match="max_seconds is 0, expected a number above 0"):
+    with pytest.raises(InvalidSettings, match="max_seconds is 0, expected a finite number above 0"):
         evenhand.task(space=SPACE, metric="accuracy", max_epochs=1, max_seconds=0)

@@ -466,7 +466,7 @@ def test_what_is_printed_is_kept_within_bounds(tmp_path: Path) -> None:
     output = Output(tmp_path / "kept")
     lines = [line for _ in range(100) for line in output.take(b"0123456789abcde\n" * 1000)]
     assert len(lines) == 100_000
-    assert output.take(b"the\rend \xff") == ["the"]
+    assert output.take(b"\x1b[31mthe\x1b[0m\rend \xff") == ["the"]
     assert output.last_line() == ["end \N{REPLACEMENT CHARACTER}"]
     output.close()
     size = (tmp_path / "kept").stat().st_size

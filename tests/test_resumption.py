@@ -136,9 +136,18 @@ def test_a_session_without_a_name_goes_on_by_its_number(db: str, capsys: pytest.
         broken.tune(db, name="#nine")
 
 
-@pytest.mark.parametrize("name", ["", " ", "a ", 3, "x" * 101, "two\nlines"])
-def test_what_can_be_no_name_is_refused_before_anything_is_stored(db: str, name: Any) -> None:
-    with pytest.raises(InvalidSettings, match="expected a text of 1 to 100 characters"):
+NO_NAME = "expected a text of 1 to 100 characters"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *((name, NO_NAME) for name in ("", " ", "a ", 3, "x" * 101, "two\nlines")),
+        ("12", "name is '12', a number: expected a name with a letter, or '#12' for session 12"),
+    ],
+)
+def test_what_can_be_no_name_is_refused_before_anything_is_stored(db: str, name: Any, words: str) -> None:
+    with pytest.raises(InvalidSettings, match=words):
         Breaking().tune(db, name=name)
     assert not Path(db.removeprefix("sqlite:///")).exists()
 

@@ -256,6 +256,7 @@ def test_how_a_session_ended_follows_from_its_facts() -> None:
 
     assert ended(Budget(trials=3)) == "all 3 trials were used"
     assert ended(Budget(trials=4)) == ""
+    assert ended(Budget(trials=1)) == "its one trial was used"
     assert ended(Budget(epochs=0)) == "all 0 epochs were used"
     assert ended(Budget(seconds=40)) == "its time was up"
     assert ended(Budget(trials=3, until=Until(0.01, 2))) == "its best value got no better by 0.01 in the last 2 trials"

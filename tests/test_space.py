@@ -113,7 +113,7 @@ def test_samples_are_valid_repeatable_and_respect_conditions() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Float(2, 1), "lower one first"),
+        (lambda: Float(2, 1), "lower bound first"),
         (lambda: Float(0, 1, log=True), "above 0"),
         (lambda: Choice(("a", "a")), "distinct"),
         (lambda: Hyperparameter("x", Float(0, 1), 2.0), "default 2.0"),

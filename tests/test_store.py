@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from evenhand.errors import InvalidSettings, NotFound
+from evenhand.lab.lab import Lab
 from evenhand.store.engine import MOST_WRITES_TOGETHER, Store, read_json
 from tests.components import DATABASES, need
 from tests.labs import database
@@ -53,6 +54,19 @@ def test_a_server_that_refuses_is_said_in_one_sentence_without_its_password() ->
     with pytest.raises(InvalidSettings, match=r"'postgresql\+psycopg://a:\*\*\*@127\.0\.0\.1:1/c': cannot be opened") as refused:
         Store("postgresql+psycopg://a:secret@127.0.0.1:1/c")
     assert "secret" not in str(refused.value)
+
+
+def test_what_is_no_url_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="expected a text, sqlite:///PATH or"):
+        Store(tmp_path / "x.sqlite")  # type: ignore[arg-type]
+
+
+def test_a_data_directory_that_cannot_be_made_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "within"):
+        monkeypatch.setenv("EVENHAND_DATA", str(folder))
+        with pytest.raises(InvalidSettings, match=r"data directory '.*': cannot be made \(.*\); set EVENHAND_DATA to one"):
+            Lab.connect()
 
 
 @pytest.fixture

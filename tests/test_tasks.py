@@ -305,6 +305,7 @@ class Unspeakable2(BaseException):
         (GeneratorExit("left"), "GeneratorExit: left"),
         (ExceptionGroup("several", [ValueError("one"), KeyError("two")]), "KeyError: 'two'"),
         (BaseExceptionGroup("several", [SystemExit(1)]), "SystemExit: 1"),
+        (ValueError("\x1b[1mlayer\x1b[0m \x1b[38;5;9mdense\x1b[0m"), "ValueError: layer dense"),
         (InvalidSettings("odd \udc80"), "odd \\udc80"),
         (RuntimeError("out of memory \udc80"), "out of memory \\udc80"),
         (Diverged("up \udc80"), "up \\udc80"),

@@ -172,6 +172,16 @@ def test_where_nothing_works_the_result_says_why(db: str) -> None:
     assert "trial 3 was invalid: KeyError: 'learning_rate'" in repr(result)
 
 
+def test_where_another_metric_is_reported_the_trial_says_which(db: str) -> None:
+    def misnamed(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=1, loss=1.0, acc=0.5, f1=0.4)
+
+    result = evenhand.tune(misnamed, LINE, direction="maximize", metric="accuracy", trials=1, db=db, progress=False)
+    assert "random, 1 trial (1 invalid)" in repr(result)
+    assert result.trials[0].why is not None
+    assert result.trials[0].why.endswith("it never called run.report(epoch=..., accuracy=...); what it reported is acc, f1")
+
+
 def test_a_value_that_is_not_finite_is_diverged(db: str) -> None:
     def endless(configuration: Configuration) -> float:
         return float("nan") if configuration.number("x") > 0 else 1.0
@@ -395,15 +405,24 @@ def test_wrong_arguments_are_answered_in_words(db: str) -> None:
         ((hill, LINE), {"trials": float("nan"), **up}, "budget: trials is nan, expected"),
         ((hill, LINE), {"trials": float("inf"), **up}, "budget: trials is inf, expected"),
         ((hill, LINE), {"trials": -1, **up}, "budget: trials is -1, expected"),
+        (
+            (hill, LINE),
+            {"trials": 2**63, **up},
+            r"9223372036854775808, expected a whole number from 1 to 2\^63 - 1",
+        ),
         ((hill, LINE), {"trials": True, **up}, "budget: trials is True, expected"),
         ((hill, LINE), {"epochs": 1.5, **up}, "budget: epochs is 1.5, expected"),
-        ((hill, LINE), {"minutes": "3", **up}, "budget: minutes is '3', expected a number above 0"),
+        ((hill, LINE), {"minutes": "3", **up}, "budget: minutes is '3', expected a finite number above 0"),
         ((hill, LINE), {"minutes": float("nan"), **up}, "budget: minutes is nan, expected"),
         ((hill, LINE), {"minutes": 1e308, **up}, "budget: seconds is inf, expected"),
         ((hill, LINE), {"trials": 1, "parallel": "2", **up}, "budget: parallel is '2', expected"),
         ((hill, LINE), {"trials": 1, "parallel": 0, **up}, "budget: parallel is 0, expected"),
         ((hill, LINE), {"trials": 1, "seed": "1", **up}, "seed is '1', expected a whole number"),
-        ((hill, LINE), {"trials": 1, "seed": 2**64, **up}, "seed is 18446744073709551616, expected"),
+        (
+            (hill, LINE),
+            {"trials": 1, "seed": 2**64, **up},
+            r"expected a whole number from -2\^63 to 2\^63 - 1",
+        ),
         ((hill, LINE), {"trials": 1, "metric": "step", **up}, "such as 'final_step'"),
         ((train,), {"trials": 1, "epochs_per_trial": 1.5}, "epochs_per_trial is 1.5, expected"),
         ((3, LINE), {"trials": 1}, "got a int, expected a task or a function"),

@@ -87,6 +87,8 @@ def deviation(values: Sequence[float]) -> float | None:
     """
     if len(values) < 2:
         return None
+    if min(values) == max(values):
+        return 0.0  # whose mean in floating point may be another number
     scale = scale_of(values)
     scaled = [value / scale for value in values]
     middle = math.fsum(scaled) / len(scaled)

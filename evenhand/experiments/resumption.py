@@ -39,10 +39,12 @@ def check_name(name: object) -> None:
         name: what was given; None for none.
 
     Raises:
-        InvalidSettings: it is no text, or empty, or too long.
+        InvalidSettings: it is no text, or empty, or too long, or would be taken for a session's number.
     """
     if name is None:
         return
+    if isinstance(name, str) and name.isdecimal():
+        raise InvalidSettings(f"name is {name!r}, a number: expected a name with a letter, or '#{name}' for session {name}")
     if not isinstance(name, str) or name != name.strip() or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise InvalidSettings(
             f"name is {name!r}, expected a text of 1 to {LONGEST_NAME} characters, such as 'first', or a session's number, "

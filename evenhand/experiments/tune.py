@@ -207,7 +207,7 @@ class Result:
         session = self.session
         counts = Counter(str(trial.outcome or "open") for trial in self.trials)
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        lines = [f"Result of session {session.id}: {session.tuner}, {len(self.trials)} trials ({outcomes})"]
+        lines = [f"Result of session {session.id}: {session.tuner}, {plural(len(self.trials), 'trial')} ({outcomes})"]
         best = self.best
         if best is None:
             lines.append(f"  {choices.no_choice_words(session) or 'no trial has a value'}")

@@ -18,6 +18,7 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.hyperparameter import Prior
 from evenhand.model.session import Intervention, Session, space_after
 from evenhand.model.trial import Stopper, Trial
+from evenhand.model.words import storable
 from evenhand.store import events, sessions, studies
 
 
@@ -150,6 +151,7 @@ class Interventions:
         return session
 
     def _intervene(self, tx: Connection, session: Session, intervention: Intervention) -> None:
+        intervention = replace(intervention, who=storable(intervention.who), reason=storable(intervention.reason))
         sessions.intervene(tx, session.id, intervention)
         trial = (
             None

@@ -6,6 +6,7 @@ next rung's epochs that resumes the earlier one.
 
 import math
 from abc import abstractmethod
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from evenhand.methods.base import (
 from evenhand.methods.encoding import Encoding
 from evenhand.methods.variation import acceptable, mutated
 from evenhand.model.configuration import Configuration
-from evenhand.model.domain import Integer, Value
+from evenhand.model.domain import Integer, Value, nearest, values_of
 from evenhand.model.space import Space
 from evenhand.model.trial import UNUSABLE_OUTCOMES, Trial
 from evenhand.model.trial_history import fold
@@ -121,12 +122,16 @@ class _Seen:
 
 
 def rungs_of(space: Space, eta: int, smallest: int) -> tuple[int, ...]:
-    """The epochs of each rung: from the largest down by factors of eta, as long as they are at least `smallest`."""
+    """The epochs of each rung: from the largest down by factors of eta, as long as they are at least `smallest`; of a domain with
+    steps those that it has.
+    """
     assert space.fidelity is not None
-    assert isinstance(space.fidelity.domain, Integer)
-    low, high = max(smallest, space.fidelity.domain.low), space.fidelity.domain.high
+    domain = space.fidelity.domain
+    assert isinstance(domain, Integer)
+    steps = values_of(domain)
+    low, high = steps[min(bisect_left(steps, smallest), len(steps) - 1)], steps[-1]
     count = int(math.log(high / low) / math.log(eta) + 1e-9) if low < high else 0
-    return tuple(dict.fromkeys(max(low, round(high / eta**power)) for power in range(count, -1, -1)))
+    return tuple(dict.fromkeys(nearest(domain, max(low, round(high / eta**power))) for power in range(count, -1, -1)))
 
 
 def without_epochs(space: Space, configuration: Configuration) -> Plain:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ZERO_SHARE = 0.1  # the part of the unit interval that an `or_zero` domain gives
 DRAWN_DIGITS = 4  # significant digits of drawn numbers: as many as a person can read and retype
 LEAST_INTEGER, MOST_INTEGER = -(2**63), 2**63 - 1  # what a database's whole numbers hold
 EXACT_INTEGER = 2**53  # whole numbers up to here are exact as real numbers, too
+LONE_BYTES_PATTERN = re.compile("[\ud800-\udfff]")  # what Python has in a text for bytes that are no characters
 GRID_SHARE = 1e-6  # of a step: a number that is so near to one of a grid's is meant to be it
 
 
@@ -227,8 +229,8 @@ class Choice:
         object.__setattr__(self, "labels", tuple(self.labels) or _spelled(options))
         index = {identity(option): at for at, option in enumerate(options)}
         if not options or len(index) != len(options) or len(self.labels) != len(options):
-            raise InvalidSpace(f"choice {options}: expected distinct options, and a label for each or none")
-        if not all(isinstance(label, str) for label in self.labels):
+            raise InvalidSpace(f"choice {options}: expected at least one option, all distinct, and a label for each or none")
+        if not all(is_text(label) for label in self.labels):
             raise InvalidSpace(f"choice {options}: its labels are {self.labels}, expected texts")
         object.__setattr__(self, "_index", index)
 
@@ -344,9 +346,11 @@ def frozen(value: object) -> Any:
 
     Raises:
         TypeError: it is none of these; the text says what was expected.
-        ValueError: a number in it is not finite.
+        ValueError: a number in it is not finite, or what is to be text holds what is no character.
     """
     value = plain(value)
+    if isinstance(value, str) and not is_text(value):
+        raise ValueError(f"got {value!r}, which holds bytes that are no characters; expected text")
     if type(value) in (str, int, bool) or value is None:
         return value
     if isinstance(value, float):
@@ -358,6 +362,11 @@ def frozen(value: object) -> Any:
     if isinstance(value, list | tuple):
         return tuple(frozen(part) for part in value)
     raise TypeError(f"got {value!r}, expected text, numbers, True, False, None, or lists of these")
+
+
+def is_text(value: object) -> bool:
+    """Whether it is text of characters alone, as files and databases take: names of files may hold other bytes."""
+    return isinstance(value, str) and (value.isascii() or not LONE_BYTES_PATTERN.search(value))
 
 
 def identity(value: object) -> object:
@@ -453,8 +462,10 @@ def _check_bounds(domain: Float | Integer, kind: str) -> None:
         if not _is_number(number) or not math.isfinite(number) or (isinstance(domain, Integer) and not _is_stored(number)):
             raise InvalidSpace(f"{name} with {field} {number!r}: expected {kind}")
     low, high, step = domain.low, domain.high, domain.step
-    if low > high or not math.isfinite(high - low):
-        raise InvalidSpace(f"{name} from {low} to {high}: expected finite bounds, the lower one first")
+    if low > high:
+        raise InvalidSpace(f"{name} from {low} to {high}: expected the lower bound first")
+    if not math.isfinite(high - low):
+        raise InvalidSpace(f"{name} from {low} to {high}: expected bounds whose difference is a finite number")
     if step is not None and step <= 0:
         raise InvalidSpace(f"{name} from {low} to {high}: got step {step}, expected a step above 0")
     if domain.log and low <= 0:

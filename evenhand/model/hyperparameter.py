@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from evenhand.errors import InvalidSpace
 from evenhand.model.condition import Condition
-from evenhand.model.domain import Choice, Domain, Float, Integer, JsonValue, Value, apart, plain, show
+from evenhand.model.domain import Choice, Domain, Float, Integer, JsonValue, Value, apart, is_text, plain, show
 from evenhand.model.short_domain import domain_of
 
 PRIOR_WIDTH = {"low": 0.25, "medium": 0.12, "high": 0.06}  # standard deviation, of a scale of length 1
@@ -38,14 +38,14 @@ class Hyperparameter:
     """One dimension of a space.
 
     Attributes:
-        name: of its value in a configuration.
+        name: of its value in a configuration: a text in one line.
         domain: which values it can have; a list of options, a range and the other forms of `short_domain` are taken, too.
         default: without one it is mandatory. Of a choice that has the option None, that is the default where no other is named.
         label: what people read for its name.
         help: a sentence for people.
         condition: when it is active.
         prior: what is believed of it.
-        fidelity: whether it says how long a trial trains; at most one of a space does.
+        fidelity: whether it says for how many epochs a trial trains, and is an Integer from 1; at most one of a space does.
 
     Raises:
         InvalidSpace: a value is not in the domain, or a part is not of its kind.
@@ -61,9 +61,17 @@ class Hyperparameter:
     fidelity: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise InvalidSpace(f"hyperparameter {self.name!r}: expected a name, which is a text that is not empty")
+        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
+            raise InvalidSpace(f"hyperparameter {self.name!r}: expected a name, which is a text in one line that can be read")
         object.__setattr__(self, "domain", domain_of(self.name, self.domain))
+        for field in ("label", "help"):
+            if not is_text(getattr(self, field)):
+                raise InvalidSpace(f"hyperparameter {self.name!r}: its {field} is {getattr(self, field)!r}, expected a text")
+        if self.fidelity and not (isinstance(self.domain, Integer) and self.domain.low >= 1):
+            raise InvalidSpace(
+                f"hyperparameter {self.name!r}: as the fidelity it says for how many epochs a trial trains; expected an Integer "
+                f"from 1, such as Integer(1, 20), got {self.domain}"
+            )
         for field, kind in (("condition", Condition), ("prior", Prior)):
             if getattr(self, field) is not None and not isinstance(getattr(self, field), kind):
                 raise InvalidSpace(f"hyperparameter {self.name!r}: got {getattr(self, field)!r}, expected a {kind.__name__}")

@@ -23,13 +23,14 @@ def whole(what: str, given: object, least: int = 1) -> int:
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= MOST_INTEGER:
-        expected = "a whole number" if least == LEAST_INTEGER else f"a whole number from {least}"
+        most = " to 2^63 - 1" if isinstance(number, int) and number > MOST_INTEGER else ""
+        expected = "a whole number from -2^63 to 2^63 - 1" if least == LEAST_INTEGER else f"a whole number from {least}{most}"
         raise InvalidSettings(f"{what} is {given!r}, expected {expected}")
     return int(number)
 
 
 def seed_of(given: object) -> int:
-    """A seed: any whole number; InvalidSettings otherwise."""
+    """A seed: any whole number of 64 bits; InvalidSettings otherwise."""
     return whole("seed", given, LEAST_INTEGER)
 
 
@@ -45,5 +46,5 @@ def above_zero(what: str, given: object) -> float:
     """
     number = plain(given)
     if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0 or not math.isfinite(number):
-        raise InvalidSettings(f"{what} is {given!r}, expected a number above 0")
+        raise InvalidSettings(f"{what} is {given!r}, expected a finite number above 0")
     return number

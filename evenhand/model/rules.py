@@ -324,9 +324,9 @@ def how_ended(session: Session) -> str:
     if has_stalled(session):
         return _stalled_words(session)
     if trials_left(session) == 0:
-        return f"all {budget.trials} trials were used"
+        return "its one trial was used" if budget.trials == 1 else f"all {budget.trials} trials were used"
     if epochs_left(session) == 0:
-        return f"all {budget.epochs} epochs were used"
+        return "its one epoch was used" if budget.epochs == 1 else f"all {budget.epochs} epochs were used"
     return "its time was up" if seconds_left(session, session.choice.at) == 0 else ""
 
 

@@ -32,12 +32,19 @@ def domain_of(name: str, given: object) -> Domain:
     if isinstance(given, np.ndarray) and given.ndim == 1:
         given = given.tolist()
     if isinstance(given, list | tuple):
-        return Choice(tuple(given), ordered=_are_in_order(given))
+        return _of_options(name, given)
     if type(given).__module__.startswith("optuna."):
         return _of_optuna(name, given)
     if hasattr(given, "dist") and hasattr(given, "support"):
         return _of_scipy(name, given)
     raise InvalidSpace(f"hyperparameter {name!r}: got {given!r} as its domain, expected {FORMS}")
+
+
+def _of_options(name: str, given: Sequence[Any]) -> Domain:
+    try:
+        return Choice(tuple(given), ordered=_are_in_order(given))
+    except InvalidSpace as error:
+        raise InvalidSpace(f"hyperparameter {name!r}: {error}") from None
 
 
 def _of_range(name: str, given: range) -> Domain:

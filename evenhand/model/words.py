@@ -1,6 +1,7 @@
 """How people read numbers: shares, scores, durations, moments, counts; on pages, in reports, on terminals and in notebooks."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from evenhand.model.study import Budget, EvaluationMode, Until
 DASH = "–"  # for what is not there
 NARROW_SPACE = "\u202f"  # a narrow space, at which no line breaks
 LARGEST_SHARE = 1e6  # from which on a number is no share that is read in percent
+COLOURS_PATTERN = re.compile("\x1b\\[[0-9;:]*m")
 LONGEST_LINE = 200  # characters of a reason in one line
 LONGEST_TEXT = 10_000  # of an exception's text, so that a message as long as the data can be stored and shown
 MODE_WORDS: Mapping[EvaluationMode, str] = {
@@ -121,8 +123,13 @@ def shortened(text: str, longest: int) -> str:
 
 
 def storable(text: str) -> str:
-    """A text that every file and database takes: what is no character is written as the bytes that it was."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    """A text that every file and database takes: what is no character is written as the bytes that it was; without colours."""
+    return without_colours(text).encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def without_colours(text: str) -> str:
+    """A text without what makes a terminal bold or red, as Keras puts it into exceptions, and loggers into lines."""
+    return COLOURS_PATTERN.sub("", text)
 
 
 def text_of(error: BaseException) -> str:

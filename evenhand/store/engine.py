@@ -41,6 +41,8 @@ class Store:
         """InvalidSettings for a URL of another kind, or of what cannot be opened; PackageMissing where the package that reaches
         it is not installed.
         """
+        if not isinstance(url, str):
+            raise InvalidSettings(f"database {url!r}: expected a text, {URL_KINDS}")
         self.url = url
         backend = _backend(url)
         if backend not in ("sqlite", "postgresql"):
@@ -84,7 +86,8 @@ class Store:
                 pass
         except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
             cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-            expected = "a database's file, in a folder that is there" if self._sqlite else "a server that answers and lets you in"
+            file = "a database's file, in a folder that is there and that you may write to"
+            expected = file if self._sqlite else "a server that answers and lets you in"
             raise InvalidSettings(
                 f"database {shown(self.url)!r}: cannot be opened ({first_line(cause)}); expected {expected}"
             ) from None

@@ -126,6 +126,7 @@ class Run:
         self.ending: Stopped | Diverged | TookTooLong | None = None  # kept, so that a task that swallows it changes nothing
         self.state: Callable[[], Any] | None = None  # what `keep` was given
         self.predict: Callable[[Any], Any] | None = None  # what `score` was given last
+        self.further: dict[str, float] = {}  # what was reported beside the metric, the newest of each name
         self._resumed = resumed
         self._alive = alive
         self._process = os.getpid()
@@ -299,6 +300,8 @@ class Run:
         if epoch is not None and self.retrains and 0 < len(self.plan.values) < epoch:
             self._finish()
         value = given.pop(self.task.metric, None)
+        if given:
+            self.further |= given
         if epoch is not None:
             self.completed_epochs = epoch
             self.value = value if value is not None else self.value

@@ -273,7 +273,10 @@ def _ended(task: Task, asked: TrainingRequest, run: Run, ending: BaseException |
     if isinstance(run.ending, Diverged):
         return Outcome.DIVERGED, text_of(run.ending)
     if run.value is None and not run.evaluation:
-        return Outcome.INVALID, f"the training ended without a result: it never called run.report(epoch=..., {task.metric}=...)"
+        instead = f"; what it reported is {', '.join(run.further)}" if run.further else ""
+        return Outcome.INVALID, (
+            f"the training ended without a result: it never called run.report(epoch=..., {task.metric}=...){instead}"
+        )
     return Outcome.COMPLETED, None
 
 

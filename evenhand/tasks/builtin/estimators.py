@@ -7,6 +7,7 @@ much better the estimator with its own settings does there than on all of them. 
 nothing, so the last value is the plain mean.
 """
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -319,10 +320,11 @@ def fitted(
         classes = import_module("sklearn.base").is_classifier(model)
         watched, rows = held_out(y, WATCHED_SHARE, seed, classes=classes, groups=groups)
         learnt, seen = at(x, rows), at(x, watched)
-        if prefix:
+        if prefix and len(made) > 1:
             before = clone(made[:-1]).fit(learnt, y[rows])
             seen = before.transform(seen)
-        return made.fit(learnt, y[rows], **{f"{prefix}eval_set": [(seen, y[watched])]}, **_silent(model, prefix))
+        arguments = {**_to_watch(model, seen, y[watched]), **_silent(model)}
+        return made.fit(learnt, y[rows], **{f"{prefix}{name}": given for name, given in arguments.items()})
 
 
 def _last(made: Any) -> tuple[str, Any]:
@@ -340,8 +342,14 @@ def _stops_early(model: Any) -> bool:
     return any(parameters.get(name) for name in STOPS_EARLY)
 
 
-def _silent(model: Any, prefix: str) -> dict[str, Any]:
-    return {f"{prefix}verbose": False} if _package(model) == "xgboost" else {}
+def _to_watch(model: Any, x: Any, y: Any) -> dict[str, Any]:
+    """How its fit takes the examples that early stopping looks at: LightGBM has other names for them from 4.7 on."""
+    names = inspect.signature(model.fit).parameters
+    return {"eval_X": x, "eval_y": y} if {"eval_X", "eval_y"} <= names.keys() else {"eval_set": [(x, y)]}
+
+
+def _silent(model: Any) -> dict[str, Any]:
+    return {"verbose": False} if _package(model) == "xgboost" else {}
 
 
 def _train(work: EstimatorWork, configuration: Configuration, run: Run) -> None:

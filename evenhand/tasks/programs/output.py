@@ -5,6 +5,7 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
+from evenhand.model.words import without_colours
 from evenhand.settings import trials_dir
 
 FIRST_BYTES = 256 << 10  # kept from the beginning
@@ -93,4 +94,5 @@ def tail_of(place: str) -> str:
 
 
 def _text(line: bytes) -> str:
-    return line.decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    text = line.decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return without_colours(text)
