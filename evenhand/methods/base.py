@@ -2,17 +2,19 @@
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import chain, islice, takewhile
-from typing import ClassVar, Protocol
+from operator import itemgetter
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from evenhand.errors import InvalidSettings
 from evenhand.model.configuration import Configuration
-from evenhand.model.direction import best_first, recorded_value, value_of
+from evenhand.model.direction import recorded_value, sign_of, value_of
 from evenhand.model.domain import Choice, Domain, Integer, Value, apart, is_finite, values_of
 from evenhand.model.space import Space
 from evenhand.model.trial import UNUSABLE_OUTCOMES, VALUELESS_OUTCOMES, Outcome, Trial
@@ -303,14 +305,45 @@ def bad_last(trials: Iterable[Trial], maximize: bool) -> list[Trial]:
     Returns:
         Those with a value, the best first, and then those that cannot be chosen, by how much they miss.
     """
-    ended = list(trials)
-    bad = [trial for trial in ended if is_bad(trial)]
-    return by_value(ended, maximize) + sorted(bad, key=lambda trial: (misses_by(trial), trial.number))
+    return [placed.trial for placed in _ranked(trials, maximize)]
 
 
 def by_value(trials: Iterable[Trial], maximize: bool) -> list[Trial]:
     """The trials with a value, the best first; of equals the earlier one."""
-    return best_first((trial for trial in trials if has_value(trial)), maximize)
+    return [placed.trial for placed in _ranked(trials, maximize) if not placed.bad]
+
+
+class _Placed(NamedTuple):
+    """A trial that something is learnt from, with what it is ranked by: the least comes first, and no two are equal."""
+
+    bad: bool
+    cost: float
+    number: int
+    trial: Trial
+
+
+def _ranked(trials: Iterable[Trial], maximize: bool) -> Sequence[_Placed]:
+    listed = trials if isinstance(trials, Sequence) else tuple(trials)
+    settled, later = fold(listed, ("ranked", maximize), list[_Placed], partial(_with_placed, maximize))
+    unsettled = [placed for trial in later if (placed := _placed(maximize, trial)) is not None]
+    return sorted([*settled, *unsettled], key=itemgetter(0, 1, 2)) if unsettled else settled
+
+
+def _with_placed(maximize: bool, ranked: list[_Placed], trial: Trial) -> list[_Placed]:
+    """A new list, as an older view may be looking at the one before."""
+    placed = _placed(maximize, trial)
+    if placed is None:
+        return ranked
+    at = bisect(ranked, placed[:3], key=itemgetter(slice(3)))
+    return [*ranked[:at], placed, *ranked[at:]]
+
+
+def _placed(maximize: bool, trial: Trial) -> _Placed | None:
+    """Where a trial belongs; None where nothing is learnt from it."""
+    if is_bad(trial):
+        return _Placed(True, misses_by(trial), trial.number, trial)
+    value = None if trial.is_open else value_of(trial)
+    return None if value is None else _Placed(False, -sign_of(maximize) * value, trial.number, trial)
 
 
 def first_fresh(known: Known, propose: Callable[[], Configuration], tries: int) -> tuple[Configuration, str] | None:

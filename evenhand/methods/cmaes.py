@@ -4,8 +4,10 @@ Source: Hamano et al., "CatCMA with Margin" (2025): a Gaussian for numbers, with
 a categorical distribution for choices.
 """
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +31,7 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Domain, is_finite, values_of
 from evenhand.model.space import Space
 from evenhand.model.trial import Trial
+from evenhand.model.trial_history import fold
 
 if TYPE_CHECKING:
     from cmaes import CatCMAwM
@@ -39,7 +42,7 @@ MOST_DISCRETE_VALUES = 12  # a whole number with more values than these is drawn
 
 @dataclass(frozen=True)
 class CMAES(BaseMethod):
-    """The search distribution is rebuilt at each call: the trials that ended, in order, are told to it a generation at a time.
+    """The trials that ended, in order, are told to the search distribution a generation at a time.
 
     Anybody's trials count. What misses a requirement ranks below every value, by how much, and below it what was vetoed, diverged
     or was invalid; what failed or was stopped before a value is left out. A hyperparameter has its coordinate also where it is
@@ -52,8 +55,8 @@ class CMAES(BaseMethod):
     def suggest(self, space: Space, trials: Sequence[Trial], n: int, rng: np.random.Generator) -> list[Suggestion]:
         """`n` draws from the distribution that the whole generations so far have led to."""
         layout = _Layout.of(space)
-        ended = [trial for trial in trials if fits(space, trial) and (has_value(trial) or is_bad(trial))]
-        optimizer, generations = self._replayed(layout, ended)
+        searched = self._searched(layout, trials)
+        optimizer, generations = copy.deepcopy(searched.optimizer), searched.generations
         optimizer.reseed_rng(int(rng.integers(2**31)))
         known, best = Known(space, trials), by_value(trials, self.maximize)[:1]
         suggestions: list[Suggestion] = []
@@ -70,16 +73,26 @@ class CMAES(BaseMethod):
             suggestions.append(Suggestion(proposal[0], why + proposal[1]))
         return suggestions
 
-    def _replayed(self, layout: "_Layout", trials: Sequence[Trial]) -> "tuple[CatCMAwM, int]":
-        optimizer = layout.optimizer()
-        size, generations = optimizer.population_size, 0
-        for start in range(0, len(trials) - size + 1, size):
-            ranks = self._ranks(trials[start : start + size])
-            if ranks:
-                rows = zip(trials[start : start + size], ranks, strict=True)
-                optimizer.tell([(layout.solution(trial.configuration), float(rank)) for trial, rank in rows])
-                generations += 1
-        return optimizer, generations
+    def _searched(self, layout: "_Layout", trials: Sequence[Trial]) -> "_Searched":
+        add = partial(self._with_trial, layout)
+        settled, later = fold(trials, ("search distribution", self.maximize, layout.space), partial(_Searched.none, layout), add)
+        searched: _Searched = reduce(add, later, settled)
+        return searched
+
+    def _with_trial(self, layout: "_Layout", searched: "_Searched", trial: Trial) -> "_Searched":
+        """With one more trial: the distribution as it is, or where this one completes a generation the next one."""
+        if not (fits(layout.space, trial) and (has_value(trial) or is_bad(trial))):
+            return searched
+        generation = (*searched.waiting, trial)
+        if len(generation) < searched.optimizer.population_size:
+            return replace(searched, waiting=generation)
+        ranks = self._ranks(generation)
+        if not ranks:
+            return replace(searched, waiting=())
+        optimizer = copy.deepcopy(searched.optimizer)
+        rows = zip(generation, ranks, strict=True)
+        optimizer.tell([(layout.solution(trial.configuration), float(rank)) for trial, rank in rows])
+        return _Searched(optimizer, searched.generations + 1)
 
     def _ranks(self, trials: Sequence[Trial]) -> list[int]:
         """Each trial's rank, 0 for the best; nothing where all are alike, from which nothing can be learnt.
@@ -92,6 +105,19 @@ class CMAES(BaseMethod):
         if len(valued) == len(trials) and valued[0].value == valued[-1].value:
             return []
         return [order.index(trial) for trial in trials]
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """A search distribution, which nobody changes; the generations that led to it; and those of the next that have ended."""
+
+    optimizer: "CatCMAwM"
+    generations: int = 0
+    waiting: tuple[Trial, ...] = ()
+
+    @classmethod
+    def none(cls, layout: "_Layout") -> "_Searched":
+        return cls(layout.optimizer())
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import partial
 
 import numpy as np
 
 from evenhand.methods.base import has_value, is_infeasible, within
+from evenhand.methods.rows import Rows
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Value, apart
 from evenhand.model.hyperparameter import Hyperparameter
@@ -23,12 +24,12 @@ def nearest(space: Space, configuration: Configuration, among: Sequence[Trial], 
 
     Nearness is the mean difference over what is active in either, 1 for a hyperparameter active in one of both only.
     """
-    add = partial(_with_row, space)
-    settled, later = fold(among if trials is None else trials, ("rows", space), dict[int, Row], add)
-    rows = {**settled, **reduce(add, later, dict[int, Row]())} if later else settled
-    numbers = sorted(trial.number for trial in among)
+    among_them = sorted(among, key=lambda trial: trial.number) if trials is None else trials
+    settled, later = fold(among_them, ("rows", space), partial(Rows.none, 1 + len(space.names)), partial(_with_row, space))
+    rows = np.vstack([settled.matrix, *(_numbered_row(space, trial) for trial in later)])
+    numbers = np.sort([trial.number for trial in among])
+    others = rows[np.searchsorted(rows[:, 0], numbers), 1:]
     first = np.array(_row(space, configuration))
-    others = np.array([rows[number] for number in numbers])
     gap = np.abs(others - first)
     plain = np.array(
         [isinstance(hyperparameter.domain, Choice) and not hyperparameter.domain.ordered for hyperparameter in space]
@@ -40,14 +41,12 @@ def nearest(space: Space, configuration: Configuration, among: Sequence[Trial], 
     return next(trial for trial in among if trial.number == numbers[place])
 
 
-Row = tuple[float, ...]  # a configuration: where each number lies on the unit scale, each option's number; nan where inactive
-
-
-def _row(space: Space, configuration: Configuration) -> Row:
-    return tuple(
+def _row(space: Space, configuration: Configuration) -> list[float]:
+    """Where each number lies on the unit scale, and each option's number; nan where it is inactive."""
+    return [
         _place(hyperparameter, configuration[hyperparameter.name]) if hyperparameter.name in configuration else math.nan
         for hyperparameter in space
-    )
+    ]
 
 
 def _place(hyperparameter: Hyperparameter, value: Value) -> float:
@@ -55,9 +54,12 @@ def _place(hyperparameter: Hyperparameter, value: Value) -> float:
     return float(domain.index(value)) if isinstance(domain, Choice) and not domain.ordered else domain.to_unit(value)
 
 
-def _with_row(space: Space, rows: dict[int, Row], trial: Trial) -> dict[int, Row]:
-    rows[trial.number] = _row(space, within(space, trial.configuration))
-    return rows
+def _with_row(space: Space, rows: Rows, trial: Trial) -> Rows:
+    return rows.add(_numbered_row(space, trial))
+
+
+def _numbered_row(space: Space, trial: Trial) -> list[float]:
+    return [trial.number, *_row(space, within(space, trial.configuration))]
 
 
 def place(rank: int, count: int) -> str:

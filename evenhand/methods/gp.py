@@ -12,7 +12,7 @@ import numpy as np
 
 from evenhand.methods import explanations
 from evenhand.methods.base import BaseMethod, Known, Suggestion, by_value, check_counts, first_fresh, fresh_draw
-from evenhand.methods.optuna_history import frozen, study_of, suggested
+from evenhand.methods.optuna_history import frozen, numbered, study_of, suggested
 from evenhand.model import extras
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Value
@@ -89,7 +89,7 @@ class GP(BaseMethod):
             sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=1)
         worst = ranked[-1].value
         frozen_trials = (frozen(space, trial, worst=worst, inactive=_instead) for trial in trials)
-        return study_of(sampler, self.maximize, [frozen_trial for frozen_trial in frozen_trials if frozen_trial is not None])
+        return study_of(sampler, self.maximize, numbered(trial for trial in frozen_trials if trial is not None))
 
 
 def _instead(hyperparameter: Hyperparameter) -> Value:

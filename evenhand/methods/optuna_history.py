@@ -1,11 +1,9 @@
 """A session's history as Optuna knows it: the same for every method that is one of its samplers."""
 
-import copy
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache, reduce
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from evenhand.methods.base import fits, has_value, is_bad, is_there, misses_by, modelled
@@ -14,7 +12,6 @@ from evenhand.model.domain import Choice, Integer, Value
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
 from evenhand.model.trial import Outcome, Trial
-from evenhand.model.trial_history import fold
 
 if TYPE_CHECKING:
     import optuna
@@ -29,7 +26,7 @@ def study_of(
     frozen: "Sequence[optuna.trial.FrozenTrial]",
     beside: Sequence[tuple[str, str]] = (),
 ) -> "optuna.Study":
-    """A study in memory with this history. beside: objectives after the first, as [name, direction]."""
+    """A study in memory with this history, see `numbered`. beside: objectives after the first, as [name, direction]."""
     import optuna
 
     ways = [optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE]
@@ -37,42 +34,17 @@ def study_of(
     _silence()
     storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(directions=directions, sampler=sampler, study_name=STUDY_NAME, storage=storage)
-    study_id = storage.get_study_id_from_name(STUDY_NAME)
-    for trial in frozen:  # not by `add_trials`, which checks all of them anew at each suggestion
-        storage.create_new_trial(study_id, template_trial=trial)
+    # Not one by one: a storage checks and copies each trial, which takes longer than the sampler.
+    storage._studies[storage.get_study_id_from_name(STUDY_NAME)].trials.extend(frozen)
     return study
 
 
-def history(space: Space, trials: Sequence[Trial], beside: Sequence[tuple[str, str]] = ()) -> "list[optuna.trial.FrozenTrial]":
-    """The trials as Optuna knows them, what cannot be chosen pruned. Each that has ended is translated once.
-
-    beside: objectives after the first, as [name, direction]; a trial that lacks one of them says nothing.
-    """
-    names = tuple(name for name, _ in beside)
-
-    def add(known: "_Translated", trial: Trial) -> "_Translated":
-        frozen_trial = frozen(space, trial, beside=names)
-        return known if frozen_trial is None else known.add(frozen_trial)
-
-    settled, later = fold(trials, ("frozen", space, names), _Translated, add)
-    return [*settled.first(), *reduce(add, later, _Translated()).first()]
-
-
-@dataclass(frozen=True)
-class _Translated:
-    """The first `count` of a list that only ever grows."""
-
-    count: int = 0
-    trials: "list[optuna.trial.FrozenTrial]" = field(default_factory=list)
-
-    def add(self, trial: "optuna.trial.FrozenTrial") -> "_Translated":
-        """With one more."""
-        self.trials.append(trial)
-        return replace(self, count=self.count + 1)
-
-    def first(self) -> "list[optuna.trial.FrozenTrial]":
-        """Those."""
-        return self.trials[: self.count]
+def numbered(trials: "Iterable[optuna.trial.FrozenTrial]", start: int = 0) -> "list[optuna.trial.FrozenTrial]":
+    """The trials with their places in a history, from `start`, as their numbers."""
+    listed = list(trials)
+    for place, trial in enumerate(listed, start):
+        trial.number = place
+    return listed
 
 
 def suggested(asked: "optuna.Trial", space: Space) -> Configuration:
@@ -105,7 +77,7 @@ def frozen(
     it below every other trial. beside: metrics after the first, of which it has a value each.
     inactive: the value that an inactive hyperparameter is given, for a model that knows no conditions.
     """
-    from optuna.trial import TrialState
+    from optuna.trial import FrozenTrial, TrialState
 
     values: list[float] | None = None
     if trial.is_open:
@@ -131,26 +103,11 @@ def frozen(
         else:
             continue
         params[hyperparameter.name], distributions[hyperparameter.name] = _param(hyperparameter, setting)
-    return _kept()(
+    return FrozenTrial(
         number=-1, trial_id=-1, state=state, value=None, values=values, params=params, distributions=distributions,
         datetime_start=LONG_AGO, datetime_complete=None if trial.is_open else LONG_AGO, user_attrs={},
         system_attrs={"constraints": [misses_by(trial)]} if state == TrialState.PRUNED else {}, intermediate_values={},
     )  # fmt: skip
-
-
-@cache
-def _kept() -> "type[optuna.trial.FrozenTrial]":
-    """A trial of Optuna's that does not change any more but for its number, so that a study may have it as it is.
-
-    Copying each one deeply, as Optuna's storage does, takes longer than its sampler.
-    """
-    import optuna
-
-    class Kept(optuna.trial.FrozenTrial):
-        def __deepcopy__(self, memo: object) -> "Kept":
-            return copy.copy(self)
-
-    return Kept
 
 
 def is_learnt(hyperparameter: Hyperparameter, trial: Trial) -> bool:

@@ -4,14 +4,13 @@ Source: Bergstra et al., "Algorithms for hyper-parameter optimization" (2011); i
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from evenhand.methods import explanations, optuna_history
+from evenhand.methods import explanations
 from evenhand.methods.base import (
     BaseMethod,
     Known,
@@ -24,10 +23,11 @@ from evenhand.methods.base import (
     is_bad,
 )
 from evenhand.methods.fronts import in_fronts
-from evenhand.methods.optuna_history import study_of, suggested
+from evenhand.methods.optuna_history import suggested
 from evenhand.model.configuration import Configuration
 from evenhand.model.space import Space
 from evenhand.model.trial import UNUSABLE_OUTCOMES, Trial
+from evenhand.model.trial_history import unsettled
 
 if TYPE_CHECKING:
     import optuna
@@ -54,7 +54,7 @@ class _History:
 
 @dataclass(frozen=True)
 class TPE(BaseMethod):
-    """Optuna's TPE, built anew from the history at each call.
+    """Optuna's TPE, with the session's trials as its history.
 
     Numbers go through the unit interval of their domain, so that scales, zeros and rounding stay `space`'s business.
     The model is joint within each group of hyperparameters that are active together (multivariate, grouped): a good
@@ -94,9 +94,9 @@ class TPE(BaseMethod):
             placed = in_fronts([trial for trial in ranked if has_value(trial)], self.maximize, self.beside)
             fronts = {trial.number: number for trial, number in placed}
             ranked = [trial for trial, _ in placed] + [trial for trial in ranked if is_bad(trial)]
-        usable = sum(trial.outcome not in UNUSABLE_OUTCOMES for trial in ranked)
-        open_ones = [trial for trial in trials if trial.is_open]
-        good = min(math.ceil(0.1 * len(ranked)), 25, usable)
+        open_ones = [trial for trial in unsettled(trials) if trial.is_open]
+        best = ranked[: min(math.ceil(0.1 * len(ranked)), 25)]
+        good = sum(trial.outcome not in UNUSABLE_OUTCOMES for trial in best)  # those that are not come last
         return _History(tuple(ranked[:good]), (*ranked[good:], *open_ones), len(ranked), self.startup, trials, fronts)
 
     def _why_random(self, history: _History) -> str | None:
@@ -129,14 +129,9 @@ class TPE(BaseMethod):
         return Suggestion(proposal[0], explain(space, proposal[0], history) + proposal[1])
 
     def _study(self, space: Space, trials: Sequence[Trial], seed: int) -> "optuna.Study":
-        import optuna
+        from evenhand.methods import tpe_sampler  # Optuna is imported only where it is used
 
-        with warnings.catch_warnings():  # `group` is marked experimental; the contract test holds what is relied on
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(
-                n_startup_trials=0, n_ei_candidates=self.candidates, multivariate=True, group=True, constant_liar=True, seed=seed
-            )
-        return study_of(sampler, self.maximize, optuna_history.history(space, trials, self.beside), self.beside)
+        return tpe_sampler.study(space, trials, self.maximize, self.beside, self.candidates, seed)
 
 
 def explain(space: Space, configuration: Configuration, history: _History) -> str:
