@@ -95,6 +95,7 @@ KERAS = "Keras Tuner, the same configurations and epochs one after the other, ti
 KEPT = "a durable trial with 15 hyperparameters and 20 measurements"
 BY_TPE = "Optuna, SQLite, TPE, 20 reports"
 BOOKS = Side("bookkeeping_optuna.py", {"trials": 300}, packages=("optuna",))
+THOUSAND = {"trials": 1000, "numbers": 2, "measurements": 0}
 
 CASES: Mapping[str, Case] = {
     "ten-seeds-16": _seeds(16, 20),
@@ -122,6 +123,14 @@ CASES: Mapping[str, Case] = {
         None,
         Side("bookkeeping_ours.py", {"trials": 300}),
         BOOKS.with_options({"sampler": "random"}),
+        "seconds a trial",
+    ),
+    "bookkeeping-tpe": Case(
+        "1,000 durable trials of two numbers by TPE that train nothing",
+        "Optuna, SQLite, TPE",
+        5,
+        Side("bookkeeping_ours.py", {**THOUSAND, "method": "tpe"}),
+        BOOKS.with_options(THOUSAND),
         "seconds a trial",
     ),
     "bookkeeping-http": Case(

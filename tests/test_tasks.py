@@ -1,5 +1,6 @@
 """Tasks of a user's own: declared in a few lines, found by name, told apart by how their trainings end."""
 
+import json
 import math
 import os
 import subprocess
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 
 from evenhand import tasks
-from evenhand.errors import InvalidSettings, TaskMissing, Unreachable
+from evenhand.errors import InvalidSettings, InvalidSpace, TaskMissing, Unreachable
 from evenhand.examples import digits_mlp
 from evenhand.model.configuration import Configuration
-from evenhand.model.domain import Float, Integer
+from evenhand.model.domain import Choice, Float, Integer
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
 from evenhand.model.task import TaskSpec
@@ -493,12 +494,44 @@ def test_a_loss_that_is_the_metric_is_the_value_after_an_epoch_and_not_after_a_s
         ({"metric": "f1"}, "direction"),
         ({"metric": "mse", "direction": "maximize"}, "minimize"),
         ({"max_epochs": 0}, "max_epochs"),
+        ({"data": splits()}, "data is a Splits, expected a function that returns Splits"),
         ({"max_epochs": "9"}, "max_epochs is '9', expected a whole number from 1"),
     ],
 )
 def test_a_contradictory_declaration_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidSettings, match=words):
         made(lambda configuration, run: None, **changes)
+
+
+@pytest.mark.parametrize(
+    ("hyperparameter", "words"),
+    [
+        (Hyperparameter(" ", Float(0, 1)), "hyperparameter ' ': expected a name that can be read, in one line"),
+        (Hyperparameter("a\nb", Float(0, 1)), r"hyperparameter 'a\\nb': expected a name that can be read, in one line"),
+        (
+            Hyperparameter("epochs", Float(1, 9), fidelity=True),
+            r"expected an Integer from 1, such as Integer\(1, 20\), got Float",
+        ),
+        (Hyperparameter("epochs", Choice(("few", "many")), fidelity=True), "expected an Integer from 1"),
+        (Hyperparameter("epochs", Integer(0, 9), fidelity=True), "expected an Integer from 1"),
+    ],
+)
+def test_a_space_that_no_task_can_have_is_refused_and_read_where_it_was_stored(
+    hyperparameter: Hyperparameter, words: str
+) -> None:
+    space = Space.from_json(json.loads(json.dumps(Space([hyperparameter]).to_json())))
+    with pytest.raises(InvalidSpace, match=words):
+        made(lambda configuration, run: None, space=space)
+
+
+@pytest.mark.parametrize("evaluation", [False, True])
+def test_data_that_is_no_splits_is_said(evaluation: bool) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        run.report(epoch=1, accuracy=float(len(run.train[1])))
+
+    outcome, why, _ = ran(train, evaluation=evaluation, data=lambda: ([[1]], [1]))
+    assert outcome is Outcome.INVALID
+    assert str(why).startswith("the task's data function returned a tuple, expected Splits(train, validation, test)")
 
 
 def test_metrics_by_name_and_by_function() -> None:

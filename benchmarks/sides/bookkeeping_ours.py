@@ -1,4 +1,4 @@
-"""Durable trials of 15 hyperparameters and 20 measurements that train nothing: `evenhand.tune` of a function, in process."""
+"""Durable trials that train nothing, of 15 hyperparameters and 20 measurements: `evenhand.tune` of a function, in process."""
 
 import argparse
 import json
@@ -18,30 +18,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--method", default="random")
+    parser.add_argument("--numbers", type=int, default=NUMBERS, help="hyperparameters")
+    parser.add_argument("--measurements", type=int, default=MEASUREMENTS, help="0: the function returns its value")
     parser.add_argument("--deciles", choices=("yes", "no"), default="no", help="whether the first tenth is held against the last")
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the trials")
     options = parser.parse_args()
     trials = max(2 * PARTS, round(options.trials * options.scale))
     marks: list[tuple[float, float]] = []
 
-    def objective(configuration: Configuration, run: Run) -> None:
+    def objective(configuration: Configuration, run: Run) -> float | None:
         marks.append((time.process_time(), time.perf_counter()))
-        for epoch in range(1, MEASUREMENTS + 1):
+        for epoch in range(1, options.measurements + 1):
             run.report(epoch=epoch, value=configuration.number("x0") + epoch)
+        return None if options.measurements else configuration.number("x0")
 
-    space = Space(
-        [
-            *(Hyperparameter(f"x{index}", Float(0.0, 1.0)) for index in range(NUMBERS)),
-            Hyperparameter("epochs", Integer(1, MEASUREMENTS), fidelity=True),
-        ]
-    )
+    hyperparameters = [Hyperparameter(f"x{index}", Float(0.0, 1.0)) for index in range(options.numbers)]
+    if options.measurements:
+        hyperparameters.append(Hyperparameter("epochs", Integer(1, options.measurements), fidelity=True))
     with tempfile.TemporaryDirectory() as folder:
         result = evenhand.tune(
             objective,
-            space,
+            Space(hyperparameters),
             method=options.method,
             trials=trials,
-            epochs_per_trial=MEASUREMENTS,
+            epochs_per_trial=options.measurements or None,
             direction="maximize",
             db=f"sqlite:///{Path(folder, 'lab.sqlite')}",
             progress=False,
@@ -51,7 +51,7 @@ def main() -> None:
     record = {
         "trials": len(result.trials),
         "method": options.method,
-        "measurements": MEASUREMENTS,
+        "measurements": options.measurements,
         "best": result.best and result.best.value,
     }
     if options.deciles == "yes":

@@ -165,6 +165,10 @@ SMALL: dict[str, tuple[Side, Callable[[dict[str, Any]], bool]]] = {
         Side("bookkeeping_ours.py", {"trials": 1000, "deciles": "yes"}),
         lambda record: (record["trials"], set(record["beside"])) == (20, {"cpu"}),
     ),
+    "bookkeeping_ours.py, returning": (
+        CASES["bookkeeping-tpe"].ours,
+        lambda record: (record["trials"], record["method"], 0 < record["best"] < 1) == (20, "tpe", True),
+    ),
     "bookkeeping_optuna.py": (Side("bookkeeping_optuna.py", {"trials": 800}), lambda record: record["trials"] == 8),
     "bookkeeping_http.py": (
         Side("bookkeeping_http.py", {"trials": 800}),

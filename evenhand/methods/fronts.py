@@ -29,12 +29,18 @@ def in_fronts(trials: Sequence[Trial], maximize: bool, beside: Sequence[tuple[st
 
 def fronts(costs: np.ndarray[Any, np.dtype[np.float64]]) -> list[list[int]]:
     """The rows of costs (n, metrics), all to be minimized, in fronts: no row is dominated by one of its own or a later front."""
-    better = (costs[:, None] <= costs[None]).all(axis=2) & (costs[:, None] < costs[None]).any(axis=2)
+    no_worse, better = np.ones((len(costs), len(costs)), dtype=bool), np.zeros((len(costs), len(costs)), dtype=bool)
+    for column in costs.T:
+        no_worse &= column[:, None] <= column
+        better |= column[:, None] < column
+    dominates = no_worse & better
+    dominators = dominates.sum(axis=0)  # of each row, those that are in no front yet
     rest, groups = np.ones(len(costs), dtype=bool), []
     while rest.any():
-        front = rest & ~(better & rest[:, None]).any(axis=0)
-        groups.append(np.flatnonzero(front).tolist())
-        rest &= ~front
+        front = np.flatnonzero(rest & (dominators == 0))
+        groups.append(front.tolist())
+        rest[front] = False
+        dominators -= dominates[front].sum(axis=0)
     return groups
 
 

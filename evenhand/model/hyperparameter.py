@@ -38,14 +38,14 @@ class Hyperparameter:
     """One dimension of a space.
 
     Attributes:
-        name: of its value in a configuration: a text in one line.
+        name: of its value in a configuration; a task takes a text in one line.
         domain: which values it can have; a list of options, a range and the other forms of `short_domain` are taken, too.
         default: without one it is mandatory. Of a choice that has the option None, that is the default where no other is named.
         label: what people read for its name.
         help: a sentence for people.
         condition: when it is active.
         prior: what is believed of it.
-        fidelity: whether it says for how many epochs a trial trains, and is an Integer from 1; at most one of a space does.
+        fidelity: whether it says for how many epochs a trial trains; at most one of a space does. A task takes an Integer from 1.
 
     Raises:
         InvalidSpace: a value is not in the domain, or a part is not of its kind.
@@ -61,17 +61,12 @@ class Hyperparameter:
     fidelity: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
-            raise InvalidSpace(f"hyperparameter {self.name!r}: expected a name, which is a text in one line that can be read")
+        if not is_text(self.name) or not self.name:
+            raise InvalidSpace(f"hyperparameter {self.name!r}: expected a name, which is a text that is not empty")
         object.__setattr__(self, "domain", domain_of(self.name, self.domain))
         for field in ("label", "help"):
             if not is_text(getattr(self, field)):
                 raise InvalidSpace(f"hyperparameter {self.name!r}: its {field} is {getattr(self, field)!r}, expected a text")
-        if self.fidelity and not (isinstance(self.domain, Integer) and self.domain.low >= 1):
-            raise InvalidSpace(
-                f"hyperparameter {self.name!r}: as the fidelity it says for how many epochs a trial trains; expected an Integer "
-                f"from 1, such as Integer(1, 20), got {self.domain}"
-            )
         for field, kind in (("condition", Condition), ("prior", Prior)):
             if getattr(self, field) is not None and not isinstance(getattr(self, field), kind):
                 raise InvalidSpace(f"hyperparameter {self.name!r}: got {getattr(self, field)!r}, expected a {kind.__name__}")

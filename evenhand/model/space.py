@@ -177,6 +177,22 @@ class Space:
             self._fixed[value] = Space(rest, constraints)
         return self._fixed[value]
 
+    def check_tunable(self) -> None:
+        """Nothing, or InvalidSpace where no task can have this space. Sessions of before may, which still have to be read.
+
+        Raises:
+            InvalidSpace: a name that cannot be shown in a line, or a fidelity that counts no epochs.
+        """
+        for name in self.names:
+            if not name.strip() or not name.isprintable():
+                raise InvalidSpace(f"hyperparameter {name!r}: expected a name that can be read, in one line")
+        fidelity = self.fidelity
+        if fidelity is not None and not (isinstance(fidelity.domain, Integer) and fidelity.domain.low >= 1):
+            raise InvalidSpace(
+                f"hyperparameter {fidelity.name!r}: as the fidelity it says for how many epochs a trial trains; expected "
+                f"an Integer from 1, such as Integer(1, 20), got {fidelity.domain}"
+            )
+
     def is_active(self, hyperparameter: Hyperparameter, values: Mapping[str, object]) -> bool:
         """Whether a hyperparameter is active.
 

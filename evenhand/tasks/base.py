@@ -79,6 +79,9 @@ class Task:
     evaluation_mode: EvaluationMode = "retrain"
     value_rule: ValueRule = "last"
 
+    def __post_init__(self) -> None:
+        self.space.check_tunable()
+
     def __call__(self, configuration: Configuration, run: Run) -> None:
         """Train, as the function that was decorated would.
 
@@ -150,6 +153,7 @@ def task(
 
     Raises:
         InvalidSettings: what was given does not go together; the text says what was expected.
+        InvalidSpace: a space that no task can have.
         InvalidConfiguration: the example is not of the space.
     """
     space = Space.of(space)
@@ -167,6 +171,10 @@ def task(
     max_memory = None if max_memory is None else numbers.whole("task: max_memory", max_memory)
     revision = None if revision is None else numbers.whole("task: revision", revision)
     check_value_rule(value)
+    if data is not None and not callable(data):
+        raise InvalidSettings(
+            f"task: data is a {type(data).__name__}, expected a function that returns Splits, such as lambda: Splits.drawn(X, y)"
+        )
     if example is not None:
         space.configuration(example)
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from evenhand.errors import EvenhandError, InvalidConfiguration, MissingHere
+from evenhand.errors import DataError, EvenhandError, InvalidConfiguration, MissingHere
 from evenhand.model import extras, interrupts
 from evenhand.model.configuration import Configuration
 from evenhand.model.direction import is_better
@@ -146,7 +146,21 @@ Opened = Callable[[], Splits]  # what gives a task's splits, the same ones each 
 
 
 def _opened(task: Task) -> Opened | None:
-    return None if task.data is None else cache(task.data)
+    data = task.data
+    if data is None:
+        return None
+
+    @cache
+    def opened() -> Splits:
+        splits = data()
+        if not isinstance(splits, Splits):
+            raise DataError(
+                f"the task's data function returned a {type(splits).__name__}, expected Splits(train, validation, test), each of "
+                "them (X, y)"
+            )
+        return splits
+
+    return opened
 
 
 def _after(run: Run, ending: BaseException | None, opened: Opened | None) -> BaseException | None:
