@@ -127,6 +127,6 @@ def test_a_module_that_cannot_be_loaded_here_is_missing(tmp_path: Path, monkeypa
     (tmp_path / "needs_a_library.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(components.COMPONENTS, "boosting", lambda: components._modules("needs_a_library"))
-    monkeypatch.delenv("EVENHAND_REQUIRE", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="boosting: needs_a_library cannot be loaded here: libgomp"):
+    monkeypatch.setenv("EVENHAND_REQUIRE", "boosting")
+    with pytest.raises(pytest.fail.Exception, match=r"boosting must be here.*needs_a_library cannot be loaded here: libgomp"):
         components.need("boosting")

@@ -114,18 +114,15 @@ def test_each_format_comes_back_as_it_was() -> None:
 
 
 def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
-    space = Space({"x": Choice(("\ud800", "\0"))})
-    half, none = space.configuration({"x": "\ud800"}), space.configuration({"x": "\0"})
-    assert json.loads(FORMATS["json"](space, half)) == half
-    for name in ("toml", "args"):
-        with pytest.raises(InvalidSettings, match="expected another format, such as json"):
-            FORMATS[name](space, half)
+    space = Space({"x": Choice(("a", "\0"))})
+    none = space.configuration({"x": "\0"})
+    assert json.loads(FORMATS["json"](space, none)) == none
     with pytest.raises(InvalidSettings, match="which no argument can be"):
         FORMATS["args"](space, none)
     with pytest.raises(InvalidSettings, match=r"best.txt': expected a file that ends in .json, .toml, .yaml, .yml"):
-        save(space, half, tmp_path / "best.txt")
+        save(space, none, tmp_path / "best.txt")
     with pytest.raises(InvalidSettings, match="cannot be written"):
-        save(space, half, tmp_path / "no" / "best.json")
+        save(space, none, tmp_path / "no" / "best.json")
     assert not list(tmp_path.iterdir())
 
 
