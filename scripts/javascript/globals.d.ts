@@ -68,6 +68,8 @@ declare global {
     best(best: { number: number; value: number } | null): void;
   }
   interface EvenhandScripts {
+    /** A colour of the style sheet as a canvas takes it: see theme.js. */
+    colour(name: string): string;
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
     follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
     /** Which fields of a configuration's form apply: see fields.js. */

@@ -14,15 +14,7 @@
   const INDEX = 0, STEP = 1, EPOCH = 2, LOSS = 3, VALUE = 4;
   const TABLE_EVERY = 1000; // ms between two fillings of an opened table
 
-  // A colour of the style sheet as a canvas takes it: custom properties may hold var() and color-mix().
-  const colour = (name) => {
-    const probe = document.createElement("i");
-    probe.style.color = `var(${name})`;
-    document.body.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
-  };
+  const colour = Evenhand.colour;
   const make = (tag, className, text) => {
     const made = document.createElement(tag);
     if (className) made.className = className;

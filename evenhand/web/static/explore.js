@@ -9,18 +9,11 @@
   const LARGEST_DRAWN = 1e305; // beyond it numbers have no distance: they are drawn there, and their words say what they are
   const near = (value) => Math.max(-LARGEST_DRAWN, Math.min(LARGEST_DRAWN, value * factor));
   const suffix = numbers.percent ? " %" : "";
-  const colour = (name) => {
-    const probe = document.createElement("i");
-    probe.style.color = `var(${name})`;
-    document.body.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
-  };
+  const colour = Evenhand.colour;
   // By a trial's status; the others' values cannot be relied upon.
   const SYMBOLS = { completed: "circle", stopped: "triangle-up", training: "circle-open", stopping: "circle-open" };
   const symbol = (point) => (point.value === null ? "x-thin-open" : SYMBOLS[point.status] ?? "x-thin-open");
-  const valued = numbers.order.map((each) => each.value).filter((value) => value !== null);
+  const valued = numbers.order.map((trial) => trial.value).filter((value) => value !== null);
   // Trials without a score are drawn at the worse edge, so that they are seen and not mistaken for scores.
   const [low, high] = [near(Math.min(...valued)), near(Math.max(...valued))];
   const room = Math.max((high - low) * 0.08, 1e-9);
@@ -51,8 +44,8 @@
       },
     });
     if (numbers.order.length) {
-      const soFar = numbers.order.map((each) => (each.best === null ? null : near(each.best)));
-      const xs = numbers.order.map((each) => each.number);
+      const soFar = numbers.order.map((trial) => (trial.best === null ? null : near(trial.best)));
+      const xs = numbers.order.map((trial) => trial.number);
       const line = { type: "scatter", mode: "lines", x: xs, y: soFar, line: { shape: "hv", width: 2, color: tone }, hoverinfo: "skip" };
       Plotly.react(order, [line, points(numbers.order, xs)], {
         ...base, xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d" }, yaxis: { ...grid, ticksuffix: suffix, automargin: true },

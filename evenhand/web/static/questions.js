@@ -21,8 +21,8 @@
   // The values given: none where it is unanswered.
   function given(question) {
     return controls(question)
-      .filter((each) => !["radio", "checkbox"].includes(each.type) || each.checked)
-      .map((each) => plain(each.value))
+      .filter((control) => !["radio", "checkbox"].includes(control.type) || control.checked)
+      .map((control) => plain(control.value))
       .filter((value) => value !== "");
   }
 
@@ -38,11 +38,11 @@
 
   function labels(part) {
     return controls(part)
-      .filter((each) => !["radio", "checkbox"].includes(each.type) || (each.checked && each.value !== ""))
-      .map((each) => {
-        if (each.tagName === "SELECT") return each.value === "" ? "" : each.selectedOptions[0].textContent;
-        if (["radio", "checkbox"].includes(each.type)) return each.closest("label")?.querySelector("[data-label]")?.textContent ?? "";
-        return each.value.trim().replace(/\s+/g, " ");
+      .filter((control) => !["radio", "checkbox"].includes(control.type) || (control.checked && control.value !== ""))
+      .map((control) => {
+        if (control.tagName === "SELECT") return control.value === "" ? "" : control.selectedOptions[0].textContent;
+        if (["radio", "checkbox"].includes(control.type)) return control.closest("label")?.querySelector("[data-label]")?.textContent ?? "";
+        return control.value.trim().replace(/\s+/g, " ");
       })
       .filter((text) => text !== "")
       .join(", ");
@@ -56,7 +56,7 @@
 
   function holds([path, op, value], answers) {
     const { values = [], numeric = false } = answers.get(path) ?? {};
-    const is = values.some((each) => same(value, each, numeric));
+    const is = values.some((answer) => same(value, answer, numeric));
     if (op === "is") return is;
     if (op === "is not") return !is;
     const [answer, limit] = [numeric && values.length ? number(values[0]) : null, number(String(value))];
@@ -77,7 +77,7 @@
       for (const question of all("[data-question]", part)) {
         const on = shows && open(question, answers);
         question.hidden = !on;
-        for (const each of controls(question)) each.disabled = !on;
+        for (const control of controls(question)) control.disabled = !on;
         if (!on) continue;
         any = true;
         names.push(question.dataset.question.split(".")[1]);
@@ -89,9 +89,9 @@
     const more = names.length - seen.value.split(" ").filter(Boolean).length;
     if (more > 0) appeared.textContent = more === 1 ? "One more question appeared below." : `${more} more questions appeared below.`;
     seen.value = names.join(" ");
-    for (const each of all("[data-piped]", form)) {
-      const text = answers.get(each.dataset.piped)?.said || "…";
-      if (each.textContent !== text) each.textContent = text;
+    for (const place of all("[data-piped]", form)) {
+      const text = answers.get(place.dataset.piped)?.said || "…";
+      if (place.textContent !== text) place.textContent = text;
     }
   }
 
@@ -106,9 +106,9 @@
     }
     if ("again" in form.dataset) return; // the server gave back what was sent
     for (const [name, value] of JSON.parse(sessionStorage.getItem(draft) ?? "[]")) {
-      for (const each of all(`[name="${CSS.escape(name)}"]`, form)) {
-        if (["radio", "checkbox"].includes(each.type)) each.checked ||= each.value === value;
-        else each.value = value;
+      for (const control of all(`[name="${CSS.escape(name)}"]`, form)) {
+        if (["radio", "checkbox"].includes(control.type)) control.checked ||= control.value === value;
+        else control.value = value;
       }
     }
   }

@@ -5,15 +5,7 @@
   const find = (selector, within = document) => /** @type {Part} */ (within.querySelector(selector));
   /** @type {(selector: string, within?: ParentNode) => Part[]} */
   const all = (selector, within = document) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
-  // A colour of the style sheet as a canvas takes it: custom properties may hold var() and color-mix().
-  const colour = (name) => {
-    const probe = document.createElement("i");
-    probe.style.color = `var(${name})`;
-    document.body.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
-  };
+  const colour = Evenhand.colour;
   const clock = (seconds) => {
     const whole = Math.max(0, Math.floor(seconds));
     const two = (number) => String(number).padStart(2, "0");
@@ -99,7 +91,7 @@
     end() {
       const reached = Math.max(...this.data.lines.map((line) => line.end)) * 1.05;
       if (this.data.unit !== "minutes") return Math.max(this.data.limit || 0, reached, 1);
-      const nice = RANGES.find((each) => each >= reached) ?? reached;
+      const nice = RANGES.find((minutes) => minutes >= reached) ?? reached;
       return this.data.limit ? Math.max(Math.min(nice, this.data.limit), reached / 1.05) : nice;
     }
 
@@ -471,17 +463,17 @@
     };
     // Replace what changed, and keep what the reader opened and where the focus is.
     const swap = (old, html) => {
-      const opened = all("details", old).map((each) => each.open);
+      const opened = all("details", old).map((details) => details.open);
       const focused = old.contains(document.activeElement) ? all("a, button, summary, input", old).indexOf(/** @type {Part} */ (document.activeElement)) : -1;
       old.innerHTML = html;
-      all("details", old).forEach((each, index) => { each.open = opened[index] ?? false; });
+      all("details", old).forEach((details, index) => { details.open = opened[index] ?? false; });
       if (focused >= 0) all("a, button, summary, input", old)[focused]?.focus();
     };
     const place = (host, html) => {
       if (!host) return;
       const fresh = document.createElement("template");
       fresh.innerHTML = html;
-      for (const each of all('input[name="csrf_token"]', fresh.content)) each.setAttribute("value", token); // they are everybody's
+      for (const input of all('input[name="csrf_token"]', fresh.content)) input.setAttribute("value", token); // they are everybody's
       html = fresh.innerHTML;
       const [rows, body] = [all("tr[data-trial]", fresh.content), find("tbody", host)];
       if (host.id !== "trials" || !rows.length || !body || all("tr[data-trial]", host).length !== rows.length

@@ -66,22 +66,22 @@
       clock.classList.toggle("late", left < 300);
     }, 250);
   }
-  const showClock = (told) => {
+  const showClock = (shown) => {
     if (!clock) return;
-    setClock(told.seconds, told.ticking);
-    if (told.seconds === null || !told.ticking) write(find(".clock-big", clock), told.big);
-    write(find(".clock-small", clock), told.small);
+    setClock(shown.seconds, shown.ticking);
+    if (shown.seconds === null || !shown.ticking) write(find(".clock-big", clock), shown.big);
+    write(find(".clock-small", clock), shown.small);
     const spent = find(".clock-spent");
-    if (spent) spent.value = told.share < 0.01 ? 0 : told.share;
+    if (spent) spent.value = shown.share < 0.01 ? 0 : shown.share;
   };
 
   if (main.dataset.page === "final") {
     const here = main.dataset.step;
     Evenhand.follow(EVENTS, {
-      state: (told) => {
-        showClock(told.clock);
-        showWriter(told.writes);
-        if (told.step !== here) location.assign("/p");
+      state: (state) => {
+        showClock(state.clock);
+        showWriter(state.writes);
+        if (state.step !== here) location.assign("/p");
       },
     });
     return;
@@ -182,12 +182,12 @@
     const kept = sessionStorage.getItem(draft);
     const asked = new URLSearchParams(location.search).has("from");
     if (!kept || asked || find(".field.wrong", form) || !find("#form-message").hidden) return;
-    const found = JSON.parse(kept);
-    for (const [name, value] of found.texts) {
+    const content = JSON.parse(kept);
+    for (const [name, value] of content.texts) {
       const control = /** @type {Part | undefined} */ (form.elements.namedItem(name));
       if (control) control.value = value;
     }
-    source = found.source;
+    source = content.source;
   };
 
   form.addEventListener("input", (event) => {
@@ -293,15 +293,15 @@
     drawn = number;
   };
 
-  const lookup = (told, path) => path.split(".").reduce((value, name) => value[name], told);
-  const showRun = (told) => {
+  const lookup = (state, path) => path.split(".").reduce((value, name) => value[name], state);
+  const showRun = (state) => {
     for (const place of all("[data-text]")) {
-      const text = String(lookup(told, place.dataset.text));
+      const text = String(lookup(state, place.dataset.text));
       write(place, text);
       place.classList.toggle("none", text === "–");
     }
-    find(".run-bar").hidden = !told.run.number;
-    const { status, badge, open, stopping, step, total, number, epochs, per_epoch: perEpoch } = told.run;
+    find(".run-bar").hidden = !state.run.number;
+    const { status, badge, open, stopping, step, total, number, epochs, per_epoch: perEpoch } = state.run;
     run.dataset.status = status;
     run.dataset.number = number;
     for (const place of all("[data-badge]")) {
@@ -318,7 +318,7 @@
     if (stop.disabled && dialog.open) dialog.close("no");
     charts.loss.stepsPerEpoch(perEpoch);
     charts.value.plan(epochs);
-    charts.value.best(told.run.best_value === null ? null : { number: told.run.best_number, value: told.run.best_value });
+    charts.value.best(state.run.best_value === null ? null : { number: state.run.best_number, value: state.run.best_value });
   };
 
   // The history: fetched again when a trial ended; ticks and opened details stay.
@@ -391,19 +391,19 @@
     }
   });
 
-  const show = (told) => {
-    if (told.step !== main.dataset.step) {
+  const show = (state) => {
+    if (state.step !== main.dataset.step) {
       location.assign("/p");
       return;
     }
-    showWriter(told.writes);
-    showNotice(told.notice);
-    showClock(told.clock);
-    showRun(told);
-    refusal = told.refusal ?? "";
+    showWriter(state.writes);
+    showNotice(state.notice);
+    showClock(state.clock);
+    showRun(state);
+    refusal = state.refusal ?? "";
     refuse(refusal);
-    if (told.history !== version) {
-      version = told.history;
+    if (state.history !== version) {
+      version = state.history;
       follow();
     }
   };
