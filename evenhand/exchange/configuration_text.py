@@ -24,19 +24,18 @@ EXPONENT = re.compile(r"(-?\d+)(e.*)")  # of a number without a point, which YAM
 
 def json_text(space: Space, configuration: Configuration) -> str:
     """JSON; tuples are lists."""
-    text = json.dumps(configuration, indent=2, ensure_ascii=False)
-    return text if _can_be_written(text) else json.dumps(configuration, indent=2)
+    return json.dumps(configuration, indent=2, ensure_ascii=False)
 
 
 def toml_text(space: Space, configuration: Configuration) -> str:
     """TOML; None is { none = true }, as in a space's file."""
-    return _written("TOML", "\n".join(f"{key_text(name)} = {value_text(value)}" for name, value in configuration.items()))
+    return "\n".join(f"{key_text(name)} = {value_text(value)}" for name, value in configuration.items())
 
 
 def yaml_text(space: Space, configuration: Configuration) -> str:
     """YAML, 1.1 and 1.2; tuples are lists."""
     lines = (f"{_yaml_key(name)}: {_yaml(value)}" for name, value in configuration.items())
-    return _written("YAML", "\n".join(lines) or "{}")
+    return "\n".join(lines) or "{}"
 
 
 def python_text(space: Space, configuration: Configuration) -> str:
@@ -52,7 +51,7 @@ def arguments_text(space: Space, configuration: Configuration) -> str:
         if "\0" in name + text:
             raise InvalidSettings(f"{name} is {value!r}, which no argument can be; expected another format, such as json")
         words += [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
-    return _written("arguments", shlex.join(words))
+    return shlex.join(words)
 
 
 def _yaml_key(name: str) -> str:
@@ -67,23 +66,6 @@ def _yaml(value: Any) -> str:
     if isinstance(value, Sequence):
         return f"[{', '.join(map(_yaml, value))}]"
     return EXPONENT.sub(r"\1.0\2", json.dumps(value))
-
-
-def _can_be_written(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _written(format: str, text: str) -> str:
-    """The text; InvalidSettings where a value holds what is no character."""
-    if not _can_be_written(text):
-        raise InvalidSettings(
-            f"a value holds half a character, which {format} cannot hold; expected another format, such as json"
-        )
-    return text
 
 
 Format = Callable[[Space, Configuration], str]

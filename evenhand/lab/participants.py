@@ -139,8 +139,9 @@ class Participants:
             return self._joined_with(tx, key)
 
     def _joined_with(self, tx: Connection, key: str) -> tuple[Participant, str] | None:
-        participant = participant_rows.by_resume_hash(tx, hash_token(_resume_code(key)))
-        return None if participant is None else (participant, _spaced(_resume_code(key)))
+        code = _resume_code(key)
+        participant = participant_rows.by_resume_hash(tx, hash_token(code))
+        return None if participant is None else (participant, _spaced(code))
 
     def _joined_by(self, tx: Connection, token: str) -> Participant | None:
         """Who joined by a single-use link, as long as they did nothing since: they may have lost the answer, and come again."""

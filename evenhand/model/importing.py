@@ -16,7 +16,7 @@ from types import ModuleType
 from evenhand.model import siblings
 
 MODULE_PREFIX = "evenhand_file_"  # of the names that these modules have
-LIBRARY_FOLDERS = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))  # pip's, Python's
+LIBRARY_FOLDERS = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))  # Python's and pip's
 
 
 @dataclass(frozen=True)
