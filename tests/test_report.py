@@ -119,6 +119,7 @@ def test_the_page_is_one_light_file_that_asks_for_nothing(shown: str) -> None:
     assert "nan" not in re.findall(r">([^<]*)<", shown)
 
 
+@pytest.mark.slow
 def test_drawings_follow_the_page_and_tell_their_numbers(live_report: Report, shown: str) -> None:
     drawings = re.findall(r"<svg.*?</svg>", shown, re.DOTALL)
     assert len(drawings) == sum(item.drawn for item in live_report.items)
@@ -144,6 +145,7 @@ def test_what_is_no_live_study_says_so_in_the_title_and_on_every_figure(mode: st
         assert not name.endswith("svg") or words in content.decode()
 
 
+@pytest.mark.slow
 def test_a_live_report_carries_no_mark(live_report: Report, shown: str) -> None:
     assert live_report.mark == ""
     assert 'class="mark"' not in shown

@@ -87,6 +87,7 @@ def test_the_page_shows_hostile_text_and_runs_none_of_it(hostile: Report) -> Non
     assert document.pdf(hostile, DATE).startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_tables_are_read_back_from_csv_as_they_are(hostile: Report) -> None:
     contents = page.contents(hostile)
     for item in hostile.items:
