@@ -42,7 +42,7 @@ from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.rules import epochs_used
 from evenhand.model.session import Session
 from evenhand.model.space import Space
-from evenhand.model.study import Option
+from evenhand.model.study import OWN_WORDS_REASON, Option
 from evenhand.model.trial import Trial
 from evenhand.model.words import metric_name
 
@@ -299,7 +299,7 @@ def reason_counts(session: Session, offered: Sequence[Option]) -> tuple[Counter[
             if said is None:
                 without += 1
             else:
-                counts[known.get(said, "other")] += 1
+                counts[known.get(said, OWN_WORDS_REASON)] += 1
     return counts, without
 
 
@@ -345,7 +345,7 @@ def headlines(cohort: Cohort, offered: Sequence[Option]) -> tuple[Headline, ...]
         why = None if spread is not None else f"not computable: fewer than two {experts} participants with a score"
         how = "largest less smallest mean test score"
         numbers.append(
-            Headline(f"spread of the final {metric}, {experts}", spread, "share", len(values), how, "about 5 %", why=why)
+            Headline(f"spread of the final {metric}, {experts}", spread, "points", len(values), how, "about 5 %", why=why)
         )
     return tuple(numbers)
 

@@ -266,7 +266,10 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Headline:
-    """One number of the paper's text: ours, the paper's where it states one, of how many cases. unit: "share", "" for counts."""
+    """One number of the paper's text: ours, the paper's where it states one, of how many cases.
+
+    unit: "share", "points" for a difference of shares, "" for counts.
+    """
 
     name: str
     value: float | None

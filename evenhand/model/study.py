@@ -237,13 +237,14 @@ BACKGROUND = Questionnaire(
         ),
     ),
 )
-# The paper's Table 3. `other` asks for own words.
+OWN_WORDS_REASON = "other"  # whoever chooses it can give own words
+# The paper's Table 3.
 REASONS = (
     Option("guess", Text("just a guess")),
     Option("default", Text("suggested default value")),
     Option("experience", Text("worked well for me in the past")),
     Option("learnt", Text("learnt from previous submissions")),
-    Option("other", Text("other")),
+    Option(OWN_WORDS_REASON, Text("other")),
 )
 # The paper says novice, medium and expert without stating where exactly nine months belong; here they are `medium`.
 MONTHS = Grouping(

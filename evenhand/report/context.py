@@ -7,7 +7,7 @@ from evenhand.analysis.sensitivity import Sensitivity
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.archive import Archive
 from evenhand.model.study import Mode, Study
-from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, score
+from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, points, score
 
 MODE_MARKS = {"live": "", "pilot": "Pilot: not part of the study", "simulated": "Simulated participants: no human data"}
 
@@ -52,6 +52,17 @@ class ReportContext:
             It in words, in percent where it is a share.
         """
         return score(value, self.share)
+
+    def points(self, difference: float | None) -> str:
+        """A difference of two values of the metric as people read it.
+
+        Args:
+            difference: one value less the other; None where there is none.
+
+        Returns:
+            It in words, in points of percent where the metric is a share.
+        """
+        return points(difference, self.share)
 
     def label(self, question: str) -> str:
         """A question as an axis says it.

@@ -1,7 +1,7 @@
 """A study's archive becomes a report: every number is computed by `analysis`, put into words and tables here."""
 
 from evenhand.analysis import paper_items, sensitivity
-from evenhand.analysis.attrition import flow
+from evenhand.analysis.attrition import Milestone, flow
 from evenhand.analysis.cohort import cohort, counted, grouping_by
 from evenhand.model.archive import Archive
 from evenhand.model.direction import words_of
@@ -54,7 +54,7 @@ def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
     arms = ", ".join(arm.name for arm in frame.study.arms)
     names = " and ".join(task.spec.plain_name for task in frame.archive.tasks)
     return (
-        ("participants", f"{len(frame.people.members)} in the statistics of {attrition.n} who joined"),
+        ("participants", f"{attrition.count(Milestone.INCLUDED)} in the statistics of {attrition.n} who joined"),
         ("configurations tried", str(trials)),
         (
             "task",

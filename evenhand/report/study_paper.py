@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evenhand.analysis import paper_items
 from evenhand.analysis.attrition import HOW_COUNTED, Stage
 from evenhand.analysis.attrition import flow as attrition_of
-from evenhand.analysis.study_items import GroupCurve
+from evenhand.analysis.study_items import GroupCurve, Headline
 from evenhand.model.words import cases, interval, number, p_value, score
 from evenhand.report import figures, vega
 from evenhand.report.blocks import Item, ReportTable, table
@@ -198,11 +198,7 @@ def headlines(frame: ReportContext) -> Item:
     """The numbers that the paper's text states."""
     rows = []
     for headline in paper_items.headlines(frame.people, frame.study.reasons):
-        shown = (
-            score(headline.value, headline.unit == "share" and (frame.share or "reason" in headline.name))
-            if headline.unit
-            else number(headline.value)
-        )
+        shown = _headline(frame, headline)
         spread = f" (SD {frame.score(headline.sd)})" if headline.sd is not None else ""
         rows.append(
             (
@@ -221,6 +217,14 @@ def headlines(frame: ReportContext) -> Item:
         f"as {PAPER_CITATION} states them",
         table=table(columns, rows, [2]),
     )
+
+
+def _headline(frame: ReportContext, headline: Headline) -> str:
+    if headline.unit == "points":
+        return frame.points(headline.value)
+    if headline.unit == "share":
+        return score(headline.value, frame.share or "reason" in headline.name)
+    return number(headline.value)
 
 
 # Fig. 6 and 7

@@ -53,8 +53,8 @@ def effects(frame: ReportContext) -> Item:
             means = stats.mean_difference(finals[second], finals[first], frame.seed)
             shown = f"{delta.value:.2f} ({delta.words})" if delta.value is not None else delta.why or "–"
             sure = interval(delta.interval.low, delta.interval.high, lambda value: f"{value:.2f}")
-            apart = interval(means.interval.low, means.interval.high, frame.score)
-            rows.append((f"{second} less {first}", f"{delta.n[0]}, {delta.n[1]}", shown, sure, frame.score(means.value), apart))
+            apart = interval(means.interval.low, means.interval.high, frame.points)
+            rows.append((f"{second} less {first}", f"{delta.n[0]}, {delta.n[1]}", shown, sure, frame.points(means.value), apart))
     columns = ("groups", "n", "Cliff's delta", "95 % interval", "difference of means", "95 % interval")
     how = "bias-corrected and accelerated bootstrap over participants; the seed is derived from the study's"
     return Item(
