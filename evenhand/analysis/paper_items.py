@@ -44,7 +44,7 @@ from evenhand.model.session import Session
 from evenhand.model.space import Space
 from evenhand.model.study import OWN_WORDS_REASON, Option
 from evenhand.model.trial import Trial
-from evenhand.model.words import metric_name
+from evenhand.model.words import metric_name, p_value
 
 ACCURACY_BINS = 20  # of accuracies from 0 to 1: five points of percent each
 VIOLIN_POINTS = 64  # points of a violin
@@ -74,12 +74,14 @@ def random_configurations(archive: Archive) -> Histogram:
 
 def _histogram(values: Sequence[float | None], how: str, why: str | None = None, share: bool = True) -> Histogram:
     there = [value for value in values if value is not None]
-    low, high = (0.0, 1.0) if share and all(0 <= value <= 1 for value in there) else _span(there)
-    counts, edges = np.histogram(there, bins=ACCURACY_BINS, range=(low, high))
+    is_whole = share and all(0 <= value <= 1 for value in there)
+    unit = 1.0 if is_whole else summaries.scale_of(there)  # a power of two, so that distances are numbers
+    scaled = [value / unit for value in there]
+    counts, edges = np.histogram(scaled, bins=ACCURACY_BINS, range=(0.0, 1.0) if is_whole else _span(scaled))
     zeros = [value if value is not None else 0.0 for value in values]
     return Histogram(
         n=len(values),
-        edges=tuple(float(edge) for edge in edges),
+        edges=tuple(summaries.bounded(float(edge) * unit) for edge in edges),
         counts=tuple(int(count) for count in counts),
         mean=summaries.mean(there),
         sd=summaries.deviation(there),
@@ -152,21 +154,28 @@ def _box(group: str, values: Sequence[float]) -> Box:
     ordered = tuple(sorted(values))
     if not ordered:
         return Box(group, 0, ())
-    first, median, third = (float(value) for value in np.percentile(ordered, (25, 50, 75)))
+    unit = summaries.scale_of(ordered)  # a power of two, so that distances are numbers
+    first, median, third = (float(value) for value in np.percentile([value / unit for value in ordered], (25, 50, 75)))
     reach = 1.5 * (third - first)
-    low = min(value for value in ordered if value >= first - reach)
-    high = max(value for value in ordered if value <= third + reach)
-    return Box(
-        group, len(ordered), ordered, low, first, median, third, high, summaries.mean(ordered), summaries.deviation(ordered)
-    )
+    low = min(value for value in ordered if value / unit >= first - reach)
+    high = max(value for value in ordered if value / unit <= third + reach)
+    quartiles = (first * unit, median * unit, third * unit)
+    return Box(group, len(ordered), ordered, low, *quartiles, high, summaries.mean(ordered), summaries.deviation(ordered))
 
 
 def levene(cohort: Cohort) -> LeveneTable:
     """Table 2: pairwise Levene tests of spread, with both centres; the paper does not say which one it used."""
     finals = cohort.finals()
-    how = "a test of spread, not of location; one value a participant; deviations from the group's mean, and from its median"
+    skewness = stats.skewness(finals)
+    how = "a test of spread, not of location; one value a participant; deviations from the group's median, and from its mean"
+    if skewness.is_seen:
+        how += (
+            f"; the scores are skewed within their groups (skewness {skewness.value:.2f}, p {p_value(skewness.p)} by "
+            "D'Agostino's test): about the mean the test is liberal then and finds differences of spread where there are none; "
+            "go by the median"
+        )
     n = sum(len(values) for values in finals.values())
-    return LeveneTable(n, stats.levene_pairs(finals, "mean"), stats.levene_pairs(finals, "median"), how)
+    return LeveneTable(n, stats.levene_pairs(finals, "median"), stats.levene_pairs(finals, "mean"), skewness, how)
 
 
 # Fig. 6, Fig. 7

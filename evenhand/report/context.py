@@ -1,6 +1,7 @@
 """What every part of a report shares: the records, who counts, how a value of the metric is read."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from evenhand.analysis.cohort import EXPERIENCE_QUESTION
 from evenhand.analysis.sensitivity import Sensitivity
@@ -23,6 +24,8 @@ class ReportContext:
         share: whether the metric is a share, which people read in percent.
         seed: of every bootstrap and simulation, derived from the study's.
         moved: the headlines under each other choice of what is ambiguous.
+        by_task: where participants worked on several tasks, each one's records by its name; scores of different tasks are
+            never put together.
     """
 
     archive: Archive
@@ -31,6 +34,7 @@ class ReportContext:
     share: bool
     seed: int
     moved: Sensitivity
+    by_task: Mapping[str, "ReportContext"] = field(default_factory=dict)
 
     @property
     def study(self) -> Study:

@@ -180,11 +180,11 @@ def levene(frame: ReportContext) -> Item:
     """Table 2."""
     tests = paper_items.levene(frame.people)
     rows = []
-    for mean, median in zip(tests.mean, tests.median, strict=True):
+    for median, mean in zip(tests.median, tests.mean, strict=True):
         groups = f"{mean.first} and {mean.second}"
-        cells = [part for test in (mean, median) for part in (number(test.statistic), p_value(test.p), p_value(test.adjusted))]
+        cells = [part for test in (median, mean) for part in (number(test.statistic), p_value(test.p), p_value(test.adjusted))]
         rows.append((groups, f"{mean.n[0]}, {mean.n[1]}", *cells))
-    columns = ("groups", "n", "W (mean)", "p", "p (Holm)", "W (median)", "p", "p (Holm)")
+    columns = ("groups", "n", "W (median)", "p", "p (Holm)", "W (mean)", "p", "p (Holm)")
     why = "; ".join(sorted({test.why for test in tests.mean if test.why}))
     paper = "8.40, p 0.01 (novice, medium); 14.338, p 0.001 (novice, expert); 5.52, p 0.029 (medium, expert); centre not named"
     return Item(
