@@ -195,6 +195,24 @@ def test_levene_about_the_mean_is_called_liberal_where_the_scores_are_skewed(ske
     assert ("about the mean the test is liberal" in levene.how) is skewed
 
 
+def test_contradicted_reasons_are_counted_and_left_out() -> None:
+    learnt, past, default = (option.label.markdown for option in (REASONS[3], REASONS[2], REASONS[1]))
+    first = {"epochs": learnt, "optimizer": past, "rate": default}
+    people = [
+        Person(0, (0.5, 0.5), reasons=[first, {"epochs": learnt, "rate": default}], changed=[{"rate": 0.5}]),
+        Person(4, (0.5,), reasons=[{"epochs": learnt, "optimizer": past, "rate": default}]),
+    ]
+    made = paper_items.contradictions(cohort(archive(people), "live"), REASONS)
+    assert made.n == 4
+    assert [(group, [count for _, count in kinds]) for group, kinds in made.counts] == [
+        ("novice", [1, 1, 1]),
+        ("medium", [1, 0, 0]),
+        ("expert", [0, 0, 0]),
+    ]
+    assert dict(made.groups[0].pooled) == {"guess": 0, "default": 1, "experience": 0, "learnt": 1, "other": 0}
+    assert dict(made.groups[1].shares)["experience"] == pytest.approx(0.5)
+
+
 def test_guessing_goes_down_with_experience() -> None:
     guess, learnt = {"epochs": "just a guess"}, {"epochs": "learnt from previous submissions"}
     said = {0: [guess, guess, guess], 4: [guess, guess, learnt], 9: [guess, learnt, learnt], 20: [learnt, learnt, learnt]}

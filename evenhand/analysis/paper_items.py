@@ -17,6 +17,8 @@ from evenhand.analysis.study_items import (
     Boxes,
     ByTry,
     Cohort,
+    CohortMember,
+    Contradictions,
     Experience,
     GroupCurve,
     Headline,
@@ -37,7 +39,7 @@ from evenhand.analysis.study_items import (
 from evenhand.model.archive import Archive
 from evenhand.model.configuration import Configuration
 from evenhand.model.direction import best_of, best_so_far, reaches, recorded_value, value_of, worst_of
-from evenhand.model.domain import Choice, range_words, show
+from evenhand.model.domain import Choice, is_same, range_words, show
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.rules import epochs_used
 from evenhand.model.session import Session
@@ -49,6 +51,7 @@ from evenhand.model.words import metric_name, p_value
 ACCURACY_BINS = 20  # of accuracies from 0 to 1: five points of percent each
 VIOLIN_POINTS = 64  # points of a violin
 GUESS_REASON = "guess"
+CONTRADICTION_KINDS = ("learnt in the first trial", "past experience at 0 months", "a default that is none")
 
 
 # Fig. 1, Table 1, Fig. 3
@@ -277,7 +280,7 @@ def from_defaults(configuration: Configuration, space: Space, defaults: Mapping[
     )
 
 
-def reasons(cohort: Cohort, offered: Sequence[Option], seed: int) -> Reasons:
+def reasons(cohort: Cohort, offered: Sequence[Option], seed: int | None) -> Reasons:
     """Table 3 and Fig. 9: the reasons given for values, by group; and whether guessing goes down with experience."""
     groups = []
     for group in cohort.groups:
@@ -310,6 +313,48 @@ def reason_counts(session: Session, offered: Sequence[Option]) -> tuple[Counter[
             else:
                 counts[known.get(said, OWN_WORDS_REASON)] += 1
     return counts, without
+
+
+def contradictions(cohort: Cohort, offered: Sequence[Option]) -> Contradictions:
+    """Reasons that the records contradict, by kind and group, and Fig. 9's shares without them."""
+    counts, groups = [], []
+    for group in cohort.groups:
+        kinds: Counter[str] = Counter()
+        consistent = []
+        for member in cohort.of(group):
+            against = contradicted(member, offered)
+            kinds.update(kind for _, kind in against)
+            given, without = reason_counts(member.session, offered)
+            given.subtract(reason for reason, _ in against)
+            consistent.append((given, without))
+        counts.append((group, tuple((kind, kinds[kind]) for kind in CONTRADICTION_KINDS)))
+        groups.append(_reason_shares(group, consistent, offered))
+    n = sum(count for _, kinds_of_group in counts for _, count in kinds_of_group)
+    how = (
+        "a reason is contradicted where something was learnt from previous submissions in the first trial, worked well in the "
+        "past of somebody with 0 months of experience, or is called a default and is none; "
+        "shares: mean over members, without those "
+        "values"
+    )
+    return Contradictions(n, tuple(counts), tuple(groups), how)
+
+
+def contradicted(member: CohortMember, offered: Sequence[Option]) -> list[tuple[str, str]]:
+    """The stored value and the kind of contradiction of each of a participant's reasons that the records contradict."""
+    known = {option.label.markdown: option.value for option in offered}
+    space, against = member.session.space, []
+    for number, trial in enumerate(counted(member.session), 1):
+        for name, words in trial.reasons.items():
+            reason = known.get(words, OWN_WORDS_REASON)
+            if name not in trial.configuration:
+                continue
+            if reason == "learnt" and number == 1:
+                against.append((reason, CONTRADICTION_KINDS[0]))
+            elif reason == "experience" and member.experience == 0:
+                against.append((reason, CONTRADICTION_KINDS[1]))
+            elif reason == "default" and not is_same(trial.configuration[name], space[name].default):
+                against.append((reason, CONTRADICTION_KINDS[2]))
+    return against
 
 
 def _reason_shares(group: str, counts: Sequence[tuple[Counter[str], int]], offered: Sequence[Option]) -> ReasonShares:

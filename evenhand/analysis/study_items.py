@@ -266,6 +266,16 @@ class Reasons:
 
 
 @dataclass(frozen=True)
+class Contradictions:
+    """Reasons that the records contradict. counts: by group, of each kind; groups: the shares of Fig. 9 without them."""
+
+    n: int
+    counts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    groups: tuple[ReasonShares, ...]
+    how: str
+
+
+@dataclass(frozen=True)
 class Headline:
     """One number of the paper's text: ours, the paper's where it states one, of how many cases.
 

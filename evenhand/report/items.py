@@ -122,6 +122,7 @@ REPORT_ITEMS = Registry(
         "starts": "evenhand.report.study_paper:starts",
         "reasons-offered": "evenhand.report.study_paper:reasons_offered",
         "reasons": "evenhand.report.study_paper:reasons",
+        "contradictions": "evenhand.report.study_paper:contradictions",
         "location": "evenhand.report.study_review:location",
         "centres": "evenhand.report.study_review:centres",
         "effects": "evenhand.report.study_review:effects",

@@ -352,3 +352,30 @@ def reasons(frame: ReportContext) -> Item:
         why="" if drawn else "not drawn: nobody gave a reason",
         alt=guess,
     )
+
+
+@report_item("strategies")
+def contradictions(frame: ReportContext) -> list[Item]:
+    """Contradicted reasons, and Fig. 9 without them, where anybody gave a reason."""
+    shares = paper_items.reasons(frame.people, frame.study.reasons, None).groups
+    if not any(group.shares for group in shares):
+        return []
+    without = paper_items.contradictions(frame.people, frame.study.reasons)
+    counts = table(
+        ("group", *paper_items.CONTRADICTION_KINDS),
+        [(group, *(str(count) for _, count in kinds)) for group, kinds in without.counts],
+        range(1, 1 + len(paper_items.CONTRADICTION_KINDS)),
+    )
+    labels = {option.value: option.label.markdown for option in frame.study.reasons}
+    rows = []
+    for before, after in zip(shares, without.groups, strict=True):
+        kept = dict(after.shares)
+        rows += [
+            (before.group, labels[value], score(share, True), score(kept.get(value), True)) for value, share in before.shares
+        ]
+    n = f"{cases(without.n, 'contradicted value')}"
+    compared = table(("group", "reason", "mean share", "without contradictions"), rows, [2, 3])
+    return [
+        Item("contradictions", "Contradicted reasons", n, without.how, table=counts),
+        Item("fig9-consistent", "Fig. 9 with and without contradicted reasons", n, without.how, table=compared),
+    ]
