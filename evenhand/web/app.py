@@ -1,13 +1,11 @@
 """The web app: routers, the error table, security headers, and what runs beside the pages (sweep, watch, heartbeat, methods)."""
 
 import asyncio
-import ipaddress
 import logging
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
-from functools import lru_cache, partial
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
@@ -16,9 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evenhand import errors
 from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
@@ -28,6 +24,7 @@ from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
 from evenhand.studies.alerts import Watch
 from evenhand.web import access, api, entry
 from evenhand.web.classroom import board
+from evenhand.web.door import Door
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
 from evenhand.web.researcher import exports, invitations, monitor, reports, study, versions
@@ -56,21 +53,6 @@ STATUS_CODES: dict[type[EvenhandError], int] = {
     errors.StaleAttempt: 410,
     errors.Dismissed: 410,
     errors.Unreachable: 502,
-}
-
-CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# Referrer: with `no-referrer` browsers send `Origin: null` with our own forms; `same-origin` tells other sites as little.
-SECURITY_HEADERS = {
-    "content-security-policy": CONTENT_POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
 }
 
 
@@ -108,6 +90,7 @@ def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_i
     ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER))
+    app.add_exception_handler(access.HeadIsEnough, _nothing_more)
     app.add_exception_handler(EvenhandError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)
@@ -116,42 +99,9 @@ def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_i
     return app
 
 
-class Door:
-    """Every request passes here first: the Host header is one of ours, and every answer carries the security headers."""
-
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
-        self._app = app
-        self._hosts = {"localhost", socket.gethostname().lower(), *(host.lower() for host in hosts)}
-        self._answers_to = lru_cache(maxsize=64)(self._is_ours)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    if name not in headers:
-                        headers[name] = value
-                if scope["path"].startswith("/static/"):
-                    headers["cache-control"] = "no-cache"
-            await send(message)
-
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if self._answers_to(host):
-            await self._app(scope, receive, send_with_headers)
-        else:
-            text = f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name.\n"
-            await PlainTextResponse(text, 421)(scope, receive, send_with_headers)
-
-    def _is_ours(self, host: str) -> bool:
-        """Names must be known, against DNS rebinding; an address in digits cannot be rebound."""
-        name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-        with suppress(ValueError):
-            return bool(ipaddress.ip_address(name))
-        return name.lower() in self._hosts
+async def _nothing_more(request: Request, error: Exception) -> Response:
+    """To HEAD, where a GET would be a look or would last."""
+    return Response()
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
