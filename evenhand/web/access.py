@@ -265,6 +265,7 @@ def sign_in(request: Request, response: Response, role: Role, subject: int = 0) 
         COOKIE_NAMES[role],
         token,
         max_age=int(COOKIE_SECONDS[role]),
+        path=_cookie_path(request),
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",
@@ -276,4 +277,9 @@ def sign_out(request: Request, response: Response, role: Role) -> None:
     token = request.cookies.get(COOKIE_NAMES[role])
     if token:
         lab_of(request).tokens.revoke(_kind(role), token)
-    response.delete_cookie(COOKIE_NAMES[role], httponly=True, samesite="lax")
+    response.delete_cookie(COOKIE_NAMES[role], path=_cookie_path(request), httponly=True, samesite="lax")
+
+
+def _cookie_path(request: Request) -> str:
+    """Of our pages only, where others lie on the same server."""
+    return held_by(request.app).public.prefix or "/"

@@ -17,14 +17,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from evenhand import errors
-from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
+from evenhand.errors import EvenhandError, InvalidConfiguration, InvalidSettings, Problem
 from evenhand.exchange.backup import Keeper
 from evenhand.lab.lab import Lab
 from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
+from evenhand.settings import HERE, PublicAddress
 from evenhand.studies.alerts import Watch
 from evenhand.web import access, api, entry
 from evenhand.web.classroom import board
-from evenhand.web.door import Door
+from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
 from evenhand.web.researcher import exports, invitations, monitor, reports, study, versions
@@ -56,13 +57,18 @@ STATUS_CODES: dict[type[EvenhandError], int] = {
 }
 
 
-def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_id: int | None = None) -> FastAPI:
+def create_app(
+    lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_id: int | None = None, public: PublicAddress = HERE
+) -> FastAPI:
     """The app on a lab.
 
     data_dir: where the heartbeat is kept. hosts: names, beside localhost and addresses in digits, under which browsers may ask
     for this server. session_id: it is there for this session alone, as long as that is tuned: what else a laboratory does
-    (methods, alerts, backups, a heartbeat) is left to the server of that one.
+    (methods, alerts, backups, a heartbeat) is left to the server of that one. public: where browsers find it behind a proxy.
     """
+    first = public.prefix.split("/")[1] if public.prefix else None
+    if first in {path.split("/")[1] for _, path in access.PERMISSIONS}:
+        raise InvalidSettings(f"public URL {public.url!r}: /{first} is an address of Evenhand's own; expected another path")
     app = FastAPI(
         title="Evenhand",
         docs_url=None,
@@ -72,7 +78,7 @@ def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_i
         dependencies=[Depends(access.guard)],
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # asked at each request, else
     )
-    hold(app, AppState(lab, data_dir))
+    hold(app, AppState(lab, data_dir, public))
     # The router asks them in order: those that are called all the time come first.
     for module in (
         api,
@@ -95,7 +101,7 @@ def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_i
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)
     app.add_exception_handler(Exception, _on_error)
-    app.add_middleware(Door, hosts=frozenset(hosts))
+    app.add_middleware(Door, hosts=frozenset(hosts), public=public)
     return app
 
 
@@ -110,7 +116,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if status == 500:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     problems = error.problems if isinstance(error, InvalidConfiguration) else ()
-    if request.url.path.startswith("/api/") or "application/json" in request.headers.get("accept", ""):
+    if path_of(request.scope).startswith("/api/") or "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": name, "message": message, "problems": [_to_json(problem) for problem in problems]}, status)
     if "hx-request" in request.headers:
         return PlainTextResponse(message, status)

@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evenhand.settings import HERE, PublicAddress
 from evenhand.web.access import IS_HEAD
 
 CONTENT_POLICY = (
@@ -28,14 +29,23 @@ SECURITY_HEADERS = {
 }
 
 
+FORWARDED_HEADERS = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")  # by which a proxy shows itself
+
+
+def path_of(scope: Scope) -> str:
+    """The path within the laboratory, without what lies before it behind a proxy."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
 class Door:
     """Every request passes here first: the Host header is one of ours, and every answer carries the security headers.
 
     HEAD is answered as GET is, without the body.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], public: PublicAddress = HERE) -> None:
         self._app = app
+        self._public = public
         self._hosts = {"localhost", socket.gethostname().lower(), *(host.lower() for host in hosts)}
         self._answers_to = lru_cache(maxsize=64)(self._is_ours)
 
@@ -48,24 +58,53 @@ class Door:
         if is_head:
             scope = {**scope, "method": "GET", IS_HEAD: True}
 
+        scope = self._as_browsers_ask(scope)
+        is_static = path_of(scope).startswith("/static/")  # before a mount changes what is the root
+
         async def send_with_headers(message: Message) -> None:
             if is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if (location := headers.get("location", "")).startswith("/") and not location.startswith("//"):
+                    headers["location"] = self._public.prefix + location
                 for name, value in SECURITY_HEADERS.items():
                     if name not in headers:
                         headers[name] = value
-                if scope["path"].startswith("/static/"):
+                if is_static:
                     headers["cache-control"] = "no-cache"
             await send(message)
 
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if self._answers_to(host):
+        if (self._public.url and host.lower() == self._public.host) or self._answers_to(host):
             await self._app(scope, receive, send_with_headers)
         else:
-            text = f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name.\n"
+            text = (
+                f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name, "
+                "or with --public-url behind a proxy.\n"
+            )
             await PlainTextResponse(text, 421)(scope, receive, send_with_headers)
+
+    def _as_browsers_ask(self, scope: Scope) -> Scope:
+        """The request with the scheme, host and path that the browser asked the proxy for, whatever the proxy made of them."""
+        public = self._public
+        if not public.url:
+            return scope
+        headers = dict(scope["headers"])
+        peer = (scope.get("client") or ("",))[0]
+        forwarded = public.is_proxy(peer) and any(name in headers for name in FORWARDED_HEADERS)
+        forwarded_host = headers.get(b"x-forwarded-host", public.host.encode()).decode("latin-1").rpartition(",")[2].strip()
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        path = scope["path"]
+        if path != public.prefix and not path.startswith(
+            f"{public.prefix}/"
+        ):  # a proxy has taken the prefix off, or an agent asks
+            path = public.prefix + path
+        scope = {**scope, "path": path, "root_path": public.prefix}
+        if host == public.host or (forwarded and forwarded_host.lower() == public.host):
+            others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            scope = {**scope, "scheme": public.scheme, "headers": [(b"host", public.host.encode()), *others]}
+        return scope
 
     def _is_ours(self, host: str) -> bool:
         """Names must be known, against DNS rebinding; an address in digits cannot be rebound."""

@@ -31,15 +31,14 @@ EVERYWHERE = ("0.0.0.0", "::", "")
 class Server:
     """One lab, served at one address, with `slots` trainings at once on this machine (0: agents come from elsewhere)."""
 
-    def __init__(self, lab: Lab, host: str, port: int, slots: int) -> None:
+    def __init__(self, lab: Lab, host: str, port: int, slots: int, public: settings.PublicAddress = settings.HERE) -> None:
         data_dir = settings.data_dir()
-        app = create_app(lab, data_dir=data_dir, hosts=[host])
-        config = uvicorn.Config(
-            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
-        )
+        app = create_app(lab, data_dir=data_dir, hosts=[host], public=public)
+        config = _config(app, host, port)
         address = f"[{host}]" if ":" in host else host
         local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
         self._lab, self._url = lab, f"http://{local}:{port}"
+        self._public_url = public.url or self._url
         self._supervisor = Supervisor(self._url, lab, slots, data_dir) if slots else None
         self._server = _Server(config, app, self._supervisor)
 
@@ -48,7 +47,7 @@ class Server:
         files(raised=True)  # each open page takes one
         if self._supervisor:
             self._supervisor.start()
-        served.note_address(self._lab, self._url)
+        served.note_address(self._lab, self._public_url)
         try:
             self._server.run()
         finally:
@@ -70,9 +69,7 @@ class SessionServer:
     def __call__(self, lab: Lab, task: Task, session_id: int) -> Iterator[None]:
         """Within it agents train the session."""
         app = create_app(lab, data_dir=settings.data_dir(), hosts=[self.host], session_id=session_id)
-        config = uvicorn.Config(
-            app, host=self.host, port=self.port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
-        )
+        config = _config(app, self.host, self.port)
         server = _Server(config, app, None)
         thread = threading.Thread(target=server.run, name="session server", daemon=True)
         token = lab.crews.open(session_id, task.version, packed(task))
@@ -125,6 +122,19 @@ def _outward_address() -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return socket.gethostname()
+
+
+def _config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn serves it. What proxies forward is read at the door, which knows whom to believe."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 class _Server(uvicorn.Server):

@@ -19,6 +19,7 @@ from evenhand.web.access import lab_of
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
 from evenhand.web.researcher.study import bar
+from evenhand.web.state import base_address
 
 router = APIRouter()
 
@@ -81,7 +82,7 @@ def invite(
         )
     except (InvalidSettings, Refused) as error:
         return _page(request, study_id, {"label": label, "mode": mode, "kind": kind, "cap": cap, "until": until}, str(error))
-    base = str(request.base_url).rstrip("/")
+    base = base_address(request)
     links = links_of([f"{base}/join/{token}" for token in tokens])
     return render(
         request,
