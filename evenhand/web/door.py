@@ -1,4 +1,4 @@
-"""What every request passes first, before any page: names of hosts, headers of safety, HEAD."""
+"""What every request passes first, before any page: names of hosts, proxies, bodies, headers of safety, HEAD."""
 
 import ipaddress
 import socket
@@ -6,11 +6,12 @@ from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
 
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evenhand.settings import HERE, PublicAddress
+from evenhand.web import bodies
 from evenhand.web.access import IS_HEAD
 
 CONTENT_POLICY = (
@@ -35,6 +36,14 @@ FORWARDED_HEADERS = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-fo
 def path_of(scope: Scope) -> str:
     """The path within the laboratory, without what lies before it behind a proxy."""
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def _refusal(error: bodies.BodyRefused, path: str) -> Response:
+    """The answer to a body that is not taken, for programs or people. What is left of it is not waited for."""
+    headers = {"connection": "close"}
+    if path.startswith("/api/"):
+        return JSONResponse({"error": "BodyRefused", "message": str(error), "problems": []}, error.status, headers)
+    return PlainTextResponse(f"{error}\n", error.status, headers)
 
 
 class Door:
@@ -76,14 +85,25 @@ class Door:
             await send(message)
 
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if (self._public.url and host.lower() == self._public.host) or self._answers_to(host):
-            await self._app(scope, receive, send_with_headers)
-        else:
+        if not ((self._public.url and host.lower() == self._public.host) or self._answers_to(host)):
             text = (
                 f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name, "
                 "or with --public-url behind a proxy.\n"
             )
             await PlainTextResponse(text, 421)(scope, receive, send_with_headers)
+            return
+        body = b""
+        try:
+            if brings_body := bodies.brings_body(scope):
+                read = await bodies.read(scope, receive, path_of(scope))
+                if read is None:
+                    return
+                body = read
+        except bodies.BodyRefused as error:
+            await _refusal(error, path_of(scope))(scope, receive, send_with_headers)
+            return
+        scope, body = bodies.mended(scope, body)
+        await self._app(scope, bodies.replayed(body, receive) if brings_body else receive, send_with_headers)
 
     def _as_browsers_ask(self, scope: Scope) -> Scope:
         """The request with the scheme, host and path that the browser asked the proxy for, whatever the proxy made of them."""
@@ -96,9 +116,8 @@ class Door:
         forwarded_host = headers.get(b"x-forwarded-host", public.host.encode()).decode("latin-1").rpartition(",")[2].strip()
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path = scope["path"]
-        if path != public.prefix and not path.startswith(
-            f"{public.prefix}/"
-        ):  # a proxy has taken the prefix off, or an agent asks
+        # A proxy has taken the prefix off, or a program of this machine asks.
+        if not f"{path}/".startswith(f"{public.prefix}/"):
             path = public.prefix + path
         scope = {**scope, "path": path, "root_path": public.prefix}
         if host == public.host or (forwarded and forwarded_host.lower() == public.host):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from evenhand import settings
 from evenhand.errors import InvalidSettings
@@ -22,6 +23,7 @@ from evenhand.web.app import create_app
 from evenhand.web.state import held_by
 from evenhand.web.streams import files
 
+HEADER_SECONDS = 20.0  # within which the headers of a request have to be here
 GRACE_SECONDS = 2  # how long open event streams may delay the end
 LOOK_SECONDS = 0.02  # between two looks whether something has come about
 TELL_SECONDS = 4.0  # for which a server that ends waits until its agents have heard of it
@@ -133,8 +135,44 @@ def _config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         proxy_headers=False,
+        http=PunctualProtocol,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+class PunctualProtocol(HttpToolsProtocol):
+    """uvicorn's, and a connection that does not send all of its headers in time is closed."""
+
+    _overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection is there: its first request is waited for."""
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def on_message_begin(self) -> None:
+        """The next request begins."""
+        super().on_message_begin()
+        self._wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        """The door waits for the rest."""
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more comes."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait_for_headers(self) -> None:
+        self._wait_no_more()
+        self._overdue = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
 
 
 class _Server(uvicorn.Server):

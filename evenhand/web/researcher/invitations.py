@@ -15,6 +15,7 @@ from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab.lab import Lab
 from evenhand.model.rules import modes_to_invite
 from evenhand.model.study import Mode, Study
+from evenhand.model.typed_numbers import whole_number
 from evenhand.web.access import lab_of
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
@@ -109,9 +110,10 @@ def _mode(study: Study, name: str) -> Mode:
 def _cap(cap: str) -> int | None:
     if not cap.strip():
         return None
-    if not cap.strip().isdecimal():
-        raise InvalidSettings(f"the number of people is {cap!r}, expected a whole number, or nothing for any number")
-    return int(cap)
+    number = whole_number(cap)
+    if number is None:
+        raise InvalidSettings(f"the number of people is {cap[:20]!r}, expected a whole number, or nothing for any number")
+    return number
 
 
 def _until(lab: Lab, until: str) -> float | None:
