@@ -268,9 +268,10 @@ def _target(
     is_gone = [number_texts.is_missing(cell, column.missing) for cell in cells] if numbers is None else np.isnan(numbers.values)
     gone = [str(line) for line, is_missing in zip(column.lines, is_gone, strict=True) if is_missing]
     if gone:
+        where = f" (lines {accounts.listed(gone)})" if len(gone) > 1 else ""
         raise DataError(
-            f"{file}, line {gone[0]}: the target {name!r} is missing, in {len(gone)} of {plural(len(cells), 'row')} (lines "
-            f"{accounts.listed(gone)}); remove these rows, or fill them in"
+            f"{file}, line {gone[0]}: the target {name!r} is missing, in {len(gone)} of {plural(len(cells), 'row')}{where}; "
+            "remove such rows, or fill them in"
         )
     if numbers is None and classes is False:
         raise DataError(f"{file}: the target {name!r} is text, such as {cells[0]!r}, expected numbers; or take it as classes")
