@@ -174,8 +174,8 @@ def _peers(name: str) -> str:
 
 COMPONENTS: dict[str, Callable[[], Any]] = {
     "chromium": _chromium,
-    "nginx": _nginx,
     "postgres": _postgres,
+    "nginx": _nginx,
     "torch": partial(_modules, "torch"),
     "report": partial(_modules, "vl_convert", "typst"),
     "pandas": partial(_modules, "pandas"),
