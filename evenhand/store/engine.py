@@ -74,6 +74,7 @@ class Store:
                     pool_size=20,
                     max_overflow=40,
                     execution_options={KEPT_KEY: Kept()},
+                    json_serializer=written_json,
                     json_deserializer=read_json,
                 )
         except (ArgumentError, TypeError, ValueError) as error:
@@ -343,6 +344,23 @@ def file_of(url: str) -> Path | None:
 def first_line(error: BaseException) -> str:
     """What an error says first; drivers go on with hints over several lines."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def written_json(value: object) -> str:
+    """JSON of which every text can be written to a file: half a character, from wherever it came, is stored as U+FFFD.
+
+    A zero, which PostgreSQL refuses, too.
+    """
+    text = json.dumps(value)
+    return _HALF_PATTERN.sub(_whole, text) if "\\ud" in text or "\\u0000" in text else text
+
+
+# As JSON escapes them: a backslash that is itself escaped, a whole pair, or a half or a zero.
+_HALF_PATTERN = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\ud[89a-f][0-9a-f]{2}|\\u0000")
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return "\\ufffd" if len(escape[0]) == 6 else escape[0]
 
 
 def read_json(text: str | bytes) -> Any:
