@@ -16,6 +16,7 @@ from evenhand.cli.options import (
     Setting,
     Size,
     TaskName,
+    check_port,
     console,
     slots_of,
     task_settings,
@@ -47,6 +48,8 @@ def open_class(
     from evenhand.studies import classroom
     from evenhand.web.serving import Server
 
+    address = host or _own_address()
+    check_port(address, port)
     chosen = task_settings(data, size, setting)
     with console.status("Preparing the task's data ..."):
         lab = Lab.connect(db)
@@ -60,7 +63,6 @@ def open_class(
     name = f"class {time.strftime('%Y-%m-%d %H:%M')} {secrets.token_hex(2)}"
     study = lab.studies.add(classroom.study_of(record, name, title, minutes, secrets.randbelow(2**31)))
     _, code = classroom.open_class(lab, study, students)
-    address = host or _own_address()
     link = f"http://{address}:{port}/class/{code}"
     _print_qr(link)
     console.print(f"Join: [bold]{link}[/]   or the code [bold]{code}[/] at http://{address}:{port}/class")

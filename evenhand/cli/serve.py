@@ -1,6 +1,5 @@
 """The commands `evenhand serve` and `signin`: the laboratory, and the researcher's way into it."""
 
-import socket
 from typing import Annotated, Any
 
 import typer
@@ -13,12 +12,12 @@ from evenhand.cli.options import (
     ServerSlots,
     Setting,
     Size,
+    check_port,
     console,
     escape,
     slots_of,
     task_settings,
 )
-from evenhand.errors import InvalidSettings
 
 app = typer.Typer()
 
@@ -57,19 +56,6 @@ def serve(
     console.print(f"Sign in as the researcher, once, within a day: [bold]{signin_link(lab, f'http://{host}:{port}')}[/]")
     console.print(f"Data: {settings.data_dir()}   Stop with Ctrl-C; running trainings go back to the queue.")
     server.run()
-
-
-def check_port(host: str, port: int) -> None:
-    """InvalidSettings where nothing can listen there."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            other = port % 65535 + 1
-            raise InvalidSettings(
-                f"cannot listen on {host}:{port}: {error.strerror}; is Evenhand running already? Another port: --port {other}"
-            ) from None
 
 
 def _statistics(statistics: Any) -> str:

@@ -13,6 +13,7 @@ DASH = "–"  # for what is not there
 NARROW_SPACE = "\u202f"  # a narrow space, at which no line breaks
 LARGEST_SHARE = 1e6  # from which on a number is no share that is read in percent
 COLOURS_PATTERN = re.compile("\x1b\\[[0-9;:]*m")
+MOST_DIGITS = 18  # of a whole number that a database surely holds
 LONGEST_LINE = 200  # characters of a reason in one line
 LONGEST_TEXT = 10_000  # of an exception's text, so that a message as long as the data can be stored and shown
 MODE_WORDS: Mapping[EvaluationMode, str] = {
@@ -102,6 +103,11 @@ def interval(low: float | None, high: float | None, show: Callable[[float], str]
 def grouped(number: int) -> str:
     """A whole number, its thousands set apart: 12 394."""
     return f"{number:,}".replace(",", NARROW_SPACE)
+
+
+def whole_number(text: str) -> int | None:
+    """What the digits 0 to 9 of a text say; None where it holds anything else, or too many digits for a database."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def plural(number: int, one: str, many: str = "") -> str:

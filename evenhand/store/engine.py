@@ -58,7 +58,7 @@ class Store:
         self._joined = threading.local()
         if self._sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
-            event.listen(self._engine, "handle_error", _no_such_row)
+        event.listen(self._engine, "handle_error", _no_such_row)
         self._check_opens()
         self._migrate()
 
@@ -354,10 +354,14 @@ def read_json(text: str | bytes) -> Any:
 
 
 def _no_such_row(context: ExceptionContext) -> None:
-    """A number that SQLite cannot hold is no row's: whoever asks for one by it is answered as for any that is not there."""
+    """What a database cannot hold is no row's: whoever asks by such a number is answered as for any that is not there."""
     execution = context.execution_context
     if isinstance(context.original_exception, OverflowError) and execution is not None and not execution.isinsert:
         raise NotFound(f"a number beyond {MOST_INTEGER} was asked for, and nothing here has one; give a smaller one")
+    if isinstance(context.original_exception, OverflowError):
+        raise InvalidSettings(f"a number beyond {MOST_INTEGER} was given, which a database cannot keep; give a smaller one")
+    if isinstance(context.original_exception, UnicodeEncodeError):
+        raise InvalidSettings("a text was given that holds half a character (a lone surrogate), which is nothing's name; mend it")
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:

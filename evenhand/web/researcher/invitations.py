@@ -15,6 +15,7 @@ from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab.lab import Lab
 from evenhand.model.rules import modes_to_invite
 from evenhand.model.study import Mode, Study
+from evenhand.model.words import whole_number
 from evenhand.web.access import lab_of
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
@@ -108,9 +109,10 @@ def _mode(study: Study, name: str) -> Mode:
 def _cap(cap: str) -> int | None:
     if not cap.strip():
         return None
-    if not cap.strip().isdecimal():
+    number = whole_number(cap.strip())
+    if number is None:
         raise InvalidSettings(f"the number of people is {cap!r}, expected a whole number, or nothing for any number")
-    return int(cap)
+    return number
 
 
 def _until(lab: Lab, until: str) -> float | None:
