@@ -138,7 +138,7 @@ def test_no_value_of_a_command_is_an_error_that_nobody_foresaw(
     command, values, draw = COMMANDS[name], odd_values(place), random.Random(f"{SEED} {name}")
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     required = [parameter for parameter in command.params if parameter.required and parameter not in arguments]
-    found = []
+    mishaps = []
     for parameter in command.params:
         if getattr(parameter, "is_flag", False):
             continue
@@ -152,8 +152,8 @@ def test_no_value_of_a_command_is_an_error_that_nobody_foresaw(
             run(line, monkeypatch)
             said = capsys.readouterr()
             if "unexpected: " in said.out + said.err or "Traceback" in said.err:
-                found.append((line[:9], re.findall(r"unexpected: .*", said.out)[-1:] or said.err[-300:]))
-    assert not found, "\n".join(f"{[word[:80] for word in line]}: {words}" for line, words in found)
+                mishaps.append((line[:9], re.findall(r"unexpected: .*", said.out)[-1:] or said.err[-300:]))
+    assert not mishaps, "\n".join(f"{[word[:80] for word in line]}: {words}" for line, words in mishaps)
 
 
 def test_what_nobody_foresaw_is_one_line_and_a_file_without_values(

@@ -42,6 +42,7 @@ def open_class(
 ) -> None:
     """Open a class: one join code and QR for the room, nicknames, a live board by validation."""
     from evenhand import tasks
+    from evenhand.exchange.backup import check_start
     from evenhand.lab.lab import Lab
     from evenhand.lab.served import signin_link
     from evenhand.model.task import TaskSpec
@@ -52,6 +53,7 @@ def open_class(
     check_port(address, port)
     chosen = task_settings(data, size, setting)
     with console.status("Preparing the task's data ..."):
+        check_start(db or settings.default_database(), settings.data_dir())
         lab = Lab.connect(db)
         made = tasks.load(TaskSpec(task, chosen))
         record = lab.studies.add_task(made.record)

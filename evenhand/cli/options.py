@@ -63,9 +63,9 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except (OSError, TypeError, UnicodeError) as error:
-            other = port % 65535 + 1
+            why, other = getattr(error, "strerror", None) or str(error), port % 65535 + 1
             raise InvalidSettings(
-                f"cannot listen on {host}:{port}: {getattr(error, 'strerror', error)}; is Evenhand running already? Another port: --port {other}"
+                f"cannot listen on {host}:{port}: {why}; is Evenhand running already? Another port: --port {other}"
             ) from None
 
 

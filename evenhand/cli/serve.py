@@ -36,12 +36,14 @@ def serve(
     """Start the laboratory: pages, agents on this machine, and a sign-in link for the researcher."""
     check_port(host, port)
     with console.status("Opening the laboratory ..."):
+        from evenhand.exchange.backup import check_start
         from evenhand.lab.lab import Lab
         from evenhand.lab.served import signin_link
         from evenhand.model.extras import install
         from evenhand.studies.sample import TASK_WITHOUT_TORCH, sample_study
         from evenhand.web.serving import Server
 
+        check_start(db or settings.default_database(), settings.data_dir())
         lab = Lab.connect(db)
     wanted = task_settings(data, size, setting)
     if wanted or sample:

@@ -1,6 +1,5 @@
 """What a command does with an error that nobody foresaw: one line on the screen, and a file that says all of it."""
 
-import errno
 import os
 import platform
 import sys
@@ -9,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evenhand import __version__, settings
-from evenhand.errors import EvenhandError
+from evenhand.errors import FULL_DISK, EvenhandError
 
 ISSUES = "the project's list of issues (SECURITY.md, where it is about security)"
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def sentence(error: Exception, arguments: list[str]) -> str:

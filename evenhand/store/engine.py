@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +18,16 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from evenhand.errors import InvalidSettings, NotFound
+from evenhand.errors import DatabaseLost, DiskFull, InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
 from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
+from evenhand.store.soundness import Sentinel
 from evenhand.store.tables import metadata
 
 T = TypeVar("T")
 MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
+DAMAGED_WORDS = ("malformed", "is not a database", "no such table")  # of SQLite's errors
 BUSY_SECONDS = 30.0  # how long a write waits for another process's
 MOST_WRITES_TOGETHER = 50  # writes in one commit, so that the first of them need not wait long
 URL_KINDS = "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
@@ -47,6 +50,7 @@ class Store:
         backend = _backend(url)
         if backend not in ("sqlite", "postgresql"):
             raise InvalidSettings(f"database {shown(url)!r}: expected {URL_KINDS}")
+        self._sentinel: Sentinel | None = None
         self._sqlite = backend == "sqlite"
         self._engine = self._made_engine()
         self._writer = threading.Lock()
@@ -58,9 +62,19 @@ class Store:
         self._joined = threading.local()
         if self._sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
-        event.listen(self._engine, "handle_error", _no_such_row)
+        event.listen(self._engine, "handle_error", _in_our_words)
         self._check_opens()
         self._migrate()
+        file = file_of(url)
+        if file is not None:
+            self._sentinel = Sentinel(file)
+
+    def fault(self) -> str | None:
+        """Look whether the database is still what was opened: what is wrong with it, in words; None where nothing is.
+
+        From the first fault on writes are refused: what they would write to is not what will be restored.
+        """
+        return self._sentinel.look() if self._sentinel is not None else None
 
     def _connect_args(self) -> dict[str, Any]:
         return {"check_same_thread": False, "timeout": BUSY_SECONDS} if self._sqlite else {}
@@ -84,7 +98,7 @@ class Store:
         try:
             with self._engine.connect():
                 pass
-        except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
+        except (SQLAlchemyError, DatabaseLost, OSError, TypeError, ValueError) as error:
             cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
             file = "a database's file, in a folder that is there and that you may write to"
             expected = file if self._sqlite else "a server that answers and lets you in"
@@ -204,6 +218,8 @@ class Store:
             self._writer.release()
 
     def _begin(self) -> Connection:
+        if self._sentinel is not None and self._sentinel.fault is not None:
+            raise DatabaseLost(lost_words(self._sentinel.fault))
         connection = self._engine.connect().execution_options(**{WRITE_KEY: True, MARKS_KEY: Marks()})
         try:
             connection.begin()
@@ -283,7 +299,7 @@ class _Group:
         try:
             with self.connection as connection:
                 if self.count and self.is_undone:
-                    raise OSError("the database has undone a write that others were committed with; is its disk full?")
+                    raise DiskFull()
                 if self.count:
                     connection.commit()
         except BaseException as error:
@@ -353,9 +369,22 @@ def read_json(text: str | bytes) -> Any:
         return json.loads(text)
 
 
-def _no_such_row(context: ExceptionContext) -> None:
+def lost_words(fault: str) -> str:
+    """What is said to whoever wants to write to a database with a fault."""
+    return (
+        f"nothing can be recorded now: the laboratory's database is not what it was, {fault}. What you sent was not taken; keep "
+        "this page open, tell the researcher, and send it again once they say so"
+    )
+
+
+def _in_our_words(context: ExceptionContext) -> None:
     """What a database cannot hold is no row's: whoever asks by such a number is answered as for any that is not there."""
     execution = context.execution_context
+    said = str(context.original_exception)
+    if isinstance(context.original_exception, sqlite3.OperationalError) and "disk is full" in said:
+        raise DiskFull()
+    if isinstance(context.original_exception, sqlite3.DatabaseError) and any(words in said for words in DAMAGED_WORDS):
+        raise DatabaseLost(lost_words(f"its file is damaged ({said})"))
     if isinstance(context.original_exception, OverflowError) and execution is not None and not execution.isinsert:
         raise NotFound(f"a number beyond {MOST_INTEGER} was asked for, and nothing here has one; give a smaller one")
     if isinstance(context.original_exception, OverflowError):

@@ -307,19 +307,39 @@ class Watch:
         self._data_dir = data_dir
         self._up_since = lab.clock()
         self._unheard: dict[int, Alert] = {}  # by study: that its webhook did not take what it was told last
+        self._studies: tuple[Study, ...] = ()  # as they were read last
         self.alerts: tuple[Alert, ...] = ()
 
     def look(self) -> tuple[Alert, ...]:
         """Everything that is wrong now. Sessions that fail alike are paused, and webhooks are told once of every change."""
+        if self._lab.fault() is not None:
+            return self.alerts
         facts, now = facts_of(self._lab, self._data_dir, self._up_since), self._lab.clock()
         if ids := [session.id for session in failing(facts.sessions)]:
             self._lab.sessions.pause(ids, FAILED_ALIKE_REASON)
             facts = replace(facts, sessions=_watched(self._lab))
+        self._studies = facts.studies
         since = {alert.key: alert.since for alert in self.alerts}
         current = [replace(alert, since=since.get(alert.key, alert.since)) for alert in alerts(facts, now)]
         self._tell(facts.studies, current, now)
         self.alerts = (*current, *self._unheard.values())
         return self.alerts
+
+    def look_at_database(self) -> Alert | None:
+        """What is wrong with the database itself, and tell webhooks of it once; None where nothing is."""
+        fault = self._lab.fault()
+        if fault is None:
+            return None
+        words = f"the database is not what it was: {fault}; nothing is recorded any more"
+        do = "stop the server; `evenhand restore FILE` puts a backup in its place and keeps the ruin; then start it again."
+        now = self._lab.clock()
+        problem = Alert("database", now, words, do)
+        known = next((alert for alert in self.alerts if alert.kind == problem.kind), None)
+        if known is not None:
+            return known
+        log.error("%s; %s", words, do)
+        self._tell(self._studies, (*self.alerts, problem), now)
+        return problem
 
     def _tell(self, studies: Sequence[Study], current: Sequence[Alert], now: float) -> None:
         before, after = (
