@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace as changed
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from evenhand.errors import DatabaseLost, DiskFull
 from evenhand.exchange import backup
 from evenhand.lab.lab import Lab
 from evenhand.lab.served import HEARTBEAT_FILE, beat
+from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.store.engine import Store
+from evenhand.studies.alerts import Watch
 from evenhand.web.app import describe
 from evenhand.web.state import held_by
-from tests.labs import make_lab, toy_study
+from tests.labs import SPACE, make_lab, started, toy_study
 from tests.waiting import wait_for
 from tests.web import serve
 
@@ -113,4 +117,27 @@ def test_a_full_disk_loses_nothing_and_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DiskFull, match="Nothing that was recorded before is lost"):
         lab.participants.invite(study.id, "x" * 1_000_000)
     assert lab.studies.get(study.id).name == study.name
+    lab.close()
+
+
+@pytest.mark.parametrize("column", ["session.budget", "session.method", "task.space", "trial.configuration"])
+@pytest.mark.parametrize("value", ["{", "null", b"\x80\xff", "[1]", 12.5])
+def test_what_is_done_for_all_sessions_goes_on_where_one_cannot_be_read(column: str, value: object, tmp_path: Path) -> None:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    broken = started(lab, toy_study(lab))
+    lab.submit(broken.id, {"epochs": 2})
+    second = lab.studies.add_task(TaskRecord(TaskSpec("second"), "version 2", SPACE, "accuracy", "maximize", 10))
+    other = started(lab, lab.studies.add(changed(toy_study(lab), name="other", task_id=second.id)))
+    table, _, name = column.partition(".")
+    with closing(sqlite3.connect(tmp_path / "lab.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {name} = ? WHERE id = 1", (value,))
+    fresh = Lab(Store(lab.core.store.url), lab.rules, clock)
+    watch = Watch(fresh, tmp_path)
+    if unreadable := fresh.sessions.unreadable():
+        assert list(unreadable) == [broken.id]
+        assert [alert.about for alert in watch.look() if alert.kind == "unreadable"] == [f"session {broken.id}"]
+    clock.now += 1e6
+    fresh.sweep()
+    assert fresh.sessions.get(other.id).choice is not None
+    fresh.close()
     lab.close()

@@ -199,6 +199,11 @@ class Sessions:
         with self._core.read() as tx:
             return sessions.running(tx)
 
+    def unreadable(self) -> dict[int, str]:
+        """Why sessions that go on cannot be read, by their ids: what is stored of them is damaged."""
+        with self._core.read() as tx:
+            return sessions.unreadable(tx)
+
     def to_play(self, driver: str = "server") -> list[int]:
         """Ids of the methods' sessions that have no choice yet and that this driver has to play on."""
         with self._core.read() as tx:

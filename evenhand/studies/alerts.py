@@ -68,7 +68,7 @@ class AlertFacts:
     and no choice. measured: by the id of a trial that trains, the time of its newest measurement. agents: those heard of within a
     day that did not end in order. pins: what studies are pinned to, by ids and versions. free, total: bytes of the disk with the
     data. backups: by the id of a study that collects and names a folder for backups, the time of the newest file there,
-    None where there is none.
+    None where there is none. unreadable: why sessions that go on cannot be read, by id.
     """
 
     up_since: float
@@ -80,6 +80,7 @@ class AlertFacts:
     free: float = float("inf")
     total: float = 0.0
     backups: Mapping[int, float | None] = field(default_factory=dict)
+    unreadable: Mapping[int, str] = field(default_factory=dict)
 
 
 def _watched(lab: Lab) -> tuple[Session, ...]:
@@ -96,6 +97,7 @@ def facts_of(lab: Lab, data_dir: Path, up_since: float) -> AlertFacts:
     disk = shutil.disk_usage(data_dir)
     live = [study for study in studies if study.published_at is not None and study.closed_at is None and study.backup.strip()]
     return AlertFacts(
+        unreadable=lab.sessions.unreadable(),
         up_since=up_since,
         studies=studies,
         pins={key: version.environment for key, version in versions.items() if version.environment is not None},
@@ -120,6 +122,7 @@ def alerts(facts: AlertFacts, now: float) -> tuple[Alert, ...]:
     """All that is wrong, what stops people first."""
     connected = any(_heard(agent) >= now - AGENT_SILENCE_SECONDS for agent in facts.agents)
     problems: list[Alert] = []
+    problems += _unreadable(facts, now)
     problems += _failing(facts)
     problems += _unserved(facts, now, connected)
     problems += _unfitting(facts, now)
@@ -206,6 +209,14 @@ def _unfitting(facts: AlertFacts, now: float) -> list[Alert]:
             words = "; ".join(dict.fromkeys(refused.values()))
             problems.append(Alert("refused agents", since, words, do, f"version {key[1]}", key[0]))
     return problems
+
+
+def _unreadable(facts: AlertFacts, now: float) -> list[Alert]:
+    do = "restore a backup from before it was damaged, or end the session; the other sessions go on."
+    return [
+        Alert("unreadable", now, f"what is stored of session {session_id} cannot be read ({why})", do, f"session {session_id}")
+        for session_id, why in facts.unreadable.items()
+    ]
 
 
 def _trials(count: int) -> str:
