@@ -236,10 +236,9 @@ def diff(
     lab = Lab.connect(db)
     known = {version.version: version for version in lab.studies.versions(lab.studies.named(study).id)}
     first, _, last = (versions or f"{max(1, len(known) - 1)}:{len(known)}").partition(":")
-    ends = known.get(whole_number(first) or 0), known.get(whole_number(last) or 0)
-    if ends[0] is None or ends[1] is None:
+    before, after = known.get(whole_number(first) or 0), known.get(whole_number(last) or 0)
+    if before is None or after is None:
         raise InvalidSettings(f"versions {versions!r}: expected two of {', '.join(map(str, known))}, as 1:{len(known)}")
-    before, after = ends
     console.print(f"Version {before.version}, {before.hash[:12]}, to version {after.version}, {after.hash[:12]}:")
     changes = differences(lab, before, after)
     for change in changes:
