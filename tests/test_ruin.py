@@ -1,5 +1,6 @@
 """A database that is damaged, emptied, replaced or gone, and a disk that is full: noticed, said, nothing written over."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -141,3 +142,18 @@ def test_what_is_done_for_all_sessions_goes_on_where_one_cannot_be_read(column: 
     assert fresh.sessions.get(other.id).choice is not None
     fresh.close()
     lab.close()
+
+
+def test_a_database_is_its_owners_only_whatever_the_umask(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, before = tmp_path / "lab.sqlite", os.umask(0)
+    try:
+        lab = Lab(Store(f"sqlite:///{path}"))
+        toy_study(lab)
+        assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("lab.sqlite*")} == {0o600}
+        lab.close()
+    finally:
+        os.umask(before)
+    path.chmod(0o644)
+    Store(f"sqlite:///{path}").close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "now it is its owner's only" in caplog.text

@@ -1,11 +1,13 @@
 """A database: its connections, transactions, and writes that are committed together."""
 
 import json
+import logging
+import os
 import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,6 +27,7 @@ from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
 from evenhand.store.soundness import Sentinel
 from evenhand.store.tables import metadata
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
 DAMAGED_WORDS = ("malformed", "is not a database", "no such table")  # of SQLite's errors
@@ -63,9 +66,11 @@ class Store:
         if self._sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
         event.listen(self._engine, "handle_error", _in_our_words)
+        file = file_of(url) if self._sqlite else None
+        if file is not None:
+            _keep_private(file)
         self._check_opens()
         self._migrate()
-        file = file_of(url)
         if file is not None:
             self._sentinel = Sentinel(file)
 
@@ -99,7 +104,9 @@ class Store:
             with self._engine.connect():
                 pass
         except (SQLAlchemyError, DatabaseLost, OSError, TypeError, ValueError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+            cause: BaseException = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+            if isinstance(error, DatabaseLost):
+                cause = error.__cause__ or error.__context__ or error
             file = "a database's file, in a folder that is there and that you may write to"
             expected = file if self._sqlite else "a server that answers and lets you in"
             raise InvalidSettings(
@@ -367,6 +374,17 @@ def read_json(text: str | bytes) -> Any:
         return msgspec.json.decode(text)
     except msgspec.MsgspecError:
         return json.loads(text)
+
+
+def _keep_private(file: Path) -> None:
+    """Let a database's file be its owner's only, whatever the umask; what SQLite makes beside it has the same rights."""
+    with suppress(OSError):  # whether it can be opened at all is said later
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for part in (file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))):
+        with suppress(OSError):
+            if part.is_file() and part.stat().st_mode & 0o077:
+                part.chmod(0o600)
+                log.warning("%s could be read by others; now it is its owner's only", part)
 
 
 def lost_words(fault: str) -> str:
