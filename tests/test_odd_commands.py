@@ -152,7 +152,7 @@ def test_no_value_of_a_command_is_an_error_that_nobody_foresaw(
             run(line, monkeypatch)
             said = capsys.readouterr()
             if "unexpected: " in said.out + said.err or "Traceback" in said.err:
-                mishaps.append((line[:9], re.findall(r"unexpected: .*", said.out)[-1:] or said.err[-300:]))
+                mishaps.append((line[:9], re.findall(r"unexpected: .*", said.out + said.err)[-1:] or said.err[-300:]))
     assert not mishaps, "\n".join(f"{[word[:80] for word in line]}: {words}" for line, words in mishaps)
 
 
@@ -164,7 +164,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_file_without_values(
 
     monkeypatch.setattr("evenhand.lab.lab.Lab.connect", fail)
     assert run(["signin", "--host=secret-host"], monkeypatch) == 1
-    words = capsys.readouterr().out
+    words = capsys.readouterr().err
     assert words.startswith("error unexpected: ZeroDivisionError: of a test.")
     assert words.count("\n") == 1
     (path,) = (place / "data" / "logs").iterdir()
@@ -193,5 +193,5 @@ def test_a_taken_port_is_found_before_anything_else_is_done(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run([*line.split(), "--host=127.0.0.1", f"--port={port}"], monkeypatch) == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().out
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
     assert not (tmp_path / "data" / "evenhand.sqlite").exists()

@@ -11,7 +11,7 @@ import typer
 
 from evenhand import __version__
 from evenhand.cli import agent, backup, bots, classroom, compare, contest, data, models, optuna, serve, study, task, tune
-from evenhand.cli.options import console, escape
+from evenhand.cli.options import console, errors, escape
 from evenhand.cli.unexpected import make_printable, sentence
 from evenhand.errors import EvenhandError
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _fail(words: str) -> NoReturn:
-    console.print(f"[red]error[/] {escape(words)}")
+    errors.print(f"[red]error[/] {escape(words)}")
     raise SystemExit(1) from None
 
 
