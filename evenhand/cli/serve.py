@@ -1,6 +1,5 @@
 """The commands `evenhand serve` and `signin`: the laboratory, and the researcher's way into it."""
 
-import socket
 from typing import Annotated, Any
 
 import typer
@@ -13,12 +12,12 @@ from evenhand.cli.options import (
     ServerSlots,
     Setting,
     Size,
+    check_port,
     console,
     escape,
     slots_of,
     task_settings,
 )
-from evenhand.errors import InvalidSettings
 
 app = typer.Typer()
 PublicUrl = Annotated[
@@ -46,12 +45,14 @@ def serve(
     public = settings.public_address(public_url, proxy)
     check_port(host, port)
     with console.status("Opening the laboratory ..."):
+        from evenhand.exchange.backup import check_start
         from evenhand.lab.lab import Lab
         from evenhand.lab.served import signin_link
         from evenhand.model.extras import install
         from evenhand.studies.sample import TASK_WITHOUT_TORCH, sample_study
         from evenhand.web.serving import Server
 
+        check_start(db or settings.default_database(), settings.data_dir())
         lab = Lab.connect(db)
     wanted = task_settings(data, size, setting)
     if wanted or sample:
@@ -67,19 +68,6 @@ def serve(
     console.print(f"Sign in as the researcher, once, within a day: [bold]{signin_link(lab, address)}[/]")
     console.print(f"Data: {settings.data_dir()}   Stop with Ctrl-C; running trainings go back to the queue.")
     server.run()
-
-
-def check_port(host: str, port: int) -> None:
-    """InvalidSettings where nothing can listen there."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            other = port % 65535 + 1
-            raise InvalidSettings(
-                f"cannot listen on {host}:{port}: {error.strerror}; is Evenhand running already? Another port: --port {other}"
-            ) from None
 
 
 def _statistics(statistics: Any) -> str:

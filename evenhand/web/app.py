@@ -41,6 +41,7 @@ SWEEP_SECONDS = 0.5
 WATCH_SECONDS = 15.0
 BACKUP_LOOK_SECONDS = 60.0  # between two looks whether a backup is due
 HEARTBEAT_SECONDS = 2.0
+SOUNDNESS_SECONDS = 1.0  # between two looks whether the database is still there
 
 STATUS_CODES: dict[type[EvenhandError], int] = {
     errors.InvalidConfiguration: 422,
@@ -54,6 +55,8 @@ STATUS_CODES: dict[type[EvenhandError], int] = {
     errors.StaleAttempt: 410,
     errors.Dismissed: 410,
     errors.Unreachable: 502,
+    errors.DatabaseLost: 503,
+    errors.DiskFull: 503,
 }
 
 
@@ -131,6 +134,8 @@ def describe(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, RequestValidationError):
         wrong = "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors())
         return 400, "InvalidRequest", f"this request is not what the address expects: {wrong}"
+    if isinstance(error, OSError) and error.errno in errors.FULL_DISK:
+        return describe(errors.DiskFull())
     if isinstance(error, HTTPException):
         words = {404: "there is no page at this address", 405: "this address does not take this kind of request"}
         return error.status_code, "HTTPException", words.get(error.status_code, str(error.detail))
@@ -157,7 +162,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     def look() -> None:
         state.alerts = watch.look()
 
+    def look_at_database() -> None:
+        if (problem := watch.look_at_database()) is not None:
+            state.alerts = watch.alerts = (problem, *(alert for alert in state.alerts if alert.kind != problem.kind))
+
     tasks = [
+        asyncio.create_task(_every(SOUNDNESS_SECONDS, look_at_database)),
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
         asyncio.create_task(_every(WATCH_SECONDS, look)),
         asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keeper.look)),
