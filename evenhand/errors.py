@@ -3,8 +3,11 @@
 `web/app` is the one place that turns them into HTTP statuses; `client` turns the statuses back into them.
 """
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # what a system says where a disk, or one's share of it, is full
 
 
 class EvenhandError(Exception):
@@ -95,6 +98,20 @@ class MethodFailed(EvenhandError):
 
 class Unreachable(EvenhandError):
     """The server does not answer."""
+
+
+class DatabaseLost(EvenhandError):
+    """The database is damaged, emptied, replaced or gone, so that nothing can be recorded until it is restored."""
+
+
+class DiskFull(EvenhandError):
+    """Something could not be recorded, since the disk has no room; what was recorded before is as it was."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this could not be recorded: the disk of the laboratory is full. Nothing that was recorded before is lost; keep this "
+            "page open, tell the researcher, and send it again once there is room"
+        )
 
 
 class CodeRefused(MissingHere):

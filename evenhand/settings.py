@@ -1,8 +1,15 @@
 """Where things live and how long they last: the few settings that are not part of a study."""
 
+import ipaddress
 import os
-from dataclasses import dataclass
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -58,3 +65,107 @@ class Rules:
 def rules_from_environment() -> Rules:
     """The rules, with the lease shortened where `EVENHAND_LEASE` (seconds) says so, as the kill tests do."""
     return Rules(lease=float(os.environ.get("EVENHAND_LEASE", Rules.lease)))
+
+
+THIS_MACHINE = ("127.0.0.1", "::1")
+SETTINGS_FILE = "settings.toml"  # in the data directory
+_PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
+@dataclass(frozen=True)
+class PublicAddress:
+    """Where browsers find the laboratory behind a proxy.
+
+    url: as `https://lab.example.org/evenhand`; "" where there is no proxy. proxies: addresses or networks of those whose
+    forwarded headers are believed.
+    """
+
+    url: str = ""
+    proxies: Sequence[str] = THIS_MACHINE
+    scheme: str = field(init=False, default="")
+    host: str = field(init=False, default="")  # with its port, where it is not the scheme's own
+    prefix: str = field(init=False, default="")  # the path under which all pages lie; "" at the root
+
+    def __post_init__(self) -> None:
+        for proxy in self.proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise InvalidSettings(
+                    f"proxy {proxy!r}: expected an address or a network in digits, as 127.0.0.1 or 10.0.0.0/8"
+                ) from None
+        if not self.url:
+            return
+        wrong = InvalidSettings(
+            f"public URL {self.url!r}: expected https:// or http://, a name and perhaps a path of letters, digits and -._~, "
+            "as https://lab.example.org/evenhand"
+        )
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError:
+            raise wrong from None
+        prefix = parts.path.rstrip("/")
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or not re.fullmatch(r"[a-z0-9.:-]+", parts.hostname)
+            or parts.username is not None
+            or parts.query
+            or parts.fragment
+            or not _PREFIX_PATTERN.fullmatch(prefix)
+            or {".", ".."} & set(prefix.split("/"))
+        ):
+            raise wrong
+        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        host = name if port in (None, {"http": 80, "https": 443}[parts.scheme]) else f"{name}:{port}"
+        for field_name, value in (
+            ("scheme", parts.scheme),
+            ("host", host),
+            ("prefix", prefix),
+            ("url", f"{parts.scheme}://{host}{prefix}"),
+        ):
+            object.__setattr__(self, field_name, value)
+
+    @cached_property
+    def _networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        return [ipaddress.ip_network(proxy) for proxy in self.proxies]
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether what this address forwards is believed."""
+        try:
+            plain = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(plain in network for network in self._networks)
+
+
+HERE = PublicAddress()  # without a proxy
+
+
+def public_address(url: str | None = None, proxies: Sequence[str] | None = None) -> PublicAddress:
+    """Where browsers find the laboratory: as given, else as `public_url` and `proxies` in the settings file say."""
+    written = _settings_file()
+    return PublicAddress(
+        written.get("public_url", "") if url is None else url,
+        tuple(proxies or written.get("proxies", THIS_MACHINE)),
+    )
+
+
+def _settings_file() -> dict[str, Any]:
+    """What `settings.toml` in the data directory says; InvalidSettings where it cannot be read."""
+    path = data_dir() / SETTINGS_FILE
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidSettings(f"{path} cannot be read: {error}") from None
+    if unknown := written.keys() - {"public_url", "proxies"}:
+        raise InvalidSettings(f"{path}: unknown settings {', '.join(sorted(unknown))}; expected public_url, proxies")
+    proxies = written.get("proxies", [])
+    if not isinstance(written.get("public_url", ""), str):
+        raise InvalidSettings(f'{path}: public_url is {written["public_url"]!r}, expected text, as "https://lab.example.org"')
+    if not isinstance(proxies, list) or not all(isinstance(proxy, str) for proxy in proxies):
+        raise InvalidSettings(f'{path}: proxies is {proxies!r}, expected a list of addresses, as ["127.0.0.1"]')
+    return written

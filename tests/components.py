@@ -91,6 +91,13 @@ def _chromium() -> str:
     return path
 
 
+def _nginx() -> str:
+    path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if path is None:
+        raise Missing("nginx is not installed; Debian's package is called nginx")
+    return path
+
+
 def _postgres() -> str:
     address = os.environ.get("EVENHAND_TEST_DB")
     if not address:
@@ -168,6 +175,7 @@ def _peers(name: str) -> str:
 COMPONENTS: dict[str, Callable[[], Any]] = {
     "chromium": _chromium,
     "postgres": _postgres,
+    "nginx": _nginx,
     "torch": partial(_modules, "torch"),
     "report": partial(_modules, "vl_convert", "typst"),
     "pandas": partial(_modules, "pandas"),

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import create_engine, inspect, text
 from starlette.routing import Mount
 
 from evenhand.studies import classroom
-from evenhand.web.access import COOKIE_NAMES, PERMISSIONS, Role, guard
+from evenhand.web.access import COOKIE_NAMES, NOT_RUN_BY_HEAD, PERMISSIONS, Role, guard
 from tests.web import Caller, Site, evaluated, routes, toy_site, train, tuned_study, tuning_participant
 
 STREAMS = ("/events",)
@@ -225,9 +224,33 @@ def test_a_revoked_token_opens_nothing(site: Site) -> None:
     assert researcher.get("/studies/1").status_code == 403
 
 
-def test_head_is_no_way_round(callers: dict[Role, Caller]) -> None:
-    answer: httpx.Response = callers[Role.PUBLIC].http.head("/studies/1")
-    assert answer.status_code in (403, 405)
+@pytest.mark.parametrize(("row", "role"), [row for row in ROWS if row[0][0] == "GET"], ids=str)
+def test_head_is_answered_where_get_is_and_changes_nothing(
+    row: tuple[str, str], role: Role, site: Site, callers: dict[Role, Caller]
+) -> None:
+    path = row[1]
+    token = site.lab.participants.invite(1, "link")[1][0] if "join" in path else site.lab.tokens.issue("signin", 1)
+    address = filled(path, token=token) + ("/study.js" if path == "/static" else "")
+    before = dump(site)
+    answer = callers[role].http.head(address + ("?mode=pilot" if path in NOT_RUN_BY_HEAD else ""))
+    assert answer.content == b""
+    assert dump(site) == before
+    expected = 200 if path in NOT_RUN_BY_HEAD else callers[role].get(address).status_code
+    assert answer.status_code == expected != 405
+    if role is not Role.PUBLIC:
+        assert callers[Role.PUBLIC].http.head(address).status_code == 403
+
+
+def test_a_get_that_looks_is_not_run_by_head(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study, session, agent = tuned_study(site)
+        evaluated(site, session.id, agent, 0.5, 0.6)
+        site.lab.studies.close(study.id)
+        researcher, before = site.caller(Role.RESEARCHER), dump(site)
+        assert researcher.http.head(f"/studies/{study.id}/export").status_code == 200
+        assert dump(site) == before
+        assert researcher.get(f"/studies/{study.id}/export").status_code == 200
+        assert dump(site) != before  # else nothing was at stake
 
 
 def test_the_data_directory_is_no_static_file(site: Site, callers: dict[Role, Caller]) -> None:

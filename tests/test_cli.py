@@ -71,6 +71,7 @@ def test_tune_takes_beliefs_settings_and_a_stopping_rule(tmp_path: Path) -> None
         (("compare", "--task", EXAMPLE, "--method", "random", "--out", "/nonexistent/x.html"), "there is no folder /nonexistent"),
         (("optuna", "import", "nosuch.db"), "there is no file nosuch.db"),
         (("agent", "nonsense", "--token", "abc"), "expected http://HOST:PORT"),
+        (("agent", "nonsense"), "expected http://HOST:PORT"),
         (("contest", "seed003", "--only", "99"), "there is no data set 99"),
         (("data", "fetch", "mnist3d"), "fashion-mnist"),
         (("serve", "--db", "oracle://x", "--port", "0"), "expected sqlite"),

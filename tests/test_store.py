@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, text
 
-from evenhand.errors import InvalidSettings, NotFound
+from evenhand.errors import DiskFull, InvalidSettings, NotFound
 from evenhand.lab.lab import Lab
 from evenhand.store.engine import MOST_WRITES_TOGETHER, Store, read_json
 from tests.components import DATABASES, need
@@ -224,7 +224,7 @@ def test_where_sqlite_undoes_a_transaction_by_itself_everyone_in_it_is_told(stor
         wait_for(lambda: store._waiting, "the second waits")
         go_on.set()
         assert following.exception(PATIENCE_SECONDS) is not None
-        assert isinstance(leading.exception(PATIENCE_SECONDS), OSError)
+        assert isinstance(leading.exception(PATIENCE_SECONDS), DiskFull)
     with store.write() as tx:
         add(tx, 2)
     assert numbers(store) == [2]

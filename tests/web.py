@@ -19,7 +19,7 @@ from evenhand.model.participant import Participant
 from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study
 from evenhand.model.trial import Outcome
-from evenhand.settings import Rules
+from evenhand.settings import HERE, PublicAddress, Rules
 from evenhand.web.access import COOKIE_NAMES, Identity, Role
 from evenhand.web.app import create_app
 from tests.labs import SPACE, Clock, claim, epoch, make_lab, toy_study
@@ -87,7 +87,7 @@ class Caller:
 @contextmanager
 def listening(app: FastAPI, port: int = 0) -> Iterator[str]:
     """The app's address on a real socket; port 0: any that is free."""
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_for(lambda: server.started or not thread.is_alive(), "the server starts or ends")
@@ -101,18 +101,18 @@ def listening(app: FastAPI, port: int = 0) -> Iterator[str]:
 
 
 @contextmanager
-def serve(lab: Lab, clock: Clock, folder: Path, port: int = 0) -> Iterator[Site]:
+def serve(lab: Lab, clock: Clock, folder: Path, port: int = 0, public: PublicAddress = HERE) -> Iterator[Site]:
     """The lab's pages and doors; port 0: any that is free."""
-    app = create_app(lab, data_dir=folder)
+    app = create_app(lab, data_dir=folder, public=public)
     with listening(app, port) as address:
         yield Site(address, lab, clock, app, folder)
 
 
 @contextmanager
-def toy_site(folder: Path, rules: Rules | None = None) -> Iterator[Site]:
+def toy_site(folder: Path, rules: Rules | None = None, public: PublicAddress = HERE) -> Iterator[Site]:
     """A server on a new lab without a study."""
     lab, clock = make_lab(f"sqlite:///{folder / 'lab.sqlite'}", rules)
-    with serve(lab, clock, folder) as site:
+    with serve(lab, clock, folder, public=public) as site:
         yield site
     lab.close()
 

@@ -25,9 +25,10 @@ def agent(
     yes: Annotated[bool, typer.Option("--yes", help="run the code that the laboratory sends without asking")] = False,
 ) -> None:
     """Train for a laboratory: claim its trainings, run them here, send what they measure."""
-    from evenhand.lab.client import Client
+    from evenhand.lab.client import Client, host_of
     from evenhand.runners.agent import main_agent
 
+    host_of(url)
     session_id = None
     if join is not None:
         with Client(url, join) as client:

@@ -45,13 +45,17 @@ def restore(
     from evenhand.lab.lab import Lab
 
     with console.status("Checking ..."):
-        copy, lab = backup.Backup(file), Lab.connect(db)
+        copy, url = backup.Backup(file), db or settings.default_database()
     made_at = datetime.fromtimestamp(copy.manifest.made_at, UTC)
     people = copy.manifest.tables["participant"]["rows"]
     console.print(f"{file}: made {made_at:%Y-%m-%d %H:%M:%S} UTC by Evenhand {copy.manifest.version}, {people} participants")
     if not yes:
         typer.confirm("Replace all that the database holds now? What was recorded since then is lost from it.", abort=True)
+    ruin = backup.set_aside(url)
     with console.status("Restoring ..."):
+        lab = Lab.connect(url)
         done = backup.restore(lab, copy, settings.data_dir())
     console.print(f"{done.rows} rows are back; {done.erased} people who withdrew since were erased again")
-    console.print(f"What was there before: {done.safety}")
+    console.print(f"What was there before: {ruin or done.safety}")
+    if ruin is not None:
+        console.print("It was damaged and lies there as it was. A server that runs on it has to be stopped and started again.")

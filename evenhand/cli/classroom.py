@@ -16,6 +16,7 @@ from evenhand.cli.options import (
     Setting,
     Size,
     TaskName,
+    check_port,
     console,
     slots_of,
     task_settings,
@@ -41,14 +42,18 @@ def open_class(
 ) -> None:
     """Open a class: one join code and QR for the room, nicknames, a live board by validation."""
     from evenhand import tasks
+    from evenhand.exchange.backup import check_start
     from evenhand.lab.lab import Lab
     from evenhand.lab.served import signin_link
     from evenhand.model.task import TaskSpec
     from evenhand.studies import classroom
     from evenhand.web.serving import Server
 
+    address = host or _own_address()
+    check_port(address, port)
     chosen = task_settings(data, size, setting)
     with console.status("Preparing the task's data ..."):
+        check_start(db or settings.default_database(), settings.data_dir())
         lab = Lab.connect(db)
         made = tasks.load(TaskSpec(task, chosen))
         record = lab.studies.add_task(made.record)
@@ -60,7 +65,6 @@ def open_class(
     name = f"class {time.strftime('%Y-%m-%d %H:%M')} {secrets.token_hex(2)}"
     study = lab.studies.add(classroom.study_of(record, name, title, minutes, secrets.randbelow(2**31)))
     _, code = classroom.open_class(lab, study, students)
-    address = host or _own_address()
     link = f"http://{address}:{port}/class/{code}"
     _print_qr(link)
     console.print(f"Join: [bold]{link}[/]   or the code [bold]{code}[/] at http://{address}:{port}/class")

@@ -20,11 +20,11 @@ app = typer.Typer()
 def compare(
     task: Annotated[list[str], typer.Option("--task", help="NAME, FILE.py:NAME or NAME[key=value,...]; repeatable")],
     method: Annotated[list[str], typer.Option("--method", help="NAME, NAME:key=value,... or LABEL=NAME:...; repeatable")],
-    seeds: Annotated[int, typer.Option(min=1, help="repetitions of each method on each task")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="repetitions of each method on each task")] = 5,
     trials: Annotated[int | None, typer.Option(help="budget of each run: trials")] = None,
     epochs: Annotated[int | None, typer.Option(help="budget of each run: epochs")] = None,
     minutes: Annotated[float | None, typer.Option(help="budget of each run: minutes")] = None,
-    test_seeds: Annotated[int, typer.Option(min=0, help="seeds of each choice's score on test; 0 for none")] = 10,
+    test_seeds: Annotated[int, typer.Option(min=0, max=10_000, help="seeds of each choice's score on test; 0 for none")] = 10,
     study: Annotated[list[str] | None, typer.Option("--study", help="people and bots of this study too; repeatable")] = None,
     processes: Processes = None,
     title: Annotated[str, typer.Option(help="of the report")] = "Comparison",

@@ -84,9 +84,12 @@ def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
 
 
 def _session(value: str) -> int:
-    if not value.isdecimal():
+    from evenhand.model.typed_numbers import whole_number
+
+    number = whole_number(value)
+    if number is None:
         raise InvalidSettings(f"--human: got session {value!r}, expected its number, as the pages show it")
-    return int(value)
+    return number
 
 
 def _write(built: "Report", out: Path) -> None:

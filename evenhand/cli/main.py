@@ -3,13 +3,16 @@
 Heavy imports wait until their command runs, so that `evenhand --help` answers at once.
 """
 
-from typing import Annotated, Any
+import os
+import sys
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from evenhand import __version__
 from evenhand.cli import agent, backup, bots, classroom, compare, contest, data, models, optuna, serve, study, task, tune
 from evenhand.cli.options import console, errors, escape
+from evenhand.cli.unexpected import make_printable, sentence
 from evenhand.errors import EvenhandError
 
 app = typer.Typer(
@@ -35,12 +38,24 @@ def program() -> Any:
 
 
 def main() -> None:
-    """The entry point: deliberate errors become one message and exit code 1, anything else keeps its traceback."""
+    """The entry point: an error becomes one message and exit code 1; of one that nobody foresaw, a file keeps the rest."""
+    make_printable()
     try:
         program()()
     except EvenhandError as error:
-        errors.print(f"[red]error[/] {escape(str(error))}")
+        _fail(str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries to write the rest as it ends
         raise SystemExit(1) from None
+    except Exception as error:
+        _fail(sentence(error, sys.argv[1:]))
+
+
+def _fail(words: str) -> NoReturn:
+    errors.print(f"[red]error[/] {escape(words)}")
+    raise SystemExit(1) from None
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,6 +1,7 @@
 """What several commands have in common: the console, their options, and what these say."""
 
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,19 @@ def writable(path: Path | None) -> Path | None:
     if not os.access(nearest, os.W_OK):
         raise InvalidSettings(f"{path} cannot be written: the folder {nearest} is not yours to write in; name another place")
     return path
+
+
+def check_port(host: str, port: int) -> None:
+    """InvalidSettings where nothing can listen there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, TypeError, UnicodeError) as error:
+            why, other = getattr(error, "strerror", None) or str(error), port % 65535 + 1
+            raise InvalidSettings(
+                f"cannot listen on {host}:{port}: {why}; is Evenhand running already? Another port: --port {other}"
+            ) from None
 
 
 def bars(*, long: bool = False) -> Progress:

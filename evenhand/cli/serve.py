@@ -1,6 +1,5 @@
 """The commands `evenhand serve` and `signin`: the laboratory, and the researcher's way into it."""
 
-import socket
 from typing import Annotated, Any
 
 import typer
@@ -13,14 +12,18 @@ from evenhand.cli.options import (
     ServerSlots,
     Setting,
     Size,
+    check_port,
     console,
     escape,
     slots_of,
     task_settings,
 )
-from evenhand.errors import InvalidSettings
 
 app = typer.Typer()
+PublicUrl = Annotated[
+    str | None,
+    typer.Option(help="where browsers find it behind a proxy, as https://lab.example.org/evenhand [default: settings.toml's]"),
+]
 
 
 @app.command()
@@ -29,20 +32,27 @@ def serve(
     port: Port = settings.DEFAULT_PORT,
     slots: ServerSlots = None,
     db: Database = None,
+    public_url: PublicUrl = None,
+    proxy: Annotated[
+        list[str] | None, typer.Option(help="address or network of a proxy to believe; repeatable [default: this machine]")
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="open the sample study, on the best data at hand")] = False,
     data: DataName = None,
     size: Size = None,
     setting: Setting = None,
 ) -> None:
     """Start the laboratory: pages, agents on this machine, and a sign-in link for the researcher."""
+    public = settings.public_address(public_url, proxy)
     check_port(host, port)
     with console.status("Opening the laboratory ..."):
+        from evenhand.exchange.backup import check_start
         from evenhand.lab.lab import Lab
         from evenhand.lab.served import signin_link
         from evenhand.model.extras import install
         from evenhand.studies.sample import TASK_WITHOUT_TORCH, sample_study
         from evenhand.web.serving import Server
 
+        check_start(db or settings.default_database(), settings.data_dir())
         lab = Lab.connect(db)
     wanted = task_settings(data, size, setting)
     if wanted or sample:
@@ -52,24 +62,12 @@ def serve(
         console.print(f"Sample study: {study.title}, on {_statistics(task.statistics)}")
         if task.spec.name == TASK_WITHOUT_TORCH.name:
             console.print(f"PyTorch is not installed, so it tunes a small network. For the paper's: {escape(install('torch'))}")
-    server = Server(lab, host, port, slots_of(slots))
-    console.print(f"Evenhand {__version__} is running at [bold]http://{host}:{port}[/]")
-    console.print(f"Sign in as the researcher, once, within a day: [bold]{signin_link(lab, f'http://{host}:{port}')}[/]")
+    server = Server(lab, host, port, slots_of(slots), public)
+    address = public.url or f"http://{host}:{port}"
+    console.print(f"Evenhand {__version__} is running at [bold]{address}[/]")
+    console.print(f"Sign in as the researcher, once, within a day: [bold]{signin_link(lab, address)}[/]")
     console.print(f"Data: {settings.data_dir()}   Stop with Ctrl-C; running trainings go back to the queue.")
     server.run()
-
-
-def check_port(host: str, port: int) -> None:
-    """InvalidSettings where nothing can listen there."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            other = port % 65535 + 1
-            raise InvalidSettings(
-                f"cannot listen on {host}:{port}: {error.strerror}; is Evenhand running already? Another port: --port {other}"
-            ) from None
 
 
 def _statistics(statistics: Any) -> str:
@@ -81,9 +79,10 @@ def signin(
     host: Annotated[str, typer.Option(help="address of the running laboratory")] = "127.0.0.1",
     port: Port = settings.DEFAULT_PORT,
     db: Database = None,
+    public_url: PublicUrl = None,
 ) -> None:
     """Print a new one-time sign-in link for the researcher."""
     from evenhand.lab.lab import Lab
     from evenhand.lab.served import signin_link
 
-    console.print(signin_link(Lab.connect(db), f"http://{host}:{port}"))
+    console.print(signin_link(Lab.connect(db), settings.public_address(public_url).url or f"http://{host}:{port}"))

@@ -230,14 +230,15 @@ def diff(
 ) -> None:
     """What a version of a study declares differently from an earlier one."""
     from evenhand.lab.lab import Lab
+    from evenhand.model.typed_numbers import whole_number
     from evenhand.studies.versions import differences
 
     lab = Lab.connect(db)
     known = {version.version: version for version in lab.studies.versions(lab.studies.named(study).id)}
     first, _, last = (versions or f"{max(1, len(known) - 1)}:{len(known)}").partition(":")
-    if not (first.isdecimal() and last.isdecimal() and int(first) in known and int(last) in known):
+    before, after = known.get(whole_number(first) or 0), known.get(whole_number(last) or 0)
+    if before is None or after is None:
         raise InvalidSettings(f"versions {versions!r}: expected two of {', '.join(map(str, known))}, as 1:{len(known)}")
-    before, after = known[int(first)], known[int(last)]
     console.print(f"Version {before.version}, {before.hash[:12]}, to version {after.version}, {after.hash[:12]}:")
     changes = differences(lab, before, after)
     for change in changes:

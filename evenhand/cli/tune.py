@@ -15,6 +15,7 @@ from evenhand.cli.options import (
     Setting,
     Size,
     TaskNameOrNone,
+    check_port,
     console,
     escape,
     session_called,
@@ -120,7 +121,10 @@ def tune(
     from evenhand import tasks
     from evenhand.experiments.compare import labelled
     from evenhand.experiments.tune import tune as run
+    from evenhand.model.typed_numbers import whole_number
 
+    if serve:
+        check_port(host, port)
     _, described = labelled(method)
     which = described.pop("name")
     if taken := sorted(described.keys() & _arguments(run)):
@@ -161,7 +165,7 @@ def tune(
         evaluate=evaluation if evaluate and evaluation else evaluate,  # type: ignore[arg-type] # it is checked there
         value=value,  # type: ignore[arg-type] # it is checked there
         name=called,
-        keep_folders=int(keep_folders) if keep_folders.isdecimal() else keep_folders,
+        keep_folders=keep_folders if (folders := whole_number(keep_folders)) is None else folders,
         objectives=objective or None,
         require=_requirements(require or []),
         choose=choose,
@@ -186,7 +190,6 @@ def _requirements(texts: list[str]) -> dict[str, str] | None:
 
 def _server(task: "Task", host: str, port: int) -> "SessionServer":
     """What serves a session of this task to agents; what cannot be served is refused before there is one."""
-    from evenhand.cli.serve import check_port
     from evenhand.tasks.programs import NAME
     from evenhand.tasks.transport import packed
     from evenhand.web.serving import SessionServer
@@ -196,7 +199,6 @@ def _server(task: "Task", host: str, port: int) -> "SessionServer":
             "tune: --serve with --command: a program does not travel; give agents of `evenhand serve` its folder"
         )
     packed(task)
-    check_port(host, port)
     return SessionServer(host, port, lambda words: console.print(escape(words)))
 
 

@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,9 +23,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from evenhand import __version__
-from evenhand.errors import DataError, InvalidSettings, Refused
+from evenhand.errors import DatabaseLost, DataError, InvalidSettings, Refused
 from evenhand.lab.backups import TABLE_COLUMNS, TABLE_NAMES, Erasure, Row, revisions, upgraded
-from evenhand.lab.lab import Lab
+from evenhand.lab.lab import Lab, key_of
+from evenhand.lab.places import fault_of, file_of
+from evenhand.lab.served import HEARTBEAT_FILE
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +211,49 @@ def restore(lab: Lab, backup: Backup, data_dir: Path) -> Restored:
                 erased = lab.backups.restore(rows, past.made_at, erasures)
     note_erasures(lab, [data_dir], also=erasures)
     return Restored(backup.count, erased, safety)
+
+
+# Over a ruin
+
+
+def check_start(url: str, data_dir: Path) -> None:
+    """DatabaseLost where a server is to start on a database that was served before and is now damaged, emptied or gone.
+
+    It says the newest backup that is known; what would go on from nothing does so only when the file is moved away.
+    """
+    path, alive = file_of(url), data_dir / HEARTBEAT_FILE.format(key_of(url))
+    if path is None or not (path.exists() or alive.exists()) or (fault := fault_of(path)) is None:
+        return
+    if not alive.exists() and not path.stat().st_size:
+        return  # an empty file that nobody ever served is a new database
+    newest = next((backup for _, backup in _ours(data_dir / "backups")), None)
+    way = (
+        f"`evenhand restore {newest}` puts the newest backup in its place"
+        if newest
+        else "there is no backup in {}".format(data_dir / "backups")
+    )
+    raise DatabaseLost(
+        f"the database {path} was served here, and now {fault}. {way}; what is left of it is kept aside. To begin anew without "
+        f"its records, move {path} and {alive} away"
+    )
+
+
+def set_aside(url: str) -> Path | None:
+    """Rename a database's file that is damaged or empty, and what lies beside it, so that a backup can take its place.
+
+    Where it is now; None where nothing was wrong with it, or nothing is there.
+    """
+    path = file_of(url)
+    if path is None or not path.exists() or fault_of(path) is None:
+        return None
+    stamp, aside = _stamp(time.time()), None
+    while aside is None or aside.exists():
+        aside = path.with_name(f"{path.name}.damaged-{stamp}" + (f"-{secrets.token_hex(2)}" if aside else ""))
+    for ending in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + ending))
+    return aside
 
 
 # Who withdrew

@@ -45,7 +45,7 @@ class Client:
     def __init__(self, url: str, token: str, *, retry: float = 10.0) -> None:
         self.url = url.rstrip("/")
         self._retry = retry
-        host = _host(self.url)
+        host = host_of(self.url)
         self._counting = threading.Lock()
         self._posting = False  # whether a thread has the turn to post
         self._unposted: list[_Posted] = []
@@ -385,7 +385,7 @@ def _json(response: httpx.Response) -> Mapping[str, Any]:
     return answer if isinstance(answer, Mapping) else {"message": f"HTTP status {response.status_code}: {response.text[:300]}"}
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
     """The host of a laboratory's address; InvalidSettings where it is none."""
     try:
         address = httpx.URL(url)

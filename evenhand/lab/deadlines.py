@@ -1,11 +1,26 @@
 """What time asks for: lost attempts, deadlines, choices that were not made, and outages."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from evenhand.lab.base import Core
 from evenhand.lab.writes import choose, fail_attempt, stop
 from evenhand.model import choices, rules
 from evenhand.model.session import Extension, FinalChoice, Session, State
 from evenhand.model.trial import Stopper
 from evenhand.store import events, jobs, sessions
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _alone(session_id: int) -> Iterator[None]:
+    """What is done for one session; where what is stored of it is damaged, the others are not held up."""
+    try:
+        yield
+    except sessions.UNREADABLE:
+        log.exception("session %d cannot be read; what its time asks for is not done", session_id)
 
 
 class Deadlines:
@@ -28,18 +43,23 @@ class Deadlines:
             late = [session for session in late if session.id == session_id]
             lost = [job for job in lost if job.session_id == session_id]
         for lost_job in lost:
-            with self._core.change(lost_job.session_id) as tx:
-                job, now = jobs.get(tx, lost_job.id), self._core.clock()
-                if job and job.finished_at is None and job.leased_until is not None and job.leased_until < now:
-                    fail_attempt(tx, job, now, "its agent was not heard of any more", attempts=self._core.rules.attempts)
+            with _alone(lost_job.session_id):
+                self._end_lost(lost_job)
         for session in late:
-            if rules.state_of(session, self._core.clock()) is State.CHOOSING:
-                self._end_time(session)
+            with _alone(session.id):
+                if rules.state_of(session, self._core.clock()) is State.CHOOSING:
+                    self._end_time(session)
 
     def sweep_now_and_then(self, session_id: int | None) -> None:
         """`sweep`, where it was done neither just now nor a moment ago."""
         if self._core.clock() - self._swept_at >= min(0.5, self._core.rules.lease / 2):
             self.sweep(session_id)
+
+    def _end_lost(self, lost: jobs.Job) -> None:
+        with self._core.change(lost.session_id) as tx:
+            job, now = jobs.get(tx, lost.id), self._core.clock()
+            if job and job.finished_at is None and job.leased_until is not None and job.leased_until < now:
+                fail_attempt(tx, job, now, "its agent was not heard of any more", attempts=self._core.rules.attempts)
 
     def _end_time(self, session: Session) -> None:
         now = self._core.clock()

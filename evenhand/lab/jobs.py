@@ -335,7 +335,7 @@ class Agents:
     def _expected(self, tx: Connection, unfinished: Sequence[jobs.Job], position: int, now: float) -> float | None:
         """Seconds until the `position`-th running training ends, from the epochs it did; None where that is not known."""
         running = {job.trial_id for job in unfinished if job.leased_until is not None}
-        busy = sessions.some(tx, [job.session_id for job in unfinished if job.trial_id in running])
+        busy, _ = sessions.readable(tx, list({job.session_id for job in unfinished if job.trial_id in running}))
         remaining = []
         for trial in (trial for session in busy for trial in session.trials if trial.id in running):
             done = trial.epochs_done - trial.epochs_before

@@ -34,6 +34,11 @@ from evenhand.settings import Rules, default_database
 from evenhand.store.engine import Store
 
 
+def key_of(url: str) -> str:
+    """A short name for the database at a URL, for files beside it that are about this one only."""
+    return hash_token(url)[:12]
+
+
 class Lab:
     """The laboratory on one database. Threads may share it.
 
@@ -65,7 +70,7 @@ class Lab:
     @property
     def key(self) -> str:
         """A short name for the database, for files beside it that are about this one only."""
-        return hash_token(self.core.store.url)[:12]
+        return key_of(self.core.store.url)
 
     @property
     def rules(self) -> Rules:
@@ -95,6 +100,10 @@ class Lab:
     def at_once(self) -> AbstractContextManager[None]:
         """Within it, all that this thread reads is of one moment, and costs one transaction."""
         return self.core.at_once()
+
+    def fault(self) -> str | None:
+        """What is wrong with the database's file, in words; None where nothing is. See `Store.fault`."""
+        return self.core.store.fault()
 
     def close(self) -> None:
         """Close the database's connections."""

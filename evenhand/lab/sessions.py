@@ -20,10 +20,13 @@ from evenhand.model.choice_rule import CHOOSE_KEY
 from evenhand.model.session import Extension, FinalChoice, Session
 from evenhand.model.study import Budget, Mode
 from evenhand.model.trial import LearningCurve, Outcome, Stopper, Trial
+from evenhand.model.typed_numbers import whole_number
+from evenhand.model.words import shortened
 from evenhand.store import events as event_rows
 from evenhand.store import jobs, sessions, studies
 from evenhand.store.studies import budget_to_json
 
+MOST_SHOWN_LETTERS = 40  # of what is no name
 MODEL_WRITTEN = "model written"  # an event
 
 
@@ -97,9 +100,11 @@ class Sessions:
         """
         with self._core.read() as tx:
             numbered = name.startswith("#")
-            if numbered and not (name[1:].isascii() and name[1:].isdecimal()):
-                raise NotFound(f"{name!r} is no session's number; expected # and the number, as #12, or a name without #")
-            session_id = int(name[1:]) if numbered else sessions.by_name(tx, name)
+            number = whole_number(name[1:]) if numbered else None
+            if numbered and number is None:
+                given = shortened(name, MOST_SHOWN_LETTERS)
+                raise NotFound(f"{given!r} is no session's number; expected # and the number, as #12, or a name without #")
+            session_id = number if numbered else sessions.by_name(tx, name)
             return None if session_id is None else sessions.get(tx, session_id)
 
     def note_model(self, session_id: int, checksum: str) -> None:
@@ -194,6 +199,11 @@ class Sessions:
         """Sessions of all studies whose clock was started and that have no choice yet, for the researcher."""
         with self._core.read() as tx:
             return sessions.running(tx)
+
+    def unreadable(self) -> dict[int, str]:
+        """Why sessions that go on cannot be read, by their ids: what is stored of them is damaged."""
+        with self._core.read() as tx:
+            return sessions.unreadable(tx)
 
     def to_play(self, driver: str = "server") -> list[int]:
         """Ids of the methods' sessions that have no choice yet and that this driver has to play on."""

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 MINUS_SIGN = "\u2212"  # as people paste it from a text; a keyboard has the hyphen
+MOST_DIGITS = 9  # of a whole number that every column of every database takes
 _AT_THOUSANDS = re.compile(r"([+-]?[1-9][0-9]{0,2})[.,]([0-9]{3})")
 
 
@@ -24,3 +25,9 @@ def why_ambiguous(text: str, whole: bool = False) -> str | None:
         return None
     thousands, fraction = "".join(parts.groups()), parts[1] if whole else ".".join(parts.groups())
     return f"{plain} can be read in two ways: please write {thousands} or {fraction}."
+
+
+def whole_number(text: str) -> int | None:
+    """The number that ASCII digits write, as in an address; None for other text, also for more digits than databases take."""
+    plain = text.strip()
+    return int(plain) if plain.isascii() and plain.isdecimal() and len(plain) <= MOST_DIGITS else None

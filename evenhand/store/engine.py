@@ -1,10 +1,13 @@
 """A database: its connections, transactions, and writes that are committed together."""
 
 import json
+import logging
+import os
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,14 +20,17 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from evenhand.errors import InvalidSettings, NotFound
+from evenhand.errors import DatabaseLost, DiskFull, InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
 from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
+from evenhand.store.soundness import Sentinel
 from evenhand.store.tables import metadata
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
+DAMAGED_WORDS = ("malformed", "is not a database", "no such table")  # of SQLite's errors
 BUSY_SECONDS = 30.0  # how long a write waits for another process's
 MOST_WRITES_TOGETHER = 50  # writes in one commit, so that the first of them need not wait long
 URL_KINDS = "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
@@ -47,6 +53,7 @@ class Store:
         backend = _backend(url)
         if backend not in ("sqlite", "postgresql"):
             raise InvalidSettings(f"database {shown(url)!r}: expected {URL_KINDS}")
+        self._sentinel: Sentinel | None = None
         self._sqlite = backend == "sqlite"
         self._engine = self._made_engine()
         self._writer = threading.Lock()
@@ -58,9 +65,21 @@ class Store:
         self._joined = threading.local()
         if self._sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
-            event.listen(self._engine, "handle_error", _no_such_row)
+        event.listen(self._engine, "handle_error", _in_our_words)
+        file = file_of(url) if self._sqlite else None
+        if file is not None:
+            _keep_private(file)
         self._check_opens()
         self._migrate()
+        if file is not None:
+            self._sentinel = Sentinel(file)
+
+    def fault(self) -> str | None:
+        """Look whether the database is still what was opened: what is wrong with it, in words; None where nothing is.
+
+        From the first fault on writes are refused: what they would write to is not what will be restored.
+        """
+        return self._sentinel.look() if self._sentinel is not None else None
 
     def _connect_args(self) -> dict[str, Any]:
         return {"check_same_thread": False, "timeout": BUSY_SECONDS} if self._sqlite else {}
@@ -74,6 +93,7 @@ class Store:
                     pool_size=20,
                     max_overflow=40,
                     execution_options={KEPT_KEY: Kept()},
+                    json_serializer=written_json,
                     json_deserializer=read_json,
                 )
         except (ArgumentError, TypeError, ValueError) as error:
@@ -84,8 +104,10 @@ class Store:
         try:
             with self._engine.connect():
                 pass
-        except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        except (SQLAlchemyError, DatabaseLost, OSError, TypeError, ValueError) as error:
+            cause: BaseException = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+            if isinstance(error, DatabaseLost):
+                cause = error.__cause__ or error.__context__ or error
             file = "a database's file, in a folder that is there and that you may write to"
             expected = file if self._sqlite else "a server that answers and lets you in"
             raise InvalidSettings(
@@ -204,6 +226,8 @@ class Store:
             self._writer.release()
 
     def _begin(self) -> Connection:
+        if self._sentinel is not None and self._sentinel.fault is not None:
+            raise DatabaseLost(lost_words(self._sentinel.fault))
         connection = self._engine.connect().execution_options(**{WRITE_KEY: True, MARKS_KEY: Marks()})
         try:
             connection.begin()
@@ -283,7 +307,7 @@ class _Group:
         try:
             with self.connection as connection:
                 if self.count and self.is_undone:
-                    raise OSError("the database has undone a write that others were committed with; is its disk full?")
+                    raise DiskFull()
                 if self.count:
                     connection.commit()
         except BaseException as error:
@@ -345,6 +369,23 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def written_json(value: object) -> str:
+    """JSON of which every text can be written to a file: half a character, from wherever it came, is stored as U+FFFD.
+
+    A zero, which PostgreSQL refuses, too.
+    """
+    text = json.dumps(value)
+    return _HALF_PATTERN.sub(_whole, text) if "\\ud" in text or "\\u0000" in text else text
+
+
+# As JSON escapes them: a backslash that is itself escaped, a whole pair, or a half or a zero.
+_HALF_PATTERN = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\ud[89a-f][0-9a-f]{2}|\\u0000")
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return "\\ufffd" if len(escape[0]) == 6 else escape[0]
+
+
 def read_json(text: str | bytes) -> Any:
     """Each read of a trial has some JSON to read: msgspec does it in a third of the time, and refuses NaN, which Python wrote."""
     try:
@@ -353,11 +394,39 @@ def read_json(text: str | bytes) -> Any:
         return json.loads(text)
 
 
-def _no_such_row(context: ExceptionContext) -> None:
-    """A number that SQLite cannot hold is no row's: whoever asks for one by it is answered as for any that is not there."""
+def _keep_private(file: Path) -> None:
+    """Let a database's file be its owner's only, whatever the umask; what SQLite makes beside it has the same rights."""
+    with suppress(OSError):  # whether it can be opened at all is said later
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for part in (file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))):
+        with suppress(OSError):
+            if part.is_file() and part.stat().st_mode & 0o077:
+                part.chmod(0o600)
+                log.warning("%s could be read by others; now it is its owner's only", part)
+
+
+def lost_words(fault: str) -> str:
+    """What is said to whoever wants to write to a database with a fault."""
+    return (
+        f"nothing can be recorded now: the laboratory's database is not what it was, {fault}. What you sent was not taken; keep "
+        "this page open, tell the researcher, and send it again once they say so"
+    )
+
+
+def _in_our_words(context: ExceptionContext) -> None:
+    """What a database cannot hold is no row's: whoever asks by such a number is answered as for any that is not there."""
     execution = context.execution_context
+    said = str(context.original_exception)
+    if isinstance(context.original_exception, sqlite3.OperationalError) and "disk is full" in said:
+        raise DiskFull()
+    if isinstance(context.original_exception, sqlite3.DatabaseError) and any(words in said for words in DAMAGED_WORDS):
+        raise DatabaseLost(lost_words(f"its file is damaged ({said})"))
     if isinstance(context.original_exception, OverflowError) and execution is not None and not execution.isinsert:
         raise NotFound(f"a number beyond {MOST_INTEGER} was asked for, and nothing here has one; give a smaller one")
+    if isinstance(context.original_exception, OverflowError):
+        raise InvalidSettings(f"a number beyond {MOST_INTEGER} was given, which a database cannot keep; give a smaller one")
+    if isinstance(context.original_exception, UnicodeEncodeError):
+        raise InvalidSettings("a text was given that holds half a character (a lone surrogate), which is nothing's name; mend it")
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:

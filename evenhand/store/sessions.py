@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, literal, select, update
 
-from evenhand.errors import NotFound
+from evenhand.errors import DatabaseLost, EvenhandError, NotFound
 from evenhand.model.aims import Judge
 from evenhand.model.configuration import Configuration
 from evenhand.model.open_space import as_read
@@ -35,6 +35,8 @@ PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself
 ARCHIVE_DRIVER = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
 FEW_SESSIONS = 8  # sessions, up to which each is brought up to date by itself; more are read together
 TRIAL_EVENTS = {"submitted", "claimed", "stop asked", "finished", "attempt ended"}  # events of a trial that change nothing else
+# What damaged rows raise: no JSON, another kind of value, a space that contradicts itself.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, EvenhandError)
 _job, _trial = tables.job.c, tables.trial.c
 
 
@@ -90,15 +92,47 @@ def past_limit(tx: Connection, now: float) -> list[Session]:
     chosen = select(tables.choice.c.session_id)
     table = tables.session.c
     open_sessions = and_(_moves(), table.id.not_in(chosen))
-    rows = tx.execute(select(table.id, table.started_at, table.budget).where(open_sessions))
-    late = [row.id for row in rows if (seconds := row.budget["seconds"]) is not None and row.started_at + seconds <= now]
-    return _load(tx, table.id.in_(late)) if late else []
+    try:
+        rows = tx.execute(select(table.id, table.started_at, table.budget).where(open_sessions)).all()
+        late = [row.id for row in rows if (seconds := row.budget["seconds"]) is not None and row.started_at + seconds <= now]
+    except UNREADABLE:
+        late = list(tx.execute(select(table.id).where(open_sessions)).scalars())  # each is looked at when it is read
+    return readable(tx, late)[0] if late else []
 
 
 def running(tx: Connection) -> list[Session]:
-    """Started sessions without a choice, of all studies."""
+    """Started sessions without a choice, of all studies; without those that cannot be read, see `unreadable`."""
+    return readable(tx, _running_ids(tx))[0]
+
+
+def unreadable(tx: Connection) -> dict[int, str]:
+    """Why started sessions without a choice cannot be read, by their ids: those of which what is stored is damaged."""
+    return readable(tx, _running_ids(tx))[1]
+
+
+def _running_ids(tx: Connection) -> list[int]:
     table, chosen = tables.session.c, select(tables.choice.c.session_id)
-    return _load(tx, and_(_moves(), table.id.not_in(chosen)))
+    return list(tx.execute(select(table.id).where(_moves(), table.id.not_in(chosen))).scalars())
+
+
+def readable(tx: Connection, ids: Sequence[int]) -> tuple[list[Session], dict[int, str]]:
+    """Those of these sessions that can be read, in order of opening, and by its id why another one cannot.
+
+    So what is done for all sessions is done for the others where what is stored of one is damaged.
+    """
+    try:
+        return some(tx, ids), {}
+    except UNREADABLE:
+        pass
+    sessions, problems = [], {}
+    for session_id in sorted(ids):
+        try:
+            sessions += some(tx, [session_id])
+        except DatabaseLost:
+            raise
+        except UNREADABLE as error:
+            problems[session_id] = f"{type(error).__name__}: {error}"
+    return sessions, problems
 
 
 def _moves() -> Any:

@@ -68,7 +68,7 @@ class AlertFacts:
     and no choice. measured: by the id of a trial that trains, the time of its newest measurement. agents: those heard of within a
     day that did not end in order. pins: what studies are pinned to, by ids and versions. free, total: bytes of the disk with the
     data. backups: by the id of a study that collects and names a folder for backups, the time of the newest file there,
-    None where there is none.
+    None where there is none. unreadable: why sessions that go on cannot be read, by id.
     """
 
     up_since: float
@@ -80,6 +80,7 @@ class AlertFacts:
     free: float = float("inf")
     total: float = 0.0
     backups: Mapping[int, float | None] = field(default_factory=dict)
+    unreadable: Mapping[int, str] = field(default_factory=dict)
 
 
 def _watched(lab: Lab) -> tuple[Session, ...]:
@@ -96,6 +97,7 @@ def facts_of(lab: Lab, data_dir: Path, up_since: float) -> AlertFacts:
     disk = shutil.disk_usage(data_dir)
     live = [study for study in studies if study.published_at is not None and study.closed_at is None and study.backup.strip()]
     return AlertFacts(
+        unreadable=lab.sessions.unreadable(),
         up_since=up_since,
         studies=studies,
         pins={key: version.environment for key, version in versions.items() if version.environment is not None},
@@ -120,6 +122,7 @@ def alerts(facts: AlertFacts, now: float) -> tuple[Alert, ...]:
     """All that is wrong, what stops people first."""
     connected = any(_heard(agent) >= now - AGENT_SILENCE_SECONDS for agent in facts.agents)
     problems: list[Alert] = []
+    problems += _unreadable(facts, now)
     problems += _failing(facts)
     problems += _unserved(facts, now, connected)
     problems += _unfitting(facts, now)
@@ -206,6 +209,14 @@ def _unfitting(facts: AlertFacts, now: float) -> list[Alert]:
             words = "; ".join(dict.fromkeys(refused.values()))
             problems.append(Alert("refused agents", since, words, do, f"version {key[1]}", key[0]))
     return problems
+
+
+def _unreadable(facts: AlertFacts, now: float) -> list[Alert]:
+    do = "restore a backup from before it was damaged, or end the session; the other sessions go on."
+    return [
+        Alert("unreadable", now, f"what is stored of session {session_id} cannot be read ({why})", do, f"session {session_id}")
+        for session_id, why in facts.unreadable.items()
+    ]
 
 
 def _trials(count: int) -> str:
@@ -307,19 +318,39 @@ class Watch:
         self._data_dir = data_dir
         self._up_since = lab.clock()
         self._unheard: dict[int, Alert] = {}  # by study: that its webhook did not take what it was told last
+        self._studies: tuple[Study, ...] = ()  # as they were read last
         self.alerts: tuple[Alert, ...] = ()
 
     def look(self) -> tuple[Alert, ...]:
         """Everything that is wrong now. Sessions that fail alike are paused, and webhooks are told once of every change."""
+        if self._lab.fault() is not None:
+            return self.alerts
         facts, now = facts_of(self._lab, self._data_dir, self._up_since), self._lab.clock()
         if ids := [session.id for session in failing(facts.sessions)]:
             self._lab.sessions.pause(ids, FAILED_ALIKE_REASON)
             facts = replace(facts, sessions=_watched(self._lab))
+        self._studies = facts.studies
         since = {alert.key: alert.since for alert in self.alerts}
         current = [replace(alert, since=since.get(alert.key, alert.since)) for alert in alerts(facts, now)]
         self._tell(facts.studies, current, now)
         self.alerts = (*current, *self._unheard.values())
         return self.alerts
+
+    def look_at_database(self) -> Alert | None:
+        """What is wrong with the database itself, and tell webhooks of it once; None where nothing is."""
+        fault = self._lab.fault()
+        if fault is None:
+            return None
+        words = f"the database is not what it was: {fault}; nothing is recorded any more"
+        do = "stop the server; `evenhand restore FILE` puts a backup in its place and keeps the ruin; then start it again."
+        now = self._lab.clock()
+        problem = Alert("database", now, words, do)
+        known = next((alert for alert in self.alerts if alert.kind == problem.kind), None)
+        if known is not None:
+            return known
+        log.error("%s; %s", words, do)
+        self._tell(self._studies, (*self.alerts, problem), now)
+        return problem
 
     def _tell(self, studies: Sequence[Study], current: Sequence[Alert], now: float) -> None:
         before, after = (

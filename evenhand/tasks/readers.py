@@ -222,6 +222,6 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     total = hashlib.sha256()
     for file in files_below(path):
-        name = file.relative_to(path).as_posix().encode()
+        name = file.relative_to(path).as_posix().encode(errors="surrogateescape")  # a name need be no text
         total.update(len(name).to_bytes(4, "big") + name + bytes.fromhex(sha256_of(file)))
     return total.hexdigest()

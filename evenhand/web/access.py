@@ -18,7 +18,8 @@ from evenhand.lab.lab import Lab
 from evenhand.web.state import held_by
 
 DAY_SECONDS = 86400.0
-SAFE_METHODS = frozenset({"GET", "HEAD"})  # the methods that change nothing
+SAFE_METHODS = frozenset({"GET"})  # the methods that change nothing; the door makes HEAD a GET
+IS_HEAD = "evenhand.head"  # key of a request's scope: it is served as GET, but HEAD was asked
 
 
 class Role(StrEnum):
@@ -136,6 +137,15 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/api/session/choose"): Role.METHOD,
 }
 
+# GETs that are looks at test scores, or last: HEAD learns there that it may come in, and nothing runs.
+NOT_RUN_BY_HEAD = frozenset(
+    path for method, path in PERMISSIONS if method == "GET" and path.endswith(("/events", "/report", ".pdf", ".zip", "/export"))
+)
+
+
+class HeadIsEnough(Exception):
+    """HEAD asked for a page whose GET has effects; who may come in has heard enough."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -198,19 +208,25 @@ def _kind(role: Role) -> Any:
 async def guard(request: Request) -> None:
     """Every route's first dependency: refuse who may not call it, and a form that did not come from our own page."""
     template = getattr(request.scope.get("route"), "path", "")
-    method = "GET" if request.method == "HEAD" else request.method
+    method = request.method
     role = PERMISSIONS.get((method, template))
     if role is None:
         raise NotAllowed(f"{method} {template} is not in the table of permissions, so nobody may call it")
     if method not in SAFE_METHODS:
         check_origin(request)
-    if role is Role.PUBLIC:
-        return
+    if role is not Role.PUBLIC:
+        await _check_identity(request, role)
+    if IS_HEAD in request.scope and template in NOT_RUN_BY_HEAD:
+        raise HeadIsEnough
+
+
+async def _check_identity(request: Request, role: Role) -> None:
+    """NotAllowed where the caller is none of this role; else the request holds who it is."""
     caller = _recalled(request, role) or await run_in_threadpool(signed_in, request, role)
     if caller is None:
         raise NotAllowed(_how_to_get_in(role))
     request.state.identity = caller
-    if method not in SAFE_METHODS and role in COOKIE_NAMES:
+    if request.method not in SAFE_METHODS and role in COOKIE_NAMES:
         await _check_csrf(request, caller)
 
 
@@ -249,6 +265,7 @@ def sign_in(request: Request, response: Response, role: Role, subject: int = 0) 
         COOKIE_NAMES[role],
         token,
         max_age=int(COOKIE_SECONDS[role]),
+        path=_cookie_path(request),
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",
@@ -260,4 +277,9 @@ def sign_out(request: Request, response: Response, role: Role) -> None:
     token = request.cookies.get(COOKIE_NAMES[role])
     if token:
         lab_of(request).tokens.revoke(_kind(role), token)
-    response.delete_cookie(COOKIE_NAMES[role], httponly=True, samesite="lax")
+    response.delete_cookie(COOKIE_NAMES[role], path=_cookie_path(request), httponly=True, samesite="lax")
+
+
+def _cookie_path(request: Request) -> str:
+    """Of our pages only, where others lie on the same server."""
+    return held_by(request.app).public.prefix or "/"

@@ -8,24 +8,36 @@ import base64
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import field
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
-from evenhand.errors import NotAllowed, StaleAttempt
+from evenhand.errors import InvalidSettings, NotAllowed, StaleAttempt
 from evenhand.lab.base import listening
 from evenhand.model import codec
+from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.environment import Environment
 from evenhand.model.job import Assignment, MeasurementBatch
-from evenhand.model.trial import Outcome, Stopper
+from evenhand.model.trial import Measurement, Outcome, Stopper
 from evenhand.web.access import identity, lab_of
 from evenhand.web.state import held_by
 
 LONGEST_WAIT_SECONDS = 5.0  # seconds that who waits is answered after, at the latest: less than clients wait for an answer
 OTHERS_LOOK_SECONDS = 1.0  # seconds between two looks for what other processes did, of which nobody tells
+
+MOST_REPORTED_MEASUREMENTS = 50_000  # of one training in one post
+MOST_REPORTS = 1000  # trainings in one post
+MOST_EXTRAS = 100  # further metrics of one measurement
+LONGEST_NAME, LONGEST_WORDS = 200, 100_000  # letters
+MOST_SLOTS = 10_000
+MOST_COUNT = 2**31 - 1  # the largest integer of every database's columns
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Words = Annotated[str, Field(max_length=LONGEST_WORDS)]
+Whole = Annotated[int, Field(ge=-MOST_INTEGER, le=MOST_INTEGER)]
 
 router = APIRouter()
 
@@ -34,9 +46,9 @@ router = APIRouter()
 class Hello:
     """What an agent says of itself. environment: as `codec` writes one; an older agent says none."""
 
-    slots: int
-    machine: str = ""
-    name: str = ""
+    slots: Annotated[int, Field(ge=0, le=MOST_SLOTS)]
+    machine: Name = ""
+    name: Name = ""
     environment: dict[str, Any] | None = None
 
 
@@ -45,7 +57,7 @@ class Claim:
     """refused: task versions that the agent cannot train. session_id: of this session only. seconds: to wait for a training."""
 
     refused: Sequence[str] = ()
-    session_id: int | None = None
+    session_id: Whole | None = None
     seconds: float = 0.0
 
 
@@ -67,16 +79,16 @@ class ContentRequest:
 class Reports:
     """What several trainings of one agent measured: for each its job, its attempt, and rows as `codec.row_of` writes them."""
 
-    reports: list[tuple[int, int, list[Any]]]
+    reports: Annotated[list[tuple[Whole, Whole, list[Any]]], Field(max_length=MOST_REPORTS)]
 
 
 @dataclass
 class End:
     """How a training ended, and the last of what it measured, in rows as `codec.row_of` writes them."""
 
-    attempt: int
+    attempt: Whole
     outcome: Outcome
-    why: str | None = None
+    why: Words | None = None
     rows: list[Any] = field(default_factory=list)
 
 
@@ -84,8 +96,8 @@ class End:
 class Release:
     """Why a training is given back."""
 
-    attempt: int
-    why: str
+    attempt: Whole
+    why: Words
     counts: bool = True
 
 
@@ -93,15 +105,15 @@ class Release:
 class OfSession:
     """session_id: 0 for the token's own."""
 
-    session_id: int = 0
+    session_id: Whole = 0
 
 
 @dataclass
 class ViewRequest(OfSession):
     """What the tuner has read before; see `codec.view_to_json`."""
 
-    settled: int = 0
-    last: int = 0
+    settled: Whole = 0
+    last: Whole = 0
     task: str = ""
 
 
@@ -109,7 +121,7 @@ class ViewRequest(OfSession):
 class WaitRequest(ViewRequest):
     """For what after which event, and for how long. measured: whether measurements count, too."""
 
-    event: int = 0
+    event: Whole = 0
     seconds: float = 0.0
     measured: bool = False
 
@@ -118,9 +130,9 @@ class WaitRequest(ViewRequest):
 class CurveRequest(OfSession):
     """Which trial, and after which measurement of it."""
 
-    number: int = 0
-    attempt: int = 0
-    index: int = -1
+    number: Whole = 0
+    attempt: Whole = 0
+    index: Whole = -1
 
 
 @dataclass
@@ -128,29 +140,29 @@ class Submission(OfSession):
     """A configuration, raw; the key makes it one trial however often it is sent."""
 
     configuration: dict[str, Any] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    explanation: str = ""
-    resumes: int | None = None
-    revision: int | None = None
-    key: str | None = None
+    reasons: dict[Name, Words] = field(default_factory=dict)
+    explanation: Words = ""
+    resumes: Whole | None = None
+    revision: Whole | None = None
+    key: Name | None = None
 
 
 @dataclass
 class Stop(OfSession):
     """Which trial; rule: whether a stopping rule asks, and why it does."""
 
-    number: int = 0
+    number: Whole = 0
     rule: bool = False
-    why: str | None = None
+    why: Words | None = None
 
 
 @dataclass
 class ChoiceRequest(OfSession):
     """The final choice: a trial's number, or a configuration."""
 
-    number: int | None = None
+    number: Whole | None = None
     configuration: dict[str, Any] | None = None
-    key: str | None = None
+    key: Name | None = None
 
 
 @router.post("/api/agent/hello")
@@ -214,17 +226,36 @@ def content(request: Request, body: ContentRequest) -> JSONResponse:
 @router.post("/api/agent/measure")
 def measure(request: Request, body: Reports) -> JSONResponse:
     """Store measurements, renew the leases, and say of each training whether it shall go on, or why its lease is over."""
-    reports = [
-        MeasurementBatch(job_id, attempt, [codec.measurement_of(row) for row in rows]) for job_id, attempt, rows in body.reports
-    ]
+    reports = [MeasurementBatch(job_id, attempt, _measured(rows)) for job_id, attempt, rows in body.reports]
     answers = lab_of(request).agents.measure_all(reports, identity(request).subject)
     return JSONResponse({"answers": [str(answer) if isinstance(answer, StaleAttempt) else answer for answer in answers]})
+
+
+def _measured(rows: Sequence[Any]) -> list[Measurement]:
+    """The measurements of a report; InvalidSettings where there are too many, or one cannot be."""
+    if len(rows) > MOST_REPORTED_MEASUREMENTS:
+        raise InvalidSettings(
+            f"a report of {len(rows)} measurements; expected at most {MOST_REPORTED_MEASUREMENTS}: send it in several"
+        )
+    measured = [codec.measurement_of(row) for row in rows]
+    for point in measured:
+        for name, count in (("index", point.index), ("step", point.step), ("epoch", point.epoch or 0)):
+            if not 0 <= count <= MOST_COUNT:
+                raise InvalidSettings(f"measurement {name}: {str(count)[:LONGEST_NAME]}, expected 0 to {MOST_COUNT}")
+        if point.seconds < 0:
+            raise InvalidSettings(f"measurement seconds: {point.seconds}, expected seconds since the training's start, 0 or more")
+        if len(point.extra) > MOST_EXTRAS or any(len(name) > LONGEST_NAME for name in point.extra):
+            raise InvalidSettings(
+                f"measurement extra: {len(point.extra)} metrics, expected at most {MOST_EXTRAS}, "
+                f"with names of at most {LONGEST_NAME} letters"
+            )
+    return measured
 
 
 @router.post("/api/agent/jobs/{job_id}/finish")
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
-    measured = [codec.measurement_of(row) for row in body.rows]
+    measured = _measured(body.rows)
     lab_of(request).finish(job_id, body.attempt, body.outcome, body.why, measured, identity(request).subject)
     return JSONResponse({})
 

@@ -1,13 +1,11 @@
 """The web app: routers, the error table, security headers, and what runs beside the pages (sweep, watch, heartbeat, methods)."""
 
 import asyncio
-import ipaddress
 import logging
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
-from functools import lru_cache, partial
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
@@ -16,18 +14,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evenhand import errors
-from evenhand.errors import EvenhandError, InvalidConfiguration, Problem
+from evenhand.errors import EvenhandError, InvalidConfiguration, InvalidSettings, Problem
 from evenhand.exchange.backup import Keeper
 from evenhand.lab.lab import Lab
 from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
+from evenhand.settings import HERE, PublicAddress
 from evenhand.studies.alerts import Watch
 from evenhand.web import access, api, entry
 from evenhand.web.classroom import board
+from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
 from evenhand.web.researcher import exports, invitations, monitor, reports, study, versions
@@ -43,6 +41,7 @@ SWEEP_SECONDS = 0.5
 WATCH_SECONDS = 15.0
 BACKUP_LOOK_SECONDS = 60.0  # between two looks whether a backup is due
 HEARTBEAT_SECONDS = 2.0
+SOUNDNESS_SECONDS = 1.0  # between two looks whether the database is still there
 
 STATUS_CODES: dict[type[EvenhandError], int] = {
     errors.InvalidConfiguration: 422,
@@ -56,31 +55,23 @@ STATUS_CODES: dict[type[EvenhandError], int] = {
     errors.StaleAttempt: 410,
     errors.Dismissed: 410,
     errors.Unreachable: 502,
-}
-
-CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# Referrer: with `no-referrer` browsers send `Origin: null` with our own forms; `same-origin` tells other sites as little.
-SECURITY_HEADERS = {
-    "content-security-policy": CONTENT_POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
+    errors.DatabaseLost: 503,
+    errors.DiskFull: 503,
 }
 
 
-def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_id: int | None = None) -> FastAPI:
+def create_app(
+    lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_id: int | None = None, public: PublicAddress = HERE
+) -> FastAPI:
     """The app on a lab.
 
     data_dir: where the heartbeat is kept. hosts: names, beside localhost and addresses in digits, under which browsers may ask
     for this server. session_id: it is there for this session alone, as long as that is tuned: what else a laboratory does
-    (methods, alerts, backups, a heartbeat) is left to the server of that one.
+    (methods, alerts, backups, a heartbeat) is left to the server of that one. public: where browsers find it behind a proxy.
     """
+    first = public.prefix.split("/")[1] if public.prefix else None
+    if first in {path.split("/")[1] for _, path in access.PERMISSIONS}:
+        raise InvalidSettings(f"public URL {public.url!r}: /{first} is an address of Evenhand's own; expected another path")
     app = FastAPI(
         title="Evenhand",
         docs_url=None,
@@ -90,7 +81,7 @@ def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_i
         dependencies=[Depends(access.guard)],
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # asked at each request, else
     )
-    hold(app, AppState(lab, data_dir))
+    hold(app, AppState(lab, data_dir, public))
     # The router asks them in order: those that are called all the time come first.
     for module in (
         api,
@@ -108,50 +99,18 @@ def create_app(lab: Lab, *, data_dir: Path, hosts: Sequence[str] = (), session_i
     ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER))
+    app.add_exception_handler(access.HeadIsEnough, _nothing_more)
     app.add_exception_handler(EvenhandError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)
     app.add_exception_handler(Exception, _on_error)
-    app.add_middleware(Door, hosts=frozenset(hosts))
+    app.add_middleware(Door, hosts=frozenset(hosts), public=public)
     return app
 
 
-class Door:
-    """Every request passes here first: the Host header is one of ours, and every answer carries the security headers."""
-
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
-        self._app = app
-        self._hosts = {"localhost", socket.gethostname().lower(), *(host.lower() for host in hosts)}
-        self._answers_to = lru_cache(maxsize=64)(self._is_ours)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    if name not in headers:
-                        headers[name] = value
-                if scope["path"].startswith("/static/"):
-                    headers["cache-control"] = "no-cache"
-            await send(message)
-
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if self._answers_to(host):
-            await self._app(scope, receive, send_with_headers)
-        else:
-            text = f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name.\n"
-            await PlainTextResponse(text, 421)(scope, receive, send_with_headers)
-
-    def _is_ours(self, host: str) -> bool:
-        """Names must be known, against DNS rebinding; an address in digits cannot be rebound."""
-        name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-        with suppress(ValueError):
-            return bool(ipaddress.ip_address(name))
-        return name.lower() in self._hosts
+async def _nothing_more(request: Request, error: Exception) -> Response:
+    """To HEAD, where a GET would be a look or would last."""
+    return Response()
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -160,7 +119,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if status == 500:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     problems = error.problems if isinstance(error, InvalidConfiguration) else ()
-    if request.url.path.startswith("/api/") or "application/json" in request.headers.get("accept", ""):
+    if path_of(request.scope).startswith("/api/") or "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": name, "message": message, "problems": [_to_json(problem) for problem in problems]}, status)
     if "hx-request" in request.headers:
         return PlainTextResponse(message, status)
@@ -175,6 +134,8 @@ def describe(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, RequestValidationError):
         wrong = "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors())
         return 400, "InvalidRequest", f"this request is not what the address expects: {wrong}"
+    if isinstance(error, OSError) and error.errno in errors.FULL_DISK:
+        return describe(errors.DiskFull())
     if isinstance(error, HTTPException):
         words = {404: "there is no page at this address", 405: "this address does not take this kind of request"}
         return error.status_code, "HTTPException", words.get(error.status_code, str(error.detail))
@@ -201,7 +162,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     def look() -> None:
         state.alerts = watch.look()
 
+    def look_at_database() -> None:
+        if (problem := watch.look_at_database()) is not None:
+            state.alerts = watch.alerts = (problem, *(alert for alert in state.alerts if alert.kind != problem.kind))
+
     tasks = [
+        asyncio.create_task(_every(SOUNDNESS_SECONDS, look_at_database)),
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
         asyncio.create_task(_every(WATCH_SECONDS, look)),
         asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keeper.look)),

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from evenhand.model import state_words, words
 from evenhand.web.access import identity
+from evenhand.web.state import held_by
 
 TEMPLATE_FOLDER = Path(__file__).parent / "templates"
 LANGUAGE_NAMES: Mapping[str, str] = {
@@ -81,13 +82,18 @@ environment = _environment()
 
 
 def fragment(request: Request, template: str, **context: Any) -> str:
-    """A template's text, with `request` and `csrf_token` (of the identity that this route was called by) at hand."""
-    return environment.get_template(template).render(request=request, csrf_token=identity(request).csrf_token, **context)
+    """A template's text, with `request`, `root` and `csrf_token` (of the identity that this route was called by) at hand."""
+    return _filled(request, template, identity(request).csrf_token, context)
 
 
 def shared(request: Request, template: str, **context: Any) -> str:
     """A template's text for everybody who watches the same page: without anybody's token, which each page's script puts in."""
-    return environment.get_template(template).render(request=request, csrf_token="", **context)
+    return _filled(request, template, "", context)
+
+
+def _filled(request: Request, template: str, csrf_token: str, context: Mapping[str, Any]) -> str:
+    root = held_by(request.app).public.prefix
+    return environment.get_template(template).render(request=request, csrf_token=csrf_token, root=root, **context)
 
 
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:

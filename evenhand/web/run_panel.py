@@ -17,6 +17,7 @@ from evenhand.model.domain import Value
 from evenhand.model.session import Session, State, View
 from evenhand.model.state_words import epoch_words, epochs_words, outcome_words, status_of, value_epoch_words
 from evenhand.model.trial import UNUSABLE_OUTCOMES, LearningCurve, Measurement, Outcome, Trial
+from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import clock, is_share, last_line, loss, plural, show_score
 from evenhand.web.session_stream import shown_trial
 
@@ -296,7 +297,8 @@ def _reference(view: View, trial: Trial, since: str) -> tuple[Mapping[str, Value
         return summaries.reference(view.session, trial), True
     if since == "defaults":
         return None, True
-    other = view.best if since == "best" else view.session.trial(int(since)) if since.isdigit() else None
+    number = whole_number(since)
+    other = view.best if since == "best" else view.session.trial(number) if number is not None else None
     if other is None:
         return None, True
     return other.configuration, other.number != trial.number

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from evenhand import settings
 from evenhand.errors import InvalidSettings
@@ -22,6 +23,7 @@ from evenhand.web.app import create_app
 from evenhand.web.state import held_by
 from evenhand.web.streams import files
 
+HEADER_SECONDS = 20.0  # within which the headers of a request have to be here
 GRACE_SECONDS = 2  # how long open event streams may delay the end
 LOOK_SECONDS = 0.02  # between two looks whether something has come about
 TELL_SECONDS = 4.0  # for which a server that ends waits until its agents have heard of it
@@ -31,15 +33,14 @@ EVERYWHERE = ("0.0.0.0", "::", "")
 class Server:
     """One lab, served at one address, with `slots` trainings at once on this machine (0: agents come from elsewhere)."""
 
-    def __init__(self, lab: Lab, host: str, port: int, slots: int) -> None:
+    def __init__(self, lab: Lab, host: str, port: int, slots: int, public: settings.PublicAddress = settings.HERE) -> None:
         data_dir = settings.data_dir()
-        app = create_app(lab, data_dir=data_dir, hosts=[host])
-        config = uvicorn.Config(
-            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
-        )
+        app = create_app(lab, data_dir=data_dir, hosts=[host], public=public)
+        config = _config(app, host, port)
         address = f"[{host}]" if ":" in host else host
         local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
         self._lab, self._url = lab, f"http://{local}:{port}"
+        self._public_url = public.url or self._url
         self._supervisor = Supervisor(self._url, lab, slots, data_dir) if slots else None
         self._server = _Server(config, app, self._supervisor)
 
@@ -48,7 +49,7 @@ class Server:
         files(raised=True)  # each open page takes one
         if self._supervisor:
             self._supervisor.start()
-        served.note_address(self._lab, self._url)
+        served.note_address(self._lab, self._public_url)
         try:
             self._server.run()
         finally:
@@ -70,9 +71,7 @@ class SessionServer:
     def __call__(self, lab: Lab, task: Task, session_id: int) -> Iterator[None]:
         """Within it agents train the session."""
         app = create_app(lab, data_dir=settings.data_dir(), hosts=[self.host], session_id=session_id)
-        config = uvicorn.Config(
-            app, host=self.host, port=self.port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
-        )
+        config = _config(app, self.host, self.port)
         server = _Server(config, app, None)
         thread = threading.Thread(target=server.run, name="session server", daemon=True)
         token = lab.crews.open(session_id, task.version, packed(task))
@@ -125,6 +124,55 @@ def _outward_address() -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return socket.gethostname()
+
+
+def _config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn serves it. What proxies forward is read at the door, which knows whom to believe."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        http=PunctualProtocol,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+class PunctualProtocol(HttpToolsProtocol):
+    """uvicorn's, and a connection that does not send all of its headers in time is closed."""
+
+    _overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection is there: its first request is waited for."""
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def on_message_begin(self) -> None:
+        """The next request begins."""
+        super().on_message_begin()
+        self._wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        """The door waits for the rest."""
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more comes."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait_for_headers(self) -> None:
+        self._wait_no_more()
+        self._overdue = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
 
 
 class _Server(uvicorn.Server):

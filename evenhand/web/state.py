@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from evenhand.lab.lab import Lab
 from evenhand.model.recent import Recent
+from evenhand.settings import HERE, PublicAddress
 from evenhand.studies.alerts import Alert
 from evenhand.web.method_threads import Players
 from evenhand.web.shelf import Shelf
@@ -17,7 +18,7 @@ MOST_KEPT_MESSAGES = 200  # of what actions came to: the newest are remembered, 
 
 @dataclass
 class AppState:
-    """Of one app. data_dir: where the heartbeat and backups are kept.
+    """Of one app. data_dir: where the heartbeat and backups are kept. public: where browsers find it.
 
     alerts: what the watch beside the server found last. ending: whether event streams and waiting answers are to end. said: by
     key, what an action came to, in words.
@@ -25,6 +26,7 @@ class AppState:
 
     lab: Lab
     data_dir: Path
+    public: PublicAddress = HERE
     alerts: tuple[Alert, ...] = ()
     ending: bool = False
     said: Recent[str, str] = field(default_factory=lambda: Recent(MOST_KEPT_MESSAGES))
@@ -47,3 +49,8 @@ def held_by(app: FastAPI) -> AppState:
     """What an app holds."""
     state: AppState = app.state.held
     return state
+
+
+def base_address(request: Request) -> str:
+    """What a link to one of our pages begins with that somebody shall open elsewhere."""
+    return held_by(request.app).public.url or str(request.base_url).rstrip("/")

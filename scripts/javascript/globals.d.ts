@@ -68,6 +68,8 @@ declare global {
     best(best: { number: number; value: number } | null): void;
   }
   interface EvenhandScripts {
+    /** The path, behind a proxy, under which all pages lie; empty where there is none. */
+    root: string;
     /** A colour of the style sheet as a canvas takes it: see theme.js. */
     colour(name: string): string;
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */

@@ -15,7 +15,7 @@ from evenhand.studies import classroom
 from evenhand.web.access import Role, lab_of, sign_in, signed_in
 from evenhand.web.entry import go
 from evenhand.web.pages import render, shared
-from evenhand.web.state import held_by
+from evenhand.web.state import base_address, held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
 
 router = APIRouter()
@@ -74,7 +74,7 @@ def _begins(request: Request, participant: Participant) -> Response:
 def board_page(request: Request, code: str) -> Response:
     """The board: how to join, and who is ahead on validation."""
     study = _class_of(request, code)
-    address = f"{str(request.base_url).rstrip('/')}/class/{classroom.plain_code(code)}"
+    address = f"{base_address(request)}/class/{classroom.plain_code(code)}"
     qr = segno.make(address, error="m").svg_data_uri(scale=6, border=2)
     shown = _board(request, study)
     return render(request, "classroom/board.html", study=study, address=address, code=_spaced(code), qr=qr, **shown)

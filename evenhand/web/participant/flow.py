@@ -24,6 +24,7 @@ from evenhand.model.space import Space
 from evenhand.model.study import Budget, Questionnaire, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import LearningCurve, Trial
+from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import is_share, metric_name
 from evenhand.tasks.builtin import practice
 from evenhand.web import run_panel, space_form
@@ -208,7 +209,7 @@ def _tune_page(request: Request, here: ParticipantPlace) -> Response:
     with here.lab.at_once():
         view = here.view()
         wanted = request.query_params.get("from", "")
-        source = view.session.trial(int(wanted)) if wanted.isdigit() and len(wanted) < 9 else None
+        source = view.session.trial(asked) if (asked := whole_number(wanted)) is not None else None
         source = source or (view.session.trials[-1] if view.session.trials else None)
         return _tune(request, here, view, source=source)
 
@@ -426,7 +427,7 @@ def final_page(request: Request, here: Here) -> Response:
     typed = space_form.read(here.task.space, dict(query))
     number = query.get("trial", "")
     view = here.view()
-    trial = view.session.trial(int(number)) if number.isdigit() and len(number) < 9 else None
+    trial = view.session.trial(asked) if (asked := whole_number(number)) is not None else None
     chosen: Configuration | None = trial.configuration if trial else None
     if trial is None and typed.values:
         try:
@@ -470,7 +471,7 @@ def _final(
 def _final_elsewhere(request: Request, here: ParticipantPlace, typed: Typed, number: str) -> Response:
     """The same question again, with what was chosen, for a window that may not write."""
     view = here.view()
-    trial = view.session.trial(int(number)) if number.isdigit() and len(number) < 9 else None
+    trial = view.session.trial(asked) if (asked := whole_number(number)) is not None else None
     chosen = trial.configuration if trial else None
     if trial is None and typed.values:
         with suppress(InvalidConfiguration):
@@ -499,8 +500,8 @@ def _choose(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
         return _final_elsewhere(request, here, typed, number)
     key = str(form.get("key", ""))[:64] or None
     try:
-        if number.isdigit() and len(number) < 9:
-            here.lab.choose(here.session_id, number=int(number), key=key)
+        if (chosen_number := whole_number(number)) is not None:
+            here.lab.choose(here.session_id, number=chosen_number, key=key)
         elif typed.values:
             here.lab.choose(here.session_id, configuration=space_form.configuration(here.task.space, typed), key=key)
         else:

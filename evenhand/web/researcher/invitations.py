@@ -15,10 +15,12 @@ from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab.lab import Lab
 from evenhand.model.rules import modes_to_invite
 from evenhand.model.study import Mode, Study
+from evenhand.model.typed_numbers import whole_number
 from evenhand.web.access import lab_of
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
 from evenhand.web.researcher.study import bar
+from evenhand.web.state import base_address
 
 router = APIRouter()
 
@@ -81,7 +83,7 @@ def invite(
         )
     except (InvalidSettings, Refused) as error:
         return _page(request, study_id, {"label": label, "mode": mode, "kind": kind, "cap": cap, "until": until}, str(error))
-    base = str(request.base_url).rstrip("/")
+    base = base_address(request)
     links = links_of([f"{base}/join/{token}" for token in tokens])
     return render(
         request,
@@ -108,9 +110,10 @@ def _mode(study: Study, name: str) -> Mode:
 def _cap(cap: str) -> int | None:
     if not cap.strip():
         return None
-    if not cap.strip().isdecimal():
-        raise InvalidSettings(f"the number of people is {cap!r}, expected a whole number, or nothing for any number")
-    return int(cap)
+    number = whole_number(cap)
+    if number is None:
+        raise InvalidSettings(f"the number of people is {cap[:20]!r}, expected a whole number, or nothing for any number")
+    return number
 
 
 def _until(lab: Lab, until: str) -> float | None:

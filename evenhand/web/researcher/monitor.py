@@ -19,6 +19,7 @@ from evenhand.model.participant import Participant
 from evenhand.model.rules import GOING_ON_STATES, PAUSABLE_STATES
 from evenhand.model.session import Session, State
 from evenhand.model.study import Mode, Study
+from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import plural
 from evenhand.web.access import identity, lab_of
 from evenhand.web.flash import said, say
@@ -237,19 +238,17 @@ def _one(lab: Lab, study_id: int, session: str, participant: str) -> dict[str, i
     """What the filter's fields name: a session's number, a pseudonym or a participant's number."""
     filters = {}
     if session.strip():
-        if not _is_number(session.strip()):
+        number = whole_number(session)
+        if number is None:
             raise Refused(f"session {session!r}: expected its number, as in its page's address")
-        filters["session_id"] = int(session)
+        filters["session_id"] = number
     if wanted := participant.strip().upper():
         named = {person.pseudonym: person.id for person in lab.participants.of_study(study_id)}
-        if wanted not in named and not _is_number(wanted):
+        person = named.get(wanted, whole_number(wanted))
+        if person is None:
             raise Refused(f"participant {participant!r}: expected a pseudonym, such as P-01")
-        filters["participant_id"] = named.get(wanted) or int(wanted)
+        filters["participant_id"] = person
     return filters
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) <= NEWEST_EVENT_ID
 
 
 @router.get("/studies/{study_id}/log.csv")

@@ -29,7 +29,8 @@ def report_page(request: Request, study_id: int, mode: Mode = "live", by: str = 
     study, made, today = _made(request, study_id, mode, by)
     lab = lab_of(request)
     modes = {person.mode for person in lab.participants.of_study(study_id)} - ({"live"} if study.closed_at is None else set())
-    links = _links(study, mode, by, [other_mode for other_mode in MODES if other_mode in modes and other_mode != mode])
+    others = [other_mode for other_mode in MODES if other_mode in modes and other_mode != mode]
+    links = _links(held_by(request.app).public.prefix, study, mode, by, others)
     return HTMLResponse(page.html(made.report, today, links), headers={"content-security-policy": page.policy()})
 
 
@@ -57,9 +58,10 @@ def _made(request: Request, study_id: int, mode: Mode, by: str) -> tuple[Study, 
     return archive.study, made, time.strftime("%Y-%m-%d", time.gmtime())
 
 
-def _links(study: Study, mode: Mode, by: str, modes: Sequence[Mode]) -> tuple[page.PageLink, ...]:
+def _links(root: str, study: Study, mode: Mode, by: str, modes: Sequence[Mode]) -> tuple[page.PageLink, ...]:
     """Ways on from the page: back, other files, other modes, other groups."""
-    here = f"/studies/{study.id}/report"
+    front = f"{root}/studies/{study.id}"
+    here = f"{front}/report"
     query = f"?mode={mode}" + (f"&by={by}" if by else "")
     others = [page.PageLink(f"{here}?mode={other_mode}", f"{other_mode} records") for other_mode in modes]
     groups = [page.PageLink(f"{here}?mode={mode}", "group as planned")] if by else []
@@ -69,7 +71,7 @@ def _links(study: Study, mode: Mode, by: str, modes: Sequence[Mode]) -> tuple[pa
         if name not in (by, study.grouping.by)
     ]
     files = [page.PageLink(f"{here}.pdf{query}", "PDF"), page.PageLink(f"{here}.zip{query}", "every figure and table")]
-    return (page.PageLink(f"/studies/{study.id}?mode={mode}", "Back to the study"), *files, *groups, *others)
+    return (page.PageLink(f"{front}?mode={mode}", "Back to the study"), *files, *groups, *others)
 
 
 def _name(study: Study, mode: Mode, today: str, kind: str) -> str:

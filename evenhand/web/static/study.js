@@ -417,7 +417,7 @@
 
   const session = find("main.session-page[data-session]");
   if (session) {
-    const address = `/sessions/${session.dataset.session}`;
+    const address = `${Evenhand.root}/sessions/${session.dataset.session}`;
     const token = find('meta[name="csrf-token"]').content;
     const loss = Evenhand.charts.loss(find("#chart-loss"), { kind: session.dataset.kind });
     const every = new EveryTrial(find("#chart-value"), session);

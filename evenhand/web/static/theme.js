@@ -17,4 +17,5 @@
   };
   window.Evenhand = window.Evenhand ?? {};
   window.Evenhand.colour = colour;
+  window.Evenhand.root = document.documentElement.dataset.root ?? "";  // the path, behind a proxy, under which all pages lie
 })();

@@ -28,7 +28,7 @@
   const named = sessionStorage.getItem("evenhand-window") ?? crypto.randomUUID?.() ?? String(Math.random()).slice(2);
   sessionStorage.setItem("evenhand-window", named);
   for (const place of all('input[name="window"]')) place.value = named;
-  const EVENTS = `/p/events?window=${encodeURIComponent(named)}`;
+  const EVENTS = `${Evenhand.root}/p/events?window=${encodeURIComponent(named)}`;
   const elsewhere = find("#elsewhere");
   const showWriter = (writes) => {
     if (!elsewhere) return;
@@ -45,7 +45,7 @@
     find("form", elsewhere).addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        await post("/p/continue", event.target);
+        await post(`${Evenhand.root}/p/continue`, event.target);
         showWriter(true);
       } catch {
         showNotice(LOST);
@@ -81,7 +81,7 @@
       state: (state) => {
         showClock(state.clock);
         showWriter(state.writes);
-        if (state.step !== here) location.assign("/p");
+        if (state.step !== here) location.assign(`${Evenhand.root}/p`);
       },
     });
     return;
@@ -234,7 +234,7 @@
 
   const accept = (answer) => {
     if (answer.go) {
-      location.assign(answer.go);
+      location.assign(`${Evenhand.root}${answer.go}`);
       return;
     }
     const problems = answer.problems ?? {};
@@ -267,7 +267,7 @@
     if (dialog.returnValue !== "stop") return;
     dialog.returnValue = "";
     try {
-      await post("/p/tune/stop", find("#stop-form"));
+      await post(`${Evenhand.root}/p/tune/stop`, find("#stop-form"));
     } catch {
       message(LOST);
     }
@@ -339,7 +339,7 @@
     const before = shownTrials ?? numbersShown();
     const focused = history.contains(document.activeElement) ? /** @type {Part} */ (document.activeElement) : null;
     const again = focused && (focused.name ? `[name="${focused.name}"]` : focused.dataset.compare ? `[data-compare="${focused.dataset.compare}"]` : "");
-    await htmx.ajax(/** @type {any} */ ("GET"), `/p/trials?${query}`, { target: history, swap: "innerHTML" });
+    await htmx.ajax(/** @type {any} */ ("GET"), `${Evenhand.root}/p/trials?${query}`, { target: history, swap: "innerHTML" });
     for (const details of all("details", history)) details.open = opened.has(details.dataset.detail);
     for (const row of all("tr[data-trial]", history)) {
       const number = row.dataset.trial;
@@ -355,7 +355,7 @@
     try {
       for (const number of ticked) {
         if (curves.has(number)) continue;
-        const answer = await fetch(`/p/trials/${number}/curve`, { headers: { accept: "application/json" } });
+        const answer = await fetch(`${Evenhand.root}/p/trials/${number}/curve`, { headers: { accept: "application/json" } });
         const { points } = await answer.json();
         curves.set(number, points.filter((point) => point[2] !== null && point[4] !== null).map((point) => [point[2], point[4]]));
       }
@@ -393,7 +393,7 @@
 
   const show = (state) => {
     if (state.step !== main.dataset.step) {
-      location.assign("/p");
+      location.assign(`${Evenhand.root}/p`);
       return;
     }
     showWriter(state.writes);

@@ -26,6 +26,7 @@ from evenhand.model.rules import ENDED_STATES
 from evenhand.model.session import Intervention, Session, State
 from evenhand.model.space import Space
 from evenhand.model.trial import Trial
+from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import is_share, metric_name
 from evenhand.web import session_stream, space_form
 from evenhand.web.access import identity, lab_of
@@ -160,7 +161,7 @@ def _page(request: Request, session_id: int, entered: Entered, status: int = 200
 
 def _source(session: Session, wanted: str) -> Trial | None:
     """The trial that a form starts from: the one that is named, else the best, else the newest."""
-    named = session.trial(int(wanted)) if wanted.isdecimal() and len(wanted) < 9 else None
+    named = session.trial(asked) if (asked := whole_number(wanted)) is not None else None
     newest = session.trials[-1] if session.trials else None
     return named or rules.best_trial(session) or newest
 
@@ -313,10 +314,10 @@ def turn(request: Request, session_id: int, what: Annotated[str, Form()], reason
             f"{session.tuner} proposes again.",
         ),
     }
-    if what.startswith("stop ") and number.isdecimal() and len(number) < 9:
+    if what.startswith("stop ") and (stopped := whole_number(number)) is not None:
         verbs = {
             what: (
-                lambda: lab.interventions.stop_trial(session_id, int(number), who=who, reason=reason),
+                lambda: lab.interventions.stop_trial(session_id, stopped, who=who, reason=reason),
                 f"Trial {number} stops.",
             )
         }

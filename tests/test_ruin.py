@@ -1,0 +1,159 @@
+"""A database that is damaged, emptied, replaced or gone, and a disk that is full: noticed, said, nothing written over."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace as changed
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from evenhand.cli.main import app
+from evenhand.errors import DatabaseLost, DiskFull
+from evenhand.exchange import backup
+from evenhand.lab.lab import Lab
+from evenhand.lab.served import HEARTBEAT_FILE, beat
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.store.engine import Store
+from evenhand.studies.alerts import Watch
+from evenhand.web.app import describe
+from evenhand.web.state import held_by
+from tests.labs import SPACE, make_lab, started, toy_study
+from tests.waiting import wait_for
+from tests.web import serve
+
+
+def damage(path: Path) -> None:
+    pages = bytearray(path.read_bytes())
+    pages[4096:] = b"\xa5" * (len(pages) - 4096)
+    path.write_bytes(pages)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def replace(path: Path) -> None:
+    other = path.with_name("other.sqlite")
+    Lab(Store(f"sqlite:///{other}")).close()
+    other.rename(path)
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+RUINS = [damage, empty, replace, delete]
+
+
+def settled(lab: Lab, path: Path) -> None:
+    """All of the database in its one file."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+@pytest.mark.parametrize("ruin", RUINS, ids=lambda ruin: ruin.__name__)
+def test_a_running_server_notices_a_ruin_refuses_writes_and_says_so(ruin: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "lab.sqlite"
+    lab, clock = make_lab(f"sqlite:///{path}")
+    study = toy_study(lab)
+    with serve(lab, clock, tmp_path) as site:
+        settled(lab, path)
+        ruin(path)
+        alerts = wait_for(lambda: [alert for alert in held_by(site.app).alerts if alert.kind == "database"], "an alert")
+        assert "nothing is recorded any more" in alerts[0].words
+        assert "evenhand restore" in alerts[0].what_to_do
+        with pytest.raises(DatabaseLost, match="What you sent was not taken"):
+            lab.participants.invite(study.id, "after")
+    lab.close()
+
+
+def test_a_lost_database_and_a_full_disk_are_answered_with_503_and_words() -> None:
+    status, name, words = describe(DatabaseLost("nothing can be recorded now"))
+    assert (status, name, words) == (503, "DatabaseLost", "nothing can be recorded now")
+    for full in (DiskFull(), OSError(28, "No space left on device")):
+        status, name, words = describe(full)
+        assert (status, name) == (503, "DiskFull")
+        assert "Nothing that was recorded before is lost" in words
+
+
+@pytest.mark.parametrize("ruin", [damage, empty, delete], ids=lambda ruin: ruin.__name__)
+def test_a_start_names_the_backup_and_restore_works_over_the_ruin(
+    ruin: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
+    path = tmp_path / "evenhand.sqlite"
+    lab = Lab.connect()
+    study = toy_study(lab)
+    made = backup.make(lab, tmp_path / "backups", tmp_path)
+    beat(tmp_path / HEARTBEAT_FILE.format(lab.key), lab.clock())
+    url = lab.core.store.url
+    lab.close()
+    settled(lab, path)
+    backup.check_start(url, tmp_path)
+    ruin(path)
+    left = path.read_bytes() if path.exists() else None
+    with pytest.raises(DatabaseLost, match=made.name):
+        backup.check_start(url, tmp_path)
+    done = CliRunner().invoke(app, ["restore", str(made), "--yes"])
+    assert done.exit_code == 0, done.output
+    aside = [file for file in tmp_path.glob("evenhand.sqlite.damaged-*") if not file.name.endswith(("-wal", "-shm"))]
+    assert [file.read_bytes() for file in aside] == ([] if left is None else [left])
+    backup.check_start(url, tmp_path)
+    restored = Lab.connect()
+    assert restored.studies.get(study.id).name == study.name
+    restored.close()
+
+
+def test_a_full_disk_loses_nothing_and_says_what_to_do(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    lab = Lab(store)
+    study = toy_study(lab)
+    with store.write() as tx:
+        pages = tx.exec_driver_sql("PRAGMA page_count").scalar()
+        tx.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DiskFull, match="Nothing that was recorded before is lost"):
+        lab.participants.invite(study.id, "x" * 1_000_000)
+    assert lab.studies.get(study.id).name == study.name
+    lab.close()
+
+
+@pytest.mark.parametrize("column", ["session.budget", "session.method", "task.space", "trial.configuration"])
+@pytest.mark.parametrize("value", ["{", "null", b"\x80\xff", "[1]", 12.5])
+def test_what_is_done_for_all_sessions_goes_on_where_one_cannot_be_read(column: str, value: object, tmp_path: Path) -> None:
+    lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    broken = started(lab, toy_study(lab))
+    lab.submit(broken.id, {"epochs": 2})
+    second = lab.studies.add_task(TaskRecord(TaskSpec("second"), "version 2", SPACE, "accuracy", "maximize", 10))
+    other = started(lab, lab.studies.add(changed(toy_study(lab), name="other", task_id=second.id)))
+    table, _, name = column.partition(".")
+    with closing(sqlite3.connect(tmp_path / "lab.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {name} = ? WHERE id = 1", (value,))
+    fresh = Lab(Store(lab.core.store.url), lab.rules, clock)
+    watch = Watch(fresh, tmp_path)
+    if unreadable := fresh.sessions.unreadable():
+        assert list(unreadable) == [broken.id]
+        assert [alert.about for alert in watch.look() if alert.kind == "unreadable"] == [f"session {broken.id}"]
+    clock.now += 1e6
+    fresh.sweep()
+    assert fresh.sessions.get(other.id).choice is not None
+    fresh.close()
+    lab.close()
+
+
+def test_a_database_is_its_owners_only_whatever_the_umask(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, before = tmp_path / "lab.sqlite", os.umask(0)
+    try:
+        lab = Lab(Store(f"sqlite:///{path}"))
+        toy_study(lab)
+        assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("lab.sqlite*")} == {0o600}
+        lab.close()
+    finally:
+        os.umask(before)
+    path.chmod(0o644)
+    Store(f"sqlite:///{path}").close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "now it is its owner's only" in caplog.text
