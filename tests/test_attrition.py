@@ -40,15 +40,25 @@ def test_each_step_tells_whom_it_lost_and_why() -> None:
         ("answered the questions", 5, {"did not answer": 1}),
         ("began to tune", 5, {}),
         ("made a final choice", 4, {"made no final choice": 1}),
-        ("were evaluated on test data", 3, {"not evaluated yet": 1}),
+        ("have a test score", 3, {"not evaluated yet": 1}),
         ("are in the statistics", 1, {"excluded: asked a friend": 1, "withdrew": 1}),
     ]
+
+
+def test_whose_evaluation_gave_no_score_is_not_counted_as_if_it_had() -> None:
+    people = [Person(0, (0.5,), (0.5,)), Person(0, (0.5,), (None, None)), Person(0, (0.5,), ())]
+    made = archive(people)
+    assert shape(flow(made, "live").everyone)[-2:] == [
+        ("have a test score", 1, {"no evaluation training gave a score": 1, "not evaluated yet": 1}),
+        ("are in the statistics", 1, {}),
+    ]
+    assert flow(made, "live").count(Milestone.INCLUDED) == len(cohort(made, "live").evaluated)
 
 
 def test_steps_that_a_study_does_not_have_are_not_told() -> None:
     bare = replace(STUDY, consent=Text(""), questionnaires=())
     names = [name for name, *_ in shape(flow(archive([Person(0, (0.5,), (0.5,))], bare), "live").everyone)]
-    assert names == ["joined", "began to tune", "made a final choice", "were evaluated on test data", "are in the statistics"]
+    assert names == ["joined", "began to tune", "made a final choice", "have a test score", "are in the statistics"]
 
 
 @pytest.mark.parametrize(("consent", "count"), [("consent", 1), ("", 2)])

@@ -184,6 +184,43 @@ def test_at_a_tie_nobody_is_best() -> None:
     assert item(made, "course-tasks").alt == "The best at the end: toy: a, b alike"
 
 
+def test_one_pair_has_neither_interval_nor_quartiles() -> None:
+    made = comparison_report.build(Comparison((entry("a", [0.5, 0.6]), entry("b", [0.5, 0.7]))), Setup())
+    assert "(no interval from a single pair), over 1 pair of task and seed" in made.lead[0]
+    assert [row[2] for row in rows(item(made, "average-ranks"))] == ["–", "–"]
+    assert {row[-1] for key in ("course-trials", "course-tasks") for row in rows(item(made, key))} == {"–"}
+    assert {row[9] for row in rows(item(made, "gaps"))} == {"–"}
+
+
+def test_gaps_of_accuracies_are_in_points() -> None:
+    made = comparison_report.build(Comparison((entry("a", [0.5, 0.65]), entry("b", [0.5, 0.7]))), Setup())
+    gaps = {row[1]: row[5] for row in rows(item(made, "gaps"))}
+    assert gaps == {"a": "5.0 points", "b": "0.0 points"}
+
+
+@pytest.mark.parametrize(
+    ("explained", "words"),
+    [
+        (("random start-up draw 1 of 2", "start-up draw 2 of 2"), ["a was still in its start-up: 2 of 2 trials"]),
+        (("random start-up draw 1 of 1", "by the model"), ["a was still in its start-up: 1 of 2 trials"]),
+        (("by the model", "by the model"), []),
+    ],
+)
+def test_a_method_that_was_still_in_its_start_up_is_remarked(explained: tuple[str, str], words: list[str]) -> None:
+    first = entry("a", [0.5, 0.6])
+    trials = tuple(replace(trial, explanation=why) for trial, why in zip(first.session.trials, explained, strict=True))
+    drawn = replace(first, session=replace(first.session, trials=trials))
+    made = comparison_report.build(Comparison((drawn, entry("b", [0.5, 0.7]))), Setup())
+    assert [line.partition(";")[0] for line in made.lead if "start-up" in line] == words
+
+
+def test_no_cell_of_a_table_is_bold() -> None:
+    built = latex(comparison_report.build(Comparison((entry("a", [0.5, 0.6]), entry("b", [0.5, 0.7]))), Setup()))
+    bodies = re.findall(r"\\endlastfoot(.*?)\\end\{longtable\}", built, flags=re.S)
+    assert bodies
+    assert not [body for body in bodies if r"\textbf" in body]
+
+
 @pytest.mark.slow
 def test_sixteen_methods_on_a_page() -> None:
     made = comparison_report.build(field(16, 2, 2, 4), Setup())

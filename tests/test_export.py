@@ -23,7 +23,7 @@ from evenhand.errors import InvalidSettings, PackageMissing, Refused
 from evenhand.exchange import archive, codebook, export, table_files
 from evenhand.exchange.archive import Package
 from evenhand.lab.lab import Lab
-from evenhand.model.study import Budget, Study
+from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Measurement, Outcome
 from evenhand.report import page
@@ -207,8 +207,10 @@ def test_the_numbers_are_those_that_were_recorded(made: tuple[Any, ...]) -> None
     assert [row["outcome"] for row in trials[:2]] == ["completed", "diverged"]
     assert [float(row["value"]) for row in trials[:2]] == [0.1, 1.1]
     rate = [row for row in table(path, "values") if row["hyperparameter"] == "learning_rate"]
-    assert (rate[0]["value"], rate[0]["is_default"], rate[0]["reason"]) == ("0.30000000000000004", "false", 'I "guess",\nso')
-    assert (rate[1]["value"], rate[1]["is_default"], rate[1]["reason"]) == ("0.01", "true", "")
+    assert (rate[0]["value"], rate[0]["is_default"]) == ("0.30000000000000004", "false")
+    assert (rate[0]["reason"], rate[0]["reason_label"]) == ("other", 'I "guess",\nso')
+    assert (rate[1]["value"], rate[1]["is_default"]) == ("0.01", "true")
+    assert (rate[1]["reason"], rate[1]["reason_label"]) == ("", "")
     scores = [row for row in table(path, "evaluations") if row["session"] == "1"]
     assert [(row["seed_index"], row["outcome"], float(row["value"])) for row in scores] == [
         (str(i), "completed", 0.1 / 3) for i in (0, 1)
@@ -312,7 +314,7 @@ def test_a_file_that_was_edited_or_is_missing_is_refused_by_name(made: tuple[Any
         ("answers.csv", ",2,", ",3,", "answers.csv, row .*study.json has no version 3"),
         ("study.json", '"metric": "accuracy"', '"metric": 3', "study.json: cannot be understood .*metric"),
         ("study.json", "{", "", "study.json: not JSON"),
-        ("manifest.json", '"format": 3', '"format": 4', "manifest.json: format 4, expected 2 to 3; read it with Evenhand"),
+        ("manifest.json", '"format": 4', '"format": 5', "manifest.json: format 5, expected 2 to 4; read it with Evenhand"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_file_and_reason(
@@ -322,6 +324,14 @@ def test_what_cannot_be_is_refused_with_file_and_reason(
     path = spoilt(made[3], tmp_path / "a.zip", name, lambda text: text.replace(old, new, 1), honest=name != "manifest.json")
     with pytest.raises(InvalidSettings, match=why):
         archive.read(path)
+
+
+def test_a_reason_is_the_code_that_the_codebook_names() -> None:
+    study = Study("toy", "Toy", 1, Budget(trials=20), 7, Text(""), Text(""), Text(""))
+    codes = export.reason_codes(study)
+    assert {option.label.markdown: option.value for option in study.reasons}.items() <= codes.items()
+    assert set(codes.values()) == {"guess", "default", "experience", "learnt", "other"}
+    assert "other: my own words" not in codes  # such words are exported as `other`, with themselves beside it
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:

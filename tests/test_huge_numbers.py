@@ -6,8 +6,10 @@ import statistics
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import evenhand
@@ -23,7 +25,11 @@ from evenhand.model.study import Budget
 from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Outcome
 from evenhand.model.words import loss, number, percent, rounded, show_score
+from evenhand.report import page as report_page
+from evenhand.report import study as study_report
 from evenhand.web.access import Role
+from tests.archives import TASK as TOY
+from tests.archives import Person, archive
 from tests.components import need
 from tests.web import Site, evaluated, toy_site, train, tuned_study
 
@@ -67,6 +73,29 @@ def test_means_and_deviations_of_the_largest_numbers_are_numbers() -> None:
     assert summaries.deviation([0.0, 0.0]) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1.7e308, 1e300, 1e170, 1e-300, 5e-322])
+def test_a_report_of_scores_of_any_size_has_only_numbers(scale: float) -> None:
+    need("report")
+    rng = np.random.default_rng(1)
+
+    def drawn(most: int) -> list[float]:
+        return [float(scale * value) for value in 2 * rng.random(most) - 1]
+
+    people = [Person(int(rng.integers(0, 21)), drawn(int(rng.integers(1, 10))), drawn(3)) for _ in range(20)]
+    losses = replace(TOY, metric="loss", direction="minimize")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        made = study_report.build(archive(people, task=losses, random=drawn(20)), "live")
+    failed = [item.key for item in made.items if "failed" in item.title.lower()]
+    cells = [cell for item in made.items if item.table for row in item.table.rows for cell in row]
+    assert failed == []
+    assert not [cell for cell in cells if {"inf", "nan", "-inf"} & set(cell.lower().split())]
+    fit = next(item for item in made.items if item.key == "mixed")
+    assert "variances of this size are no numbers" in fit.how
+    assert report_page.html(made, "2026-11-29")
+
+
 def test_ordinary_numbers_have_the_very_bits_that_they_had() -> None:
     values = [0.1, 0.7, 0.35, 1e6]
     middle = math.fsum(values) / 4
@@ -85,11 +114,11 @@ def test_tests_and_effects_of_them_are_those_of_smaller_numbers() -> None:
         assert stats.mann_whitney(one, two).p == stats.mann_whitney(first, second).p
         assert stats.cliffs_delta(one, two, 1).value == stats.cliffs_delta(first, second, 1).value
         assert stats.spearman(one, two, None).rho == stats.spearman(first, second, None).rho
-        difference, small = stats.mean_difference(one, two, 1), stats.mean_difference(first, second, 1)
+        difference, small = stats.mean_difference(one, two), stats.mean_difference(first, second)
         assert difference.value == pytest.approx(unit * (small.value or 0))
         assert difference.interval.low == pytest.approx(unit * (small.interval.low or 0))
         most = sys.float_info.max
-        assert stats.mean_difference([most] * 4, [-most] * 4, 1).value == most
+        assert stats.mean_difference([most] * 4, [-most] * 4).value == most
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,15 @@ def test_intervals_are_those_of_resampled_tasks_and_seeds() -> None:
     }
     low, high = (float(scipy_stats.binom.ppf(at, 20, 0.4)) / 20 for at in (0.025, 0.975))
     assert (standings["a"].low, standings["a"].high) == pytest.approx((1 + low, 1 + high), abs=0.051)  # one win more or less
+    assert standings["a"].low is not None
+    assert standings["b"].high is not None
     assert standings["a"].low + standings["b"].high == pytest.approx(3)
+
+
+def test_one_pair_has_no_interval() -> None:
+    single = ranks.ranking(race(Comparison((entry("a", [0.5]), entry("b", [0.6])))), 1)
+    assert single.pairs == 1
+    assert [(standing.low, standing.high) for standing in single.standings] == [(None, None), (None, None)]
 
 
 def test_seeds_alone_are_drawn_where_there_is_one_task() -> None:

@@ -101,11 +101,12 @@ def test_a_diverged_trial_matches(lab: Lab) -> None:
     assert replay(lab, session.id, 1).matches
 
 
-def test_an_invalid_trial_matches_without_any_measurement(lab: Lab) -> None:
+def test_a_trial_without_any_measurement_is_no_match(lab: Lab) -> None:
     session = trained(lab, broken)
     assert session.trials[0].outcome is Outcome.INVALID
     replayed = replay(lab, session.id, 1)
-    assert (replayed.matches, replayed.compared) == (True, 0)
+    assert (replayed.matches, replayed.compared, replayed.difference) == (False, 0, None)
+    assert "no match, since it has no stored measurement to compare" in str(replayed)
 
 
 def test_a_stopped_trial_is_trained_as_far_as_it_went(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

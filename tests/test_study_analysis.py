@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
@@ -182,6 +183,34 @@ def test_levene_table_by_hand() -> None:
         assert (pair.first, pair.second, pair.n) == ("few", "many", (3, 3))
         assert pair.statistic == pytest.approx(36 / 17)
         assert pair.p == pytest.approx(scipy_stats.f.sf(36 / 17, 1, 4))
+
+
+@pytest.mark.parametrize("skewed", [True, False])
+def test_levene_about_the_mean_is_called_liberal_where_the_scores_are_skewed(skewed: bool) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.exponential(0.1, 120) if skewed else rng.normal(0.5, 0.1, 120)
+    made = archive([Person(number % 20, (0.5,), (float(value),)) for number, value in enumerate(values)])
+    levene = paper_items.levene(cohort(made, "live"))
+    assert levene.skewness.n == 120
+    assert ("about the mean the test is liberal" in levene.how) is skewed
+
+
+def test_contradicted_reasons_are_counted_and_left_out() -> None:
+    learnt, past, default = (option.label.markdown for option in (REASONS[3], REASONS[2], REASONS[1]))
+    first = {"epochs": learnt, "optimizer": past, "rate": default}
+    people = [
+        Person(0, (0.5, 0.5), reasons=[first, {"epochs": learnt, "rate": default}], changed=[{"rate": 0.5}]),
+        Person(4, (0.5,), reasons=[{"epochs": learnt, "optimizer": past, "rate": default}]),
+    ]
+    made = paper_items.contradictions(cohort(archive(people), "live"), REASONS)
+    assert made.n == 4
+    assert [(group, [count for _, count in kinds]) for group, kinds in made.counts] == [
+        ("novice", [1, 1, 1]),
+        ("medium", [1, 0, 0]),
+        ("expert", [0, 0, 0]),
+    ]
+    assert dict(made.groups[0].pooled) == {"guess": 0, "default": 1, "experience": 0, "learnt": 1, "other": 0}
+    assert dict(made.groups[1].shares)["experience"] == pytest.approx(0.5)
 
 
 def test_guessing_goes_down_with_experience() -> None:

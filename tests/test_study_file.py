@@ -252,6 +252,7 @@ MISTAKES = [  # what is replaced in a fresh file, by what (@@: the line at fault
     ("effect = 0.6", "effect = 0", ("not 0",)),
     ("alpha = 0.05", "alpha = 5", ("to 0.5",)),
     ("thresholds = [0.25, 0.5]", "thresholds = [0.5,\n@@0.25]", ("plan.thresholds[2]", "put them in order")),
+    (RULE, f'[[plan.contrast]]\n@@first = "a"\nsecond = "b"\n{RULE}', ("a condition: there is none",)),
     ('fact = "trials"', 'fact = "trails"', ("did you mean trials?",)),
     (RULE, f'@@{RULE}\nfact = "minutes"\n{RULE}', ("at_least = 1",)),
     (RULE, f'{RULE}\nfact = "choice"\n@@value = "x"\n{RULE}', ("no value beside fact = 'choice'",)),
@@ -478,6 +479,11 @@ name = "other"
 task = "second"
 parallel = 2
 presets = false
+[[plan.contrast]]
+first = "plain"
+second = "short"
+test = "mann-whitney"
+effect = 0.3
 """
 
 
@@ -492,7 +498,7 @@ def test_the_documented_keys_are_those_that_are_read(tmp_path: Path) -> None:
     alike = ("questionnaires.sections.questions.rows", "questionnaires.sections.when")  # documented with options, questions.when
     read = {table: keys for table, keys in declared.source.known.items() if table and table not in alike}
     read["groups"].remove("group")
-    read["plan"].remove("exclude")
+    read["plan"] -= {"exclude", "contrast"}
     documented: dict[str, set[str]] = {}
     for section in re.split(r"(?m)^### ", (ROOT / "docs" / "studies.md").read_text())[1:]:
         table = re.sub(r"[\[\]]", "", section.split("\n")[0])

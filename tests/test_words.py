@@ -37,6 +37,20 @@ def test_scores_are_shown_as_people_read_them(value: float | None, metric: str, 
     assert words.show_score(value, metric) == shown
 
 
+@pytest.mark.parametrize(
+    ("difference", "share", "shown"),
+    [
+        (0.05, True, "5.0\u202fpoints"),
+        (-0.25, True, "-25.0\u202fpoints"),
+        (0.05, False, "0.05"),
+        (None, True, "–"),
+        (1e9, True, "1e+09"),
+    ],
+)
+def test_differences_of_shares_are_in_points(difference: float | None, share: bool, shown: str) -> None:
+    assert words.points(difference, share) == shown
+
+
 def test_a_reports_tables_have_three_digits() -> None:
     assert [words.score(0.6459, share=True), words.score(0.12345, share=False), words.score(None, share=True)] == [
         f"64.6{NARROW}%",

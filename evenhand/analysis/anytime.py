@@ -506,6 +506,26 @@ class Effort:
     outcomes: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class StartUp:
+    """How many of a contestant's counted trials were start-up draws, by what the method said of each."""
+
+    drawn: int
+    trials: int
+
+
+def start_up(race: Race, contestant: str) -> StartUp:
+    """The share of a contestant's trials, within the common budget, that came before its method used what it had seen."""
+    numbers = [
+        (trajectory.entry.session, point.number)
+        for trajectory in race.courses
+        if trajectory.entry.contestant == contestant
+        for point in trajectory.points
+    ]
+    trials = [trial for session, number in numbers if (trial := session.trial(number)) is not None]
+    return StartUp(sum(trial.is_start_up for trial in trials), len(trials))
+
+
 def gaps(race: Race, fractions: Sequence[float] = BUDGET_FRACTIONS) -> tuple[Gap, ...]:
     """The gap to the best known value at shares of the budget, for each task and contestant."""
     rows = []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from evenhand.analysis.cohort import own_sessions, why_left
+from evenhand.analysis.cohort import own_sessions, seed_values, why_left
 from evenhand.model import rules
 from evenhand.model.archive import Archive
 from evenhand.model.participant import Participant
@@ -41,7 +41,7 @@ REPORTED_WORDS: Mapping[Milestone, str] = {
     Milestone.ANSWERED: "answered the questions",
     Milestone.BEGAN: "began to tune",
     Milestone.CHOSE: "made a final choice",
-    Milestone.EVALUATED: "were evaluated on test data",
+    Milestone.EVALUATED: "have a test score",
     Milestone.INCLUDED: "are in the statistics",
 }
 # Why somebody did not come past a milestone of a study that is over; past the last one only whom `why_left` lets.
@@ -134,17 +134,23 @@ def live(
 
 
 def flow(archive: Archive, mode: Mode) -> Attrition:
-    """The participants of a mode as a report tells of them; a stage's `lost` are those who were lost before it."""
+    """The participants of a mode as a report tells of them; a stage's `lost` are those who were lost before it.
+
+    Scores are counted, not choices: whoever chose and has no test score is in no statistics of scores.
+    """
     part = archive.of_mode(mode)
     session_of = own_sessions(part.sessions)
 
     def is_evaluated(session: Session) -> bool:
-        return session.id in archive.evaluations or not session.task.has_test
+        return bool(seed_values(archive.evaluations.get(session.id))) or not session.task.has_test
 
     def why(person: Participant, beyond: Milestone) -> tuple[str, bool]:
         if person.withdrawn_at is not None:
             return "withdrew", False
-        left = why_left(archive.study, person, session_of.get(person.id)) or ""
+        session = session_of.get(person.id)
+        if beyond is Milestone.EVALUATED and session is not None and session.id in archive.evaluations:
+            return "no evaluation training gave a score", False
+        left = why_left(archive.study, person, session) or ""
         return NOT_PAST_WORDS.get(beyond, left), False
 
     attrition = _attrition(archive.study, archive.versions, part.participants, session_of, is_evaluated, REPORTED_WORDS, why)

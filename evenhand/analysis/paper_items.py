@@ -17,6 +17,8 @@ from evenhand.analysis.study_items import (
     Boxes,
     ByTry,
     Cohort,
+    CohortMember,
+    Contradictions,
     Experience,
     GroupCurve,
     Headline,
@@ -37,18 +39,19 @@ from evenhand.analysis.study_items import (
 from evenhand.model.archive import Archive
 from evenhand.model.configuration import Configuration
 from evenhand.model.direction import best_of, best_so_far, reaches, recorded_value, value_of, worst_of
-from evenhand.model.domain import Choice, range_words, show
+from evenhand.model.domain import Choice, is_same, range_words, show
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.rules import epochs_used
 from evenhand.model.session import Session
 from evenhand.model.space import Space
-from evenhand.model.study import Option
+from evenhand.model.study import OWN_WORDS_REASON, Option
 from evenhand.model.trial import Trial
-from evenhand.model.words import metric_name
+from evenhand.model.words import metric_name, p_value
 
 ACCURACY_BINS = 20  # of accuracies from 0 to 1: five points of percent each
 VIOLIN_POINTS = 64  # points of a violin
 GUESS_REASON = "guess"
+CONTRADICTION_KINDS = ("learnt in the first trial", "past experience at 0 months", "a default that is none")
 
 
 # Fig. 1, Table 1, Fig. 3
@@ -74,12 +77,14 @@ def random_configurations(archive: Archive) -> Histogram:
 
 def _histogram(values: Sequence[float | None], how: str, why: str | None = None, share: bool = True) -> Histogram:
     there = [value for value in values if value is not None]
-    low, high = (0.0, 1.0) if share and all(0 <= value <= 1 for value in there) else _span(there)
-    counts, edges = np.histogram(there, bins=ACCURACY_BINS, range=(low, high))
+    is_whole = share and all(0 <= value <= 1 for value in there)
+    unit = 1.0 if is_whole else summaries.scale_of(there)  # a power of two, so that distances are numbers
+    scaled = [value / unit for value in there]
+    counts, edges = np.histogram(scaled, bins=ACCURACY_BINS, range=(0.0, 1.0) if is_whole else _span(scaled))
     zeros = [value if value is not None else 0.0 for value in values]
     return Histogram(
         n=len(values),
-        edges=tuple(float(edge) for edge in edges),
+        edges=tuple(summaries.bounded(float(edge) * unit) for edge in edges),
         counts=tuple(int(count) for count in counts),
         mean=summaries.mean(there),
         sd=summaries.deviation(there),
@@ -152,21 +157,28 @@ def _box(group: str, values: Sequence[float]) -> Box:
     ordered = tuple(sorted(values))
     if not ordered:
         return Box(group, 0, ())
-    first, median, third = (float(value) for value in np.percentile(ordered, (25, 50, 75)))
+    unit = summaries.scale_of(ordered)  # a power of two, so that distances are numbers
+    first, median, third = (float(value) for value in np.percentile([value / unit for value in ordered], (25, 50, 75)))
     reach = 1.5 * (third - first)
-    low = min(value for value in ordered if value >= first - reach)
-    high = max(value for value in ordered if value <= third + reach)
-    return Box(
-        group, len(ordered), ordered, low, first, median, third, high, summaries.mean(ordered), summaries.deviation(ordered)
-    )
+    low = min(value for value in ordered if value / unit >= first - reach)
+    high = max(value for value in ordered if value / unit <= third + reach)
+    quartiles = (first * unit, median * unit, third * unit)
+    return Box(group, len(ordered), ordered, low, *quartiles, high, summaries.mean(ordered), summaries.deviation(ordered))
 
 
 def levene(cohort: Cohort) -> LeveneTable:
     """Table 2: pairwise Levene tests of spread, with both centres; the paper does not say which one it used."""
     finals = cohort.finals()
-    how = "a test of spread, not of location; one value a participant; deviations from the group's mean, and from its median"
+    skewness = stats.skewness(finals)
+    how = "a test of spread, not of location; one value a participant; deviations from the group's median, and from its mean"
+    if skewness.is_seen:
+        how += (
+            f"; the scores are skewed within their groups (skewness {skewness.value:.2f}, p {p_value(skewness.p)} by "
+            "D'Agostino's test): about the mean the test is liberal then and finds differences of spread where there are none; "
+            "go by the median"
+        )
     n = sum(len(values) for values in finals.values())
-    return LeveneTable(n, stats.levene_pairs(finals, "mean"), stats.levene_pairs(finals, "median"), how)
+    return LeveneTable(n, stats.levene_pairs(finals, "median"), stats.levene_pairs(finals, "mean"), skewness, how)
 
 
 # Fig. 6, Fig. 7
@@ -268,7 +280,7 @@ def from_defaults(configuration: Configuration, space: Space, defaults: Mapping[
     )
 
 
-def reasons(cohort: Cohort, offered: Sequence[Option], seed: int) -> Reasons:
+def reasons(cohort: Cohort, offered: Sequence[Option], seed: int | None) -> Reasons:
     """Table 3 and Fig. 9: the reasons given for values, by group; and whether guessing goes down with experience."""
     groups = []
     for group in cohort.groups:
@@ -299,8 +311,50 @@ def reason_counts(session: Session, offered: Sequence[Option]) -> tuple[Counter[
             if said is None:
                 without += 1
             else:
-                counts[known.get(said, "other")] += 1
+                counts[known.get(said, OWN_WORDS_REASON)] += 1
     return counts, without
+
+
+def contradictions(cohort: Cohort, offered: Sequence[Option]) -> Contradictions:
+    """Reasons that the records contradict, by kind and group, and Fig. 9's shares without them."""
+    counts, groups = [], []
+    for group in cohort.groups:
+        kinds: Counter[str] = Counter()
+        consistent = []
+        for member in cohort.of(group):
+            against = contradicted(member, offered)
+            kinds.update(kind for _, kind in against)
+            given, without = reason_counts(member.session, offered)
+            given.subtract(reason for reason, _ in against)
+            consistent.append((given, without))
+        counts.append((group, tuple((kind, kinds[kind]) for kind in CONTRADICTION_KINDS)))
+        groups.append(_reason_shares(group, consistent, offered))
+    n = sum(count for _, kinds_of_group in counts for _, count in kinds_of_group)
+    how = (
+        "a reason is contradicted where something was learnt from previous submissions in the first trial, worked well in the "
+        "past of somebody with 0 months of experience, or is called a default and is none; "
+        "shares: mean over members, without those "
+        "values"
+    )
+    return Contradictions(n, tuple(counts), tuple(groups), how)
+
+
+def contradicted(member: CohortMember, offered: Sequence[Option]) -> list[tuple[str, str]]:
+    """The stored value and the kind of contradiction of each of a participant's reasons that the records contradict."""
+    known = {option.label.markdown: option.value for option in offered}
+    space, against = member.session.space, []
+    for number, trial in enumerate(counted(member.session), 1):
+        for name, words in trial.reasons.items():
+            reason = known.get(words, OWN_WORDS_REASON)
+            if name not in trial.configuration:
+                continue
+            if reason == "learnt" and number == 1:
+                against.append((reason, CONTRADICTION_KINDS[0]))
+            elif reason == "experience" and member.experience == 0:
+                against.append((reason, CONTRADICTION_KINDS[1]))
+            elif reason == "default" and not is_same(trial.configuration[name], space[name].default):
+                against.append((reason, CONTRADICTION_KINDS[2]))
+    return against
 
 
 def _reason_shares(group: str, counts: Sequence[tuple[Counter[str], int]], offered: Sequence[Option]) -> ReasonShares:
@@ -345,7 +399,7 @@ def headlines(cohort: Cohort, offered: Sequence[Option]) -> tuple[Headline, ...]
         why = None if spread is not None else f"not computable: fewer than two {experts} participants with a score"
         how = "largest less smallest mean test score"
         numbers.append(
-            Headline(f"spread of the final {metric}, {experts}", spread, "share", len(values), how, "about 5 %", why=why)
+            Headline(f"spread of the final {metric}, {experts}", spread, "points", len(values), how, "about 5 %", why=why)
         )
     return tuple(numbers)
 

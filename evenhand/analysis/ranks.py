@@ -27,12 +27,15 @@ ALPHA_LEVEL = 0.05  # level of the critical difference and of every verdict
 
 @dataclass(frozen=True)
 class AverageRank:
-    """A contestant's average rank (1 is best), its bootstrap interval, and how often it was first, shared firsts included."""
+    """A contestant's average rank (1 is best), its bootstrap interval, and how often it was first, shared firsts included.
+
+    low, high: None where there is one pair of task and seed, of which nothing can be resampled.
+    """
 
     contestant: str
     rank: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     firsts: int
 
 
@@ -95,7 +98,7 @@ def ranking(race: Race, seed: int) -> Ranking:
     how = (
         "ranks of the best validation value at the end of the budget, within each pair of task and seed; ties share the average "
         f"rank; each task weighs the same; {INTERVAL_LEVEL:.0%} intervals: percentiles of {RESAMPLES} paired resamples of tasks, "
-        "then of their seeds"
+        "then of their seeds; none of a single pair"
     )
     if len(names) < 2:
         return Ranking(0, len(race.tasks), (), (), left, how, f"not computable: {len(names)} contestants ran on every task")
@@ -106,10 +109,15 @@ def ranking(race: Race, seed: int) -> Ranking:
         return Ranking(0, len(race.tasks), (), (), left, how, NO_VALUE_REASON)
     ranked = [tests.rankdata(-table, axis=1) for table in values.values()]
     rank = np.mean([task_ranks.mean(axis=0) for task_ranks in ranked], axis=0)
-    low, high = _bootstrap(ranked, derive_seed(seed, "ranks"))
     every = np.concatenate(list(values.values()))
+    bounds = zip(*_bootstrap(ranked, derive_seed(seed, "ranks")), strict=True) if len(every) > 1 else [(None, None)] * len(names)
     firsts = (every >= every.max(axis=1, keepdims=True)).sum(axis=0)
-    placed = [AverageRank(name, float(rank[i]), float(low[i]), float(high[i]), int(firsts[i])) for i, name in enumerate(names)]
+    placed = [
+        AverageRank(
+            name, float(rank[i]), None if low is None else float(low), None if high is None else float(high), int(firsts[i])
+        )
+        for i, (name, (low, high)) in enumerate(zip(names, bounds, strict=True))
+    ]
     standings = tuple(sorted(placed, key=lambda standing: (standing.rank, standing.contestant)))
     columns = {name: every[:, i] for i, name in enumerate(names)}
     return Ranking(

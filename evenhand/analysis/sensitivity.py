@@ -43,7 +43,7 @@ class Choices:
 
     boundary: Literal["planned", "other"] = "planned"
     best: bool = False
-    centre: stats.Centre = "mean"
+    centre: stats.Centre = "median"
     diverged: Diverged = "as recorded"
     reasoned: bool = False
     defaults: Mapping[str, Value] | None = None
@@ -122,7 +122,7 @@ def alternatives(archive: Archive, mode: Mode) -> list[tuple[str, str, str, Choi
     below, above = held or ("the group below", "the group above")
     rows.append((f"exactly {BOUNDARY_MONTHS:g} months", below, above, Choices(boundary="other") if held else none))
     rows.append(("Fig. 7 and tries", "the trial itself", "the best so far", Choices(best=True)))
-    rows.append(("Levene's centre", "mean", "median", Choices(centre="median")))
+    rows.append(("Levene's centre", "median", "mean", Choices(centre="mean")))
     share = task is not None and task.maximize and is_share(task.metric)
     classes = task.statistics.get("classes") if task else None
     for how, words in (("no value", "no value, but a try"), ("zero", "0"), ("chance", "chance"), ("dropped", "no try at all")):

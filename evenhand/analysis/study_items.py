@@ -7,7 +7,7 @@ Accuracies are in the metric's own unit (shares from 0 to 1). Each record says h
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.analysis.stats import Correlation, Pair
+from evenhand.analysis.stats import Correlation, Pair, Skewness
 from evenhand.model.session import Session
 from evenhand.model.study import Mode
 
@@ -155,11 +155,12 @@ class Boxes:
 
 @dataclass(frozen=True)
 class LeveneTable:
-    """Table 2: do groups differ in spread? With deviations from the mean (as Levene) and from the median (Brown-Forsythe)."""
+    """Table 2: do groups differ in spread? With deviations from the median (Brown-Forsythe) and from the mean (as Levene)."""
 
     n: int
-    mean: tuple[Pair, ...]
     median: tuple[Pair, ...]
+    mean: tuple[Pair, ...]
+    skewness: Skewness
     how: str
 
 
@@ -265,8 +266,21 @@ class Reasons:
 
 
 @dataclass(frozen=True)
+class Contradictions:
+    """Reasons that the records contradict. counts: by group, of each kind; groups: the shares of Fig. 9 without them."""
+
+    n: int
+    counts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    groups: tuple[ReasonShares, ...]
+    how: str
+
+
+@dataclass(frozen=True)
 class Headline:
-    """One number of the paper's text: ours, the paper's where it states one, of how many cases. unit: "share", "" for counts."""
+    """One number of the paper's text: ours, the paper's where it states one, of how many cases.
+
+    unit: "share", "points" for a difference of shares, "" for counts.
+    """
 
     name: str
     value: float | None

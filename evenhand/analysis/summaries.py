@@ -17,6 +17,7 @@ from evenhand.model.study import Budget
 from evenhand.model.trial import Trial
 
 LARGEST_DRAWN_NUMBER = sys.float_info.max / 1000  # room for percent, for margins, and for an axis from one end to the other
+SMALLEST_DRAWN_NUMBER = 1e-290  # below which the steps of an axis are no numbers
 Unit = Literal["seconds", "trials", "epochs"]
 
 
@@ -93,7 +94,12 @@ def deviation(values: Sequence[float]) -> float | None:
     scaled = [value / scale for value in values]
     middle = math.fsum(scaled) / len(scaled)
     spread = math.sqrt(math.fsum((value - middle) ** 2 for value in scaled) / (len(scaled) - 1))
-    return min(scale * spread, sys.float_info.max)
+    return bounded(scale * spread)
+
+
+def bounded(value: float) -> float:
+    """A number that is beyond the largest one as that."""
+    return max(-sys.float_info.max, min(value, sys.float_info.max))
 
 
 def scale_of(values: Sequence[float]) -> float:
@@ -103,8 +109,12 @@ def scale_of(values: Sequence[float]) -> float:
 
 
 def drawn(value: float) -> float:
-    """A number as a chart draws it: nearer to 0 where it is so large that its distance to another one might be no number."""
-    return max(-LARGEST_DRAWN_NUMBER, min(value, LARGEST_DRAWN_NUMBER)) if math.isfinite(value) else value
+    """A number as a chart draws it: nearer to 0 where it is so large that its distance to another one might be no number, and 0
+    where it is so small that an axis has no steps.
+    """
+    if not math.isfinite(value):
+        return value
+    return 0.0 if abs(value) < SMALLEST_DRAWN_NUMBER else max(-LARGEST_DRAWN_NUMBER, min(value, LARGEST_DRAWN_NUMBER))
 
 
 def summary(values: Iterable[float | None]) -> Summary:

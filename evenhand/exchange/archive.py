@@ -344,7 +344,7 @@ def _outcome(row: Row) -> Outcome | None:
 
 
 def _value(row: Row) -> tuple[_Key, str, Value, str | None]:
-    return (row["session"], row["trial"]), row["hyperparameter"], _recorded(row), row["reason"]
+    return (row["session"], row["trial"]), row["hyperparameter"], _recorded(row), row.get("reason_label", row["reason"])
 
 
 def _recorded(row: Row) -> Value:

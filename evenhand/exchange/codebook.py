@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FORMAT = 3  # of the archive: raised where an older Evenhand could not read it any more
+FORMAT = 4  # of the archive: raised where an older Evenhand could not read it any more
 OLDEST_FORMAT = 2  # that is still read
 MANIFEST, STUDY, CODEBOOK = "manifest.json", "study.json", "codebook.csv"
 FORMATS: Mapping[str, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "spreadsheet": ".csv"}
@@ -210,10 +210,19 @@ VALUES = (
     Column(
         "reason",
         "text",
-        "why the tuner chose it: an option of the study's `reasons`, or own words",
-        values="guess, default, experience, learnt, other words; empty: none given",
+        "why the tuner chose it: the value of an option of the study's `reasons`; `other` for own words",
+        values="guess, default, experience, learnt, other, or as declared; empty: none given",
         source="tuner",
         optional=True,
+    ),
+    Column(
+        "reason_label",
+        "text",
+        "that reason as it was given: the option's label in the study's first language, or own words",
+        values="empty: none given",
+        source="tuner",
+        optional=True,
+        since=4,
     ),
 )
 MEASUREMENTS = (

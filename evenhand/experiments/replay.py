@@ -57,11 +57,13 @@ class Replay:
 
     @property
     def matches(self) -> bool:
-        """Whether everything came out the same."""
-        return self.difference is None
+        """Whether everything came out the same; never where nothing was measured, since nothing was compared then."""
+        return self.difference is None and self.compared > 0
 
     def __str__(self) -> str:
         what = f"trial {self.number} of session {self.session_id}"
+        if self.difference is None and not self.compared:
+            return f"{what}: no match, since it has no stored measurement to compare; it ended in the same way again"
         if self.difference is None:
             return f"{what}: all {self.compared} stored measurements match, bit for bit"
         return f"{what}: does not match after {self.compared} measurements; {self.difference}. {self.causes}"

@@ -23,7 +23,7 @@ from evenhand.methods.fronts import in_fronts
 from evenhand.methods.variation import acceptable, crossed, mutated
 from evenhand.model.configuration import Configuration
 from evenhand.model.space import Space
-from evenhand.model.trial import Trial
+from evenhand.model.trial import START_UP_DRAW, Trial
 
 TRIES = 50  # children that may be refused before a random draw takes over
 
@@ -135,4 +135,4 @@ class NSGA2(BaseMethod):
 def startup_draws(trials: Sequence[Trial], ended: int, startup: int, n: int) -> list[str]:
     """What the next `n` draws of a start-up are called, after `ended` trials that count for it."""
     begun = ended + sum(trial.is_open for trial in trials)
-    return [f"random start-up draw {min(begun + ahead + 1, startup)} of {startup}" for ahead in range(n)]
+    return [f"random {START_UP_DRAW} {min(begun + ahead + 1, startup)} of {startup}" for ahead in range(n)]

@@ -18,7 +18,7 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Value
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
-from evenhand.model.trial import Trial
+from evenhand.model.trial import START_UP_DRAW, Trial
 
 if TYPE_CHECKING:
     import optuna
@@ -55,7 +55,7 @@ class GP(BaseMethod):
         if len(ranked) < self.startup:
             done = len(ranked) + sum(trial.is_open for trial in trials)
             places = (min(done + ahead + 1, self.startup) for ahead in range(n))
-            return [fresh_draw(space, known, rng, f"random start-up draw {place} of {self.startup}") for place in places]
+            return [fresh_draw(space, known, rng, f"random {START_UP_DRAW} {place} of {self.startup}") for place in places]
         study = self._study(space, trials, ranked, int(rng.integers(2**31)))
         return [
             self._ask(study, space, ranked, known)

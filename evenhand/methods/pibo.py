@@ -32,7 +32,7 @@ from evenhand.methods.optuna_history import is_learnt, learnt
 from evenhand.model.configuration import Configuration
 from evenhand.model.direction import sign_of
 from evenhand.model.space import Space
-from evenhand.model.trial import Trial
+from evenhand.model.trial import START_UP_DRAW, Trial
 
 POOL_POINTS = 700  # points drawn uniformly, and as many from the prior, of which the acquisition's best are improved
 LEADER_POINTS, NEIGHBOURS, ROUNDS = 5, 40, 3  # points that are improved; neighbours of each in a round; rounds
@@ -80,7 +80,7 @@ class PiBO(BaseMethod):
         return suggestions
 
     def _first(self, space: Space, known: Known, place: int, rng: np.random.Generator) -> Suggestion:
-        count = f"start-up draw {min(place + 1, self.startup)} of {self.startup}"
+        count = f"{START_UP_DRAW} {min(place + 1, self.startup)} of {self.startup}"
         if beliefs.believed(space) and place % 2 == 0:
             for drawn in _likely(space, rng) if place == 0 else beliefs.draws(space, 20, rng):
                 configuration = space.at(drawn)

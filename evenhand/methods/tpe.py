@@ -26,7 +26,7 @@ from evenhand.methods.fronts import in_fronts
 from evenhand.methods.optuna_history import suggested
 from evenhand.model.configuration import Configuration
 from evenhand.model.space import Space
-from evenhand.model.trial import UNUSABLE_OUTCOMES, Trial
+from evenhand.model.trial import START_UP_DRAW, UNUSABLE_OUTCOMES, Trial
 from evenhand.model.trial_history import unsettled
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class TPE(BaseMethod):
     def _why_random(self, history: _History) -> str | None:
         """Why no model is used yet, in words; None where it is."""
         if history.ended < self.startup:
-            return "random start-up draw"
+            return f"random {START_UP_DRAW}"
         if len(history.good) < min(math.ceil(0.1 * history.ended), 25):
             return f"random draw, since only {len(history.good)} of {history.ended} trials gave a value to learn from"
         return None

@@ -41,6 +41,17 @@ class Archive:
     evaluations: Mapping[int, Evaluation] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
 
+    def of_task(self, task_id: int) -> "Archive":
+        """The part of one task: the sessions on it, and their participants."""
+        on_it = tuple(session for session in self.sessions if session.task.id == task_id)
+        whose = {session.participant_id for session in on_it}
+        return replace(
+            self,
+            tasks=tuple(task for task in self.tasks if task.id == task_id),
+            participants=tuple(participant for participant in self.participants if participant.id in whose),
+            sessions=on_it,
+        )
+
     def of_mode(self, mode: Mode) -> "Archive":
         """The part of one mode. Methods' sessions belong to the mode in which they were opened."""
         return replace(

@@ -188,10 +188,21 @@ class ExclusionRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Contrast:
+    """Two conditions that are compared. expected: Cliff's delta, the first against the second, that the power is computed for."""
+
+    first: str
+    second: str
+    test: Literal["mann-whitney", "brunner-munzel"] = "brunner-munzel"
+    expected: Real = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
+    contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks.
     """
 
     thresholds: tuple[Real, ...] = (0.25, 0.5)
@@ -201,6 +212,8 @@ class AnalysisPlan:
     participants: int | None = None
     exclusions: tuple[ExclusionRule, ...] = ()
     hypothesis: str = ""
+    contrasts: tuple[Contrast, ...] = ()
+    multiplicity: Literal["holm", "none"] = "holm"
 
 
 EDUCATION: Mapping[str, str] = {
@@ -237,13 +250,14 @@ BACKGROUND = Questionnaire(
         ),
     ),
 )
-# The paper's Table 3. `other` asks for own words.
+OWN_WORDS_REASON = "other"  # whoever chooses it can give own words
+# The paper's Table 3.
 REASONS = (
     Option("guess", Text("just a guess")),
     Option("default", Text("suggested default value")),
     Option("experience", Text("worked well for me in the past")),
     Option("learnt", Text("learnt from previous submissions")),
-    Option("other", Text("other")),
+    Option(OWN_WORDS_REASON, Text("other")),
 )
 # The paper says novice, medium and expert without stating where exactly nine months belong; here they are `medium`.
 MONTHS = Grouping(

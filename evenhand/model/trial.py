@@ -27,6 +27,7 @@ class Outcome(StrEnum):
 
 
 COUNTED_OUTCOMES = frozenset(Outcome) - {Outcome.FAILED}  # `failed` is the infrastructure's fault and costs nothing
+START_UP_DRAW = "start-up draw"  # in the explanation of what a method draws before it uses what it has seen
 UNUSABLE_OUTCOMES = frozenset({Outcome.DIVERGED, Outcome.INVALID})  # the configuration's fault: it can never be the final choice
 VALUELESS_OUTCOMES = UNUSABLE_OUTCOMES | {Outcome.FAILED}  # what was measured before counts in no best
 
@@ -138,6 +139,11 @@ class Trial:
     def is_feasible(self) -> bool:
         """Whether it keeps what is required of it, and nobody vetoed it."""
         return not self.violation > 0 and not self.veto
+
+    @property
+    def is_start_up(self) -> bool:
+        """Whether its method said that it drew it before it used what it had seen."""
+        return START_UP_DRAW in self.explanation
 
     @property
     def epochs_to_do(self) -> int:

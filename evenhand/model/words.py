@@ -49,6 +49,15 @@ def score(value: float | None, share: bool) -> str:
     return percent(value) if share else number(value)
 
 
+def points(difference: float | None, share: bool) -> str:
+    """A difference of two scores in a report: 5.0 points for shares, three significant digits for others, a dash for none."""
+    if difference is None:
+        return DASH
+    if not share or abs(difference) >= LARGEST_SHARE:
+        return number(difference)
+    return f"{100 * difference:.1f}{NARROW_SPACE}points"
+
+
 # Numbers
 
 

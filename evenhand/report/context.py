@@ -1,13 +1,14 @@
 """What every part of a report shares: the records, who counts, how a value of the metric is read."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from evenhand.analysis.cohort import EXPERIENCE_QUESTION
 from evenhand.analysis.sensitivity import Sensitivity
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.archive import Archive
 from evenhand.model.study import Mode, Study
-from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, score
+from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, points, score
 
 MODE_MARKS = {"live": "", "pilot": "Pilot: not part of the study", "simulated": "Simulated participants: no human data"}
 
@@ -23,6 +24,8 @@ class ReportContext:
         share: whether the metric is a share, which people read in percent.
         seed: of every bootstrap and simulation, derived from the study's.
         moved: the headlines under each other choice of what is ambiguous.
+        by_task: where participants worked on several tasks, each one's records by its name; scores of different tasks are
+            never put together.
     """
 
     archive: Archive
@@ -31,6 +34,7 @@ class ReportContext:
     share: bool
     seed: int
     moved: Sensitivity
+    by_task: Mapping[str, "ReportContext"] = field(default_factory=dict)
 
     @property
     def study(self) -> Study:
@@ -52,6 +56,17 @@ class ReportContext:
             It in words, in percent where it is a share.
         """
         return score(value, self.share)
+
+    def points(self, difference: float | None) -> str:
+        """A difference of two values of the metric as people read it.
+
+        Args:
+            difference: one value less the other; None where there is none.
+
+        Returns:
+            It in words, in points of percent where the metric is a share.
+        """
+        return points(difference, self.share)
 
     def label(self, question: str) -> str:
         """A question as an axis says it.

@@ -7,7 +7,7 @@
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evenhand.analysis import paper_items
 from evenhand.errors import EvenhandError, InvalidSettings
@@ -67,8 +67,8 @@ def report_item(section: str = FURTHER_SECTION) -> Callable[[Make], ReportItem]:
     """Make a report item of a function of `ReportContext`.
 
     Args:
-        section: where it stands: people, setup, accuracy, efficiency, strategies, reviewers, search, sensitivity, disclosure,
-            provenance, or further.
+        section: where it stands: people, setup, conditions, accuracy, efficiency, strategies, reviewers, search, sensitivity,
+            disclosure, provenance, or further.
 
     Returns:
         The decorator.
@@ -89,6 +89,7 @@ def _about_random(frame: ReportContext) -> str:
 SECTIONS: Mapping[str, Heading] = {
     "people": Heading("Who took part"),
     "setup": Heading("The set-up", _about_random),
+    "conditions": Heading("Conditions and tasks", lambda _: "Compared on each task, never pooled."),
     "accuracy": Heading("Experience and accuracy"),
     "efficiency": Heading("Experience and efficiency"),
     "strategies": Heading("Differences in strategy"),
@@ -108,6 +109,10 @@ REPORT_ITEMS = Registry(
         "random-configurations": "evenhand.report.study_paper:random_configurations",
         "spaces": "evenhand.report.study_paper:spaces",
         "experience": "evenhand.report.study_paper:experience",
+        "conditions": "evenhand.report.study_conditions:conditions",
+        "contrasts": "evenhand.report.study_conditions:contrasts",
+        "contrast-power": "evenhand.report.study_conditions:contrast_power",
+        "across-tasks": "evenhand.report.study_conditions:across_tasks",
         "scatter": "evenhand.report.study_paper:scatter",
         "boxes": "evenhand.report.study_paper:boxes",
         "levene": "evenhand.report.study_paper:levene",
@@ -117,7 +122,9 @@ REPORT_ITEMS = Registry(
         "starts": "evenhand.report.study_paper:starts",
         "reasons-offered": "evenhand.report.study_paper:reasons_offered",
         "reasons": "evenhand.report.study_paper:reasons",
+        "contradictions": "evenhand.report.study_paper:contradictions",
         "location": "evenhand.report.study_review:location",
+        "centres": "evenhand.report.study_review:centres",
         "effects": "evenhand.report.study_review:effects",
         "survival": "evenhand.report.study_review:survival",
         "mixed": "evenhand.report.study_review:mixed",
@@ -135,6 +142,15 @@ REPORT_ITEMS = Registry(
 )
 
 
+# Those that tell of the study as a whole; all others are told of each task by itself where there are several.
+OF_THE_STUDY = frozenset(
+    {
+        "flow", "left-out", "spaces", "experience", "conditions", "contrasts", "contrast-power", "across-tasks",
+        "reasons-offered", "power", "versions", "tasks", "packages", "trained-in",
+    }
+)  # fmt: skip
+
+
 def sections(frame: ReportContext) -> tuple[ReportSection, ...]:
     """Every registered item of a study's records, in its section; the last one is there only if it has any."""
     placed: dict[str, list[Item]] = {key: [] for key in SECTIONS}
@@ -143,7 +159,7 @@ def sections(frame: ReportContext) -> tuple[ReportSection, ...]:
     return tuple(
         ReportSection(key, heading.title, heading.intro(frame), tuple(placed[key]))
         for key, heading in SECTIONS.items()
-        if placed[key] or key != FURTHER_SECTION
+        if placed[key] or key not in (FURTHER_SECTION, "conditions")
     )
 
 
@@ -152,13 +168,20 @@ def _all(frame: ReportContext) -> Iterator[tuple[str, Item]]:
     keys: set[str] = set()
     for name in REPORT_ITEMS.own:
         maker: ReportItem = REPORT_ITEMS.own_one(name)
-        for item in maker(frame):
+        for item in maker(frame) if name in OF_THE_STUDY or not frame.by_task else _of_each_task(maker, frame):
             keys.add(item.key)
             yield maker.section, item
     for name in dict.fromkeys(entry.name for entry in REPORT_ITEMS.entries if entry.by):
         section, made = _of_others(name, frame, frozenset(keys))
         keys.update(item.key for item in made)
         yield from ((section, item) for item in made)
+
+
+def _of_each_task(maker: ReportItem, frame: ReportContext) -> Iterator[Item]:
+    """What an item tells of each task by itself."""
+    for place, (task, its) in enumerate(frame.by_task.items(), 1):
+        for item in maker(its):
+            yield replace(item, key=f"{item.key}-task-{place}", title=f"{item.title} ({task})")
 
 
 def _of_others(name: str, frame: ReportContext, taken: frozenset[str]) -> tuple[str, Sequence[Item]]:

@@ -1,12 +1,14 @@
 """A study's archive becomes a report: every number is computed by `analysis`, put into words and tables here."""
 
+from dataclasses import replace
+
 from evenhand.analysis import paper_items, sensitivity
-from evenhand.analysis.attrition import flow
-from evenhand.analysis.cohort import cohort, counted, grouping_by
+from evenhand.analysis.attrition import Milestone, flow
+from evenhand.analysis.cohort import cohort, counted, grouping_by, own_sessions
 from evenhand.model.archive import Archive
 from evenhand.model.direction import words_of
 from evenhand.model.rules import derive_seed
-from evenhand.model.study import Mode
+from evenhand.model.study import Grouping, Mode
 from evenhand.model.words import MODE_WORDS, budget_words, cases, interval, is_share
 from evenhand.report import figures, items
 from evenhand.report.blocks import Report
@@ -16,11 +18,11 @@ from evenhand.report.context import MODE_MARKS, ReportContext, p_words, short_ma
 def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report:
     """The whole report of a study's records of one mode. regroup: another question to group participants by."""
     grouping = grouping_by(archive.study, regroup) if regroup else None
-    people = cohort(archive, mode, grouping=grouping)
-    seed = derive_seed(archive.study.seed, "bootstrap")
-    frame = ReportContext(
-        archive.of_mode(mode), mode, people, is_share(people.metric), seed, sensitivity.sensitivity(archive, mode)
-    )
+    whole = _context(archive, mode, grouping)
+    tasks = _worked_on(archive.of_mode(mode))
+    several = tasks if len(tasks) > 1 else {}
+    by_task = {name: _context(archive.of_task(task_id), mode, grouping) for name, task_id in several.items()}
+    frame = replace(whole, by_task=by_task)
     return Report(
         title=archive.study.title,
         mode=mode,
@@ -31,7 +33,30 @@ def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report
     )
 
 
+def _context(archive: Archive, mode: Mode, grouping: Grouping | None) -> ReportContext:
+    people, seed = cohort(archive, mode, grouping=grouping), derive_seed(archive.study.seed, "bootstrap")
+    moved = sensitivity.sensitivity(archive, mode)
+    return ReportContext(archive.of_mode(mode), mode, people, is_share(people.metric), seed, moved)
+
+
+def _worked_on(archive: Archive) -> dict[str, int]:
+    """The tasks that participants tune, by a name that tells them apart."""
+    tasks = {session.task.id: session.task for session in own_sessions(archive.sessions).values()}
+    names = [task.spec.plain_name for task in tasks.values()]
+    return {
+        name if names.count(name) == 1 else f"{name}, version {task.version[:12]}": task.id
+        for name, task in zip(names, tasks.values(), strict=True)
+    }
+
+
 def _lead(frame: ReportContext) -> tuple[str, ...]:
+    """The headline; of each task by itself where there are several."""
+    if not frame.by_task:
+        return _lead_of(frame)
+    return tuple(f"{task}: {words}" for task, its in frame.by_task.items() for words in _lead_of(its))
+
+
+def _lead_of(frame: ReportContext) -> tuple[str, ...]:
     correlation = paper_items.scatter(frame.people, frame.seed).correlation
     if correlation.rho is None:
         return (f"Whether experience and the final {frame.accuracy} go together is {correlation.why}.",)
@@ -52,13 +77,13 @@ def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
     attrition = flow(frame.archive, frame.mode)
     trials = sum(len(counted(member.session)) for member in frame.people.members)
     arms = ", ".join(arm.name for arm in frame.study.arms)
-    names = " and ".join(task.spec.plain_name for task in frame.archive.tasks)
+    contexts = frame.by_task or {" and ".join(task.spec.plain_name for task in frame.archive.tasks): frame}
     return (
-        ("participants", f"{len(frame.people.members)} in the statistics of {attrition.n} who joined"),
+        ("participants", f"{attrition.count(Milestone.INCLUDED)} in the statistics of {attrition.n} who joined"),
         ("configurations tried", str(trials)),
         (
-            "task",
-            f"{names}, {frame.accuracy}, {words_of(frame.people.maximize)}",
+            "task" if len(contexts) == 1 else "tasks",
+            "; ".join(f"{name}, {its.accuracy}, {words_of(its.people.maximize)}" for name, its in contexts.items()),
         ),
         ("budget", budget_words(frame.study.budget)),
         (

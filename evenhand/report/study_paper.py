@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evenhand.analysis import paper_items
 from evenhand.analysis.attrition import HOW_COUNTED, Stage
 from evenhand.analysis.attrition import flow as attrition_of
-from evenhand.analysis.study_items import GroupCurve
+from evenhand.analysis.study_items import GroupCurve, Headline
 from evenhand.model.words import cases, interval, number, p_value, score
 from evenhand.report import figures, vega
 from evenhand.report.blocks import Item, ReportTable, table
@@ -180,11 +180,11 @@ def levene(frame: ReportContext) -> Item:
     """Table 2."""
     tests = paper_items.levene(frame.people)
     rows = []
-    for mean, median in zip(tests.mean, tests.median, strict=True):
+    for median, mean in zip(tests.median, tests.mean, strict=True):
         groups = f"{mean.first} and {mean.second}"
-        cells = [part for test in (mean, median) for part in (number(test.statistic), p_value(test.p), p_value(test.adjusted))]
+        cells = [part for test in (median, mean) for part in (number(test.statistic), p_value(test.p), p_value(test.adjusted))]
         rows.append((groups, f"{mean.n[0]}, {mean.n[1]}", *cells))
-    columns = ("groups", "n", "W (mean)", "p", "p (Holm)", "W (median)", "p", "p (Holm)")
+    columns = ("groups", "n", "W (median)", "p", "p (Holm)", "W (mean)", "p", "p (Holm)")
     why = "; ".join(sorted({test.why for test in tests.mean if test.why}))
     paper = "8.40, p 0.01 (novice, medium); 14.338, p 0.001 (novice, expert); 5.52, p 0.029 (medium, expert); centre not named"
     return Item(
@@ -198,11 +198,7 @@ def headlines(frame: ReportContext) -> Item:
     """The numbers that the paper's text states."""
     rows = []
     for headline in paper_items.headlines(frame.people, frame.study.reasons):
-        shown = (
-            score(headline.value, headline.unit == "share" and (frame.share or "reason" in headline.name))
-            if headline.unit
-            else number(headline.value)
-        )
+        shown = _headline(frame, headline)
         spread = f" (SD {frame.score(headline.sd)})" if headline.sd is not None else ""
         rows.append(
             (
@@ -221,6 +217,14 @@ def headlines(frame: ReportContext) -> Item:
         f"as {PAPER_CITATION} states them",
         table=table(columns, rows, [2]),
     )
+
+
+def _headline(frame: ReportContext, headline: Headline) -> str:
+    if headline.unit == "points":
+        return frame.points(headline.value)
+    if headline.unit == "share":
+        return score(headline.value, frame.share or "reason" in headline.name)
+    return number(headline.value)
 
 
 # Fig. 6 and 7
@@ -348,3 +352,30 @@ def reasons(frame: ReportContext) -> Item:
         why="" if drawn else "not drawn: nobody gave a reason",
         alt=guess,
     )
+
+
+@report_item("strategies")
+def contradictions(frame: ReportContext) -> list[Item]:
+    """Contradicted reasons, and Fig. 9 without them, where anybody gave a reason."""
+    shares = paper_items.reasons(frame.people, frame.study.reasons, None).groups
+    if not any(group.shares for group in shares):
+        return []
+    without = paper_items.contradictions(frame.people, frame.study.reasons)
+    counts = table(
+        ("group", *paper_items.CONTRADICTION_KINDS),
+        [(group, *(str(count) for _, count in kinds)) for group, kinds in without.counts],
+        range(1, 1 + len(paper_items.CONTRADICTION_KINDS)),
+    )
+    labels = {option.value: option.label.markdown for option in frame.study.reasons}
+    rows = []
+    for before, after in zip(shares, without.groups, strict=True):
+        kept = dict(after.shares)
+        rows += [
+            (before.group, labels[value], score(share, True), score(kept.get(value), True)) for value, share in before.shares
+        ]
+    n = f"{cases(without.n, 'contradicted value')}"
+    compared = table(("group", "reason", "mean share", "without contradictions"), rows, [2, 3])
+    return [
+        Item("contradictions", "Contradicted reasons", n, without.how, table=counts),
+        Item("fig9-consistent", "Fig. 9 with and without contradicted reasons", n, without.how, table=compared),
+    ]

@@ -1,8 +1,9 @@
 """The parts of a report beyond the paper's: what reviewers ask, search behaviour, sensitivity, disclosure, provenance."""
 
+import statistics
 from collections.abc import Mapping
 
-from evenhand.analysis import behaviour, paper_items, power, stats
+from evenhand.analysis import behaviour, mixed_model, paper_items, power, stats, summaries
 from evenhand.analysis.cohort import counted
 from evenhand.analysis.environments import strata, where_trained
 from evenhand.analysis.summaries import Summary
@@ -50,19 +51,46 @@ def effects(frame: ReportContext) -> Item:
     for index, first in enumerate(names):
         for second in names[index + 1 :]:
             delta = stats.cliffs_delta(finals[second], finals[first], frame.seed)
-            means = stats.mean_difference(finals[second], finals[first], frame.seed)
+            means = stats.mean_difference(finals[second], finals[first])
             shown = f"{delta.value:.2f} ({delta.words})" if delta.value is not None else delta.why or "–"
             sure = interval(delta.interval.low, delta.interval.high, lambda value: f"{value:.2f}")
-            apart = interval(means.interval.low, means.interval.high, frame.score)
-            rows.append((f"{second} less {first}", f"{delta.n[0]}, {delta.n[1]}", shown, sure, frame.score(means.value), apart))
+            apart = interval(means.interval.low, means.interval.high, frame.points)
+            rows.append((f"{second} less {first}", f"{delta.n[0]}, {delta.n[1]}", shown, sure, frame.points(means.value), apart))
     columns = ("groups", "n", "Cliff's delta", "95 % interval", "difference of means", "95 % interval")
-    how = "bias-corrected and accelerated bootstrap over participants; the seed is derived from the study's"
+    how = (
+        "intervals of Cliff's delta: bias-corrected and accelerated bootstrap over participants, seeded from the study's seed, "
+        "and Newcombe's score interval where that has none; of differences of means: Welch's t"
+    )
     return Item(
         "effects",
         "Effect sizes",
         cases(sum(map(len, finals.values())), "participant"),
         how,
         table=table(columns, rows, range(2, 6)),
+    )
+
+
+@report_item("reviewers")
+def centres(frame: ReportContext) -> Item:
+    """Mean and median of each group with their intervals."""
+    rows = []
+    everyone = [member.final for member in frame.people.evaluated if member.final is not None]
+    for group, scores in {**frame.people.finals(), "everyone": everyone}.items():
+        mean, median = stats.mean_interval(scores, frame.seed), stats.median_interval(scores)
+        shown = (frame.score(summaries.mean(scores)), interval(mean.low, mean.high, frame.score))
+        middle = frame.score(statistics.median(scores)) if scores else frame.score(None)
+        rows.append((group, str(len(scores)), *shown, middle, interval(median.low, median.high, frame.score)))
+    how = (
+        "intervals of means: bootstrap-t over participants, seeded from the study's seed; of medians: interpolated order "
+        "statistics, of six values or more; both chosen by their simulated coverage (see the documentation on studies)"
+    )
+    return Item(
+        "centres",
+        "Means and medians with their intervals",
+        cases(len(frame.people.evaluated), "participant"),
+        how,
+        table=table(("group", "n", "mean", "95 % interval", "median", "95 % interval"), rows, range(1, 6)),
+        why="" if frame.people.evaluated else "nobody has a final test score yet",
     )
 
 
@@ -111,7 +139,8 @@ def survival(frame: ReportContext) -> list[Item]:
 def mixed(frame: ReportContext) -> Item:
     """All trials, with participants as random effects."""
     rows = list(paper_items.pooled_values(frame.people))
-    fit = stats.mixed(*([row[index] for row in rows] for index in range(4)))  # type: ignore[arg-type]
+    values, tries, groups, people = ([row[index] for row in rows] for index in range(4))
+    fit = mixed_model.mixed(values, tries, groups, people, order=frame.people.groups)  # type: ignore[arg-type]
     terms = [
         (term.name, number(term.estimate), number(term.error), interval(term.low, term.high), p_value(term.p))
         for term in fit.terms
@@ -120,14 +149,14 @@ def mixed(frame: ReportContext) -> Item:
         terms.append(("variance between participants", number(fit.between), "–", "–", "–"))
     if fit.within is not None:
         terms.append(("variance within", number(fit.within), "–", "–", "–"))
-    columns = ("term", "estimate", "standard error", "95 % interval", "p")
+    heads = ("term", "estimate", "standard error", "95 % interval", "p")
     words = "; ".join(fit.warnings)
     return Item(
         "mixed",
         "All trials, with participants as random effects",
         f"{cases(fit.n, 'trial')} of {fit.participants} people",
-        fit.how + (f". The fit warned: {words}" if words and not fit.why else ""),
-        table=table(columns, terms, range(1, 5)),
+        fit.how + (f". To be said of the fit: {words}" if words else ""),
+        table=table(heads, terms, range(1, 5)),
         why=fit.why or "",
     )
 

@@ -148,6 +148,18 @@ def _plan(source: TomlSource, study: Study) -> None:
         given = said(f"{plan.participants} participants")
         fix = "expect more; `evenhand study plan` says what power which number gives"
         source.note(("study", "participants"), given, f"at least three for each of {number} groups", fix, "warning")
+    names = [arm.name for arm in study.arms]
+    for place, contrast in enumerate(plan.contrasts):
+        for side, name in (("first", contrast.first), ("second", contrast.second)):
+            if name not in names:
+                fix = did_you_mean(name, names) + "declare it under [[conditions]], or remove the contrast"
+                source.note(("plan", "contrast", place, side), name, f"a condition: {', '.join(names) or 'there is none'}", fix)
+        if contrast.first == contrast.second:
+            source.note(
+                ("plan", "contrast", place, "second"), contrast.second, "another condition than first", "name another one"
+            )
+        if contrast.expected == 0:
+            source.note(("plan", "contrast", place, "effect"), 0, "the effect that you expect, not 0", "such as effect = 0.5")
     for place, (one, two) in enumerate(pairwise(plan.thresholds)):
         if two <= one:
             source.note(("plan", "thresholds", place + 1), two, f"more than the one before, {one:g}", "put them in order")

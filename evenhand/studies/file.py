@@ -26,6 +26,7 @@ from evenhand.model.study import (
     AnalysisPlan,
     Arm,
     Budget,
+    Contrast,
     ExclusionRule,
     Grouping,
     Option,
@@ -49,6 +50,8 @@ FILE_NAME = "study.toml"
 TEXTS = ("consent", "details", "thanks")
 KINDS = ("single", "multiple", "number", "text", "likert", "matrix")
 TESTS = ("spearman", "kruskal-wallis", "mann-whitney", "brunner-munzel")
+CONTRAST_TESTS = ("mann-whitney", "brunner-munzel")
+MULTIPLICITIES = ("holm", "none")
 OPS = ("is", "is not", "at least", "at most")
 FACTS = ("trials", "minutes", "choice", "answer")
 ROOT_SEEDS = 10**6  # a fresh file's root seed is drawn below this: short enough to be told
@@ -495,6 +498,13 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
             exclusion.note("at_least", toml_lines.said("nothing"), "a number", fix)
         rules_.append(ExclusionRule(fact, least, exclusion.text("question", ""), exclusion.text("value", "")))
         exclusion.done()
+    contrasts = []
+    for contrast in table.tables("contrast"):
+        first, second = contrast.text("first"), contrast.text("second")
+        of_two: Any = contrast.choice("test", CONTRAST_TESTS, "brunner-munzel")
+        contrasts.append(Contrast(first, second, of_two, contrast.number("effect", 0.5, low=-1, high=1) or 0.0))
+        contrast.done()
+    multiplicity: Any = table.choice("multiplicity", MULTIPLICITIES, "holm")
     plan = AnalysisPlan(
         thresholds=table.numbers("thresholds", (0.25, 0.5)),
         test=test,
@@ -503,6 +513,8 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         participants=None if (wanted := about.number("participants", low=1, high=100_000, whole=True)) is None else int(wanted),
         exclusions=tuple(rules_),
         hypothesis=table.text("hypothesis", ""),
+        contrasts=tuple(contrasts),
+        multiplicity=multiplicity,
     )
     table.done()
     return plan

@@ -13,12 +13,11 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Integer, Value, range_words
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
-from evenhand.model.study import Option
+from evenhand.model.study import OWN_WORDS_REASON, Option
 from evenhand.model.typed_numbers import why_ambiguous
 
 VALUE_FIELD, REASON_FIELD, OTHER_FIELD = "value.", "reason.", "other."  # what the names of a form's fields begin with
 MOST_TYPED_CHARACTERS = 400  # characters of a value or a reason; what is longer was not typed by a person
-OWN_WORDS_CHOICE = "other"
 NUMBER_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
 
 
@@ -187,7 +186,7 @@ def reasons(typed: Typed, offered: Sequence[Option]) -> dict[str, str]:
     known = {option.value: option.label.markdown for option in offered}
     given_reasons = {}
     for name, key in typed.reasons.items():
-        if key == OWN_WORDS_CHOICE and key in known:
+        if key == OWN_WORDS_REASON and key in known:
             own = typed.others.get(name, "")
             given_reasons[name] = f"other: {own}" if own else "other"
         elif key in known:

@@ -196,7 +196,8 @@ def _rows(curves: Sequence[RegretCurve], scale: float, log: bool) -> tuple[list[
     for curve in curves:
         for at in curve.points:
             x, name = at.cost * scale, curve.contestant
-            said = f"{name}, after {x:.4g}: regret {at.regret:.3g} ({at.low:.3g} to {at.high:.3g})"
+            sure = f" ({at.low:.3g} to {at.high:.3g})" if curve.n > 1 else ""
+            said = f"{name}, after {x:.4g}: regret {at.regret:.3g}{sure}"
             lines.append({"name": name, "x": x, "y": _above(at.regret, log), "said": said})
             bands.append({"name": name, "x": x, "low": _above(at.low, log), "high": _above(at.high, log)})
     return lines, bands

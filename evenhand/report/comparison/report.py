@@ -7,11 +7,24 @@ from dataclasses import dataclass
 
 from evenhand.analysis import anytime, ranks
 from evenhand.analysis.anytime import BUDGET_FRACTIONS, UNITS, Comparison, Gap, Kind, Race, RegretCurve, Setup
-from evenhand.analysis.ranks import CriticalDifference, Ranking
+from evenhand.analysis.ranks import AverageRank, CriticalDifference, Ranking
 from evenhand.analysis.stats import INTERVAL_LEVEL
 from evenhand.analysis.summaries import Unit, mean, unit_of
 from evenhand.model.study import Mode
-from evenhand.model.words import NARROW_SPACE, budget_words, cases, interval, is_share, last_line, number, p_value, plural, score
+from evenhand.model.words import (
+    DASH,
+    NARROW_SPACE,
+    budget_words,
+    cases,
+    interval,
+    is_share,
+    last_line,
+    number,
+    p_value,
+    plural,
+    points,
+    score,
+)
 from evenhand.report import figures
 from evenhand.report.blocks import Item, Report, ReportSection, ReportTable, table
 from evenhand.report.comparison import contestants, standings
@@ -99,10 +112,26 @@ def _lead(scene: Scene) -> tuple[str, ...]:
         )
         first = (
             f"{has}: {best.rank:.2f} of {len(ranking.standings)} "
-            f"({SURE_PERCENT} interval {best.low:.2f} to {best.high:.2f}), over {ranking.pairs} pairs of task and seed on "
-            f"{plural(ranking.tasks, 'task')}."
+            f"({_sure_rank(best)}), over {plural(ranking.pairs, 'pair')} of task and seed on {plural(ranking.tasks, 'task')}."
         )
-    return tuple(words for words in (first, _differ(difference), _beaten(scene), *_labels(scene)) if words)
+    return tuple(words for words in (first, _differ(difference), _beaten(scene), *_start_ups(scene), *_labels(scene)) if words)
+
+
+def _sure_rank(standing: AverageRank) -> str:
+    if standing.low is None or standing.high is None:
+        return "no interval from a single pair"
+    return f"{SURE_PERCENT} interval {standing.low:.2f} to {standing.high:.2f}"
+
+
+def _start_ups(scene: Scene) -> list[str]:
+    """Of methods that drew most of their trials before they used a model: that they did, since their rank says little of it."""
+    remarks = []
+    for name in scene.order:
+        share = anytime.start_up(scene.race, name)
+        if share.drawn and 2 * share.drawn >= share.trials:
+            rest = "it never came to its own suggestions" if share.drawn == share.trials else "its rank says little of the rest"
+            remarks.append(f"{name} was still in its start-up: {share.drawn} of {plural(share.trials, 'trial')}; {rest}.")
+    return remarks
 
 
 def _without_values(race: Race) -> str:
@@ -280,7 +309,7 @@ def _curve_table(scene: Scene, curves: Sequence[RegretCurve], scale: float) -> R
     for curve in _sorted(scene, curves):
         for share in BUDGET_FRACTIONS:
             at = next((at for at in curve.points if at.cost >= share - anytime.FLOAT_SLACK), curve.points[-1])
-            regrets = (_regret(at.regret), interval(at.low, at.high, _regret))
+            regrets = (_regret(at.regret), _spread(at.low, at.high, curve.n))
             rows.append((curve.contestant, number(at.cost * scale), *regrets))
     return table(("contestant", "cost", "mean regret", f"{SURE_PERCENT} interval"), rows, [1, 2, 3])
 
@@ -301,7 +330,7 @@ def _by_task(scene: Scene) -> Item:
     for curve in curves:
         if curve.points:
             end = curve.points[-1]
-            quartiles = interval(end.low, end.high, _regret)
+            quartiles = _spread(end.low, end.high, curve.n)
             rows.append((str(curve.task), curve.contestant, str(curve.n), number(end.cost), _regret(end.regret), quartiles))
     drawn = any(line.points for line in curves)
     return Item(
@@ -342,9 +371,9 @@ def _gaps(scene: Scene) -> ReportSection:
         mine = [gaps[task, name, fraction] for fraction in BUDGET_FRACTIONS]
         end = mine[-1]
         cells = (
-            *(score(gap.gap, share) for gap in mine),
+            *(points(gap.gap, share) for gap in mine),
             *(_regret(gap.regret) for gap in mine),
-            interval(end.low, end.high, _regret),
+            _spread(end.low, end.high, end.n),
         )
         rows.append((task, name, str(end.n), *cells, str(end.without) if end.without else "–"))
     shares = [SHARE_WORDS[fraction] for fraction in BUDGET_FRACTIONS]
@@ -387,6 +416,11 @@ def _summary(scene: Scene, gaps: Sequence[Gap]) -> Item:
     )  # fmt: skip
 
 
+def _spread(low: float, high: float, count: int) -> str:
+    """An interval or quartiles of regret over `count` seeds or tasks; a dash for a single one, which has none."""
+    return interval(low, high, _regret) if count > 1 else DASH
+
+
 def _regret(value: float | None) -> str:
     """A regret as people read it: three decimals; what would be told as 0 and is none, as less than the smallest of them."""
     if value is None:
@@ -421,7 +455,12 @@ def _average(scene: Scene, before: str) -> Item:
     ranking = scene.ranking
     left = "; ".join(f"{name} {why}" for name, why in ranking.left)
     rows = [
-        (standing.contestant, f"{standing.rank:.2f}", f"{standing.low:.2f} to {standing.high:.2f}", str(standing.firsts))
+        (
+            standing.contestant,
+            f"{standing.rank:.2f}",
+            interval(standing.low, standing.high, "{:.2f}".format),
+            str(standing.firsts),
+        )
         for standing in ranking.standings
     ]
     return Item(

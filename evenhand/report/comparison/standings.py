@@ -6,7 +6,7 @@ from typing import Literal
 
 from evenhand.analysis.anytime import Kind, Tested
 from evenhand.analysis.ranks import CriticalDifference, Ranking
-from evenhand.model.words import is_share, metric_name, shortened
+from evenhand.model.words import interval, is_share, metric_name, shortened
 from evenhand.report.comparison.contestants import ASIDE_PIXELS, colour, padding, panels, styles
 from evenhand.report.vega import INK, METHOD, PERSON, QUIET, Spec, alt, axis, chart, spec
 
@@ -141,10 +141,11 @@ def ranks(ranking: Ranking, contestants: Mapping[str, Kind]) -> Spec:
     rows = [
         {
             "name": standing.contestant, "x": standing.rank, "low": standing.low, "high": standing.high,
-            "said": f"{standing.contestant}: {standing.rank:.2f} ({standing.low:.2f} to {standing.high:.2f})",
+            "said": f"{standing.contestant}: {standing.rank:.2f} ({interval(standing.low, standing.high, '{:.2f}'.format)})",
         }
         for standing in ranking.standings
     ]  # fmt: skip
+    bounded = [row for row in rows if row["low"] is not None]
     ticks = axis("average rank (1: always the best)", values=_ticks(len(order)), format="d")
     scale = alt.Scale(domain=[0.8, len(order) + 0.2], nice=False, zero=False)
     y = alt.Y("name:N", sort=order, axis=axis("", labelLimit=150, labelColor=INK, grid=True))
@@ -154,7 +155,7 @@ def ranks(ranking: Ranking, contestants: Mapping[str, Kind]) -> Spec:
 
     points = chart(rows).mark_point(filled=True, size=70, opacity=1)
     layers = [
-        chart(rows).mark_rule(size=2).encode(x=x("low"), x2=alt.X2("high"), y=y, color=colour(looks)),
+        chart(bounded).mark_rule(size=2).encode(x=x("low"), x2=alt.X2("high"), y=y, color=colour(looks)),
         points.encode(x=x("x"), y=y, color=colour(looks), description=alt.Description("said:N")),
     ]
     return spec(layers, width=320, padding=padding(left=ASIDE_PIXELS), height=22 * max(len(order), 1))

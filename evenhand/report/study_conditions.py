@@ -1,0 +1,146 @@
+"""Conditions and tasks side by side: numbers of `analysis.conditions` in words and tables."""
+
+from collections.abc import Mapping
+
+from evenhand.analysis import conditions as analysis
+from evenhand.analysis.power import power_curve
+from evenhand.analysis.study_items import Cohort
+from evenhand.model.rules import derive_seed
+from evenhand.model.study import AnalysisPlan
+from evenhand.model.words import DASH, NARROW_SPACE, cases, interval, number, p_value, percent
+from evenhand.report.blocks import Item, table
+from evenhand.report.context import ReportContext
+from evenhand.report.items import report_item
+
+POWER_SIZES = (20, 40, 60, 80, 100, 150, 200)  # participants in both conditions
+
+
+def _people(frame: ReportContext) -> Mapping[str, Cohort]:
+    its = frame.by_task or {frame.archive.tasks[0].spec.plain_name: frame}
+    return {task: context.people for task, context in its.items()}
+
+
+def _context(frame: ReportContext, task: str) -> ReportContext:
+    return frame.by_task.get(task, frame)
+
+
+def _names(frame: ReportContext) -> list[str]:
+    return [arm.name for arm in frame.study.arms]
+
+
+@report_item("conditions")
+def conditions(frame: ReportContext) -> list[Item]:
+    """Final scores of each condition on each task, where there are several of either."""
+    if not frame.study.arms:
+        return []
+    rows = []
+    for row in analysis.scores(_people(frame), _names(frame), frame.seed):
+        its = _context(frame, row.task)
+        sure = interval(row.interval.low, row.interval.high, its.score)
+        rows.append((row.task, row.condition, str(row.n), its.score(row.mean), its.score(row.sd), sure))
+    n = sum(int(row[2]) for row in rows)
+    return [
+        Item(
+            "conditions",
+            "Final scores by task and condition",
+            cases(n, "participant"),
+            "one value a participant, the mean over seeds; intervals of means: bootstrap-t over participants",
+            table=table(("task", "condition", "n", "mean", "SD", "95 % interval"), rows, range(2, 6)),
+            why="" if rows else "nobody has a final test score yet",
+        )
+    ]
+
+
+@report_item("conditions")
+def contrasts(frame: ReportContext) -> list[Item]:
+    """The contrasts between conditions, where there are any."""
+    if len(frame.study.arms) < 2:
+        return []
+    plan, people = frame.study.plan, _people(frame)
+    rows = []
+    for made in analysis.comparisons(people, plan, _names(frame), frame.seed):
+        its, adjusted = _context(frame, made.task), made.by_experience
+        delta = f"{made.delta.value:.2f} ({made.delta.words})" if made.delta.value is not None else DASH
+        by_experience = (
+            DASH
+            if adjusted is None
+            else f"{its.points(adjusted.estimate)} ({interval(adjusted.low, adjusted.high, its.points)}), p {p_value(adjusted.p)}"
+        )
+        rows.append(
+            (
+                made.task,
+                f"{made.contrast.first} less {made.contrast.second}",
+                f"{made.difference.n[0]}, {made.difference.n[1]}",
+                its.points(made.difference.value),
+                interval(made.difference.interval.low, made.difference.interval.high, its.points),
+                delta,
+                made.test.name,
+                p_value(made.test.p),
+                p_value(made.p),
+                by_experience,
+                p_value(made.interaction.p),
+            )
+        )
+    planned = "as planned" if plan.contrasts else "the plan names none, so all pairs are compared, as an exploration"
+    adjustment = "Holm's over all rows" if plan.multiplicity == "holm" else "none, as planned"
+    how = (
+        f"contrasts {planned}; adjustment of p: {adjustment}; intervals of differences: Welch's t; at equal experience: "
+        f"{analysis.ADJUSTED_WORDS}; by group: {analysis.INTERACTION_WORDS}"
+    )
+    if unlike := [f"{one.first} and {one.second}" for one in plan.contrasts if analysis.apart(people, one)]:
+        how += f". On no task together, so that their scores do not compare: {', '.join(unlike)}"
+    columns = (
+        "task", "conditions", "n", "difference of means", "95 % interval", "Cliff's delta", "test", "p", "p (adjusted)",
+        "difference at equal experience", "p (condition × group)",
+    )  # fmt: skip
+    return [
+        Item(
+            "contrasts",
+            "Conditions compared",
+            cases(len(rows), "contrast"),
+            how,
+            table=table(columns, rows, (3, 4, 7, 8, 10)),
+            why="" if rows else "no task has scores of two conditions",
+        )
+    ]
+
+
+@report_item("conditions")
+def contrast_power(frame: ReportContext) -> list[Item]:
+    """The power of each planned contrast."""
+    if not frame.study.plan.contrasts:
+        return []
+    rows = []
+    for one in frame.study.plan.contrasts:
+        plan = AnalysisPlan(test=one.test, alpha=frame.study.plan.alpha, expected=one.expected)
+        seed = derive_seed(frame.study.seed, "power")
+        curve = power_curve(plan, POWER_SIZES, seed, proportions=(1, 1))
+        sizes = [percent(point.power) for point in curve.points] or [DASH] * len(POWER_SIZES)
+        rows.append((f"{one.first} and {one.second}", one.test.title(), number(one.expected), *sizes))
+    how = "simulated, before any adjustment of p; participants are those of both conditions together, half in each, on one task"
+    columns = ("conditions", "test", "Cliff's delta", *(f"n{NARROW_SPACE}={NARROW_SPACE}{size}" for size in POWER_SIZES))
+    shown = table(columns, rows, range(2, len(columns)))
+    return [Item("contrast-power", "Power of the planned contrasts", cases(len(rows), "contrast"), how, table=shown)]
+
+
+@report_item("conditions")
+def across_tasks(frame: ReportContext) -> list[Item]:
+    """One mixed model across tasks, where there are several."""
+    if not frame.by_task:
+        return []
+    fit = analysis.across(_people(frame), _names(frame))
+    terms = [
+        (term.name, number(term.estimate), number(term.error), interval(term.low, term.high), p_value(term.p))
+        for term in fit.terms
+    ]
+    words = "; ".join(fit.warnings)
+    return [
+        Item(
+            "across-tasks",
+            "All tasks in one mixed model",
+            f"{cases(fit.n, 'trial')} of {fit.participants} people",
+            fit.how + (f". To be said of the fit: {words}" if words else ""),
+            table=table(("term", "estimate", "standard error", "95 % interval", "p"), terms, range(1, 5)),
+            why=fit.why or "",
+        )
+    ]
