@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from evenhand.lab.lab import Lab
-from evenhand.model.study import BACKGROUND, AnalysisPlan, Budget, Question, QuestionSection, Text
+from evenhand.model import codec
+from evenhand.model.study import BACKGROUND, AnalysisPlan, Budget, Contrast, Question, QuestionSection, Study, Text, hash_of
 from evenhand.studies.versions import differences, flat, history, is_amendment, why_not_publish
 from tests.labs import make_lab, toy_study
 
@@ -18,6 +19,15 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made, _ = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     yield made
     made.close()
+
+
+def test_a_declaration_keeps_its_hash_where_it_says_nothing_of_what_is_new() -> None:
+    study = Study("s", "Title", 1, Budget(seconds=60), 0, Text("a"), Text("b"), Text("c"))
+    before = hash_of(study, codec.to_json(study), {"1": "v"})
+    assert before == "2cd226efbf5996fbcef06c291deb5027735442bc31d3c1fd4a7e873e1ced6a17", "what was published as this is another"
+    for plan in (AnalysisPlan(multiplicity="none"), AnalysisPlan(contrasts=(Contrast("a", "b"),))):
+        planned = replace(study, plan=plan)
+        assert hash_of(planned, codec.to_json(planned), {"1": "v"}) != before
 
 
 def test_differences_go_by_names_not_by_places(lab: Lab) -> None:

@@ -369,6 +369,9 @@ UNHASHED_FIELDS = frozenset(
 )
 
 
+LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity"})  # in no hash where they say what holds without them
+
+
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
     """The study's content hash: of what it declares (its JSON), its tasks' versions, its packages."""
     content = {key: value for key, value in declared.items() if key not in UNHASHED_FIELDS}
@@ -381,6 +384,12 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
         del content["evaluation_mode"]
     if study.value_rule == "last":
         del content["value_rule"]
+    plan = AnalysisPlan()
+    content["plan"] = {
+        key: value
+        for key, value in declared["plan"].items()
+        if key not in LATER_PLAN_FIELDS or getattr(study.plan, key) != getattr(plan, key)
+    }
     content["budget"] = _caps(declared["budget"])
     arms = [{**arm, "task_id": tasks.get(str(arm["task_id"])), "budget": _caps(arm["budget"])} for arm in declared["arms"]]
     return digest({**content, "arms": arms, "task": tasks[str(study.task_id)]})
