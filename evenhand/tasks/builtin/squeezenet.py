@@ -14,17 +14,19 @@ SMALLEST_PIXELS = 17  # pixels: below this the third pooling has nothing left to
 # Each row is one stage between poolings: (squeeze, expand) channels of its Fire modules; each expands to twice `expand`.
 STAGES = (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256)))
 STEM_CHANNELS = 64
-LAST_STD = 0.01  # of the last convolution's initial weights
 
 
-def build(classes: int, *, last_relu: bool, seed: int) -> "SqueezeNet":
-    """The network with its initial weights, by `seed` only: Kaiming uniform, the last convolution normal, biases 0."""
+def build(classes: int, *, last_relu: bool, last_std: float, seed: int) -> "SqueezeNet":
+    """The network with its initial weights, by `seed` only: Kaiming uniform, the last convolution normal, biases 0.
+
+    last_std: the standard deviation of the last convolution's initial weights.
+    """
     network = SqueezeNet(classes, last_relu=last_relu)
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             if module is network.last:
-                nn.init.normal_(module.weight, std=LAST_STD, generator=generator)
+                nn.init.normal_(module.weight, std=last_std, generator=generator)
             else:
                 nn.init.kaiming_uniform_(module.weight, generator=generator)
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
