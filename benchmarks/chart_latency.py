@@ -12,7 +12,6 @@ import argparse
 import os
 import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from evenhand.lab.lab import Lab
 from evenhand.model.configuration import Configuration
 from evenhand.model.study import Budget, Study
 from evenhand.model.task import TaskSpec
+from evenhand.rehearsal.run import held_port
 from evenhand.studies.sample import text
 from evenhand.tasks import Run, Splits, Task, load, task
 from evenhand.tasks.builtin import black_magic
@@ -118,20 +118,18 @@ def measured(folder: Path, seconds: float, chromium: str) -> Delays:
     os.environ["EVENHAND_DATA"] = str(folder)
     lab = Lab.connect(f"sqlite:///{folder / 'evenhand.sqlite'}")
     participant_id, session_id = tuning(lab)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "1"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    try:
-        assert server.stdout is not None
-        if not any("/signin/" in line for line in server.stdout):
-            raise SystemExit("the server did not start; what it says is above")
-        painted = watched(f"http://127.0.0.1:{port}", lab, participant_id, session_id, seconds, chromium)
-        curve = lab.curve(session_id, 1).measurements
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    with held_port() as port:
+        command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "1"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        try:
+            assert server.stdout is not None
+            if not any("/signin/" in line for line in server.stdout):
+                raise SystemExit("the server did not start; what it says is above")
+            painted = watched(f"http://127.0.0.1:{port}", lab, participant_id, session_id, seconds, chromium)
+            curve = lab.curve(session_id, 1).measurements
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
     delays: dict[bool, list[float]] = {True: [], False: []}
     for measurement in curve:
         at = next((at for index, at in painted if index >= measurement.index), None)

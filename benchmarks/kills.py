@@ -14,7 +14,6 @@ import os
 import platform
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -38,6 +37,7 @@ from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Outcome
+from evenhand.rehearsal.run import held_port
 from evenhand.tasks.threads import one_thread
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,11 +103,11 @@ class Outcomes:
 class World:
     """A server process with its agent, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.told = folder / "told.jsonl"
         self.database = folder / "lab.sqlite"
-        self.port = _free_port()
+        self.port = port
         tap = folder / "tap"
         tap.mkdir()
         (tap / "sitecustomize.py").write_text(TAP_SCRIPT.format(path=str(self.told)))
@@ -201,8 +201,8 @@ def run(kills: int, seed: int, kinds: tuple[str, ...] = KINDS, say: Callable[[st
     began, outcomes, rng = time.monotonic(), Outcomes(), random.Random(seed)
     order = [kinds[i % len(kinds)] for i in range(kills)]
     rng.shuffle(order)
-    with tempfile.TemporaryDirectory(prefix="evenhand-kills-") as name, ThreadPoolExecutor(SESSIONS) as pool:
-        world = World(Path(name))
+    with tempfile.TemporaryDirectory(prefix="evenhand-kills-") as name, ThreadPoolExecutor(SESSIONS) as pool, held_port() as port:
+        world = World(Path(name), port)
         try:
             world.wait_for_server()
             sessions = _sessions(world.lab)
@@ -374,13 +374,6 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def report(outcomes: Outcomes, seed: int) -> str:

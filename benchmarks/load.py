@@ -26,7 +26,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -46,7 +46,7 @@ from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Measurement, Outcome
 from evenhand.rehearsal.bots import Bot, Crowd, Diary, Memory, Page, browser
-from evenhand.rehearsal.run import free_port, wait_for_server
+from evenhand.rehearsal.run import held_port, wait_for_server
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = "evenhand.examples.digits_mlp:train"
@@ -428,8 +428,12 @@ def run(wishes: Wishes, folder: Path) -> Result:
     study = Study("load", "Load test", task.id, budget, wishes.seed, words, words, words, evaluation_seeds=1, machines="any")
     study = lab.studies.add(study)
     _, tokens = lab.participants.invite(study.id, "load", kind="single", cap=wishes.participants, mode="simulated")
-    port = free_port()
-    options = ["serve", "--slots", "0", "--port", str(port), "--db", database]
+    with held_port() as port:
+        return _served(wishes, folder, lab, study, tokens, port)
+
+
+def _served(wishes: Wishes, folder: Path, lab: Lab, study: Study, tokens: Sequence[str], port: int) -> Result:
+    options = ["serve", "--slots", "0", "--port", str(port), "--db", f"sqlite:///{folder / 'lab.sqlite'}"]
     plan = {
         "address": f"http://127.0.0.1:{port}",
         "serve": options,

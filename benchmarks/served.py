@@ -13,7 +13,7 @@ import psutil
 
 from evenhand.lab.lab import Lab
 from evenhand.model.study import Budget, Study, Text
-from evenhand.rehearsal.run import free_port, wait_for_server
+from evenhand.rehearsal.run import held_port, wait_for_server
 from evenhand.tasks import Task
 
 SERVER_STOP_SECONDS = 20.0  # seconds that a server has to end in order
@@ -42,8 +42,8 @@ def served(
 
     slots: of the server's own agent.
     """
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        database, port = f"sqlite:///{Path(folder, 'lab.sqlite')}", free_port()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, held_port() as port:
+        database = f"sqlite:///{Path(folder, 'lab.sqlite')}"
         lab = Lab.connect(database)
         session_id = _session(lab, task, method, budget, driver)
         options = ["serve", "--slots", str(slots), "--port", str(port), "--db", database]

@@ -48,7 +48,7 @@ from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
 from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskRecord, TaskSpec
-from evenhand.rehearsal.run import free_port, wait_for_server
+from evenhand.rehearsal.run import held_port, wait_for_server
 from evenhand.tasks import machine
 from evenhand.web.access import COOKIE_NAMES, Role
 
@@ -139,25 +139,26 @@ class Spent:
 @contextmanager
 def served(folder: Path, database: str | None) -> Iterator[Served]:
     """A new lab, served; the server on the first core where there are several, this process on the others."""
-    url, port = database or f"sqlite:///{folder / 'lab.sqlite'}", free_port()
-    lab = Lab.connect(url)
-    options = [str(folder / "counts.json"), "serve", "--slots", "0", "--port", str(port), "--db", url]
-    command = [sys.executable, "-m", "benchmarks.serving", "server", *options]
-    cores = sorted(os.sched_getaffinity(0))
-    with (folder / "server.log").open("wb") as said:
-        environment = {**os.environ, "EVENHAND_DATA": str(folder)}
-        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment, cwd=ROOT)
-    try:
-        if len(cores) > 1:
-            os.sched_setaffinity(process.pid, cores[:1])
-            os.sched_setaffinity(0, cores[1:])
-        wait_for_server(f"http://127.0.0.1:{port}", process)
-        yield Served(lab, url, port, process.pid, folder)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        os.sched_setaffinity(0, cores)
-        lab.close()
+    url = database or f"sqlite:///{folder / 'lab.sqlite'}"
+    with held_port() as port:
+        lab = Lab.connect(url)
+        options = [str(folder / "counts.json"), "serve", "--slots", "0", "--port", str(port), "--db", url]
+        command = [sys.executable, "-m", "benchmarks.serving", "server", *options]
+        cores = sorted(os.sched_getaffinity(0))
+        with (folder / "server.log").open("wb") as said:
+            environment = {**os.environ, "EVENHAND_DATA": str(folder)}
+            process = subprocess.Popen(command, stdout=said, stderr=said, env=environment, cwd=ROOT)
+        try:
+            if len(cores) > 1:
+                os.sched_setaffinity(process.pid, cores[:1])
+                os.sched_setaffinity(0, cores[1:])
+            wait_for_server(f"http://127.0.0.1:{port}", process)
+            yield Served(lab, url, port, process.pid, folder)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+            os.sched_setaffinity(0, cores)
+            lab.close()
 
 
 def study_of(lab: Lab, seed: int) -> Study:

@@ -34,7 +34,6 @@ from evenhand.rehearsal.html_forms import form_for, forms
 from evenhand.rehearsal.policies import LEVELS, MONTHS, Tried, next_move
 from evenhand.report import study as study_report
 from tests.waiting import PATIENCE_SECONDS
-from tests.web import held_port
 
 DIGITS = Path(digits_mlp.__file__)
 KILLS = 10  # of a server in the middle of a rehearsal
@@ -240,7 +239,7 @@ def test_a_server_killed_ten_times_leaves_the_same_records(tmp_path: Path, monke
     fast_study(first)
     first.close()
     stop = threading.Event()
-    with held_port() as port, ThreadPoolExecutor(1) as pool:
+    with run.held_port() as port, ThreadPoolExecutor(1) as pool:
         kills = pool.submit(serve_and_kill, folder / "lab.sqlite", port, stop, events // (KILLS + 2))
         try:
             run.wait_for_server(f"http://127.0.0.1:{port}")
@@ -290,6 +289,6 @@ def test_waiting_for_a_server_that_has_ended_says_so() -> None:
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait()
     begun = time.monotonic()
-    with held_port() as port, pytest.raises(Exception, match="did not start"):
+    with run.held_port() as port, pytest.raises(Exception, match="did not start"):
         run.wait_for_server(f"http://127.0.0.1:{port}", ended)
     assert time.monotonic() - begun < run.START_SECONDS / 2

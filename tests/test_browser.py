@@ -28,7 +28,7 @@ from evenhand.tasks.builtin import black_magic
 from evenhand.web.access import COOKIE_NAMES, Role
 from tests.labs import batch, claim, epoch, make_lab
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from tests.web import Site, held_port, serve
+from tests.web import Site, serve
 
 PATIENCE = 1000 * PATIENCE_SECONDS  # ms
 PICTURES = os.environ.get("EVENHAND_SCREENSHOTS")
@@ -106,7 +106,7 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("served")
-    with held_port() as port:
+    with run.held_port() as port:
         yield from started(folder, port)
 
 
@@ -459,7 +459,7 @@ def test_every_way_of_ending_has_its_words(browser: Browser, bench: Bench) -> No
 def test_a_lost_connection_says_so_and_comes_back_by_itself(browser: Browser, tmp_path: Path) -> None:
     lab, clock = make_lab(f"sqlite:///{tmp_path / 'lab.sqlite'}", Rules(lease=1e9, choosing=600))
     expected = ("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED")
-    with watched(browser, *expected) as person, held_port() as port:
+    with watched(browser, *expected) as person, run.held_port() as port:
         with serve(lab, clock, tmp_path, port) as site:
             bench = make_bench(site, Budget(seconds=7200))
             page = bench.open(person)

@@ -141,8 +141,11 @@ def test_the_command_prints_numbers_then_the_histogram_and_goes_on(tmp_path: Pat
     assert kept["draws"] == len(kept["values"]) == 20
     assert {"mean", "sd", "at_chance", "best", "ranges", "command", "version", "seed"} <= kept.keys()
     lines = again.stdout.splitlines()
-    assert lines[0].startswith(f"20 random configurations: mean {kept['mean']:.1%}, SD")
-    assert sum(" to " in line and "%" in line for line in lines[1:11]) == 10
+    first_line = next(at for at, line in enumerate(lines) if line.startswith("20 random configurations: "))
+    assert f"mean {kept['mean']:.1%}, SD {kept['sd']:.1%}" in lines[first_line]
+    assert [line.split(" to ")[0].strip() for line in lines[first_line + 1 : first_line + 11]] == [
+        f"{tenth}0%" if tenth else "0%" for tenth in range(10)
+    ]
     assert len(state.read_text().splitlines()) == 21
     searched = CliRunner().invoke(
         main.app, ["task", "calibrate", f"{__file__}:made_up", "--steps", "1", "--state", str(tmp_path / "search.jsonl")]

@@ -21,7 +21,7 @@ from evenhand.rehearsal.html_forms import form_for
 from evenhand.studies import classroom
 from tests.labs import SPACE, claim, epoch, make_lab, toy_study
 from tests.waiting import PATIENCE_SECONDS
-from tests.web import Site, held_port, serve
+from tests.web import Site, serve
 
 DIGITS = Path(digits_mlp.__file__)
 
@@ -146,7 +146,7 @@ def test_thirty_bots_in_a_class_all_get_their_turn(tmp_path: Path, monkeypatch: 
     record = lab.studies.add_task(tasks.load(TaskSpec(f"{DIGITS}:train")).record)
     study = lab.studies.add(classroom.study_of(record, "class", "Lesson", 30, 7))
     _, code = classroom.open_class(lab, study, 30)
-    with held_port() as port:
+    with run.held_port() as port:
         command = [sys.executable, "-m", "evenhand.cli.main", "serve", "--port", str(port), "--slots", "2", "--db", db]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:

@@ -79,7 +79,7 @@ def test_tune_takes_beliefs_settings_and_a_stopping_rule(tmp_path: Path) -> None
 def test_mistakes_get_one_line_that_says_what_to_do(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
     done = evenhand(*arguments, data=tmp_path)
     assert done.returncode == 1
-    assert words in done.stdout
+    assert words in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "━" not in done.stdout + done.stderr  # no bar was drawn before it
 

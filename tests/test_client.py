@@ -33,13 +33,14 @@ from evenhand.model.job import Assignment, MeasurementBatch
 from evenhand.model.session import Session, State, View
 from evenhand.model.study import Budget
 from evenhand.model.trial import Measurement, Outcome
+from evenhand.rehearsal.run import held_port
 from evenhand.runners import method_player
 from evenhand.settings import Rules
 from evenhand.web import api
 from evenhand.web.app import create_app
 from tests.labs import SPACE, batch, epoch, started, toy_study
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from tests.web import held_port, listening
+from tests.web import listening
 
 CONFIGURATION = SPACE.configuration({"epochs": 2})
 

@@ -326,7 +326,10 @@ def test_escapes_are_what_latex_prints_as_it_is() -> None:
     assert escape("a_b & 5 % of $3 #1 {x}") == r"a\_b \& 5 \% of \$3 \#1 \{x\}"
     assert escape("~^\\") == r"\textasciitilde{}\textasciicircum{}\textbackslash{}"
     assert escape("--seed ''") == r"-\allowbreak{}-seed '\allowbreak{}'"
-    assert escape("70.0\u202f% ± 1 – χ²") == r"70.0\,\% $\pm$ 1 -- $\chi$\textsuperscript{2}"
+    assert escape("70.0\u202f% ± 1 – χ²") == r"70.0\,\% $\pm$ 1 \textendash{} $\chi$\textsuperscript{2}"
+    assert escape("?‘‘–-") == r"?\textquoteleft{}\textquoteleft{}\textendash{}-", (
+        "as letters these would be joined to other signs"
+    )
     assert escape("[*]\n中é") == "{[}{*}{]} {[}U+4E2D{]}é"
 
 
@@ -336,10 +339,12 @@ def test_escapes_are_what_latex_prints_as_it_is() -> None:
 def test_no_text_leaves_a_command_or_an_open_brace(words: str) -> None:
     written = escape(words)
     known = r"\\(?:textbackslash|textasciicircum|textasciitilde|textless|textgreater|textbar|char34|textasciigrave|allowbreak|"
-    known += r"textsuperscript|ldots|textmu|pm|times|le|ge|to|chi|cdot|[{}$&#_%,])"
+    known += (
+        r"text(?:en|em)dash|textquote(?:dbl)?(?:left|right)|textsuperscript|ldots|textmu|pm|times|le|ge|to|chi|cdot|[{}$&#_%,])"
+    )
     rest = re.sub(known, "", written)
     assert "\\" not in rest
-    assert not re.search(r"[&#_^~%\n\"<>|`\[]", rest.replace("{[}", "").replace("``", ""))
+    assert not re.search(r"[&#_^~%\n\"<>|`\[]", rest.replace("{[}", ""))
     assert balanced(written)
 
 

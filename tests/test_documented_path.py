@@ -11,7 +11,6 @@ import pytest
 from evenhand.lab.lab import Lab
 from evenhand.rehearsal import run
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from tests.web import held_port
 
 ROOT = Path(__file__).parent.parent
 CHANGES = (("minutes = 120", "trials = 8"), ('contact = ""', 'contact = "us"'), ("evaluation_seeds = 10", "evaluation_seeds = 3"))
@@ -21,7 +20,7 @@ def evenhand(*arguments: str, expect: int = 0) -> str:
     command = [sys.executable, "-m", "evenhand.cli.main", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == expect, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr if expect else done.stdout
 
 
 @pytest.mark.slow
@@ -41,7 +40,7 @@ def test_the_documented_path_from_the_file_to_the_report(tmp_path: Path, monkeyp
     assert "0 errors, 1 warning" in evenhand("study", "check", str(study))
     assert "version 1" in evenhand("study", "add", str(study))
     assert "blocks" in evenhand("study", "publish", "study", expect=1), "published without an agent"
-    with held_port() as port:
+    with run.held_port() as port:
         served(study, port)
     evenhand("study", "report", "study", "--mode", "simulated", "--out", str(report))
     page = report.read_text()

@@ -389,7 +389,7 @@ def test_every_dotted_name_of_a_page_is_of_something_that_is_there(page: Path, t
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_module_that_a_page_names_by_its_path_is_there(page: Path) -> None:
-    """As `model/rules` or `tests/web.held_port`: a file or folder of the package or of the repository."""
+    """As `model/rules` or `tests/waiting.wait_for`: a file or folder of the package or of the repository."""
     code = re.findall(r"`([a-z_]+(?:/[a-z_]+)+)(?:\.[a-z_]+)?(?: [^`\n]*)?`", page.read_text(encoding="utf-8"))
     for path in sorted({*code} - {"datasets/prepared", "data/train"}):  # in the data directory, and in a user's own
         bases = (DOCS.parent / path, DOCS.parent / "evenhand" / path)

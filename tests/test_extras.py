@@ -30,7 +30,7 @@ from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
 from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Measurement, Outcome
-from evenhand.rehearsal.run import free_port
+from evenhand.rehearsal.run import held_port
 from evenhand.runners.agent import run_agent
 from evenhand.store.engine import Store
 from evenhand.studies.sample import TASK_WITHOUT_TORCH, sample_study
@@ -199,10 +199,11 @@ def test_serving_the_sample_study_says_what_pytorch_would_bring(
     monkeypatch.setenv("EVENHAND_DATA", str(tmp_path))
     monkeypatch.setattr(Server, "run", lambda self: None)
     lacking("torch")
-    served = CliRunner().invoke(main.app, ["serve", "--sample", "--port", str(free_port()), "--slots", "0"])
+    with held_port() as port:
+        served = CliRunner().invoke(main.app, ["serve", "--sample", "--port", str(port), "--slots", "0"])
+        refused = CliRunner().invoke(main.app, ["serve", "--size", "16", "--port", str(port), "--slots", "0"])
     assert "PyTorch is not installed" in served.output
     assert "pip install 'evenhand[torch]'" in served.output
-    refused = CliRunner().invoke(main.app, ["serve", "--size", "16", "--port", str(free_port()), "--slots", "0"])
     assert isinstance(refused.exception, PackageMissing)
 
 

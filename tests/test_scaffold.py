@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import evenhand
 from evenhand import tasks
 from evenhand.cli import main
+from evenhand.cli.options import console
 from evenhand.errors import DataError, InvalidSettings
 from evenhand.model.domain import Value
 from evenhand.model.task import TaskSpec
@@ -53,9 +54,12 @@ def loaded(path: Path) -> Task:
 
 
 @pytest.mark.slow
-def test_a_table_of_classes_becomes_a_task_with_first_numbers(home: Path) -> None:
+def test_a_table_of_classes_becomes_a_task_with_first_numbers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "width", 140)
     made = CliRunner().invoke(main.app, ["task", "new", "wine", "--from", str(written(home, "wine"))])
     assert made.exit_code == 0, made.output
+    assert "malic_acid" in made.output, "each column is printed with what it was taken for"
+    assert "1 (71), 0 (59), 2 (48)" in made.output
     assert "the same configuration, several seeds  accuracy" in made.output
     assert "These numbers took" in made.output
     task = loaded(home / "wine.py")
@@ -79,7 +83,7 @@ def test_a_table_of_classes_becomes_a_task_with_first_numbers(home: Path) -> Non
 
 @pytest.mark.slow
 def test_a_resumed_table_task_equals_an_uninterrupted_one(home: Path) -> None:
-    task = loaded(scaffold.new("wine", written(home, "wine")))
+    task = loaded(scaffold.new("wine", written(home, "wine")).path)
     values: dict[str, Value] = {"learning_rate": 0.02}
     _, whole = trained(task, {**values, "epochs": 5})
     _, first = trained(task, {**values, "epochs": 2}, keep=True)
@@ -90,7 +94,7 @@ def test_a_resumed_table_task_equals_an_uninterrupted_one(home: Path) -> None:
 
 @pytest.mark.slow
 def test_a_table_of_numbers_is_tuned(home: Path) -> None:
-    path = scaffold.new("sugar", written(home, "diabetes"), folder=home / "tasks")
+    path = scaffold.new("sugar", written(home, "diabetes"), folder=home / "tasks").path
     task = loaded(path)
     assert task.metric == "r2"
     db = f"sqlite:///{home / 'lab.sqlite'}"
@@ -108,7 +112,7 @@ def test_the_target_by_name_text_and_missing_values(home: Path) -> None:
         f"{n};{'red' if n % 2 else 'blue'};{n / 2 if n % 5 else 'NA'};{'ab'[n % 2]}" for n in range(60)
     ]
     (home / "odd.csv").write_text("\n".join(lines))
-    table = builders.table(home / "odd.csv", "kind")
+    table = builders.table(home / "odd.csv", "kind", keep=["sep"])
     assert (table.features, table.text, table.classes) == (("sep", "colour", "width"), (False, True, False), ("a", "b"))
     assert table.x.shape == (60, 3)
     assert list(table.y[:3]) == [0, 1, 0]
@@ -117,17 +121,17 @@ def test_the_target_by_name_text_and_missing_values(home: Path) -> None:
     assert builders.table(home / "odd.csv", "colour").classes == ("blue", "red")
     assert builders.table(home / "odd.csv", "sep").classes == (), "sixty whole numbers are no classes"
     assert len(builders.table(home / "odd.csv", "sep", classes=True).classes) == 60
-    task = loaded(scaffold.new("odd", home / "odd.csv", target="colour"))
-    _, values = trained(task, {"epochs": 2})
+    task = loaded(scaffold.new("odd", home / "odd.csv", target="colour").path)
+    _, values = trained(task, {"epochs": 5})
     assert values[-1][1] == 1.0, "kind says the colour"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3\n", "row 3: has 1 cells, expected 2"),
-        ("a,b\n1,\n", "row 2: the target 'b' is missing"),
-        ("a,b\n", "has 1 rows, expected a header and rows"),
+        ("a,b\n1,2\n3\n", "line 3: has 1 cell split by commas, expected 2"),
+        ("a,b\n1,\n", "line 2: the target 'b' is missing, in 1 of 1 row"),
+        ("a,b\n", "has 1 row, expected a line of names of columns and rows"),
         ("a\n1\n2\n", "has the one column 'a'"),
     ],
 )
@@ -172,7 +176,7 @@ def photos(home: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_folder_of_pictures_becomes_a_task(photos: Path) -> None:
-    path = scaffold.new("photos", photos)
+    path = scaffold.new("photos", photos).path
     task = loaded(path)
     assert dict(task.statistics) == {"classes": 3, "pictures": 3 * EACH, "image size": "64 x 64 pixels"}
     assert task.data is not None

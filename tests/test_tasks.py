@@ -550,17 +550,6 @@ def test_metrics_by_name_and_by_function() -> None:
         accuracy([1, 0, 1], [1])
 
 
-def test_drawn_splits_are_disjoint_whole_and_repeatable() -> None:
-    first, again, other = (Splits.drawn(np.arange(100), np.arange(100), seed=seed) for seed in (1, 1, 2))
-    parts = [first.load(name)[0] for name in ("train", "validation", "test")]
-    assert [len(part) for part in parts] == [60, 20, 20]
-    assert sorted(np.concatenate(parts)) == list(range(100))
-    assert np.array_equal(first.load("test")[0], again.load("test")[0])
-    assert not np.array_equal(first.load("test")[0], other.load("test")[0])
-    with pytest.raises(InvalidSettings):
-        Splits.drawn(np.arange(3), np.arange(3), validation=0.1)
-
-
 def test_joined_parts() -> None:
     assert joined([1], (2, 3)) == [1, 2, 3]
     assert joined(np.array([1]), np.array([2])).tolist() == [1, 2]

@@ -119,7 +119,8 @@ def test_keeping_the_best_epoch_of_coin_flips_scores_as_guesses_do(train: Callab
     assert low <= right <= high
     kept = best_of([max(values) for values in seen_of(flips, result.best.configuration)], maximize=True)
     assert kept is not None
-    assert kept * examples > binom.ppf(0.99, examples, 0.5)  # what it would have had of a test set that it chooses by
+    # What it would have had of a test set that it chooses by: the best of 100 guesses is above this in 99 draws of 100.
+    assert kept * examples > binom.ppf(0.95, examples, 0.5)
 
 
 def seen_of(which: Task, configuration: Configuration) -> list[list[float]]:

@@ -1,8 +1,6 @@
 """A real server on a lab with a clock that tests move, and what its callers need: cookies, tokens, all its routes."""
 
 import json
-import socket
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,18 +98,6 @@ def listening(app: FastAPI, port: int = 0) -> Iterator[str]:
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive(), "the server does not end"
-
-
-@contextmanager
-def held_port() -> Iterator[int]:
-    """A port that nothing listens on, and that nobody but a server that is told to may take meanwhile."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Linux lets another that says so listen on it
-        holder.bind(("127.0.0.1", 0))
-        port = int(holder.getsockname()[1])
-        if sys.platform != "linux":
-            holder.close()
-        yield port
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 
 from evenhand import __version__
 from evenhand.cli import agent, backup, bots, classroom, compare, contest, data, models, optuna, serve, study, task, tune
-from evenhand.cli.options import console, escape
+from evenhand.cli.options import console, errors, escape
 from evenhand.errors import EvenhandError
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def main() -> None:
     try:
         program()()
     except EvenhandError as error:
-        console.print(f"[red]error[/] {escape(str(error))}")
+        errors.print(f"[red]error[/] {escape(str(error))}")
         raise SystemExit(1) from None
 
 

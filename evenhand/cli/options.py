@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evenhand.model.task import TaskSpec
 
 console = Console(highlight=False, soft_wrap=True)
+errors = Console(highlight=False, soft_wrap=True, stderr=True)
 
 Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [default: SQLite in the data directory]")]
 TASK_ARGUMENT = typer.Argument(help="a built-in or plug-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME", metavar="TASK")
@@ -59,7 +60,7 @@ def bars(*, long: bool = False) -> Progress:
     """Bars that count what is done. long: of work that lasts; they say what time remains, and go to the standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     if long:
-        return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+        return Progress(*columns, TimeRemainingColumn(), console=errors)
     return Progress(*columns, console=console)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from evenhand import settings
 from evenhand.cli import archive, report
+from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import Database, StudyName, console
 from evenhand.errors import InvalidSettings, Refused
 
@@ -55,7 +56,9 @@ def new(
 @app.command(name="check")
 def check(folder: Folder, load: Annotated[bool, typer.Option(help="load each task and its data, too")] = True) -> None:
     """Explain every mistake with file, line and fix."""
-    declared, _ = _read(folder, load)
+    declared, loaded = _read(folder, load)
+    for task in loaded.values():
+        print_account_of(task, open_data=False)
     if not load:
         console.print("The tasks were not loaded (--no-load), so they and what hangs on their metric were not checked.")
     raise typer.Exit(1 if declared.errors else 0)

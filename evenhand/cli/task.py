@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from evenhand.cli.accounts import print_account, print_account_of
 from evenhand.cli.options import DataName, Setting, Size, TaskName, bars, console, escape, task_spec, writable
 
 if TYPE_CHECKING:
@@ -24,13 +25,29 @@ def new(
     name: Annotated[str, typer.Argument(help="of the task; its file will be NAME.py", metavar="NAME")],
     source: Annotated[Path, typer.Option("--from", help="a folder of images CLASS/FILE, or a CSV file", metavar="DIR|FILE.csv")],
     target: Annotated[str | None, typer.Option(help="the column to predict [default: the last]")] = None,
+    classes: Annotated[bool | None, typer.Option("--classes/--numbers", help="what the target is [default: told]")] = None,
+    header: Annotated[bool | None, typer.Option(help="whether the first line names the columns [default: told]")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="what splits cells [default: told from the rows]")] = None,
+    encoding: Annotated[str | None, typer.Option(help="of the table's text, such as cp1252 [default: UTF-8]")] = None,
+    decimal: Annotated[str | None, typer.Option(help="the decimal mark, a point or a comma [default: told]")] = None,
+    missing: Annotated[list[str] | None, typer.Option(help="a further text that stands for no value; repeatable")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="a column that is text, whatever it looks like; repeatable")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="a column to keep that would be left out; repeatable")] = None,
+    leave_out: Annotated[list[str] | None, typer.Option(help="a column not to learn from; repeatable")] = None,
     check: Annotated[bool, typer.Option(help="train its example under three seeds, for the first numbers")] = True,
 ) -> None:
     """Write a task file for your own data, to be read and changed, and show its first numbers."""
     with console.status("Reading the data ..."):
         from evenhand.tasks import scaffold
 
-        path = scaffold.new(name, source, target=target)
+        reading = {
+            "classes": classes, "header": header, "delimiter": delimiter, "encoding": encoding, "decimal": decimal,
+            "missing": missing, "text": text, "keep": keep, "leave_out": leave_out,
+        }  # fmt: skip
+        given = {option: value for option, value in reading.items() if value is not None}
+        made = scaffold.new(name, source, target=target, reading=given)
+    path = made.path
+    print_account(made.account)
     console.print(f"{path}: read it top to bottom; its comments say what to change")
     if check:
         with bars() as progress:
@@ -58,6 +75,7 @@ def task_check(
     from evenhand.tasks import check
 
     task = tasks.load(task_spec(name, data, size, setting))
+    print_account_of(task, open_data=True)
     sheet = check.sample_sheet(task, Path("samples.png"))
     with bars() as progress:
         bar = progress.add_task("", total=None)
@@ -106,6 +124,7 @@ def calibrate(
     writable(state)
     wanted = calibration.Wanted(mean, mean_within, sd, sd_within, at_chance, best, seconds)
     task = tasks.load(task_spec(name, data, size, setting))
+    print_account_of(task, open_data=True)
     with bars(long=True) as progress, one_thread():
         bar = progress.add_task("", total=None)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evenhand import settings
+from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import (
     Database,
     DataName,
@@ -144,6 +145,7 @@ def tune(
     else:
         with console.status("Preparing the task's data ..."):
             task = tasks.load(task_spec(name, data, size, setting))
+        print_account_of(task, open_data=False)
     tuned = run(
         task,
         server=_server(task, host, port) if serve else None,

@@ -137,32 +137,42 @@ def _server(db: str | None, wishes: Wishes) -> Iterator[str]:
     if wishes.address is not None:
         yield wishes.address.rstrip("/")
         return
-    port = free_port()
-    options = ["--port", str(port), "--slots", str(wishes.slots), *(["--db", db] if db else [])]
-    process = subprocess.Popen([sys.executable, "-m", "evenhand.cli.main", "serve", *options], stdout=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for_server(address, process)
-        yield address
-    finally:
-        process.terminate()
+    with held_port() as port:
+        options = ["--port", str(port), "--slots", str(wishes.slots), *(["--db", db] if db else [])]
+        process = subprocess.Popen([sys.executable, "-m", "evenhand.cli.main", "serve", *options], stdout=subprocess.DEVNULL)
+        address = f"http://127.0.0.1:{port}"
         try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            wait_for_server(address, process)
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
-def free_port() -> int:
-    """A port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nothing listens on, and that nobody but a server that is told to may take meanwhile."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Linux lets another that says so listen on it
+        holder.bind(("127.0.0.1", 0))
+        port = int(holder.getsockname()[1])
+        if sys.platform != "linux":
+            holder.close()
+        yield port
 
 
 def wait_for_server(address: str, process: "subprocess.Popen[bytes] | None" = None) -> None:
     """Return when the server answers; Unreachable where it does not in time, or has ended."""
     until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and (process is None or process.poll() is None):
+    while time.monotonic() < until:
+        if process is not None and process.poll() is not None:
+            raise Unreachable(
+                f"the server at {address} did not start: it ended with exit code {process.poll()}; start it by "
+                "`evenhand serve` to see why"
+            )
         try:
             httpx.get(address, timeout=5, trust_env=False)
             return

@@ -17,9 +17,11 @@ ESCAPED_LETTERS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     '"': r"\char34{}", "`": r"\textasciigrave{}", "*": "{*}", "[": "{[}", "]": "{]}",
-    "\u202f": r"\,", "\u200b": r"\allowbreak{}", "–": "--", "—": "---", "−": r"$-$", "×": r"$\times$", "±": r"$\pm$",
+    "\u202f": r"\,", "\u200b": r"\allowbreak{}", "–": r"\textendash{}", "—": r"\textemdash{}", "−": r"$-$", "×": r"$\times$",
+    "±": r"$\pm$",
     "≤": r"$\le$", "≥": r"$\ge$", "→": r"$\to$", "χ": r"$\chi$", "²": r"\textsuperscript{2}", "…": r"\ldots{}", "·": r"$\cdot$",
-    "“": "``", "”": "''", "‘": "`", "’": "'", "µ": r"\textmu{}",
+    "“": r"\textquotedblleft{}", "”": r"\textquotedblright{}", "‘": r"\textquoteleft{}", "’": r"\textquoteright{}",
+    "µ": r"\textmu{}",
 }  # fmt: skip
 
 

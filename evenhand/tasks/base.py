@@ -13,7 +13,7 @@ from evenhand.model.domain import Value
 from evenhand.model.space import GivenSpace, Space
 from evenhand.model.study import VALUE_RULES, EvaluationMode, ValueRule
 from evenhand.model.task import Metric, TaskRecord, TaskSpec
-from evenhand.tasks import versions
+from evenhand.tasks import splits, versions
 from evenhand.tasks.functions import name_of, training_function
 from evenhand.tasks.metrics import Score
 from evenhand.tasks.run import Run
@@ -191,6 +191,7 @@ def task(
             "max_epochs": max_epochs,
             "limits": [max_seconds, max_memory],
             "has_test": data is not None,
+            **({} if data is None else {"splits": splits.REVISION}),
             "files": [_checksum(path) for path in paths],
         }
         others = [function for function in (data, score) if function is not None]

@@ -1,24 +1,32 @@
 """One's own data made ready for a task that `evenhand task new` wrote: a folder of pictures, or a table in a CSV file."""
 
-import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.errors import DataError
-from evenhand.tasks import readers
+from evenhand.model.domain import show
+from evenhand.model.words import plural
+from evenhand.tasks import accounts, number_texts, readers, text_tables
+from evenhand.tasks.accounts import DataAccount, Taken
 from evenhand.tasks.builtin import images
 from evenhand.tasks.builtin.images import PreparedImages
+from evenhand.tasks.number_texts import Decimal, NumberColumn, NumberTexts, says_number
 from evenhand.tasks.readers import ImageItem, Pixels
+from evenhand.tasks.text_tables import TextTable
 
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})  # in lower case: what stands for no value
 MOST_OPTIONS = 200  # of a text column; with more it says too little by itself, and its codes are taken as numbers
-MOST_CLASSES = 20  # whole numbers with at most so many values are classes
-SNIFFED = 1 << 16  # characters from which the delimiter is told
+MOST_CLASSES = 20  # whole numbers with at most so many values are classes ...
+ROWS_A_CLASS = 5  # ... where each of them is in so many rows on average
+LEAST_ROWS_OF_AN_ID = 10  # in fewer rows other values in each are no sign
+ZERO_FIRST = re.compile("0[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,23 @@ def collection_of(folder: Path) -> readers.Collection:
         raise DataError(f"{folder}: there is no such folder; give one of CLASS/FILE, a folder for each class")
     names = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
     return readers.Folder(folder) if names and names <= readers.SPLIT_NAMES.keys() else ClassFolder(folder)
+
+
+def account_of(folder: Path, items: Sequence[ImageItem]) -> DataAccount:
+    """What a folder of pictures was taken for."""
+    by_label: dict[str, list[ImageItem]] = {}
+    for item in items:
+        by_label.setdefault(item.label, []).append(item)
+    parts = []
+    for label, members in sorted(by_label.items()):
+        counts = Counter(item.split for item in members)
+        holds = ", ".join(
+            plural(count, "picture") + ("" if split == "all" else f" for {split}") for split, count in counts.items()
+        )
+        names = accounts.first_of(PurePosixPath(item.name).name for item in members)
+        parts.append(Taken(label, "a class", holds, 0, names))
+    source = f"{folder}: {plural(len(items), 'picture')}, {plural(len(parts), 'class', 'classes')}"
+    return DataAccount(source, tuple(parts), (), "folder")
 
 
 def pictures(folder: str | Path, size: int, *, checksum: str | None = None, split_seed: int = 0) -> PreparedImages:
@@ -104,6 +129,7 @@ class Columns:
         text: which of them are text.
         target: the name of the column to predict.
         classes: what the class numbers stand for; empty where numbers are predicted.
+        account: what each column was taken for, those that are left out, too.
     """
 
     x: NDArray[np.float64]
@@ -112,98 +138,232 @@ class Columns:
     text: tuple[bool, ...]
     target: str
     classes: tuple[str, ...]
+    account: DataAccount
 
 
-def table(path: str | Path, target: str | None = None, *, classes: bool | None = None) -> Columns:
-    """A CSV file with a header, as numbers.
+@dataclass(frozen=True)
+class _Column:
+    """One column as it was read. numbers: None where it is text. missing: what stands for no value beside the usual."""
 
-    Columns whose values are all numbers are numbers, the others text. Blank cells, NA, NaN, null, none and ? are missing.
+    name: str
+    cells: list[str]
+    lines: list[int]
+    numbers: NumberColumn | None
+    missing: Collection[str]
+
+    @cached_property
+    def there(self) -> list[str]:
+        return [cell for cell in self.cells if not number_texts.is_missing(cell, self.missing)]
+
+
+def table(
+    path: str | Path,
+    target: str | None = None,
+    *,
+    classes: bool | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
+    missing: Sequence[str] = (),
+    text: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+) -> Columns:
+    """A CSV file, or the one in a zip archive, as numbers.
+
+    Columns whose values are all numbers are numbers, the others text. Blank cells, NA, NaN, null, -, ? and the error cells of
+    Excel are missing; none is, too, in a column of numbers. What could be read in two ways is refused, with its line.
 
     Args:
         path: the file.
         target: the column to predict (default: the last).
-        classes: whether the target is classes; None: it is where it is text, or whole numbers with at most 20 values.
+        classes: whether the target is classes; None: it is where it is text, or whole numbers of at most 20 values, each of which
+            many rows have.
+        header: whether the first line names the columns; None: it does, unless it looks like values.
+        delimiter: what splits cells; None: it is told from the rows.
+        encoding: of the text; None: UTF-8, or UTF-16 where the file's first bytes say so.
+        decimal: the decimal mark, a point or a comma; None: it is told from the numbers.
+        missing: further texts that stand for no value.
+        text: columns that are text, whatever they look like.
+        keep: columns to learn from that would be left out, since they number or name the rows.
+        leave_out: columns not to learn from.
 
     Returns:
         The table without its target, and the target.
 
     Raises:
-        DataError: the file is missing or has no rows, a row has more or fewer cells than the header, there is no such column,
-            or the target is missing in a row; the text names the line.
+        DataError: the file is missing or has no rows, there is no such column, the target is missing in a row or has one value,
+            or something could be read in two ways; the text names the line and what to do.
     """
     file = Path(path).expanduser()
-    names, rows = _read(file)
+    read = text_tables.read(file, delimiter=delimiter, encoding=encoding, header=header)
+    names = read.names or [f"column {place}" for place in range(1, len(read.rows[0]) + 1)]
     chosen = names[-1] if target is None else target
-    if chosen not in names:
-        raise DataError(f"{file}: has no column {chosen!r}; expected one of {', '.join(names)}")
-    cells = {name: [row[place].strip() for row in rows] for place, name in enumerate(names)}
-    wanted = cells.pop(chosen)
-    if not cells:
+    for name in (chosen, *text, *keep, *leave_out):
+        if name not in names:
+            raise DataError(f"{file}: has no column {name!r}; expected one of {', '.join(names)}")
+    if len(names) < 2:
         raise DataError(f"{file}: has the one column {chosen!r}; expected at least one more to predict it from")
-    for line, cell in enumerate(wanted, 2):
-        if cell.lower() in MISSING:
-            raise DataError(f"{file}, row {line}: the target {chosen!r} is missing; remove the row, or fill it in")
-    codes = [_coded(column) for column in cells.values()]
-    numbers = _numbers(wanted)
-    if classes or (classes is None and (numbers is None or _few_whole(numbers))):
-        labels = sorted(set(wanted)) if numbers is None else [f"{number:g}" for number in np.unique(numbers)]
-        y = np.unique(np.array(wanted) if numbers is None else numbers, return_inverse=True)[1].astype(np.int64)
-        return Columns(_stacked(codes), y, tuple(cells), tuple(text for _, text in codes), chosen, tuple(labels))
-    if numbers is None:
-        raise DataError(f"{file}: the target {chosen!r} is text, expected numbers; or take it as classes")
-    return Columns(_stacked(codes), numbers, tuple(cells), tuple(text for _, text in codes), chosen, ())
+    as_text = {*text, *leave_out}
+    if classes and any(not number_texts.is_missing(cell) and not says_number(cell) for cell in _cells(read, names, chosen)):
+        as_text.add(chosen)
+    columns = _columns(file, read, names, as_text, decimal, frozenset(entry.strip().lower() for entry in missing))
+    y, labels, target_taken = _target(file, columns.pop(chosen), classes)
+    taken: dict[str, Taken] = {chosen: target_taken}
+    codes: dict[str, tuple[NDArray[np.float64], bool]] = {}
+    for name, column in columns.items():
+        why = "as asked for" if name in leave_out else None if name in keep else _why_left_out(column)
+        taken[name] = _feature(column) if why is None else _left_out(column, why)
+        if why is None:
+            codes[name] = _coded(column) if column.numbers is None else (column.numbers.values, False)
+    if not codes:
+        raise DataError(f"{file}: no column is left to predict {chosen!r} from; keep=[...] (--keep) keeps one that was left out")
+    remarks = [f"cells are split by {text_tables.delimiter_words(read.delimiter)}", *read.remarks]
+    if any(column.numbers is not None and column.numbers.decimal == "," for column in columns.values()):
+        remarks.insert(1, "the decimal mark is a comma")
+    source = f"{file.name}: {plural(len(y), 'row')}, {plural(len(names), 'column')}"
+    account = DataAccount(source, tuple(taken[name] for name in names), tuple(remarks))
+    x = np.stack([values for values, _ in codes.values()], axis=1)
+    return Columns(x, y, tuple(codes), tuple(is_text for _, is_text in codes.values()), chosen, labels, account)
 
 
-def _read(file: Path) -> tuple[list[str], list[list[str]]]:
-    """The header's names, blank and repeated ones made distinct, and the rows, each as long as the header."""
+def _cells(read: TextTable, names: Sequence[str], name: str) -> list[str]:
+    place = names.index(name)
+    return [row[place] for row in read.rows]
+
+
+def _columns(
+    file: Path,
+    read: TextTable,
+    names: Sequence[str],
+    as_text: Collection[str],
+    decimal: Decimal | None,
+    missing: Collection[str],
+) -> dict[str, _Column]:
+    """Each column by its name, with its numbers where it is no text."""
+    cells = {name: _cells(read, names, name) for name in names}
+    numeric: dict[str, NumberTexts] = {}
     try:
-        with file.open(newline="", encoding="utf-8-sig") as source:
-            start = source.read(SNIFFED)
-            source.seek(0)
-            rows = list(csv.reader(source, delimiter=_delimiter(start)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: cannot be read as a CSV file in UTF-8 ({error})") from error
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    if len(rows) < 2:
-        raise DataError(f"{file}: has {len(rows)} rows, expected a header and rows below it")
-    names: list[str] = []
-    for place, cell in enumerate(rows[0], 1):
-        name = cell.strip() or f"column {place}"
-        names.append(f"{name} {place}" if name in names else name)
-    for line, row in enumerate(rows[1:], 2):
-        if len(row) != len(names):
-            raise DataError(f"{file}, row {line}: has {len(row)} cells, expected {len(names)} as in the header")
-    return names, rows[1:]
+        for name in names:
+            if name in as_text:
+                continue
+            column = number_texts.numbers_of(name, cells[name], read.lines, decimal=decimal, missing=missing)
+            if column is not None:
+                numeric[name] = column
+        marks = number_texts.decimals_of(numeric.values(), comma_splits=read.delimiter == ",")
+    except DataError as error:
+        raise DataError(f"{file}, {error}") from None
+    return {
+        name: _Column(name, cells[name], read.lines, numeric[name].read(marks[name]) if name in numeric else None, missing)
+        for name in names
+    }
 
 
-def _delimiter(start: str) -> str:
-    """Which of comma, semicolon, tab and bar the header has most of."""
-    header = start.partition("\n")[0]
-    return max(",;\t|", key=header.count)
+def _target(
+    file: Path, column: _Column, classes: bool | None
+) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...], Taken]:
+    """The target as class numbers or numbers, the classes' names, and what it was taken for."""
+    name, cells, numbers = column.name, column.cells, column.numbers
+    is_gone = [number_texts.is_missing(cell, column.missing) for cell in cells] if numbers is None else np.isnan(numbers.values)
+    gone = [str(line) for line, is_missing in zip(column.lines, is_gone, strict=True) if is_missing]
+    if gone:
+        where = f" (lines {accounts.listed(gone)})" if len(gone) > 1 else ""
+        raise DataError(
+            f"{file}, line {gone[0]}: the target {name!r} is missing, in {len(gone)} of {plural(len(cells), 'row')}{where}; "
+            "remove such rows, or fill them in"
+        )
+    if numbers is None and classes is False:
+        raise DataError(f"{file}: the target {name!r} is text, such as {cells[0]!r}, expected numbers; or take it as classes")
+    is_classes = classes
+    if is_classes is None:
+        is_classes = numbers is None or _is_few_whole(file, name, numbers.values)
+    if numbers is not None and not is_classes:
+        different = len(np.unique(numbers.values))
+        if different == 1:
+            raise DataError(f"{file}: the target {name!r} is {cells[0]!r} in every row, so there is nothing to predict")
+        kind = f"target: numbers{f' in {numbers.unit}' if numbers.unit else ''}, {plural(different, 'value')}"
+        return numbers.values, (), Taken(name, kind, accounts.range_of(numbers.values), 0, accounts.first_of(cells))
+    values, y = np.unique(np.array(cells) if numbers is None else numbers.values, return_inverse=True)
+    labels = tuple(show(value) for value in values.tolist())
+    if len(labels) == 1:
+        raise DataError(f"{file}: the target {name!r} has the one class {labels[0]!r}, expected at least two")
+    if classes is None and len(labels) > 2 and len(labels) * 2 > len(cells):
+        raise DataError(
+            f"{file}: the target {name!r} has {len(labels)} classes in {plural(len(cells), 'row')}, such as "
+            f"{accounts.listed(labels, 3)}; expected two rows of each or more: name another target, or say that it is meant so "
+            "with classes=True (--classes)"
+        )
+    counts = accounts.counts_of(labels[place] for place in y.tolist())
+    kind = f"target: {plural(len(labels), 'class', 'classes')}"
+    return y.astype(np.int64), labels, Taken(name, kind, counts, 0, accounts.first_of(cells))
 
 
-def _numbers(column: Sequence[str]) -> NDArray[np.float64] | None:
-    """The column as numbers, nan where one is missing; None where a value is none."""
-    try:
-        numbers = np.array([float("nan") if cell.lower() in MISSING else float(cell) for cell in column])
-    except ValueError:
+def _is_few_whole(file: Path, name: str, numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers are names of classes: whole ones, few, and each of them in many rows. Few in few rows may be either."""
+    distinct = np.unique(numbers)
+    if not (numbers == np.round(numbers)).all() or len(distinct) > MOST_CLASSES:
+        return False
+    if len(distinct) > 1 and len(numbers) < ROWS_A_CLASS * len(distinct):
+        raise DataError(
+            f"{file}: the target {name!r} has {len(distinct)} whole numbers in {plural(len(numbers), 'row')}, which may be "
+            "classes or amounts; say which with classes=True (--classes) or classes=False (--numbers)"
+        )
+    return True
+
+
+def _why_left_out(column: _Column) -> str | None:
+    """Why a column says nothing of what is to be predicted; None where it may."""
+    if not column.there:
+        return "it is empty"
+    if len(column.cells) < LEAST_ROWS_OF_AN_ID:
         return None
-    return None if np.isinf(numbers).any() else numbers
+    if column.numbers is None:
+        return "another text in each row" if len(set(column.there)) == len(column.cells) else None
+    return "it counts the rows" if bool((np.diff(column.numbers.values) == 1).all()) else None
 
 
-def _few_whole(numbers: NDArray[np.float64]) -> bool:
-    return bool((numbers == np.round(numbers)).all()) and len(np.unique(numbers)) <= MOST_CLASSES
+def _left_out(column: _Column, why: str) -> Taken:
+    holds = accounts.counts_of(column.there) if column.numbers is None else accounts.range_of(column.numbers.values)
+    return Taken(column.name, f"left out: {why}", holds, len(column.cells) - len(column.there), accounts.first_of(column.there))
 
 
-def _coded(column: Sequence[str]) -> tuple[NDArray[np.float64], bool]:
-    """A column as numbers, and whether they are codes of text."""
-    numbers = _numbers(column)
-    if numbers is not None:
-        return numbers, False
-    options = {cell: place for place, cell in enumerate(sorted({cell for cell in column if cell.lower() not in MISSING}))}
-    codes = np.array([float(options[cell]) if cell in options else float("nan") for cell in column])
-    return codes, len(options) <= MOST_OPTIONS
+def _feature(column: _Column) -> Taken:
+    """What a column to predict from was taken for."""
+    name, there, numbers = column.name, column.there, column.numbers
+    remarks = []
+    if numbers is None:
+        options = len(set(there))
+        kind, holds, missing = f"text, {plural(options, 'value')}", accounts.counts_of(there), len(column.cells) - len(there)
+        if options > MOST_OPTIONS:
+            remarks.append(f"more than {MOST_OPTIONS} texts: taken by their place in the alphabet")
+        if nones := sum(cell.lower() == number_texts.NONE for cell in there):
+            where = plural(nones, "row")
+            remarks.append(f"'none' is a value, in {where}; that it stands for no value, missing=['none'] (--missing) says")
+    else:
+        kind, holds = f"numbers in {numbers.unit}" if numbers.unit else "numbers", accounts.range_of(numbers.values)
+        missing = int(np.isnan(numbers.values).sum())
+        if numbers.thousands:
+            remarks.append("thousands are set apart")
+        if numbers.nones:
+            remarks.append(f"'none' is taken as missing in {plural(numbers.nones, 'row')}")
+        if any(ZERO_FIRST.fullmatch(cell) for cell in there):
+            remarks.append(f"numbers begin with 0; where they are codes, say text=[{name!r}] (--text)")
+        if not numbers.unit and _is_another_in_each_row(numbers.values):
+            remarks.append(f"another whole number in each row; where it names the row, say leave_out=[{name!r}] (--leave-out)")
+    if len(set(there)) == 1:
+        remarks.append("the same value wherever there is one")
+    return Taken(name, kind, holds, missing, accounts.first_of(there), tuple(remarks))
 
 
-def _stacked(codes: Sequence[tuple[NDArray[np.float64], bool]]) -> NDArray[np.float64]:
-    return np.stack([numbers for numbers, _ in codes], axis=1)
+def _is_another_in_each_row(numbers: NDArray[np.float64]) -> bool:
+    is_unique = len(numbers) >= LEAST_ROWS_OF_AN_ID and len(np.unique(numbers)) == len(numbers)
+    return is_unique and bool((numbers == np.round(numbers)).all())
+
+
+def _coded(column: _Column) -> tuple[NDArray[np.float64], bool]:
+    """Texts as their places among the sorted ones, and whether they are few enough to be options."""
+    places = {cell: float(place) for place, cell in enumerate(sorted(set(column.there)))}
+    is_there = [not number_texts.is_missing(cell, column.missing) for cell in column.cells]
+    codes = [places[cell] if there else float("nan") for cell, there in zip(column.cells, is_there, strict=True)]
+    return np.array(codes), len(places) <= MOST_OPTIONS

@@ -4,16 +4,19 @@ import json
 import keyword
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evenhand import tasks
 from evenhand.errors import InvalidSettings
 from evenhand.model.task import TaskSpec
 from evenhand.tasks import builders
+from evenhand.tasks.accounts import DataAccount
 from evenhand.tasks.builtin import images
 from evenhand.tasks.check import Progress, TaskCheck, check, example_of, shortened, train_once
+from evenhand.tasks.number_texts import DECIMALS
 from evenhand.tasks.threads import one_thread
 
 TEXTS = Path(__file__).parent / "texts"
@@ -30,10 +33,25 @@ class First:
     seconds: float
 
 
-def new(name: str, source: Path, *, target: str | None = None, folder: Path | None = None) -> Path:
+@dataclass(frozen=True)
+class NewTask:
+    """A task file that was written. account: what its data was taken for."""
+
+    path: Path
+    account: DataAccount
+
+
+def new(
+    name: str,
+    source: Path,
+    *,
+    target: str | None = None,
+    folder: Path | None = None,
+    reading: Mapping[str, Any] | None = None,
+) -> NewTask:
     """Write NAME.py into `folder` (default: here), a task on `source`: a folder of images CLASS/FILE, or a CSV file.
 
-    target: the column to predict (default: the last one). Nothing is overwritten.
+    target: the column to predict (default: the last one). reading: further arguments of `builders.table`. Nothing is overwritten.
 
     Raises:
         InvalidSettings: the name is no name of a Python module, the file is there already, or a target of pictures was named.
@@ -46,22 +64,28 @@ def new(name: str, source: Path, *, target: str | None = None, folder: Path | No
         raise InvalidSettings(f"{path} is there already; give the task another name, or remove the file")
     source = source.expanduser()
     if source.is_dir():
-        if target is not None:
-            raise InvalidSettings(f"--target {target!r}: a folder of pictures has no columns; its folders are the classes")
-        template, said = "own_images.py.txt", _pictures(source)
+        for option, value in {"target": target, **(reading or {})}.items():
+            if value is not None:
+                raise InvalidSettings(
+                    f"--{option.replace('_', '-')} {value!r}: a folder of pictures has no columns; its folders are the classes"
+                )
+        template, (said, account) = "own_images.py.txt", _pictures(source)
     elif source.is_file():
-        template, said = "own_table.py.txt", _table(source, target)
+        template, (said, account) = "own_table.py.txt", _table(source, target, reading or {})
     else:
         raise InvalidSettings(f"--from {source}: is not here; expected a folder of CLASS/FILE, or a CSV file")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_filled((TEXTS / template).read_text(), {"NAME": name, **said}), encoding="utf-8")
-    return path
+    return NewTask(path, account)
 
 
-def _table(source: Path, target: str | None) -> Mapping[str, str]:
-    columns = builders.table(source, target)
+def _table(source: Path, target: str | None, reading: Mapping[str, Any]) -> tuple[Mapping[str, str], DataAccount]:
+    if reading.get("decimal", ".") not in DECIMALS:
+        raise InvalidSettings(f"--decimal {reading['decimal']!r}: expected a point or a comma")
+    columns = builders.table(source, target, **reading)
     rows = len(columns.y)
-    return {
+    said = {
+        "READING": "".join(f", {name}={_literal(value)}" for name, value in reading.items() if name != "classes"),
         "FILE": _quoted(source.name),
         "TARGET": _quoted(columns.target),
         "TARGETNAME": _text(columns.target),
@@ -75,11 +99,18 @@ def _table(source: Path, target: str | None) -> Mapping[str, str]:
         "CLASSCOUNT": f', "classes": {len(columns.classes)}' if columns.classes else "",
         "LEAF": "20" if rows >= 1000 else "5",  # scikit-learn's own 20 leaves small tables without a tree
     }
+    return said, columns.account
 
 
-def _pictures(source: Path) -> Mapping[str, str]:
+def _literal(value: str | bool | Sequence[str]) -> str:
+    if isinstance(value, bool):
+        return str(value)
+    return _text(value) if isinstance(value, str) else f"[{', '.join(map(_text, value))}]"
+
+
+def _pictures(source: Path) -> tuple[Mapping[str, str], DataAccount]:
     items = builders.collection_of(source).items()
-    return {
+    said = {
         "FOLDER": _quoted(source.resolve().name),
         "DATA": _text(str(source.resolve())),
         "CHECKSUM": images.checksum_of(source.resolve()),
@@ -87,6 +118,7 @@ def _pictures(source: Path) -> Mapping[str, str]:
         "CLASSES": str(len({item.label for item in items})),
         "IMAGES": str(len(items)),
     }
+    return said, builders.account_of(source, items)
 
 
 def _quoted(name: str) -> str:

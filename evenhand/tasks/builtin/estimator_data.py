@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evenhand.errors import InvalidSettings
 from evenhand.model.rules import derive_seed
-from evenhand.tasks.splits import Splits
+from evenhand.tasks.splits import Splits, interleaved
 
 Rows = NDArray[np.int64]
 Fold = tuple[Rows, Rows]  # row numbers to train on, and to score on
@@ -227,11 +227,7 @@ def _cut(drawn: Rows, share: float, codes: Rows, groups: Rows | None, *, least: 
     if groups is not None:
         held = _groups_held(drawn, share, codes, groups, least)
         return drawn[held], drawn[~held]
-    place = np.empty(len(drawn))  # of each row within its class, from 0 to 1
-    for code in np.unique(codes[drawn]):
-        of_class = np.flatnonzero(codes[drawn] == code)
-        place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
-    drawn = drawn[np.argsort(place, kind="stable")]
+    drawn = interleaved(drawn, codes)
     first = round(len(drawn) * share)
     if not 0 < first < len(drawn):
         raise InvalidSettings(
