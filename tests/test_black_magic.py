@@ -111,11 +111,12 @@ def test_wrong_settings_are_all_listed() -> None:
 
 def test_ranges_and_defaults_are_in_the_version_and_none_leaves_it(data: Path) -> None:
     base = digits(data)
-    assert digits(data, ranges={}, defaults={}, last_std=black_magic.LAST_STD).version == base.version
+    assert digits(data, ranges={}, defaults={}, last_std=black_magic.LAST_STD, norm=False).version == base.version
     changes: list[dict[str, Any]] = [
         {"ranges": {"learning_rate": {"low": 1e-4}}},
         {"defaults": {"lambd": 1e-4}},
         {"last_std": 0.1},
+        {"norm": True},
     ]
     versions = {base.version, *(digits(data, **change).version for change in changes)}
     assert len(versions) == 1 + len(changes)
@@ -137,9 +138,9 @@ def test_ranges_that_leave_out_a_default_and_names_that_are_none_are_refused(dat
 
 
 @pytest.mark.slow
-def test_the_paper_s_defaults_learn_from_larger_first_weights(data: Path) -> None:
+def test_the_paper_s_defaults_learn_in_a_normalised_network(data: Path) -> None:
     """With the defaults, cross entropy and batches of 64 all optimizers but averaged SGD leave chance, and three reach 50 %."""
-    task = tasks.load(TaskSpec("black-magic", {**SMALL, "last_std": 0.1, "max_epochs": 30}))
+    task = tasks.load(TaskSpec("black-magic", {**SMALL, "norm": True, "last_std": 0.1, "max_epochs": 30}))
     chance = 1 / int(task.statistics["classes"])
     reached = {}
     for optimizer in sorted({*black_magic.OPTIMIZERS} - {"asgd"}):

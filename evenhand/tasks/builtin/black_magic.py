@@ -62,8 +62,9 @@ class BlackMagicSettings:
 
     data: a source's name, or the path of a folder or archive. size: pixels. precision: "auto" is the quickest one for that size
     on this machine (see `precision.proposed`), and becomes part of the version. last_relu: whether a ReLU follows the network's
-    last convolution. last_std: the standard deviation of that one's initial weights. augment: whether photos are
-    mirrored at random; None leaves it to the data (on for photos).
+    last convolution. last_std: the standard deviation of that one's initial weights. norm: whether each image's
+    values are normalised before each ReLU but the last. augment: whether photos are mirrored at random; None leaves it to the
+    data (on for photos).
     ranges, defaults: of hyperparameters whose range is narrower, or whose default is another, than the paper's.
     """
 
@@ -72,6 +73,7 @@ class BlackMagicSettings:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     last_relu: bool = True
     last_std: float = LAST_STD
+    norm: bool = False
     split_seed: int = 0
     augment: bool | None = None
     max_epochs: int = 100
@@ -89,6 +91,7 @@ def settings_from(raw: Mapping[str, Any]) -> BlackMagicSettings:
         ),
         "precision": (lambda v: v in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
         "last_relu": (lambda v: isinstance(v, bool), "true or false"),
+        "norm": (lambda v: isinstance(v, bool), "true or false"),
         "last_std": number(LEAST_LAST_STD, MOST_LAST_STD),
         "split_seed": (whole(0, 2**63)[0], "a whole number from 0"),
         "augment": (lambda v: v is None or isinstance(v, bool), "true, false, or null to leave it to the data"),
@@ -119,8 +122,11 @@ def load(raw: Mapping[str, Any]) -> Task:
         "augment": augment,
         "max_epochs": settings.max_epochs,
     }
-    if settings.last_std != LAST_STD:  # at that it is no part of the version, which is older than this setting
+    # At what they were before they were settings, these are no part of the version.
+    if settings.last_std != LAST_STD:
         full["last_std"] = settings.last_std
+    if settings.norm:
+        full["norm"] = True
     own_space = _declared(space(prepared.counts["train"], settings.max_epochs), settings)
     fixed = {name: value for name, value in full.items() if name != "data"}
     full |= {name: dict(given) for name in ("ranges", "defaults") if (given := getattr(settings, name))}  # both in the space
@@ -288,6 +294,7 @@ def _train(
         len(prepared.classes),
         last_relu=settings.last_relu,
         last_std=settings.last_std,
+        norm=settings.norm,
         seed=derive_seed(run.seed, "init"),
     )
     network.to(where)
