@@ -28,6 +28,7 @@ from evenhand.tasks.builtin import black_magic, squeezenet, training
 
 DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
 GOOD = {"epochs": 3, "batch_size": 64, "loss": "cross_entropy", "optimizer": "adam", "learning_rate": 0.001}
+SMALL = {"data": "digits", "size": 17, "precision": "fp32", "last_relu": False}
 TABLE = {  # the paper's Table 1
     "learning_rate": 0.001,
     "weight_decay": 0,
@@ -106,6 +107,49 @@ def test_wrong_settings_are_all_listed() -> None:
         assert words in str(caught.value)
     with pytest.raises(DataError, match="nowhere"):
         tasks.load(TaskSpec("black-magic", {"data": "nowhere"}))
+
+
+def test_ranges_and_defaults_are_in_the_version_and_none_leaves_it(data: Path) -> None:
+    base = digits(data)
+    assert digits(data, ranges={}, defaults={}, last_std=black_magic.LAST_STD, norm=False).version == base.version
+    changes: list[dict[str, Any]] = [
+        {"ranges": {"learning_rate": {"low": 1e-4}}},
+        {"defaults": {"lambd": 1e-4}},
+        {"last_std": 0.1},
+        {"norm": True},
+    ]
+    versions = {base.version, *(digits(data, **change).version for change in changes)}
+    assert len(versions) == 1 + len(changes)
+
+
+def test_ranges_that_leave_out_a_default_and_names_that_are_none_are_refused(data: Path) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"ranges": {"learning_rate": {"low": 0.01}}}, "learning_rate has the default 0.001, which is not a number from 0.01"),
+        ({"ranges": {"learning_rate": {"high": 100}}}, "is not within"),
+        ({"ranges": {"rate": {"low": 1}}}, "'rate': there is none"),
+        ({"ranges": {"learning_rate": [1, 2]}}, "expected a table such as"),
+        ({"defaults": {"epochs": 3}}, "'epochs' is no hyperparameter with a default"),
+        ({"defaults": {"lambd": 7}}, "lambd"),
+    ]
+    for settings, words in cases:
+        with pytest.raises(InvalidSettings) as caught:
+            digits(data, **settings)
+        assert words in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_paper_s_defaults_learn_in_a_normalised_network(data: Path) -> None:
+    """With the defaults, cross entropy and batches of 64 all optimizers but averaged SGD leave chance, and three reach 50 %."""
+    task = tasks.load(TaskSpec("black-magic", {**SMALL, "norm": True, "last_std": 0.1, "max_epochs": 30}))
+    chance = 1 / int(task.statistics["classes"])
+    reached = {}
+    for optimizer in sorted({*black_magic.OPTIMIZERS} - {"asgd"}):
+        raw = {"epochs": task.max_epochs, "batch_size": 64, "loss": "cross_entropy", "optimizer": optimizer}
+        outcome, why, measurements = ran(task, raw, evaluation=True)
+        assert outcome is Outcome.COMPLETED, why
+        reached[optimizer] = measurements[-1].value or 0.0
+    assert all(accuracy > 3 * chance for accuracy in reached.values()), reached
+    assert sum(accuracy >= 0.5 for accuracy in reached.values()) >= 3, reached
 
 
 @pytest.mark.slow
@@ -202,7 +246,7 @@ def test_every_optimizer_takes_steps_down_every_loss(data: Path, optimizer: str)
     for loss in black_magic.LOSSES:
         raw = {"epochs": 1, "batch_size": 60, "loss": loss, "optimizer": optimizer, "learning_rate": rates[optimizer]}
         configuration = task.space.configuration({**raw, **({"lambd": 0} if optimizer == "asgd" else {})})
-        network = squeezenet.build(10, last_relu=False, seed=1)
+        network = squeezenet.build(10, last_relu=False, last_std=black_magic.LAST_STD, seed=1)
         steps = black_magic.optimizer_of(configuration, list(network.parameters()))
         losses = []
         network.eval()  # without dropout the same batch's loss has to fall
@@ -218,7 +262,7 @@ def test_every_optimizer_takes_steps_down_every_loss(data: Path, optimizer: str)
 @pytest.mark.slow
 def test_configuration_values_reach_the_optimizer(data: Path) -> None:
     space = digits(data).space
-    weights = list(squeezenet.build(10, last_relu=True, seed=0).parameters())
+    weights = list(squeezenet.build(10, last_relu=True, last_std=black_magic.LAST_STD, seed=0).parameters())
     cases: list[tuple[dict[str, object], dict[str, object]]] = [
         ({"optimizer": "adam", "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-3}, {"betas": (0.8, 0.99), "eps": 1e-3}),
         ({"optimizer": "adadelta", "rho": 0.5, "epsilon": 1e-3}, {"rho": 0.5, "eps": 1e-3}),
@@ -297,7 +341,7 @@ def test_tuning_never_opens_the_test_images_and_an_evaluation_does(data: Path) -
 
 
 def test_the_network_is_squeezenet_1_1() -> None:
-    network = squeezenet.build(1000, last_relu=True, seed=0)
+    network = squeezenet.build(1000, last_relu=True, last_std=black_magic.LAST_STD, seed=0)
     assert sum(parameter.numel() for parameter in network.parameters()) == 1_235_496  # as published for 1,000 classes
     for size in (squeezenet.SMALLEST_PIXELS, 32, 67):
         assert network(torch.zeros(2, 3, size, size)).shape == (2, 1000)
@@ -309,7 +353,9 @@ def test_the_network_is_squeezenet_1_1() -> None:
     bound = (6 / 27) ** 0.5  # Kaiming uniform for 27 inputs
     assert 0.95 * bound < network.stem.weight.abs().max().item() <= bound
     assert all((parameter == 0).all() for name, parameter in network.named_parameters() if name.endswith("bias"))
-    same, other = (squeezenet.build(1000, last_relu=True, seed=seed).stem.weight for seed in (0, 1))
+    same, other = (
+        squeezenet.build(1000, last_relu=True, last_std=black_magic.LAST_STD, seed=seed).stem.weight for seed in (0, 1)
+    )
     assert torch.equal(same, network.stem.weight)
     assert not torch.equal(other, network.stem.weight)
 

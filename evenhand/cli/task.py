@@ -1,5 +1,6 @@
-"""The commands `evenhand task new` and `check`: a task of one's own, and what makes a task worth studying."""
+"""The commands `evenhand task new`, `check` and `calibrate`: one's own task, whether it is worth studying, in which ranges."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,9 +8,13 @@ import typer
 from rich.table import Table
 
 from evenhand.cli.accounts import print_account, print_account_of
-from evenhand.cli.options import DataName, Setting, Size, TaskName, bars, console, escape, task_spec
+from evenhand.cli.options import DataName, Setting, Size, TaskName, bars, console, escape, task_spec, writable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evenhand.tasks.base import Task
+    from evenhand.tasks.calibration import Spread, Wanted
     from evenhand.tasks.check import TaskCheck
 
 app = typer.Typer(name="task", help="Tasks: what is trained.", no_args_is_help=True)
@@ -84,6 +89,110 @@ def task_check(
     print_check(result)
     if sheet:
         console.print(f"A few training images: {sheet}")
+
+
+@app.command(name="calibrate")
+def calibrate(
+    name: TaskName,
+    data: DataName = None,
+    size: Size = None,
+    setting: Setting = None,
+    mean: Annotated[float, typer.Option(help="wanted mean accuracy of random configurations, a share of 1")] = 0.42,
+    mean_within: Annotated[float, typer.Option(help="by how much the mean may miss")] = 0.05,
+    sd: Annotated[float, typer.Option(help="wanted standard deviation, a share of 1")] = 0.24,
+    sd_within: Annotated[float, typer.Option(help="by how much the standard deviation may miss")] = 0.04,
+    at_chance: Annotated[float, typer.Option(help="largest share of configurations that learn nothing")] = 0.4,
+    best: Annotated[float, typer.Option(help="least accuracy of the best one")] = 0.8,
+    seconds: Annotated[float, typer.Option(help="longest median time of a training, in seconds of one core")] = 5.0,
+    steps: Annotated[int, typer.Option(min=1, help="ranges to try at most; each is 24 to 60 trainings")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="of the draws")] = 0,
+    state: Annotated[Path, typer.Option(help="keeps every draw; the same command goes on from it")] = Path("calibration.jsonl"),
+    record: Annotated[
+        Path | None, typer.Option(help="search nothing: draw from the task as it is, and write this record", metavar="FILE.json")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=2, help="configurations of --record")] = 320,
+) -> None:
+    """Search the ranges and largest epochs of which random configurations have a wanted spread; or record that spread.
+
+    Accuracies are shares of 1. What was drawn is kept, so that a command that was stopped goes on when it is given again.
+    """
+    from evenhand import tasks
+    from evenhand.tasks import calibration
+    from evenhand.tasks.threads import one_thread
+
+    writable(record)
+    writable(state)
+    wanted = calibration.Wanted(mean, mean_within, sd, sd_within, at_chance, best, seconds)
+    task = tasks.load(task_spec(name, data, size, setting))
+    print_account_of(task, open_data=True)
+    with bars(long=True) as progress, one_thread():
+        bar = progress.add_task("", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        if record is not None:
+            spread, made, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=show)
+        else:
+            search = calibration.calibrate(task, wanted, state=state, steps=steps, seed=seed, progress=show)
+    if record is not None:
+        values = [chance if draw.value is None else draw.value for draw in made]
+        print_spread(spread, values, wanted)
+        record.write_text(json.dumps(record_of(task, spread, values, seed, chance), indent=1) + "\n")
+        console.print(f"Written to {record}. It took {spread.seconds / 60:.1f} minutes of training.")
+        return
+    for number, step in enumerate(search.steps, 1):
+        console.print(
+            f"step {number}: {step.spread.draws} draws, mean {step.spread.mean:.1%}, SD {step.spread.sd:.1%}, "
+            f"{step.spread.at_chance:.0%} at chance, best {step.spread.best:.1%}, median {step.spread.median_seconds:.1f} s"
+        )
+    print_spread(search.best.spread, [draw.value or 0.0 for draw in search.best.draws], wanted)
+    ceiling = search.ceiling
+    console.print(
+        f"Ceiling: {'nothing learnt' if ceiling is None else f'{ceiling.value:.1%}'}. "
+        f"It cost {len(search.draws)} trainings, {search.seconds / 60:.1f} minutes."
+    )
+    console.print("Ranges of these draws, all others as the task has them:" if search.found else "Not found. The nearest ranges:")
+    console.print(f"  --set ranges={json.dumps(search.best.ranges)!r}")
+
+
+def print_spread(spread: "Spread", values: "Sequence[float]", wanted: "Wanted") -> None:
+    """Print what draws look like: the numbers first, then the histogram, then what is not as wanted."""
+    from evenhand.tasks.calibration import histogram
+
+    console.print(
+        f"{spread.draws} random configurations: mean {spread.mean:.1%}, SD {spread.sd:.1%}, {spread.at_chance:.0%} at chance, "
+        f"best {spread.best:.1%}, median training {spread.median_seconds:.1f} s"
+    )
+    for line in histogram(values):
+        console.print(f"  {line}")
+    for missed in spread.misses(wanted):
+        console.print(f"Not as wanted: {missed}")
+
+
+def record_of(task: "Task", spread: "Spread", values: "Sequence[float]", seed: int, chance: float) -> dict[str, object]:
+    """What `benchmarks/records` keeps of draws: the numbers, the space, the command."""
+    import sys
+
+    return {
+        "what": "validation accuracy of random configurations, a share of 1; those without a value count as chance",
+        "command": " ".join(["evenhand", *sys.argv[1:]]),
+        "task": task.name,
+        "version": task.version,
+        "settings": dict(task.settings),
+        "seed": seed,
+        "draws": spread.draws,
+        "mean": round(spread.mean, 4),
+        "sd": round(spread.sd, 4),
+        "at_chance": round(spread.at_chance, 4),
+        "best": round(spread.best, 4),
+        "chance": round(chance, 4),
+        "median_seconds": round(spread.median_seconds, 2),
+        "median_elapsed": round(spread.median_elapsed, 2),
+        "seconds": round(spread.seconds, 1),
+        "ranges": {hyperparameter.name: hyperparameter.domain.expected for hyperparameter in task.space},
+        "values": [round(value, 4) for value in values],
+    }
 
 
 def print_check(result: "TaskCheck") -> None:

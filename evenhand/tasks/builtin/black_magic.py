@@ -4,23 +4,24 @@ docs/tasks.md says where the paper is ambiguous and what was decided.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from evenhand.errors import InvalidSettings, InvalidSpace
 from evenhand.model.condition import Condition
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Float, Integer, Value
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.rules import derive_seed
-from evenhand.model.space import Space
+from evenhand.model.space import Space, reshaped
 from evenhand.tasks import precision, versions
 from evenhand.tasks.base import Task
 from evenhand.tasks.builtin import images
 from evenhand.tasks.builtin.images import PreparedImages
 from evenhand.tasks.precision import Precision
 from evenhand.tasks.run import Run
-from evenhand.tasks.settings import Checks, checked, whole
+from evenhand.tasks.settings import Checks, checked, number, whole
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,8 @@ REVISION = 1  # raised when its numbers change; tests/golden holds it to that
 SMALLEST_PIXELS, LARGEST_PIXELS = 17, 512  # image size in pixels; SqueezeNet's third pooling needs 17
 # The paper allows batches of 1, which here train for minutes an epoch and which the log scale would draw often:
 BATCH_LEAST, BATCH_MOST = 8, 4096
+LAST_STD = 0.01  # of the last convolution's initial weights, as in torchvision
+LEAST_LAST_STD, MOST_LAST_STD = 1e-4, 1.0
 EXAMPLE: Mapping[str, Value] = {
     "epochs": 10,
     "batch_size": 64,
@@ -59,16 +62,23 @@ class BlackMagicSettings:
 
     data: a source's name, or the path of a folder or archive. size: pixels. precision: "auto" is the quickest one for that size
     on this machine (see `precision.proposed`), and becomes part of the version. last_relu: whether a ReLU follows the network's
-    last convolution. augment: whether photos are mirrored at random; None leaves it to the data (on for photos).
+    last convolution. last_std: the standard deviation of that one's initial weights. norm: whether each image's
+    values are normalised before each ReLU but the last. augment: whether photos are mirrored at random; None leaves it to the
+    data (on for photos).
+    ranges, defaults: of hyperparameters whose range is narrower, or whose default is another, than the paper's.
     """
 
     data: str = "digits"
     size: int = 32
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     last_relu: bool = True
+    last_std: float = LAST_STD
+    norm: bool = False
     split_seed: int = 0
     augment: bool | None = None
     max_epochs: int = 100
+    ranges: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    defaults: Mapping[str, float] = field(default_factory=dict)
 
 
 def settings_from(raw: Mapping[str, Any]) -> BlackMagicSettings:
@@ -81,11 +91,19 @@ def settings_from(raw: Mapping[str, Any]) -> BlackMagicSettings:
         ),
         "precision": (lambda v: v in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
         "last_relu": (lambda v: isinstance(v, bool), "true or false"),
+        "norm": (lambda v: isinstance(v, bool), "true or false"),
+        "last_std": number(LEAST_LAST_STD, MOST_LAST_STD),
         "split_seed": (whole(0, 2**63)[0], "a whole number from 0"),
         "augment": (lambda v: v is None or isinstance(v, bool), "true, false, or null to leave it to the data"),
         "max_epochs": whole(2, 10_000),
+        "ranges": (_is_table_of_tables, 'a table such as {"learning_rate": {"low": 0.0001, "high": 0.1}}'),
+        "defaults": (lambda v: isinstance(v, Mapping), 'a table such as {"lambd": 0.0001}'),
     }
     return BlackMagicSettings(**checked(NAME, raw, checks))
+
+
+def _is_table_of_tables(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values())
 
 
 def load(raw: Mapping[str, Any]) -> Task:
@@ -104,8 +122,14 @@ def load(raw: Mapping[str, Any]) -> Task:
         "augment": augment,
         "max_epochs": settings.max_epochs,
     }
-    own_space = space(prepared.counts["train"], settings.max_epochs)
+    # At what they were before they were settings, these are no part of the version.
+    if settings.last_std != LAST_STD:
+        full["last_std"] = settings.last_std
+    if settings.norm:
+        full["norm"] = True
+    own_space = _declared(space(prepared.counts["train"], settings.max_epochs), settings)
     fixed = {name: value for name, value in full.items() if name != "data"}
+    full |= {name: dict(given) for name in ("ranges", "defaults") if (given := getattr(settings, name))}  # both in the space
     return Task(
         name=NAME,
         version=versions.of_built_in(NAME, REVISION, fixed, own_space.digest, prepared.arrays),
@@ -113,12 +137,33 @@ def load(raw: Mapping[str, Any]) -> Task:
         metric="accuracy",
         direction="maximize",
         max_epochs=settings.max_epochs,
-        train=partial(_train, prepared, settings.last_relu, augment, chosen),
+        train=partial(_train, prepared, settings, augment, chosen),
         data=partial(images.splits, prepared.load),
         settings=full,
         statistics=images.describe(prepared),
         example=EXAMPLE,
     )
+
+
+def _declared(wide: Space, settings: BlackMagicSettings) -> Space:
+    """The space with the settings' ranges and defaults; InvalidSettings where a default would lie outside of its range."""
+    try:
+        if unknown := [name for name in settings.defaults if name not in wide or wide[name].mandatory]:
+            raise InvalidSettings(f"settings of {NAME}: defaults: {unknown[0]!r} is no hyperparameter with a default")
+        changed = Space(
+            [
+                replace(hyperparameter, default=settings.defaults.get(hyperparameter.name, hyperparameter.default))
+                for hyperparameter in wide
+            ]
+        )
+        narrow = reshaped(changed, settings.ranges)
+    except InvalidSpace as error:
+        raise InvalidSettings(f"settings of {NAME}: ranges and defaults: {error}") from None
+    moved = [name for name, default in changed.defaults().items() if narrow[name].default != default]
+    if moved:
+        default, expected = changed[moved[0]].default, narrow[moved[0]].domain.expected
+        raise InvalidSettings(f"settings of {NAME}: ranges: {moved[0]} has the default {default}, which is not {expected}")
+    return narrow
 
 
 def space(training_images: int, max_epochs: int) -> Space:
@@ -227,7 +272,12 @@ _HELP = {
 
 
 def _train(
-    prepared: PreparedImages, last_relu: bool, augment: bool, chosen: Precision, configuration: Configuration, run: Run
+    prepared: PreparedImages,
+    settings: BlackMagicSettings,
+    augment: bool,
+    chosen: Precision,
+    configuration: Configuration,
+    run: Run,
 ) -> None:
     from evenhand.tasks.builtin import squeezenet, training
 
@@ -240,7 +290,13 @@ def _train(
         mean=prepared.mean,
         std=prepared.std,
     )
-    network = squeezenet.build(len(prepared.classes), last_relu=last_relu, seed=derive_seed(run.seed, "init"))
+    network = squeezenet.build(
+        len(prepared.classes),
+        last_relu=settings.last_relu,
+        last_std=settings.last_std,
+        norm=settings.norm,
+        seed=derive_seed(run.seed, "init"),
+    )
     network.to(where)
     optimizer = optimizer_of(configuration, list(network.parameters()))
     training.fit(network, optimizer, partial(loss_of, str(configuration["loss"])), plan, run, where)

@@ -14,17 +14,20 @@ SMALLEST_PIXELS = 17  # pixels: below this the third pooling has nothing left to
 # Each row is one stage between poolings: (squeeze, expand) channels of its Fire modules; each expands to twice `expand`.
 STAGES = (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256)))
 STEM_CHANNELS = 64
-LAST_STD = 0.01  # of the last convolution's initial weights
 
 
-def build(classes: int, *, last_relu: bool, seed: int) -> "SqueezeNet":
-    """The network with its initial weights, by `seed` only: Kaiming uniform, the last convolution normal, biases 0."""
-    network = SqueezeNet(classes, last_relu=last_relu)
+def build(classes: int, *, last_relu: bool, last_std: float, norm: bool = False, seed: int) -> "SqueezeNet":
+    """The network with its initial weights, by `seed` only: Kaiming uniform, the last convolution normal, biases 0.
+
+    last_std: the standard deviation of the last convolution's initial weights. norm: whether each image's values are normalised
+    before each ReLU but the last.
+    """
+    network = SqueezeNet(classes, last_relu=last_relu, norm=norm)
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             if module is network.last:
-                nn.init.normal_(module.weight, std=LAST_STD, generator=generator)
+                nn.init.normal_(module.weight, std=last_std, generator=generator)
             else:
                 nn.init.kaiming_uniform_(module.weight, generator=generator)
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
@@ -36,16 +39,23 @@ def build(classes: int, *, last_relu: bool, seed: int) -> "SqueezeNet":
 class Fire(nn.Module):
     """Squeeze to few channels by 1 x 1, then expand by 1 x 1 and by 3 x 3 side by side."""
 
-    def __init__(self, channels: int, squeeze: int, expand: int) -> None:
+    def __init__(self, channels: int, squeeze: int, expand: int, norm: bool) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(channels, squeeze, 1)
         self.point = nn.Conv2d(squeeze, expand, 1)
         self.patch = nn.Conv2d(squeeze, expand, 3, padding=1)
+        self.norms = nn.ModuleList([_norm(squeeze, norm), _norm(2 * expand, norm)])
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, channels, H, W) to (N, 2 * expand, H, W)."""
-        narrow = functional.relu(self.squeeze(images), inplace=True)
-        return functional.relu(torch.cat((self.point(narrow), self.patch(narrow)), 1), inplace=True)
+        narrow_norm, wide_norm = self.norms
+        narrow = functional.relu(narrow_norm(self.squeeze(images)), inplace=True)
+        return functional.relu(wide_norm(torch.cat((self.point(narrow), self.patch(narrow)), 1)), inplace=True)
+
+
+def _norm(channels: int, norm: bool) -> nn.Module:
+    """All values of an image brought to mean 0 and deviation 1, whatever else is in its batch; or nothing."""
+    return nn.GroupNorm(1, channels) if norm else nn.Identity()
 
 
 class HalfDropout(nn.Module):
@@ -75,17 +85,22 @@ class HalfDropout(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """SqueezeNet 1.1 for `classes` classes. last_relu: whether a ReLU follows the last convolution, as in the original."""
+    """SqueezeNet 1.1 for `classes` classes.
 
-    def __init__(self, classes: int, *, last_relu: bool) -> None:
+    last_relu: whether a ReLU follows the last convolution, as in the original. norm: whether each image's values are normalised
+    before each other ReLU, which the original does not.
+    """
+
+    def __init__(self, classes: int, *, last_relu: bool, norm: bool) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, STEM_CHANNELS, 3, stride=2)
+        self.stem_norm = _norm(STEM_CHANNELS, norm)
         channels = STEM_CHANNELS
         self.stages = nn.ModuleList()
         for stage in STAGES:
             modules = []
             for squeeze, expand in stage:
-                modules.append(Fire(channels, squeeze, expand))
+                modules.append(Fire(channels, squeeze, expand, norm))
                 channels = 2 * expand
             self.stages.append(nn.Sequential(*modules))
         self.dropout = HalfDropout()
@@ -94,7 +109,7 @@ class SqueezeNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) with H, W >= 17 to logits (N, classes)."""
-        values = functional.relu(self.stem(images), inplace=True)
+        values = functional.relu(self.stem_norm(self.stem(images)), inplace=True)
         for stage in self.stages:
             values = stage(functional.max_pool2d(values, 3, 2, ceil_mode=True))
         scores: Tensor = self.last(self.dropout(values))
