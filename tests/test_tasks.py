@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from evenhand import tasks
-from evenhand.errors import InvalidSettings, InvalidSpace, TaskMissing, Unreachable
+from evenhand.errors import InvalidConfiguration, InvalidSettings, InvalidSpace, TaskMissing, Unreachable
 from evenhand.examples import digits_mlp
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Float, Integer
@@ -260,6 +260,18 @@ def test_a_training_that_does_not_fit_in_memory_is_invalid_in_words(error: Excep
     assert outcome is Outcome.INVALID
     assert str(why).startswith("it does not fit in memory")
     assert "Traceback" not in str(why)
+
+
+@pytest.mark.parametrize("kind", [InvalidConfiguration, ValueError, MemoryError])
+@pytest.mark.parametrize("length", ["x" * 10**6, "x\n" * 10**6])
+def test_a_message_as_long_as_the_data_is_cut(kind: type[Exception], length: str) -> None:
+    def train(configuration: Configuration, run: Run) -> None:
+        raise kind(length)
+
+    outcome, why, _ = ran(train)
+    assert outcome is Outcome.INVALID
+    assert "x" in str(why)
+    assert len(str(why)) < 25_000, "no door takes a million letters"
 
 
 def test_leaving_by_exit_is_invalid_and_a_training_without_a_result_too() -> None:

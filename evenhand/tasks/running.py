@@ -305,7 +305,7 @@ def seed_everything(seed: int) -> None:
 
 def why_invalid(error: BaseException) -> str:
     """Why a training could not be done, in words where the cause is known, else the traceback of the task's own code."""
-    text = text_of(error)
+    text = _cut(text_of(error)).removesuffix("\n")
     known = isinstance(error, RuntimeError | MemoryError)
     if isinstance(error, MemoryError) or (known and any(phrase in text.lower() for phrase in OUT_OF_MEMORY)):
         return (
@@ -323,7 +323,7 @@ def why_invalid(error: BaseException) -> str:
 
 
 def _cut(part: str) -> str:
-    """A part of a traceback with at most as many lines, and characters in each, as a person reads."""
+    """A message or a part of a traceback with at most as many lines, and characters in each, as a person reads."""
     lines = part.splitlines()
     kept = [shortened(line, LINE_CHARACTERS) for line in lines[:MESSAGE_LINES]]
     return "\n".join([*kept, *(["…"] if len(lines) > MESSAGE_LINES else [])]) + "\n"
