@@ -30,6 +30,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_for
         ("sqlite://host/x.db", "Invalid SQLite URL"),
         ("mysql://a:secret@h/x", "expected sqlite:///PATH or postgresql"),
         ("nonsense:secret@x", "expected sqlite:///PATH or postgresql"),
+        ("sqlite:////nowhere/\udc80.sqlite", "expected sqlite:///PATH or postgresql"),
         ("postgresql+psycopg://a:secret@h:port/c", "expected sqlite:///PATH or postgresql"),
         ("postgresql+nosuch://a:secret@h/c", "Can't load plugin"),
     ],

@@ -36,7 +36,8 @@ from evenhand.store.engine import Store
 
 def key_of(url: str) -> str:
     """A short name for the database at a URL, for files beside it that are about this one only."""
-    return hash_token(url)[:12]
+    text = url.encode(errors="backslashreplace").decode()  # a command line may bring bytes that are no text
+    return hash_token(text)[:12]
 
 
 class Lab:

@@ -348,6 +348,7 @@ class _Work:
 
 def _backend(url: str) -> str | None:
     try:
+        url.encode()  # bytes that are no text, as a command line may bring them, are in no address
         return make_url(url).get_backend_name()
     except (ArgumentError, ValueError):
         return None
