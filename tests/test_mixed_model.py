@@ -75,9 +75,9 @@ def balanced(table: Sequence[Sequence[float]], restricted: bool) -> tuple[float,
 
 @pytest.mark.parametrize(("restricted", "printed"), [(True, (1527.50, 19.38, 1764, 2451)), (False, (1527.50, 17.69, 1388, 2451))])
 def test_dyestuff_as_lme4_prints_it(restricted: bool, printed: tuple[float, ...]) -> None:
-    found = numbers(of_intercept(DYESTUFF, restricted))
-    assert found == pytest.approx(balanced(DYESTUFF, restricted), rel=1e-9)
-    assert [round(number, digits) for number, digits in zip(found, (2, 2, 0, 0), strict=True)] == list(printed)
+    fit = numbers(of_intercept(DYESTUFF, restricted))
+    assert fit == pytest.approx(balanced(DYESTUFF, restricted), rel=1e-9)
+    assert [round(number, digits) for number, digits in zip(fit, (2, 2, 0, 0), strict=True)] == list(printed)
 
 
 @pytest.mark.parametrize(("restricted", "deviation"), [(True, 3.7157), (False, 3.6532)])
@@ -98,9 +98,9 @@ def sleep(restricted: bool = True) -> Mixed:
 
 def test_sleepstudy_as_lme4_prints_it() -> None:
     """Bates et al. print Reaction ~ Days + (1 | Subject): 251.4051 (9.7467), 10.4673 (0.8042); 1378.2 and 960.5."""
-    found = numbers(sleep())
-    assert [round(number, 4) for number in found[:4]] == [251.4051, 9.7467, 10.4673, 0.8042]
-    assert [round(number, 1) for number in found[4:]] == [1378.2, 960.5]
+    fit = numbers(sleep())
+    assert [round(number, 4) for number in fit[:4]] == [251.4051, 9.7467, 10.4673, 0.8042]
+    assert [round(number, 1) for number in fit[4:]] == [1378.2, 960.5]
 
 
 @pytest.mark.parametrize("restricted", [True, False])

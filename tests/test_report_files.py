@@ -150,13 +150,13 @@ def test_conditions_with_a_task_of_their_own_are_told_apart() -> None:
     conditions = ("shallow", "deep")
     people = [Person(m, (0.3, 0.5), (0.5 + m / 100,), rest={"condition": conditions[m % 2]}) for m in range(6)]
     made = archive(people, study, random=(0.1, 0.4))
-    deep = space.configuration({"epochs": 10})
+    tried = space.configuration({"epochs": 10})
     moved = tuple(
         replace(
             session,
             task=other,
-            trials=tuple(replace(trial, configuration=deep) for trial in session.trials),
-            choice=replace(session.choice, configuration=deep),
+            trials=tuple(replace(trial, configuration=tried) for trial in session.trials),
+            choice=replace(session.choice, configuration=tried),
         )
         if session.choice is not None and session.id % 2 == 0
         else session
@@ -164,11 +164,14 @@ def test_conditions_with_a_task_of_their_own_are_told_apart() -> None:
     )
     report = study_report.build(replace(made, tasks=(TASK, other), sessions=moved), "live")
     items = {item.key: item.table for item in report.items}
-    table, likeness = items["table1-hyperparameters"], items["likeness"]
+    table, toy, deep = (items[key] for key in ("table1-hyperparameters", "likeness-task-1", "likeness-task-2"))
     assert table is not None
-    assert likeness is not None
+    assert toy is not None
+    assert deep is not None
     assert table.columns[0] == "task"
     assert [row[:2] for row in table.rows if row[0] == "deep"] == [("deep", "epochs"), ("deep", "depth")]
     assert len(table.rows) == 6
-    assert dict(report.facts)["task"].startswith("toy and deep, accuracy")
-    assert [row[5] == "–" for row in likeness.rows] == [False, True] * 3, "random trials of one task say nothing of another"
+    assert re.fullmatch("toy, accuracy, .*; deep, accuracy, .*", dict(report.facts)["tasks"])
+    assert [[row[5] == "–" for row in likeness.rows] for likeness in (toy, deep)] == [[False] * 3, [True] * 3], (
+        "random trials of one task say nothing of another"
+    )

@@ -509,7 +509,8 @@ def test_the_command_line_goes_on_with_a_name_and_ends_what_was_left(tmp_path: P
     def said(*arguments: str) -> str:
         command = [sys.executable, "-m", "evenhand.cli.main", *arguments]
         environment = {**os.environ, "EVENHAND_DATA": str(tmp_path), "COLUMNS": "200"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
 
     tune = ("tune", f"{tmp_path / 'script.py'}:train", "--name", "first", "--no-evaluate")
     assert "session 1: random, 3 trials" in said(*tune, "--trials", "3")

@@ -12,6 +12,7 @@ from evenhand.analysis.mixed_model import Mixed, Term
 from evenhand.analysis.paper_items import pooled_values
 from evenhand.analysis.stats import Effect, Interval, Pair, Test
 from evenhand.analysis.study_items import Cohort
+from evenhand.model.direction import sign_of
 from evenhand.model.extras import require
 from evenhand.model.study import AnalysisPlan, Contrast
 
@@ -162,10 +163,10 @@ def across(people: Mapping[str, Cohort], conditions: Sequence[str]) -> Mixed:
         trials = list(pooled_values(cohort))
         values = [trial[0] for trial in trials]
         middle, spread = summaries.mean(values) or 0.0, summaries.deviation(values) or 1.0
-        sign = 1.0 if cohort.maximize else -1.0
+        sign = sign_of(cohort.maximize)
         for value, number, group, pseudonym in trials:
-            told = value if alike else sign * (value - middle) / spread
-            rows.append((told, task, of[pseudonym], group, number, pseudonym))
+            compared = value if alike else sign * (value - middle) / spread
+            rows.append((compared, task, of[pseudonym], group, number, pseudonym))
     groups = next(iter(people.values())).groups if people else ()
     factors = (
         ([row[1] for row in rows], tuple(people)),
