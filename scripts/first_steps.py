@@ -39,7 +39,7 @@ def said(environment: Mapping[str, str], *arguments: str, code: int = 0) -> str:
     """What the command prints, which has to end with this exit code."""
     done = subprocess.run([*EVENHAND, *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == code, f"evenhand {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def three_lines(readme: Path, environment: Mapping[str, str]) -> None:
