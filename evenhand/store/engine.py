@@ -24,7 +24,7 @@ from evenhand.errors import DatabaseLost, DiskFull, InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
 from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
-from evenhand.store.soundness import Sentinel
+from evenhand.store.soundness import Fault, Sentinel
 from evenhand.store.tables import metadata
 
 log = logging.getLogger(__name__)
@@ -74,10 +74,10 @@ class Store:
         if file is not None:
             self._sentinel = Sentinel(file)
 
-    def fault(self) -> str | None:
-        """Look whether the database is still what was opened: what is wrong with it, in words; None where nothing is.
+    def fault(self) -> Fault | None:
+        """Look whether the database is still what was opened: what is wrong with it; None where nothing is.
 
-        From the first fault on writes are refused: what they would write to is not what will be restored.
+        From the first fault that lasts on writes are refused: what they would write to is not what will be restored.
         """
         return self._sentinel.look() if self._sentinel is not None else None
 
@@ -227,7 +227,7 @@ class Store:
 
     def _begin(self) -> Connection:
         if self._sentinel is not None and self._sentinel.fault is not None:
-            raise DatabaseLost(lost_words(self._sentinel.fault))
+            raise DatabaseLost(lost_words(self._sentinel.fault.words))
         connection = self._engine.connect().execution_options(**{WRITE_KEY: True, MARKS_KEY: Marks()})
         try:
             connection.begin()
