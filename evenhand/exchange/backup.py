@@ -254,10 +254,9 @@ def _ruin(path: Path | None, alive: Path) -> Fault | None:
 
 
 def set_aside(url: str, data_dir: Path) -> Path | None:
-    """Rename a database's file that is damaged, or was served and is empty, and what lies beside it, so that a backup can take its
-    place. data_dir: where servers note that they served it.
+    """Rename a database's file that is damaged, or was served and is empty, and what lies beside it: a backup can take its place.
 
-    Where it is now; None where nothing was wrong with it, or nothing is there.
+    data_dir: where servers note what they serve. Where the file is now; None where nothing was wrong with it, or it is not there.
     """
     path = file_of(url)
     if path is None or not path.exists() or _ruin(path, _heartbeat(url, data_dir)) is None:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from evenhand.errors import DatabaseLost, DiskFull, InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
+from evenhand.model.whole_text import whole_json
 from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
 from evenhand.store.soundness import Fault, Sentinel
 from evenhand.store.tables import metadata
@@ -376,15 +377,7 @@ def written_json(value: object) -> str:
     A zero, which PostgreSQL refuses, too.
     """
     text = json.dumps(value)
-    return _HALF_PATTERN.sub(_whole, text) if "\\ud" in text or "\\u0000" in text else text
-
-
-# As JSON escapes them: a backslash that is itself escaped, a whole pair, or a half or a zero.
-_HALF_PATTERN = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\ud[89a-f][0-9a-f]{2}|\\u0000")
-
-
-def _whole(escape: re.Match[str]) -> str:
-    return "\\ufffd" if len(escape[0]) == 6 else escape[0]
+    return whole_json(text) if "\\ud" in text or "\\u0000" in text else text
 
 
 def read_json(text: str | bytes) -> Any:

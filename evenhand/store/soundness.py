@@ -18,7 +18,7 @@ BUSY_SECONDS = 5.0
 
 
 class FaultKind(StrEnum):
-    """What can be wrong with a database's file. All but `unread` are of the file itself, and last until another takes its place."""
+    """What can be wrong with a database's file. All but `unread` are of the file itself, and last."""
 
     MISSING = "missing"
     REPLACED = "replaced"
