@@ -2,10 +2,11 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace as changed
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -17,7 +18,6 @@ from evenhand.lab.lab import Lab, key_of
 from evenhand.lab.places import Fault, FaultKind
 from evenhand.lab.served import HEARTBEAT_FILE, beat
 from evenhand.model.task import TaskRecord, TaskSpec
-from evenhand.store import soundness
 from evenhand.store.engine import Store
 from evenhand.studies import alerts
 from evenhand.studies.alerts import UNREAD_SECONDS, Watch
@@ -117,7 +117,7 @@ def test_a_look_that_cannot_open_the_file_is_no_ruin(tmp_path: Path, monkeypatch
     study = toy_study(lab)
     watch = Watch(lab, tmp_path)
     with monkeypatch.context() as exhausted:
-        exhausted.setattr(soundness.sqlite3, "connect", no_file_left)
+        exhausted.setattr("evenhand.store.soundness.sqlite3.connect", no_file_left)
         fault = lab.fault()
         assert fault is not None
         assert not fault.lasts
@@ -183,7 +183,12 @@ def test_a_ruin_takes_no_good_backups_place(tmp_path: Path) -> None:
 
 def test_a_look_that_began_before_the_ruin_leaves_its_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     posted: list[str] = []
-    monkeypatch.setattr(alerts, "post", lambda url, content: posted.append(content["text"]) or "")
+
+    def post(url: str, content: Mapping[str, Any]) -> str:
+        posted.append(content["text"])
+        return ""
+
+    monkeypatch.setattr(alerts, "post", post)
     path = tmp_path / "lab.sqlite"
     lab, _ = make_lab(f"sqlite:///{path}")
     lab.studies.add(changed(toy_study(lab), name="told", webhook="http://127.0.0.1:1/x", id=0))

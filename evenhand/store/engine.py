@@ -38,6 +38,7 @@ URL_KINDS = "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
 # What a transaction begins with. SQLAlchemy's own event for that would cost each statement of it several empty calls.
 BEGIN_READ, BEGIN_WRITE = "BEGIN", "BEGIN IMMEDIATE"
 POSTGRES_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+POSTGRES_DISK_FULL = "53100"  # an SQLSTATE
 POSTGRES_WRITE = "SELECT pg_advisory_xact_lock(7264813)"  # of the one writer; any fixed number
 
 
@@ -283,6 +284,7 @@ class _Group:
         self.count = 0
         self._marks: Marks = connection.get_execution_options()[MARKS_KEY]
         self._committed = threading.Event()
+        self._undone_by: BaseException | None = None  # the error at which SQLite undid all of it
         self._error: BaseException | None = None
 
     @contextmanager
@@ -293,14 +295,29 @@ class _Group:
             yield
             self._marks.check()
         else:
-            with self.connection.begin_nested():
+            with self._savepoint():
                 yield
                 self._marks.check()
         self.count += 1
 
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        try:
+            with self.connection.begin_nested():
+                try:
+                    yield
+                except BaseException as error:
+                    if self.is_undone:
+                        self._undone_by = error
+                    raise
+        except SQLAlchemyError:
+            if self._undone_by is not None:  # its savepoint went with the transaction
+                raise self._undone_by from None
+            raise
+
     @property
     def is_undone(self) -> bool:
-        """Whether SQLite has undone the whole transaction by itself, as it does where a disk is full."""
+        """Whether SQLite has undone the whole transaction by itself, as where a disk is full or cannot be read."""
         return getattr(self.connection.connection.driver_connection, "in_transaction", True) is False
 
     def end(self) -> None:
@@ -308,7 +325,7 @@ class _Group:
         try:
             with self.connection as connection:
                 if self.count and self.is_undone:
-                    raise DiskFull()
+                    raise self._undone_by or SQLAlchemyError("the database undid a transaction by itself")
                 if self.count:
                     connection.commit()
         except BaseException as error:
@@ -411,7 +428,10 @@ def _in_our_words(context: ExceptionContext) -> None:
     """What a database cannot hold is no row's: whoever asks by such a number is answered as for any that is not there."""
     execution = context.execution_context
     said = str(context.original_exception)
-    if isinstance(context.original_exception, sqlite3.OperationalError) and "disk is full" in said:
+    sqlstate = getattr(context.original_exception, "sqlstate", None)
+    if sqlstate == POSTGRES_DISK_FULL or (
+        isinstance(context.original_exception, sqlite3.OperationalError) and "disk is full" in said
+    ):
         raise DiskFull()
     if isinstance(context.original_exception, sqlite3.DatabaseError) and any(words in said for words in DAMAGED_WORDS):
         raise DatabaseLost(lost_words(f"its file is damaged ({said})"))
@@ -420,7 +440,9 @@ def _in_our_words(context: ExceptionContext) -> None:
     if isinstance(context.original_exception, OverflowError):
         raise InvalidSettings(f"a number beyond {MOST_INTEGER} was given, which a database cannot keep; give a smaller one")
     if isinstance(context.original_exception, UnicodeEncodeError):
-        raise InvalidSettings("a text was given that holds half a character (a lone surrogate), which is nothing's name; mend it")
+        raise InvalidSettings(
+            "a text was given that holds half a character (a lone surrogate), which cannot be stored; remove it"
+        )
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:
