@@ -48,6 +48,11 @@ def test_a_form_beyond_its_limit_is_refused_in_words(site: Site) -> None:
     assert "8 MB" in long.json()["message"]
 
 
+def test_many_long_texts_of_any_letters_are_taken(site: Site) -> None:
+    answers = {f"text_{number}": "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 20_000 for number in range(20)}
+    assert site.caller(Role.PARTICIPANT, 1).post("/p/questions/background", answers).status_code != 413
+
+
 def test_a_body_in_chunks_is_counted(site: Site) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(bodies.FORM_BYTES // 1000 + 1):

@@ -95,6 +95,11 @@ def test_a_number_that_no_database_holds_is_no_rows(store: Store) -> None:
         tx.execute(text("SELECT number FROM note WHERE number = :number"), {"number": 10**20})
 
 
+def test_half_a_character_is_refused_with_what_to_do(store: Store) -> None:
+    with store.read() as tx, pytest.raises(InvalidSettings, match="which cannot be stored; remove it"):
+        tx.execute(text("SELECT number FROM note WHERE number = :text"), {"text": "\ud800"})
+
+
 @pytest.mark.parametrize("backend", DATABASES)
 def test_a_read_sees_one_state_whatever_is_written_meanwhile(backend: str, tmp_path: Path) -> None:
     with database(backend, tmp_path) as url:

@@ -113,8 +113,10 @@ class Client:
         return None if answer["assignment"] is None else codec.from_json(Assignment, answer["assignment"])
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
-        """Send what a training measured; whether it shall go on. What threads send while a post is under way goes in one post, what
-        one may not hold in several."""
+        """Send what a training measured; whether it shall go on.
+
+        What threads send while a post is under way goes in one post, and what one may not hold in several.
+        """
         answers = [self._measure(job_id, attempt, part) for part in _parts_of(batch)]  # all are sent, also after a stop
         return False not in answers
 
