@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evenhand.errors import DataError
 from evenhand.model.domain import show
 from evenhand.model.words import plural
-from evenhand.tasks import accounts, number_texts, readers, text_tables
+from evenhand.tasks import accounts, number_texts, readers, targets, text_tables
 from evenhand.tasks.accounts import DataAccount, Taken
 from evenhand.tasks.builtin import images
 from evenhand.tasks.builtin.images import PreparedImages
@@ -23,8 +23,7 @@ from evenhand.tasks.readers import ImageItem, Pixels
 from evenhand.tasks.text_tables import TextTable
 
 MOST_OPTIONS = 200  # of a text column; with more it says too little by itself, and its codes are taken as numbers
-MOST_CLASSES = 20  # whole numbers with at most so many values are classes ...
-ROWS_A_CLASS = 5  # ... where each of them is in so many rows on average
+ROWS_A_CLASS = 5  # whole numbers of few values are classes where each of them is in so many rows on average
 LEAST_ROWS_OF_AN_ID = 10  # in fewer rows other values in each are no sign
 ZERO_FIRST = re.compile("0[0-9]+")
 
@@ -301,9 +300,9 @@ def _target(
 
 def _is_few_whole(file: Path, name: str, numbers: NDArray[np.float64]) -> bool:
     """Whether numbers are names of classes: whole ones, few, and each of them in many rows. Few in few rows may be either."""
-    distinct = np.unique(numbers)
-    if not (numbers == np.round(numbers)).all() or len(distinct) > MOST_CLASSES:
+    if not targets.are_classes(numbers):
         return False
+    distinct = np.unique(numbers)
     if len(distinct) > 1 and len(numbers) < ROWS_A_CLASS * len(distinct):
         raise DataError(
             f"{file}: the target {name!r} has {len(distinct)} whole numbers in {plural(len(numbers), 'row')}, which may be "
