@@ -2,6 +2,7 @@
 
 import gzip
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from evenhand import load_task
 from evenhand.cli import main
+from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import console
 from evenhand.errors import DataError
-from evenhand.tasks import builders, text_tables
+from evenhand.tasks import accounts, builders, text_tables
 from evenhand.tasks.accounts import Taken
 from evenhand.tasks.builders import Columns
 
@@ -257,3 +260,73 @@ def test_arrays_of_a_task_are_told_of_too(tmp_path: Path, monkeypatch: pytest.Mo
     checked = CliRunner().invoke(main.app, ["task", "check", "own.py:train", "--configurations", "0", "--seeds", "1"])
     assert "training data: 12 examples" in checked.output
     assert "target: 2 classes  0 (6), 1 (6)" in checked.output
+
+
+@pytest.mark.parametrize(
+    ("y", "is_classes", "kind", "holds"),
+    [
+        (np.arange(30) % 10, None, "target: 10 classes", "0 (3), 1 (3), 2 (3), 3 (3), 4 (3), 5 (3), 6 (3), 7 (3), 2 others"),
+        (np.arange(30.0) % 2, None, "target: 2 classes", "0 (15), 1 (15)"),
+        (np.arange(30.0) % 2, False, "target: numbers, 2 values", "0 to 1"),
+        (np.arange(30), None, "target: numbers, 30 values", "0 to 29"),
+        (np.arange(2).repeat(15) + 0.5, True, "target: 2 classes", "0.5 (15), 1.5 (15)"),
+        (np.array([*range(30)], object), None, "target: numbers, 30 values", "0 to 29"),
+        (np.array(["a", "b"] * 15), None, "target: 2 classes", "a (15), b (15)"),
+        ([[1], [1, 2]], None, "an object", "list"),
+        (np.ones((3, 2)), None, "an array", "shape (3, 2)"),
+    ],
+)
+def test_targets_are_told_as_splits_and_tables_take_them(y: Any, is_classes: bool | None, kind: str, holds: str) -> None:
+    target = accounts.of_arrays(np.ones((30, 2)), y, is_classes=is_classes).parts[-1]
+    assert (target.kind, target.holds) == (kind, holds)
+
+
+COUNTED = """
+from pathlib import Path
+
+import numpy as np
+from evenhand import Float, Splits, task
+
+
+def data():
+    with Path("calls.txt").open("a") as calls:
+        calls.write("x")
+    return Splits.drawn(np.ones((20, 2)), np.arange(20.0) % 10)
+
+
+@task(space={"c": Float(0, 1)}, metric="METRIC", max_epochs=1, data=data, statistics=STATISTICS)
+def train(configuration, run):
+    run.report(epoch=1, METRIC=run.score(lambda x: np.zeros(len(x))))
+"""
+
+
+def test_data_is_not_loaded_once_more_to_be_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(console, "width", 140)
+    check = ["task", "check", "own.py:train", "--configurations", "0", "--seeds", "1"]
+    tune = ["tune", "own.py:train", "--trials", "1", "--method", "random", "--no-evaluate"]
+    for metric, statistics, arguments, calls, told in [
+        ("accuracy", "{}", check, 3, "target: 10 classes"),  # for the account and the sheet of pictures, the training, chance
+        ("mse", "{}", check, 2, "target: numbers, 10 values"),
+        ("mse", "{}", tune, 2, "target: numbers, 10 values"),  # for the account and the counts of rows, and the trial
+        ("mse", '{"validation rows": 4}', tune, 1, ""),
+    ]:
+        (tmp_path / "own.py").write_text(COUNTED.replace("METRIC", metric).replace("STATISTICS", statistics))
+        (tmp_path / "calls.txt").write_text("")
+        done = CliRunner().invoke(main.app, arguments)
+        assert done.exit_code == 0, done.output
+        assert ("training data" in done.output, told in done.output) == (bool(told), True)
+        assert len((tmp_path / "calls.txt").read_text()) == calls
+
+
+def test_a_fault_of_the_account_is_not_hidden_and_one_of_the_task_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arrays: Any, **options: Any) -> None:
+        raise ZeroDivisionError
+
+    task = load_task("practice")
+    unloadable = replace(task, data=broken)
+    assert print_account_of(unloadable, open_data=True) is unloadable
+    monkeypatch.setattr(accounts, "of_arrays", broken)
+    with pytest.raises(ZeroDivisionError):
+        print_account_of(task, open_data=True)

@@ -75,7 +75,7 @@ def task_check(
     from evenhand.tasks import check
 
     task = tasks.load(task_spec(name, data, size, setting))
-    print_account_of(task, open_data=True)
+    task = print_account_of(task, open_data=True)
     sheet = check.sample_sheet(task, Path("samples.png"))
     with bars() as progress:
         bar = progress.add_task("", total=None)
@@ -124,7 +124,7 @@ def calibrate(
     writable(state)
     wanted = calibration.Wanted(mean, mean_within, sd, sd_within, at_chance, best, seconds)
     task = tasks.load(task_spec(name, data, size, setting))
-    print_account_of(task, open_data=True)
+    task = print_account_of(task, open_data=True)
     with bars(long=True) as progress, one_thread():
         bar = progress.add_task("", total=None)
 
