@@ -124,8 +124,14 @@ class Splits:
 def interleaved(drawn: Rows, codes: Rows, begins: NDArray[np.float64] | None = None) -> Rows:
     """Row numbers in drawn order, moved so that any stretch of them has its share of each class.
 
-    codes: of all rows. begins: by code, where between 0 and 1 the first of a class has its place, in steps between its rows. Drawn
-    for each class, they give a row of a rare class the same chance of each place; without them it is 0.5, in the middle of all.
+    Args:
+        drawn: row numbers.
+        codes: the class of each of all rows, from 0.
+        begins: by class, where its first row is within the stretch of it, between 0 and 1. Drawn for each class, they give the
+            rows of a rare one the same chance of each place. None: 0.5 for all.
+
+    Returns:
+        The row numbers.
     """
     classes = codes[drawn]
     sizes = np.bincount(classes)
