@@ -266,7 +266,12 @@ def test_numbers_are_the_same_whether_looked_at_one_by_one_or_as_a_column() -> N
 def test_columns_cost_no_look_at_each_cell_that_is_plain(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[str] = []
     look = number_texts._cell
-    monkeypatch.setattr(number_texts, "_cell", lambda line, text: looked_at.append(text) or look(line, text))
+
+    def looked(line: int, text: str) -> Any:
+        looked_at.append(text)
+        return look(line, text)
+
+    monkeypatch.setattr(number_texts, "_cell", looked)
     rows = "".join(
         f"{row / 8},{row * 3 % 1000},{'abc'[row % 3]},{'' if row % 9 else row / 4},{'ab'[row % 2]}\n" for row in range(3000)
     )
@@ -447,7 +452,7 @@ def test_data_is_not_loaded_once_more_to_be_told_of(tmp_path: Path, monkeypatch:
 
 
 def test_a_fault_of_the_account_is_not_hidden_and_one_of_the_task_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arrays: Any, **options: Any) -> None:
+    def broken(*arrays: Any, **options: Any) -> Any:
         raise ZeroDivisionError
 
     task = load_task("practice")

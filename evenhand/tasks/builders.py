@@ -329,13 +329,13 @@ def _classes(cells: Sequence[str], numbers: NumberColumn | None) -> tuple[NDArra
         return y.astype(np.int64), tuple(values.tolist())
     written = {text: number_texts.exact(text, numbers.decimal) for text in dict.fromkeys(cells)}
     texts: dict[tuple[Exact, int], str] = {}
-    for text, value in written.items():
-        texts[value] = min(texts.get(value, text), text, key=lambda one: (len(one), one))
+    for text, number in written.items():
+        texts[number] = min(texts.get(number, text), text, key=lambda one: (len(one), one))
     labels = []
     for (value, zeros), text in sorted(texts.items()):
         shown = show(float(value))
         labels.append(shown if not numbers.unit and not zeros and Exact(shown) == value else text)
-    places = {value: place for place, value in enumerate(sorted(texts))}
+    places = {number: place for place, number in enumerate(sorted(texts))}
     return np.array([places[written[cell]] for cell in cells], np.int64), tuple(labels)
 
 
