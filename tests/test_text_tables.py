@@ -238,7 +238,11 @@ def test_quantities_that_go_on_by_one_stay(table: Any, first: float, step: float
         ("x,y\n1,1.5\n2,2.5\n", {"leave_out": ["y"]}, r"leave_out=\['y'\] \(--leave-out\) is the target"),
         ("x,y\n1,1.5\n2,2.5\n", {"keep": ["x"], "leave_out": ["x"]}, r"\(--keep\) and leave_out .* both name 'x'"),
         ("a b c\n1 2 3\n4 5 6\n", {}, r"has the one column 'a b c' where cells are split by commas, .*--delimiter"),
-        ("a,b,\n1,2,\n4,5,\n", {}, r"the last column, 'column 3', is empty, .*--target"),
+        (
+            "a,b,\n1,2,\n4,5,\n",
+            {},
+            r"the target 'column 3' is missing, in 2 of 2 rows .*last column is empty where lines end .*--target",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_way_out(table: Any, text: str, reading: dict[str, Any], why: str) -> None:
@@ -437,7 +441,7 @@ def test_data_is_not_loaded_once_more_to_be_told_of(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(console, "width", 140)
     check = ["task", "check", "own.py:train", "--configurations", "0", "--seeds", "1"]
     tune = ["tune", "own.py:train", "--trials", "1", "--method", "random", "--no-evaluate"]
-    for metric, statistics, arguments, calls, told in [
+    for metric, statistics, arguments, calls, says in [
         ("accuracy", "{}", check, 3, "target: 10 classes"),  # for the account and the sheet of pictures, the training, chance
         ("mse", "{}", check, 2, "target: numbers, 10 values"),
         ("mse", "{}", tune, 2, "target: numbers, 10 values"),  # for the account and the counts of rows, and the trial
@@ -447,7 +451,7 @@ def test_data_is_not_loaded_once_more_to_be_told_of(tmp_path: Path, monkeypatch:
         (tmp_path / "calls.txt").write_text("")
         done = CliRunner().invoke(main.app, arguments)
         assert done.exit_code == 0, done.output
-        assert ("training data" in done.output, told in done.output) == (bool(told), True)
+        assert ("training data" in done.output, says in done.output) == (bool(says), True)
         assert len((tmp_path / "calls.txt").read_text()) == calls
 
 

@@ -216,11 +216,6 @@ def table(
     if classes and any(not number_texts.is_missing(cell) and not says_number(cell) for cell in set(_cells(read, names, chosen))):
         as_text.add(chosen)
     columns = _columns(file, read, names, as_text, decimal, frozenset(entry.strip().lower() for entry in missing))
-    if target is None and not columns[chosen].there:
-        raise DataError(
-            f"{file}: the last column, {chosen!r}, is empty, as where each line ends with what splits cells; name the column to "
-            "predict with target= (--target)"
-        )
     marks = {column.numbers.decimal for column in columns.values() if column.numbers is not None and column.numbers.has_decimals}
     remarks = [f"cells are split by {text_tables.delimiter_words(read.delimiter)}"]
     if marks == {","}:
@@ -288,10 +283,14 @@ def _target(
     gone = [str(line) for line, is_missing in zip(column.lines, is_gone, strict=True) if is_missing]
     if gone:
         where = f" (lines {accounts.listed(gone)})" if len(gone) > 1 else ""
-        none = f"; where 'none' is a class, say text=[{name!r}] (--text)" if numbers is not None and numbers.nones else ""
+        more = ""
+        if numbers is not None and numbers.nones:
+            more = f"; where 'none' is a class, say text=[{name!r}] (--text)"
+        elif len(gone) == len(cells):
+            more = "; a last column is empty where lines end with what splits cells: name the one to predict, target= (--target)"
         raise DataError(
             f"{file}, line {gone[0]}: the target {name!r} is missing, in {len(gone)} of {plural(len(cells), 'row')}{where}; "
-            f"remove such rows, or fill them in{none}"
+            f"remove such rows, or fill them in{more}"
         )
     if numbers is None and classes is False:
         raise DataError(f"{file}: the target {name!r} is text, such as {cells[0]!r}, expected numbers; or take it as classes")
