@@ -121,10 +121,12 @@ def test_a_task_without_chance_level_is_refused(tmp_path: Path) -> None:
 
 def test_a_record_holds_draws_that_no_search_with_its_seed_saw(tmp_path: Path) -> None:
     search = calibration.calibrate(made_up, WANTED, state=tmp_path / "search.jsonl", steps=1)
-    spread, draws, chance = calibration.record(made_up, draws=30, state=tmp_path / "record.jsonl", seed=0)
+    spread, chance = calibration.record(made_up, draws=30, state=tmp_path / "record.jsonl", seed=0)
+    draws = [calibration.Draw(**json.loads(line)) for line in (tmp_path / "record.jsonl").read_text().splitlines()[1:]]
     assert chance == chance_of(made_up)[0]
     assert spread.draws == len(draws) == 30
     values = [chance if draw.value is None else draw.value for draw in draws]
+    assert spread.values == tuple(values)
     assert spread.mean == pytest.approx(np.mean(values))
     assert spread.sd == pytest.approx(np.std(values, ddof=1))
     assert spread.at_chance == pytest.approx(np.mean([value <= chance for value in values]))

@@ -11,8 +11,6 @@ from evenhand.cli.accounts import print_account, print_account_of
 from evenhand.cli.options import DataName, Setting, Size, TaskName, bars, console, escape, task_spec, writable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from evenhand.tasks.base import Task
     from evenhand.tasks.calibration import Spread, Wanted
     from evenhand.tasks.check import TaskCheck
@@ -44,8 +42,8 @@ def new(
             "classes": classes, "header": header, "delimiter": delimiter, "encoding": encoding, "decimal": decimal,
             "missing": missing, "text": text, "keep": keep, "leave_out": leave_out,
         }  # fmt: skip
-        given = {option: value for option, value in reading.items() if value is not None}
-        made = scaffold.new(name, source, target=target, reading=given)
+        said = {option: value for option, value in reading.items() if value is not None}
+        made = scaffold.new(name, source, target=target, reading=said)
     path = made.path
     print_account(made.account)
     console.print(f"{path}: read it top to bottom; its comments say what to change")
@@ -132,13 +130,12 @@ def calibrate(
             progress.update(bar, description=what, completed=done, total=total)
 
         if record is not None:
-            spread, made, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=show)
+            spread, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=show)
         else:
             search = calibration.calibrate(task, wanted, state=state, steps=steps, seed=seed, progress=show)
     if record is not None:
-        values = [chance if draw.value is None else draw.value for draw in made]
-        print_spread(spread, values, wanted)
-        record.write_text(json.dumps(record_of(task, spread, values, seed, chance), indent=1) + "\n")
+        print_spread(spread, wanted)
+        record.write_text(json.dumps(record_of(task, spread, seed, chance), indent=1) + "\n")
         console.print(f"Written to {record}. It took {spread.seconds / 60:.1f} minutes of training.")
         return
     for number, step in enumerate(search.steps, 1):
@@ -146,7 +143,7 @@ def calibrate(
             f"step {number}: {step.spread.draws} draws, mean {step.spread.mean:.1%}, SD {step.spread.sd:.1%}, "
             f"{step.spread.at_chance:.0%} at chance, best {step.spread.best:.1%}, median {step.spread.median_seconds:.1f} s"
         )
-    print_spread(search.best.spread, [draw.value or 0.0 for draw in search.best.draws], wanted)
+    print_spread(search.best.spread, wanted)
     ceiling = search.ceiling
     console.print(
         f"Ceiling: {'nothing learnt' if ceiling is None else f'{ceiling.value:.1%}'}. "
@@ -156,7 +153,7 @@ def calibrate(
     console.print(f"  --set ranges={json.dumps(search.best.ranges)!r}")
 
 
-def print_spread(spread: "Spread", values: "Sequence[float]", wanted: "Wanted") -> None:
+def print_spread(spread: "Spread", wanted: "Wanted") -> None:
     """Print what draws look like: the numbers first, then the histogram, then what is not as wanted."""
     from evenhand.tasks.calibration import histogram
 
@@ -164,13 +161,13 @@ def print_spread(spread: "Spread", values: "Sequence[float]", wanted: "Wanted") 
         f"{spread.draws} random configurations: mean {spread.mean:.1%}, SD {spread.sd:.1%}, {spread.at_chance:.0%} at chance, "
         f"best {spread.best:.1%}, median training {spread.median_seconds:.1f} s"
     )
-    for line in histogram(values):
+    for line in histogram(spread.values):
         console.print(f"  {line}")
     for missed in spread.misses(wanted):
         console.print(f"Not as wanted: {missed}")
 
 
-def record_of(task: "Task", spread: "Spread", values: "Sequence[float]", seed: int, chance: float) -> dict[str, object]:
+def record_of(task: "Task", spread: "Spread", seed: int, chance: float) -> dict[str, object]:
     """What `benchmarks/records` keeps of draws: the numbers, the space, the command."""
     import sys
 
@@ -191,7 +188,7 @@ def record_of(task: "Task", spread: "Spread", values: "Sequence[float]", seed: i
         "median_elapsed": round(spread.median_elapsed, 2),
         "seconds": round(spread.seconds, 1),
         "ranges": {hyperparameter.name: hyperparameter.domain.expected for hyperparameter in task.space},
-        "values": [round(value, 4) for value in values],
+        "values": [round(value, 4) for value in spread.values],
     }
 
 

@@ -11,13 +11,13 @@ from evenhand.model.words import DASH, NARROW_SPACE, cases, interval, number, p_
 from evenhand.report.blocks import Item, table
 from evenhand.report.context import ReportContext
 from evenhand.report.items import report_item
+from evenhand.report.study_review import mixed_item
 
 POWER_SIZES = (20, 40, 60, 80, 100, 150, 200)  # participants in both conditions
 
 
 def _people(frame: ReportContext) -> Mapping[str, Cohort]:
-    its = frame.by_task or {frame.archive.tasks[0].spec.plain_name: frame}
-    return {task: context.people for task, context in its.items()}
+    return {task: _context(frame, task).people for task in frame.tasks}
 
 
 def _context(frame: ReportContext, task: str) -> ReportContext:
@@ -28,9 +28,9 @@ def _names(frame: ReportContext) -> list[str]:
     return [arm.name for arm in frame.study.arms]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def conditions(frame: ReportContext) -> list[Item]:
-    """Final scores of each condition on each task, where there are several of either."""
+    """Final scores of each condition on each task, where the study has conditions."""
     if not frame.study.arms:
         return []
     rows = []
@@ -51,7 +51,7 @@ def conditions(frame: ReportContext) -> list[Item]:
     ]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def contrasts(frame: ReportContext) -> list[Item]:
     """The contrasts between conditions, where there are any."""
     if len(frame.study.arms) < 2:
@@ -87,8 +87,9 @@ def contrasts(frame: ReportContext) -> list[Item]:
         f"contrasts {planned}; adjustment of p: {adjustment}; intervals of differences: Welch's t; at equal experience: "
         f"{analysis.ADJUSTED_WORDS}; by group: {analysis.INTERACTION_WORDS}"
     )
-    if unlike := [f"{one.first} and {one.second}" for one in plan.contrasts if analysis.apart(people, one)]:
-        how += f". On no task together, so that their scores do not compare: {', '.join(unlike)}"
+    task_of = {arm.name: arm.task_id or frame.study.task_id for arm in frame.study.arms}
+    if unlike := [f"{one.first} and {one.second}" for one in plan.contrasts if task_of[one.first] != task_of[one.second]]:
+        how += f". On different tasks, so that their scores do not compare: {', '.join(unlike)}"
     columns = (
         "task", "conditions", "n", "difference of means", "95 % interval", "Cliff's delta", "test", "p", "p (adjusted)",
         "difference at equal experience", "p (condition × group)",
@@ -105,7 +106,7 @@ def contrasts(frame: ReportContext) -> list[Item]:
     ]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def contrast_power(frame: ReportContext) -> list[Item]:
     """The power of each planned contrast."""
     if not frame.study.plan.contrasts:
@@ -123,24 +124,9 @@ def contrast_power(frame: ReportContext) -> list[Item]:
     return [Item("contrast-power", "Power of the planned contrasts", cases(len(rows), "contrast"), how, table=shown)]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def across_tasks(frame: ReportContext) -> list[Item]:
     """One mixed model across tasks, where there are several."""
     if not frame.by_task:
         return []
-    fit = analysis.across(_people(frame), _names(frame))
-    terms = [
-        (term.name, number(term.estimate), number(term.error), interval(term.low, term.high), p_value(term.p))
-        for term in fit.terms
-    ]
-    words = "; ".join(fit.warnings)
-    return [
-        Item(
-            "across-tasks",
-            "All tasks in one mixed model",
-            f"{cases(fit.n, 'trial')} of {fit.participants} people",
-            fit.how + (f". To be said of the fit: {words}" if words else ""),
-            table=table(("term", "estimate", "standard error", "95 % interval", "p"), terms, range(1, 5)),
-            why=fit.why or "",
-        )
-    ]
+    return [mixed_item("across-tasks", "All tasks in one mixed model", analysis.across(_people(frame), _names(frame)))]
