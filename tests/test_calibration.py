@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -111,6 +112,18 @@ def test_the_file_of_another_search_and_a_file_of_something_else_are_refused(tmp
         with pytest.raises(DataError, match=r"draws\.jsonl: is no file of draws"):
             calibration.calibrate(made_up, WANTED, state=state, steps=1)
         assert state.read_bytes() == content
+
+
+@pytest.mark.parametrize(("name", "value"), [("seconds", 0.0), ("mean_within", 0.0), ("sd_within", -1.0), ("mean", math.nan)])
+def test_a_wish_that_nothing_can_meet_is_refused_before_training(name: str, value: float) -> None:
+    with pytest.raises(InvalidSettings, match=f"{name} is {value}, expected a number"):
+        calibration.Wanted(**{name: value})
+
+
+def test_a_configuration_without_a_value_counts_as_chance(tmp_path: Path) -> None:
+    sampler = calibration.Sampler(made_up, tmp_path / "draws.jsonl", "test", 0, lambda what, done, total: None)
+    draws = [calibration.Draw(0, number, {}, "completed", value, 1.0, 1.0) for number, value in enumerate((None, 0.9))]
+    assert sampler.spread(draws).values == (sampler.chance, 0.9)
 
 
 def test_a_task_without_chance_level_is_refused(tmp_path: Path) -> None:

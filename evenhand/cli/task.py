@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from evenhand.cli.accounts import print_account, print_account_of
-from evenhand.cli.options import DataName, Setting, Size, TaskName, bars, console, escape, task_spec, writable
+from evenhand.cli.options import DataName, Setting, Size, TaskName, console, escape, shown_steps, task_spec, writable
 
 if TYPE_CHECKING:
     from evenhand.tasks.base import Task
@@ -48,11 +48,8 @@ def new(
     print_account(made.account)
     console.print(f"{path}: read it top to bottom; its comments say what to change")
     if check:
-        with bars() as progress:
-            bar = progress.add_task("preparing the data", total=None)
-            numbers = scaffold.first_numbers(
-                path, progress=lambda what, done, total: progress.update(bar, description=what, completed=done, total=total)
-            )
+        with shown_steps("preparing the data") as progress:
+            numbers = scaffold.first_numbers(path, progress=progress)
         print_check(numbers.check)
         console.print(f"These numbers took {numbers.seconds:.0f} s. Next:")
     console.print(f"  evenhand task check {path}:train\n  evenhand tune {path}:train --method tpe --trials 20")
@@ -75,15 +72,8 @@ def task_check(
     task = tasks.load(task_spec(name, data, size, setting))
     print_account_of(task, open_data=True)
     sheet = check.sample_sheet(task, Path("samples.png"))
-    with bars() as progress:
-        bar = progress.add_task("", total=None)
-        result = check.check(
-            task,
-            seeds=seeds,
-            configurations=configurations,
-            epochs=epochs,
-            progress=lambda what, done, total: progress.update(bar, description=what, completed=done, total=total),
-        )
+    with shown_steps() as progress:
+        result = check.check(task, seeds=seeds, configurations=configurations, epochs=epochs, progress=progress)
     print_check(result)
     if sheet:
         console.print(f"A few training images: {sheet}")
@@ -123,16 +113,11 @@ def calibrate(
     wanted = calibration.Wanted(mean, mean_within, sd, sd_within, at_chance, best, seconds)
     task = tasks.load(task_spec(name, data, size, setting))
     print_account_of(task, open_data=True)
-    with bars(long=True) as progress, one_thread():
-        bar = progress.add_task("", total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            progress.update(bar, description=what, completed=done, total=total)
-
+    with shown_steps(long=True) as progress, one_thread():
         if record is not None:
-            spread, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=show)
+            spread, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=progress)
         else:
-            search = calibration.calibrate(task, wanted, state=state, steps=steps, seed=seed, progress=show)
+            search = calibration.calibrate(task, wanted, state=state, steps=steps, seed=seed, progress=progress)
     if record is not None:
         print_spread(spread, wanted)
         record.write_text(json.dumps(record_of(task, spread, seed, chance), indent=1) + "\n")

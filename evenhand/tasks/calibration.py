@@ -62,6 +62,12 @@ class Wanted:
     best: float = 0.8
     seconds: float = 5.0
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            is_divisor = name in ("mean_within", "sd_within", "seconds")
+            if not math.isfinite(value) or value < 0 or (is_divisor and value == 0):
+                raise InvalidSettings(f"calibration: {name} is {value}, expected a number {'above' if is_divisor else 'from'} 0")
+
 
 @dataclass(frozen=True)
 class Draw:
