@@ -129,7 +129,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         full["norm"] = True
     own_space = _declared(space(prepared.counts["train"], settings.max_epochs), settings)
     fixed = {name: value for name, value in full.items() if name != "data"}
-    full |= {name: dict(given) for name in ("ranges", "defaults") if (given := getattr(settings, name))}  # both in the space
+    full |= {name: dict(table) for name in ("ranges", "defaults") if (table := getattr(settings, name))}  # both in the space
     return Task(
         name=NAME,
         version=versions.of_built_in(NAME, REVISION, fixed, own_space.digest, prepared.arrays),
