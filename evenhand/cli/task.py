@@ -70,7 +70,7 @@ def task_check(
     from evenhand.tasks import check
 
     task = tasks.load(task_spec(name, data, size, setting))
-    print_account_of(task, open_data=True)
+    task = print_account_of(task, open_data=True)
     sheet = check.sample_sheet(task, Path("samples.png"))
     with shown_steps() as progress:
         result = check.check(task, seeds=seeds, configurations=configurations, epochs=epochs, progress=progress)
@@ -112,7 +112,7 @@ def calibrate(
     writable(state)
     wanted = calibration.Wanted(mean, mean_within, sd, sd_within, at_chance, best, seconds)
     task = tasks.load(task_spec(name, data, size, setting))
-    print_account_of(task, open_data=True)
+    task = print_account_of(task, open_data=True)
     with shown_steps(long=True) as progress, one_thread():
         if record is not None:
             spread, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=progress)
