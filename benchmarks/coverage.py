@@ -22,7 +22,7 @@ from evenhand.analysis.stats import Interval
 from evenhand.tasks import machine
 
 SIZES = (8, 11, 31)
-RESAMPLES = 1999  # of a bootstrap: a report takes more, which covers no less
+RESAMPLES = 1999  # of a bootstrap; a report takes 9999, so the record is of intervals that vary a little more
 BAND = (0.93, 0.97)  # in which coverage is wanted
 
 

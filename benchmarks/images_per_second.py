@@ -98,7 +98,7 @@ def in_turn(setting: Setting, rounds: int) -> tuple[list[float], list[float]]:
 
 def bare_loop(setting: Setting) -> float:
     """Images a second of the least that a training step can be."""
-    network = squeezenet.build(10, last_relu=True, last_std=black_magic.LAST_STD, seed=0)
+    network = squeezenet.build(10, last_relu=True, seed=0)
     network.dropout = nn.Dropout(0.5)  # type: ignore[assignment]
     optimizer = black_magic.optimizer_of(setting.task.space.configuration(setting.raw), list(network.parameters()))
     reduced = setting.precision == "bf16"

@@ -246,7 +246,7 @@ def test_every_optimizer_takes_steps_down_every_loss(data: Path, optimizer: str)
     for loss in black_magic.LOSSES:
         raw = {"epochs": 1, "batch_size": 60, "loss": loss, "optimizer": optimizer, "learning_rate": rates[optimizer]}
         configuration = task.space.configuration({**raw, **({"lambd": 0} if optimizer == "asgd" else {})})
-        network = squeezenet.build(10, last_relu=False, last_std=black_magic.LAST_STD, seed=1)
+        network = squeezenet.build(10, last_relu=False, seed=1)
         steps = black_magic.optimizer_of(configuration, list(network.parameters()))
         losses = []
         network.eval()  # without dropout the same batch's loss has to fall
@@ -262,7 +262,7 @@ def test_every_optimizer_takes_steps_down_every_loss(data: Path, optimizer: str)
 @pytest.mark.slow
 def test_configuration_values_reach_the_optimizer(data: Path) -> None:
     space = digits(data).space
-    weights = list(squeezenet.build(10, last_relu=True, last_std=black_magic.LAST_STD, seed=0).parameters())
+    weights = list(squeezenet.build(10, last_relu=True, seed=0).parameters())
     cases: list[tuple[dict[str, object], dict[str, object]]] = [
         ({"optimizer": "adam", "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-3}, {"betas": (0.8, 0.99), "eps": 1e-3}),
         ({"optimizer": "adadelta", "rho": 0.5, "epsilon": 1e-3}, {"rho": 0.5, "eps": 1e-3}),
@@ -341,7 +341,7 @@ def test_tuning_never_opens_the_test_images_and_an_evaluation_does(data: Path) -
 
 
 def test_the_network_is_squeezenet_1_1() -> None:
-    network = squeezenet.build(1000, last_relu=True, last_std=black_magic.LAST_STD, seed=0)
+    network = squeezenet.build(1000, last_relu=True, seed=0)
     assert sum(parameter.numel() for parameter in network.parameters()) == 1_235_496  # as published for 1,000 classes
     for size in (squeezenet.SMALLEST_PIXELS, 32, 67):
         assert network(torch.zeros(2, 3, size, size)).shape == (2, 1000)
@@ -349,13 +349,12 @@ def test_the_network_is_squeezenet_1_1() -> None:
     with pytest.raises(RuntimeError):
         network(torch.zeros(1, 3, squeezenet.SMALLEST_PIXELS - 1, squeezenet.SMALLEST_PIXELS - 1))
     assert squeezenet.SMALLEST_PIXELS == black_magic.SMALLEST_PIXELS
+    assert squeezenet.LAST_STD == black_magic.LAST_STD
     assert network.last.weight.std().item() == pytest.approx(0.01, rel=0.01)
     bound = (6 / 27) ** 0.5  # Kaiming uniform for 27 inputs
     assert 0.95 * bound < network.stem.weight.abs().max().item() <= bound
     assert all((parameter == 0).all() for name, parameter in network.named_parameters() if name.endswith("bias"))
-    same, other = (
-        squeezenet.build(1000, last_relu=True, last_std=black_magic.LAST_STD, seed=seed).stem.weight for seed in (0, 1)
-    )
+    same, other = (squeezenet.build(1000, last_relu=True, seed=seed).stem.weight for seed in (0, 1))
     assert torch.equal(same, network.stem.weight)
     assert not torch.equal(other, network.stem.weight)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -113,6 +114,18 @@ def test_the_file_of_another_search_and_a_file_of_something_else_are_refused(tmp
         assert state.read_bytes() == content
 
 
+@pytest.mark.parametrize(("name", "value"), [("seconds", 0.0), ("mean_within", 0.0), ("sd_within", -1.0), ("mean", math.nan)])
+def test_a_wish_that_nothing_can_meet_is_refused_before_training(name: str, value: float) -> None:
+    with pytest.raises(InvalidSettings, match=f"{name} is {value}, expected a number"):
+        calibration.Wanted(**{name: value})
+
+
+def test_a_configuration_without_a_value_counts_as_chance(tmp_path: Path) -> None:
+    sampler = calibration.Sampler(made_up, tmp_path / "draws.jsonl", "test", 0, lambda what, done, total: None)
+    draws = [calibration.Draw(0, number, {}, "completed", value, 1.0, 1.0) for number, value in enumerate((None, 0.9))]
+    assert sampler.spread(draws).values == (sampler.chance, 0.9)
+
+
 def test_a_task_without_chance_level_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="its metric is mse, expected accuracy"):
         calibration.calibrate(without_chance, WANTED, state=tmp_path / "draws.jsonl")
@@ -121,10 +134,12 @@ def test_a_task_without_chance_level_is_refused(tmp_path: Path) -> None:
 
 def test_a_record_holds_draws_that_no_search_with_its_seed_saw(tmp_path: Path) -> None:
     search = calibration.calibrate(made_up, WANTED, state=tmp_path / "search.jsonl", steps=1)
-    spread, draws, chance = calibration.record(made_up, draws=30, state=tmp_path / "record.jsonl", seed=0)
+    spread, chance = calibration.record(made_up, draws=30, state=tmp_path / "record.jsonl", seed=0)
+    draws = [calibration.Draw(**json.loads(line)) for line in (tmp_path / "record.jsonl").read_text().splitlines()[1:]]
     assert chance == chance_of(made_up)[0]
     assert spread.draws == len(draws) == 30
     values = [chance if draw.value is None else draw.value for draw in draws]
+    assert spread.values == tuple(values)
     assert spread.mean == pytest.approx(np.mean(values))
     assert spread.sd == pytest.approx(np.std(values, ddof=1))
     assert spread.at_chance == pytest.approx(np.mean([value <= chance for value in values]))

@@ -8,11 +8,14 @@ import pytest
 
 from evenhand.analysis import conditions
 from evenhand.analysis.cohort import cohort
+from evenhand.analysis.paper_items import pooled_values
 from evenhand.model.archive import Archive
 from evenhand.model.study import AnalysisPlan, Arm, Contrast
 from evenhand.model.task import TaskSpec
 from evenhand.report import study as study_report
 from evenhand.report.blocks import Item, Report
+from evenhand.report.context import ReportContext
+from evenhand.report.items import report_item
 from tests.archives import STUDY, TASK, Person, archive
 from tests.components import need
 
@@ -121,6 +124,33 @@ def test_tasks_are_never_pooled() -> None:
     assert [row[2] for row in sizes.rows] == ["16"] * 4
 
 
+def test_items_are_of_each_task_in_the_study_s_order_but_those_of_the_whole_study() -> None:
+    made = rehearsed(0)
+    made = replace(made, sessions=made.sessions[::-1], participants=made.participants[::-1])
+    frame = study_report.context(made, "live")
+    assert [*frame.by_task] == ["toy", "other"], "whoever came first"
+
+    def names(its: ReportContext) -> Item:
+        return Item("names", "Names", "", f"{len(its.people.members)} of {its.people.metric}")
+
+    by_task = report_item("search")(names)(frame)
+    assert [(one.key, one.how) for one in by_task] == [("names-task-1", "32 of accuracy"), ("names-task-2", "32 of loss")]
+    assert [one.key for one in report_item("search", whole_study=True)(names)(frame)] == ["names"]
+
+
+def test_one_task_that_was_worked_on_has_its_own_name() -> None:
+    made = rehearsed(0)
+    frame = study_report.context(made.of_task(2), "live")
+    assert frame.by_task == {}
+    assert [*frame.tasks] == ["other"]
+    assert {row.task for row in conditions.scores({"other": frame.people}, [arm.name for arm in ARMS], 1)} == {"other"}
+    report = study_report.build(replace(made, sessions=made.of_task(2).sessions), "live")
+    shown = item(report, "conditions").table
+    assert shown is not None
+    assert {row[0] for row in shown.rows} == {"other"}
+    assert dict(report.facts)["task"].startswith("other, loss")
+
+
 def test_one_mixed_model_goes_across_tasks() -> None:
     made = rehearsed(1.5)
     people = {task.spec.name: cohort(made.of_task(task.id), "live") for task in made.tasks}
@@ -129,9 +159,13 @@ def test_one_mixed_model_goes_across_tasks() -> None:
     names = [term.name for term in fit.terms]
     assert names[0] == "intercept"
     assert "other against toy" in names
-    assert "plain toy against hints toy" in names
     assert "standard deviations of its task" in fit.how
-    assert "not told apart from the task: plain other against hints toy" in fit.how
+    terms = {term.name: term for term in fit.terms}
+    for task, cohort_of_task in people.items():
+        deviation = np.std([value for value, *_ in pooled_values(cohort_of_task)], ddof=1)
+        term = terms[f"plain {task} against hints {task}"]
+        assert abs(term.estimate - -0.15 / deviation) < 3 * term.error, "as planted: 1.5 times 0.1, better upwards on both tasks"
+        assert term.p < 0.001
 
 
 @pytest.mark.slow
@@ -150,5 +184,5 @@ def test_conditions_of_different_tasks_do_not_compare() -> None:
     made = rehearsed(0)
     plan = AnalysisPlan(contrasts=(Contrast("hints toy", "hints other"),))
     report = study_report.build(replace(made, study=replace(made.study, plan=plan)), "live")
-    assert "do not compare: hints toy and hints other" in item(report, "contrasts").how
+    assert "On different tasks, so that their scores do not compare: hints toy and hints other" in item(report, "contrasts").how
     assert item(report, "contrasts").why == "no task has scores of two conditions"

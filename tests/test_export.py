@@ -23,7 +23,7 @@ from evenhand.errors import InvalidSettings, PackageMissing, Refused
 from evenhand.exchange import archive, codebook, export, table_files
 from evenhand.exchange.archive import Package
 from evenhand.lab.lab import Lab
-from evenhand.model.study import Budget, Study, Text
+from evenhand.model.study import Budget, Study, Text, reason_codes
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Measurement, Outcome
 from evenhand.report import page
@@ -328,7 +328,7 @@ def test_what_cannot_be_is_refused_with_file_and_reason(
 
 def test_a_reason_is_the_code_that_the_codebook_names() -> None:
     study = Study("toy", "Toy", 1, Budget(trials=20), 7, Text(""), Text(""), Text(""))
-    codes = export.reason_codes(study)
+    codes = reason_codes(study.reasons)
     assert {option.label.markdown: option.value for option in study.reasons}.items() <= codes.items()
     assert set(codes.values()) == {"guess", "default", "experience", "learnt", "other"}
     assert "other: my own words" not in codes  # such words are exported as `other`, with themselves beside it

@@ -80,6 +80,7 @@ def odd_values(folder: Path) -> list[str]:
         "x" * 5000,
         "\udc80",
         "-1",
+        "0",
         "nan",
         "inf",
         "1e400",
@@ -160,12 +161,12 @@ def test_what_nobody_foresaw_is_one_line_and_a_file_without_values(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> None:
-        raise ZeroDivisionError("of a\ntest")
+        raise ZeroDivisionError("of a\ntest at postgresql://me:hunter2@host/db")
 
     monkeypatch.setattr("evenhand.lab.lab.Lab.connect", fail)
     assert run(["signin", "--host=secret-host"], monkeypatch) == 1
     words = capsys.readouterr().err
-    assert words.startswith("error unexpected: ZeroDivisionError: of a test.")
+    assert words.startswith("error unexpected: ZeroDivisionError: of a test at postgresql://***@host/db.")
     assert words.count("\n") == 1
     (path,) = (place / "data" / "logs").iterdir()
     assert str(path) in words
@@ -174,6 +175,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_file_without_values(
     assert "ZeroDivisionError" in kept
     assert "Options: --host" in kept
     assert "secret-host" not in kept
+    assert "hunter2" not in words + kept
 
 
 def test_a_reader_that_leaves_and_a_closed_input_are_quiet(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """A database that is damaged, emptied, replaced or gone, and a disk that is full: noticed, said, nothing written over."""
 
 import os
+import re
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -18,13 +23,14 @@ from evenhand.lab.lab import Lab, key_of
 from evenhand.lab.places import Fault, FaultKind
 from evenhand.lab.served import HEARTBEAT_FILE, beat
 from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.rehearsal.run import held_port, wait_for_server
 from evenhand.store.engine import Store
 from evenhand.studies import alerts
 from evenhand.studies.alerts import UNREAD_SECONDS, Watch
 from evenhand.web.app import describe
 from evenhand.web.state import held_by
 from tests.labs import SPACE, make_lab, started, toy_study
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from tests.web import serve
 
 
@@ -72,6 +78,33 @@ def test_a_running_server_notices_a_ruin_refuses_writes_and_says_so(ruin: Callab
         with pytest.raises(DatabaseLost, match="What you sent was not taken"):
             lab.participants.invite(study.id, "after")
     lab.close()
+
+
+@pytest.mark.slow
+def test_a_server_refuses_writes_to_another_file_and_ends_in_order(tmp_path: Path) -> None:
+    path, log = tmp_path / "lab.sqlite", tmp_path / "said.txt"
+    environment = {**os.environ, "EVENHAND_DATA": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with held_port() as port, log.open("w") as said:
+        options = ["serve", "--db", f"sqlite:///{path}", "--port", str(port), "--slots", "1"]
+        command = [sys.executable, "-m", "evenhand.cli.main", *options]
+        server = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
+        try:
+            wait_for_server(address := f"http://127.0.0.1:{port}", server)
+            link = wait_for(lambda: re.search(r"/signin/\S+", log.read_text()), "its link is told")
+            wait_for(lambda: list(tmp_path.glob("agent-*.lock")), "its agent runs")
+            other = tmp_path / "other.sqlite"
+            other.write_bytes(path.read_bytes())
+            other.replace(path)
+            wait_for(lambda: "the database is not what it was" in log.read_text(), "the ruin is noticed")
+            answer = httpx.post(f"{address}{link[0]}", trust_env=False)
+            assert answer.status_code == 503
+            assert "database is not what it was, its file was replaced" in answer.text
+            server.terminate()
+            code = server.wait(PATIENCE_SECONDS)
+        finally:
+            server.kill()
+    assert "Traceback" not in log.read_text()
+    assert code in (0, -signal.SIGTERM)
 
 
 def test_a_lost_database_and_a_full_disk_are_answered_with_503_and_words() -> None:

@@ -1,9 +1,11 @@
 """Splits of arrays: disjoint and repeatable, of a stream of their own, by class, by group and by time."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
 from sklearn.datasets import load_digits
 
 from evenhand.errors import InvalidSettings
@@ -73,6 +75,32 @@ def test_numbers_are_not_taken_for_classes() -> None:
     assert np.array_equal(parts(Splits.drawn(y, y))[2], parts(Splits.drawn(y, y, stratify=False))[2])
 
 
+def test_an_example_that_is_alone_in_its_class_comes_everywhere() -> None:
+    y = np.array([*np.repeat(["a", "b"], 50), "alone"])
+    held = [next(name for name in NAMES if "alone" in Splits.drawn(y, y, seed=seed).load(name)[1]) for seed in range(60)]  # type: ignore[arg-type]
+    assert {name: held.count(name) for name in NAMES} == pytest.approx({"train": 36, "validation": 12, "test": 12}, abs=9)
+
+
+@pytest.mark.parametrize("highest", [15, 10_000])
+def test_splits_of_counts_spread_alike(highest: int) -> None:
+    rng = np.random.default_rng(4)
+    y = np.minimum(rng.pareto(1.2, 300).astype(int), highest)
+    spread = np.array([[part.std() for part in parts(Splits.drawn(y, y, seed=seed), 1)] for seed in range(300)])
+    tail = np.mean([[part.max() == y.max() for part in parts(Splits.drawn(y, y, seed=seed), 1)] for seed in range(300)], axis=0)
+    if (y == y.max()).sum() == 1:
+        assert tail == pytest.approx([0.6, 0.2, 0.2], abs=0.07), "the largest has the same chance of each split"
+    else:
+        assert spread.mean(axis=0) == pytest.approx(np.full(3, y.std()), rel=0.05)
+
+
+def test_groups_and_classes_may_be_many() -> None:
+    tracemalloc.start()
+    Splits.drawn(np.arange(4000), np.repeat(np.arange(2000).astype(str), 2), groups=np.arange(4000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6, "not groups x classes"
+
+
 def test_no_group_is_in_two_splits() -> None:
     rng = np.random.default_rng(5)
     groups = np.array([f"patient {number}" for number in rng.integers(0, 30, 300)])
@@ -117,6 +145,27 @@ def test_by_time_the_latest_examples_are_for_test() -> None:
 def test_what_does_not_go_together_is_refused(given: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidSettings, match=why):
         Splits.drawn(np.arange(10), np.linspace(0, 1, 10), **given)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "why"),
+    [
+        (coo_array(np.eye(10)), np.arange(10), r"x is a sparse coo_array, .*x\.toarray\(\)"),
+        (5, np.arange(10), "x is a int, expected an array"),
+        (np.arange(10), iter(range(10)), "y is a range_iterator, expected an array"),
+    ],
+)
+def test_what_is_no_array_is_refused(x: Any, y: Any, why: str) -> None:
+    with pytest.raises(InvalidSettings, match=why):
+        Splits.drawn(x, y)
+
+
+def test_targets_without_a_hash_are_split_but_not_by_class() -> None:
+    y = np.empty(10, object)
+    y[:] = [[number] for number in range(10)]
+    assert [len(part) for part in parts(Splits.drawn(np.arange(10), y))] == [6, 2, 2]
+    with pytest.raises(InvalidSettings, match=r"y holds values that cannot be told apart \(unhashable type: 'list'\)"):
+        Splits.drawn(np.arange(10), y, stratify=True)
 
 
 def test_examples_and_targets_are_as_many() -> None:

@@ -205,7 +205,10 @@ def test_separated_groups_have_a_score_interval() -> None:
     assert delta.interval.low is not None
     theta = (delta.interval.low + 1) / 2
     variance = theta * (1 - theta) * (1 + 2.5 * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / 12
+    assert theta < 0.99, "theta = 1 itself, where the variance is 0, is no bound"
     assert (1 - theta) ** 2 == pytest.approx(scipy_stats.norm.ppf(0.975) ** 2 * variance)
+    eight = stats.cliffs_delta([float(value) for value in range(8, 16)], [float(value) for value in range(8)], 1).interval
+    assert (delta.interval.low, eight.low) == pytest.approx((0.0794, 0.5113), abs=5e-5)
     mirrored = stats.cliffs_delta([1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0], 1).interval
     assert (mirrored.low, mirrored.high) == pytest.approx((-1.0, -delta.interval.low))
 

@@ -2,6 +2,7 @@
 
 import gzip
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from evenhand import load_task
 from evenhand.cli import main
+from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import console
 from evenhand.errors import DataError
-from evenhand.tasks import builders, text_tables
+from evenhand.tasks import accounts, builders, number_texts, text_tables
 from evenhand.tasks.accounts import Taken
 from evenhand.tasks.builders import Columns
 
@@ -148,6 +151,139 @@ def test_whole_numbers_keep_their_names_as_classes(table: Any) -> None:
     assert taken(spread, "code").kind == "target: numbers, 30 values"
 
 
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (["007", "7", "8"], ("7", "007", "8")),
+        (["007", "07", "7"], ("7", "07", "007")),
+        (["01", "02", "10"], ("01", "02", "10")),
+        (["123456789012345678", "123456789012345679"], ("123456789012345678", "123456789012345679")),
+        (["5%", "10%", "5.0%"], ("5%", "10%")),
+        (["1", "1.0", "2", "+2.00"], ("1", "2")),
+        (["1,000", "1000", "2,500"], ("1000", "2500")),
+    ],
+)
+def test_classes_are_neither_merged_nor_given_other_names(table: Any, cells: list[str], classes: tuple[str, ...]) -> None:
+    columns = table("x;y\n" + "".join(f"{row / 7};{cells[row % len(cells)]}\n" for row in range(60)), decimal=".")
+    assert columns.classes == classes
+    assert set(columns.y.tolist()) == set(range(len(classes)))
+    zeros = [remark for remark in columns.account.all_remarks if remark.startswith("y: numbers begin with 0")]
+    assert zeros == ["y: numbers begin with 0; each way to write one is a class"] * (cells[0][0] == "0")
+
+
+def test_a_target_is_remarked_as_a_feature_is(table: Any) -> None:
+    rows = "".join(f"{row / 7};0{row},5;{1000 + row}\n" for row in range(30)).replace(".", ",")
+    remarks = table(f"x;y;z\n{rows}", "z", classes=False).account.all_remarks
+    assert "the decimal mark is a comma" in remarks
+    coded = table("x,y\n" + "".join(f"{row / 7},0{row}\n" for row in range(30)))
+    assert "y: numbers begin with 0; where they are codes, say text=['y'] (--text)" in coded.account.all_remarks
+    apart = table("x,y\n" + "".join(f'{row / 7},"1,{100 + row}.5"\n' for row in range(30)))
+    assert "y: thousands are set apart" in apart.account.all_remarks
+
+
+def test_none_in_a_target_has_a_way_out(table: Any) -> None:
+    text = "x,y\n" + "".join(f"{row / 7},{['none', '1', '2'][row % 3]}\n" for row in range(30))
+    with pytest.raises(DataError, match=r"the target 'y' is missing, in 10 of 30 rows .*'none' is a class, say text=\['y'\]"):
+        table(text)
+    assert table(text, text=["y"]).classes == ("1", "2", "none")
+    with pytest.raises(DataError, match=r"is '007' in every row, .*text=\['y'\]"):
+        table("x,y\n1,007\n2,7\n3,07\n", classes=False)
+
+
+def test_each_column_says_its_decimal_mark_where_they_differ(table: Any) -> None:
+    columns = table("p;q;r;y\n0,5;0.5;1;1,5\n1,5;1.25;2;2,25\n")
+    assert columns.x.tolist() == [[0.5, 0.5, 1], [1.5, 1.25, 2]]
+    assert columns.account.all_remarks == [
+        "cells are split by semicolons",
+        "p: the decimal mark is a comma",
+        "q: the decimal mark is a point",
+        "y: the decimal mark is a comma",
+    ]
+    assert "the decimal mark is a comma" in table("p;y\n1;1,5\n2;2,25\n").account.remarks, "the target alone shows it"
+
+
+def test_thousands_of_one_column_say_nothing_of_another_between_commas(table: Any) -> None:
+    columns = table("ip,p,y\n192.168.100,1.100,a\n10.168.200,2.250,b\n")
+    assert column(columns, "p").tolist() == [1.1, 2.25]
+    assert column(columns, "ip").tolist() == [192168100, 10168200]
+
+
+def test_what_no_float_can_hold_is_no_number(table: Any) -> None:
+    with pytest.raises(DataError, match=r"2 of 3 values are numbers, but not '1e999' \(line 3\)"):
+        table("x,y\n1,a\n1e999,b\n3,a\n")
+    with pytest.raises(DataError, match=r"2 of 3 values are numbers, but not '9+' \(line 3\)"):
+        table(f"x,y\n1,a\n{'9' * 400},b\n3,a\n")
+    assert column(table("x,y\n1e308,a\n2,b\n"), "x").tolist() == [1e308, 2]
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "unit", "remark"),
+    [
+        (0, 1, "%", "one more in each row"),
+        (1.25, 1, "", "one more in each row"),
+        (1980, 1, "", "another whole number in each row"),
+    ],
+)
+def test_quantities_that_go_on_by_one_stay(table: Any, first: float, step: float, unit: str, remark: str) -> None:
+    columns = table("q,x,y\n" + "".join(f"{first + step * row}{unit},{row % 7},{'ab'[row % 2]}\n" for row in range(40)))
+    assert columns.features == ("q", "x")
+    assert any(
+        text.startswith(f"q: {remark}; where it names the row, say leave_out=['q']") for text in columns.account.all_remarks
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reading", "why"),
+    [
+        ("x,y\n1,1.5\n2,2.5\n", {"leave_out": ["y"]}, r"leave_out=\['y'\] \(--leave-out\) is the target"),
+        ("x,y\n1,1.5\n2,2.5\n", {"keep": ["x"], "leave_out": ["x"]}, r"\(--keep\) and leave_out .* both name 'x'"),
+        ("a b c\n1 2 3\n4 5 6\n", {}, r"has the one column 'a b c' where cells are split by commas, .*--delimiter"),
+        (
+            "a,b,\n1,2,\n4,5,\n",
+            {},
+            r"the target 'column 3' is missing, in 2 of 2 rows .*last column is empty where lines end .*--target",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_way_out(table: Any, text: str, reading: dict[str, Any], why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        table(text, **reading)
+
+
+def test_numbers_are_the_same_whether_looked_at_one_by_one_or_as_a_column() -> None:
+    texts = ["1", "-2.5", "+3.25", "", "0.125", "NA", "12", "1"]
+    quick = number_texts.numbers_of("x", texts, range(2, 10))
+    slow = number_texts.numbers_of("x", [*texts, "1e100"], range(2, 11))
+    assert quick is not None
+    assert slow is not None
+    assert (quick.cells, quick.marks, len(slow.cells or ())) == (None, slow.marks, 6)
+    np.testing.assert_array_equal(quick.read(".").values, slow.read(".").values[:-1])
+    for ambiguous in (["1.234", "5"], ["1.234", "5.678"]):
+        assert number_texts.numbers_of("x", ambiguous, [2, 3]).ambiguous.text == "1.234"  # type: ignore[union-attr]
+    with pytest.raises(DataError, match=r"no number with the decimal mark ',' is '0\.5' \(line 3\)"):
+        number_texts.numbers_of("x", ["1", "0.5"], [2, 3], decimal=",")
+    broken = number_texts.numbers_of("x", ["1\n2", "5", "6"], [2, 4, 5], missing=["1\n2"])
+    assert broken is not None
+    np.testing.assert_array_equal(broken.read(".").values, [NAN, 5, 6])
+
+
+def test_columns_cost_no_look_at_each_cell_that_is_plain(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    look = number_texts._cell
+
+    def looked(line: int, text: str) -> Any:
+        looked_at.append(text)
+        return look(line, text)
+
+    monkeypatch.setattr(number_texts, "_cell", looked)
+    rows = "".join(
+        f"{row / 8},{row * 3 % 1000},{'abc'[row % 3]},{'' if row % 9 else row / 4},{'ab'[row % 2]}\n" for row in range(3000)
+    )
+    columns = table(f"p,q,r,s,y\n{rows}")
+    assert columns.x.shape == (3000, 4)
+    assert len(looked_at) < 100, "the first line, and each text that differs"
+
+
 def test_columns_that_number_or_name_the_rows_are_left_out_and_said(table: Any) -> None:
     rows = "".join(f"{row},{'abcdefghijkl'[row]}x,{row * row},,1,{row % 2}.5\n" for row in range(12))
     text = f"number,name,square,empty,same,y\n{rows}"
@@ -171,6 +307,8 @@ def test_encodings_of_spreadsheets(table: Any, encoding: str) -> None:
     assert columns.features == ("Größe",)
     assert columns.x.tolist() == [[1.5], [2.5]]
     assert columns.classes == ("b", "ä")
+    guessed = any("every other one is zero" in remark for remark in columns.account.remarks)
+    assert guessed == encoding.endswith("e"), "bytes without a mark are said to be guessed at"
 
 
 def test_a_first_line_says_what_splits_cells(tmp_path: Path) -> None:
@@ -257,3 +395,73 @@ def test_arrays_of_a_task_are_told_of_too(tmp_path: Path, monkeypatch: pytest.Mo
     checked = CliRunner().invoke(main.app, ["task", "check", "own.py:train", "--configurations", "0", "--seeds", "1"])
     assert "training data: 12 examples" in checked.output
     assert "target: 2 classes  0 (6), 1 (6)" in checked.output
+
+
+@pytest.mark.parametrize(
+    ("y", "is_classes", "kind", "holds"),
+    [
+        (np.arange(30) % 10, None, "target: 10 classes", "0 (3), 1 (3), 2 (3), 3 (3), 4 (3), 5 (3), 6 (3), 7 (3), 2 others"),
+        (np.arange(30.0) % 2, None, "target: 2 classes", "0 (15), 1 (15)"),
+        (np.arange(30.0) % 2, False, "target: numbers, 2 values", "0 to 1"),
+        (np.arange(30), None, "target: numbers, 30 values", "0 to 29"),
+        (np.arange(2).repeat(15) + 0.5, True, "target: 2 classes", "0.5 (15), 1.5 (15)"),
+        (np.array([*range(30)], object), None, "target: numbers, 30 values", "0 to 29"),
+        (np.array(["a", "b"] * 15), None, "target: 2 classes", "a (15), b (15)"),
+        ([[1], [1, 2]], None, "an object", "list"),
+        (np.ones((3, 2)), None, "an array", "shape (3, 2)"),
+    ],
+)
+def test_targets_are_told_as_splits_and_tables_take_them(y: Any, is_classes: bool | None, kind: str, holds: str) -> None:
+    target = accounts.of_arrays(np.ones((30, 2)), y, is_classes=is_classes).parts[-1]
+    assert (target.kind, target.holds) == (kind, holds)
+
+
+COUNTED = """
+from pathlib import Path
+
+import numpy as np
+from evenhand import Float, Splits, task
+
+
+def data():
+    with Path("calls.txt").open("a") as calls:
+        calls.write("x")
+    return Splits.drawn(np.ones((20, 2)), np.arange(20.0) % 10)
+
+
+@task(space={"c": Float(0, 1)}, metric="METRIC", max_epochs=1, data=data, statistics=STATISTICS)
+def train(configuration, run):
+    run.report(epoch=1, METRIC=run.score(lambda x: np.zeros(len(x))))
+"""
+
+
+def test_data_is_not_loaded_once_more_to_be_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(console, "width", 140)
+    check = ["task", "check", "own.py:train", "--configurations", "0", "--seeds", "1"]
+    tune = ["tune", "own.py:train", "--trials", "1", "--method", "random", "--no-evaluate"]
+    for metric, statistics, arguments, calls, says in [
+        ("accuracy", "{}", check, 3, "target: 10 classes"),  # for the account and the sheet of pictures, the training, chance
+        ("mse", "{}", check, 2, "target: numbers, 10 values"),
+        ("mse", "{}", tune, 2, "target: numbers, 10 values"),  # for the account and the counts of rows, and the trial
+        ("mse", '{"validation rows": 4}', tune, 1, ""),
+    ]:
+        (tmp_path / "own.py").write_text(COUNTED.replace("METRIC", metric).replace("STATISTICS", statistics))
+        (tmp_path / "calls.txt").write_text("")
+        done = CliRunner().invoke(main.app, arguments)
+        assert done.exit_code == 0, done.output
+        assert ("training data" in done.output, says in done.output) == (bool(says), True)
+        assert len((tmp_path / "calls.txt").read_text()) == calls
+
+
+def test_a_fault_of_the_account_is_not_hidden_and_one_of_the_task_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arrays: Any, **options: Any) -> Any:
+        raise ZeroDivisionError
+
+    task = load_task("practice")
+    unloadable = replace(task, data=broken)
+    assert print_account_of(unloadable, open_data=True) is unloadable
+    monkeypatch.setattr(accounts, "of_arrays", broken)
+    with pytest.raises(ZeroDivisionError):
+        print_account_of(task, open_data=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from evenhand.tasks.builtin import black_magic, images, squeezenet
+from evenhand.tasks.builtin import images, squeezenet
 from evenhand.tasks.builtin.images import PreparedImages
 
 
@@ -82,7 +82,7 @@ def trained(
 ) -> float:
     """The accuracy after the last epoch; `every` 1 scores after the others, too."""
     torch.manual_seed(seed)
-    network = squeezenet.build(10, last_relu=False, last_std=black_magic.LAST_STD, seed=seed)
+    network = squeezenet.build(10, last_relu=False, seed=seed)
     network.dropout = nn.Dropout(0.5)  # type: ignore[assignment]
     for parameter in network.parameters():
         parameter.data = parameter.data.contiguous(memory_format=torch.contiguous_format)

@@ -10,13 +10,14 @@ import numpy as np
 from evenhand.analysis import mixed_model, stats, summaries
 from evenhand.analysis.mixed_model import Mixed, Term
 from evenhand.analysis.paper_items import pooled_values
-from evenhand.analysis.stats import Effect, Interval, Pair, Test
+from evenhand.analysis.stats import Effect, Interval, Test
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.direction import sign_of
 from evenhand.model.extras import require
 from evenhand.model.study import AnalysisPlan, Contrast
 
 ADJUSTED_WORDS = "least squares, score ~ condition + log(1 + experience), errors robust to unequal spread (HC3)"
+LEAST_ADJUSTED_PARTICIPANTS = 5  # with their experience: below them three coefficients leave hardly any rest
 INTERACTION_WORDS = "F test of score ~ condition x group against condition + group"
 
 
@@ -78,13 +79,8 @@ def comparisons(people: Mapping[str, Cohort], plan: AnalysisPlan, conditions: Se
             made.append(Comparison(task, contrast, planned, *effects, test, test.p, adjusted, interaction))
     if plan.multiplicity == "none":
         return tuple(made)
-    pairs = stats.holm([Pair("", "", (0, 0), None, comparison.test.p, None, "") for comparison in made])
-    return tuple(replace(comparison, p=pair.adjusted) for comparison, pair in zip(made, pairs, strict=True))
-
-
-def apart(people: Mapping[str, Cohort], contrast: Contrast) -> bool:
-    """Whether no task has scores of both conditions, so that their scores cannot be compared."""
-    return not any(_finals(cohort, contrast.first) and _finals(cohort, contrast.second) for cohort in people.values())
+    adjusted_ps = stats.holm_adjusted([comparison.test.p for comparison in made])
+    return tuple(replace(comparison, p=p) for comparison, p in zip(made, adjusted_ps, strict=True))
 
 
 def _finals(cohort: Cohort, condition: str) -> list[float]:
@@ -104,7 +100,7 @@ def _adjusted(cohort: Cohort, contrast: Contrast) -> Term | None:
         and member.experience is not None
         and member.experience >= 0
     ]
-    if len(rows) < 5:
+    if len(rows) < LEAST_ADJUSTED_PARTICIPANTS:
         return None
     values, condition, experience = (np.array(column) for column in zip(*rows, strict=True))
     design = np.column_stack([np.ones(len(values)), condition, experience])
@@ -151,10 +147,11 @@ def _interaction(cohort: Cohort, contrast: Contrast) -> Test:
 
 
 def across(people: Mapping[str, Cohort], conditions: Sequence[str]) -> Mixed:
-    """All trials of all tasks in one mixed model: value ~ task + condition + group + try, a random intercept a participant.
+    """All trials of all tasks in one mixed model, with a random intercept a participant.
 
-    Where tasks have different metrics, or directions, values are standard deviations above their task's mean, better upwards. A
-    condition that is one task's alone is not told apart from that task, and left out.
+    value ~ task + condition within task + group + try. A condition has one task, so it is compared with the first condition of
+    that task. Where tasks have different metrics, or directions, values are standard deviations above their task's mean, better
+    upwards.
     """
     alike = len({(cohort.metric, cohort.maximize) for cohort in people.values()}) == 1
     rows: list[tuple[float, str, str, str, int, str]] = []
@@ -168,27 +165,11 @@ def across(people: Mapping[str, Cohort], conditions: Sequence[str]) -> Mixed:
             compared = value if alike else sign * (value - middle) / spread
             rows.append((compared, task, of[pseudonym], group, number, pseudonym))
     groups = next(iter(people.values())).groups if people else ()
-    factors = (
-        ([row[1] for row in rows], tuple(people)),
-        ([row[2] for row in rows], conditions),
-        ([row[3] for row in rows], groups),
-    )
-    columns: dict[str, list[float]] = {}
-    left = []
-    for labels, order in factors:
-        for name, column in mixed_model.dummies(labels, order).items():
-            if _adds([*columns.values()], column):
-                columns[name] = column
-            else:
-                left.append(name)
+    columns = mixed_model.dummies([row[1] for row in rows], tuple(people))
+    for task in people:
+        columns |= mixed_model.dummies([row[2] if row[1] == task else None for row in rows], conditions)
+    columns |= mixed_model.dummies([row[3] for row in rows], groups)
     columns["try"] = [float(row[4]) for row in rows]
     unit = "value" if alike else "value in standard deviations of its task"
-    formula = f"{unit} ~ task + condition + group + try"
-    if left:
-        formula += f" (not told apart from the task: {', '.join(left)}),"
+    formula = f"{unit} ~ task + condition within task + group + try"
     return mixed_model.fitted([row[0] for row in rows], columns, [row[5] for row in rows], formula)
-
-
-def _adds(columns: Sequence[Sequence[float]], column: Sequence[float]) -> bool:
-    design = np.column_stack([np.ones(len(column)), *map(np.array, columns), np.array(column)])
-    return bool(np.linalg.matrix_rank(design) == design.shape[1])

@@ -24,25 +24,30 @@ SINGULAR_WORDS = (
     "errors are too small where their trials are alike"
 )
 
+APART_WORDS = (
+    f"the variance between participants is more than 10^{RATIO_EXPONENTS[-1]:.0f} times that within them, so that what is within "
+    "them is rounding"
+)
+
 
 @dataclass(frozen=True)
 class Term:
-    """A fixed effect of the mixed model: its estimate, standard error, Wald p and interval, each None where it has none."""
+    """A fixed effect of a model: its estimate, standard error, p and interval."""
 
     name: str
     estimate: float
-    error: float | None
-    p: float | None
-    low: float | None
-    high: float | None
+    error: float
+    p: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Mixed:
     """Fixed effects with a random intercept a participant, over `n` trials of `participants`.
 
-    between, within: variances of the participants' intercepts and of what remains; None where that is no number. singular:
-    whether the first is estimated as 0. warnings: what is to be said of the fit.
+    between, within: variances of the participants' intercepts and of what remains; None where that is no number. warnings: what
+    is to be said of the fit.
     """
 
     n: int
@@ -51,9 +56,13 @@ class Mixed:
     between: float | None
     within: float | None
     how: str
-    singular: bool = False
     warnings: tuple[str, ...] = ()
     why: str | None = None
+
+    @property
+    def singular(self) -> bool:
+        """Whether the variance between participants is estimated as 0."""
+        return self.between == 0
 
 
 @dataclass(frozen=True)
@@ -84,9 +93,12 @@ def mixed(
     return fitted([row[0] for row in rows], columns, [row[3] for row in rows], "value ~ group + try", restricted)
 
 
-def dummies(labels: Sequence[str], order: Sequence[str] = ()) -> dict[str, list[float]]:
-    """A column of 0 and 1 for each label but the first, in `order`, then as they occur; named against that first one."""
-    there = dict.fromkeys(labels)
+def dummies(labels: Sequence[str | None], order: Sequence[str] = ()) -> dict[str, list[float]]:
+    """A column of 0 and 1 for each label but the first, in `order`, then as they occur; named against that first one.
+
+    A row without a label is 0 in all of them.
+    """
+    there = dict.fromkeys(label for label in labels if label is not None)
     first, *others = [*(label for label in order if label in there), *(label for label in there if label not in order)] or [""]
     return {f"{other} against {first}": [float(label == other) for label in labels] for other in others}
 
@@ -112,6 +124,8 @@ def fitted(
     if missing := _why_none(endog, design, whose):
         return replace(empty, why=f"not computable: {missing}")
     fit = _best(endog, design, whose, restricted)
+    if fit is None:
+        return replace(empty, why=f"not computable: {APART_WORDS}")
     errors = np.sqrt(np.diag(fit.cov))
     names = ("intercept", *columns)
     terms = tuple(_term(*row, unit) for row in zip(names, map(float, fit.estimates), map(float, errors), strict=True))
@@ -120,7 +134,7 @@ def fitted(
     if between is None or within is None or (within == 0 and fit.within > 0):
         sizes = " and ".join(f"{unit * math.sqrt(part):.4g}" for part in (fit.ratio * fit.within, fit.within))
         said.append(f"variances of this size are no numbers; standard deviations between and within participants: {sizes}")
-    return replace(empty, terms=terms, between=between, within=within, singular=fit.ratio == 0, warnings=tuple(said))
+    return replace(empty, terms=terms, between=between, within=within, warnings=tuple(said))
 
 
 def _term(name: str, estimate: float, error: float, unit: float) -> Term:
@@ -175,14 +189,17 @@ class _Profile:
         return value - float(np.linalg.slogdet(inverse)[1]) if self.restricted else value
 
 
-def _best(endog: Any, design: Any, whose: Any, restricted: bool) -> _Fit:
+def _best(endog: Any, design: Any, whose: Any, restricted: bool) -> _Fit | None:
+    """The optimum; None where it lies beyond the largest ratio that is looked at."""
     profile = _Profile(endog, design, whose, restricted)
     ratios = [0.0, *(10.0**exponent for exponent in RATIO_EXPONENTS)]
     lowest = int(np.argmin([profile.criterion(ratio) for ratio in ratios]))
     ratio = ratios[lowest]
-    if lowest > 0 or profile.at(0.0)[3] < 0:
+    if lowest > 0:
         low, high = ratios[max(lowest - 1, 1)], ratios[min(lowest + 1, len(ratios) - 1)]
         ends = [profile.at(end)[3] for end in (low, high)]
+        if high == ratios[-1] and ends[1] < 0:
+            return None
         if ends[0] < 0 < ends[1]:
             logarithm = optimize.brentq(
                 lambda power: profile.at(math.exp(power))[3], math.log(low), math.log(high), xtol=RATIO_ACCURACY

@@ -44,7 +44,7 @@ from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.rules import epochs_used
 from evenhand.model.session import Session
 from evenhand.model.space import Space
-from evenhand.model.study import OWN_WORDS_REASON, Option
+from evenhand.model.study import OWN_WORDS_REASON, Option, reason_codes
 from evenhand.model.trial import Trial
 from evenhand.model.words import metric_name, p_value
 
@@ -302,7 +302,7 @@ def reasons(cohort: Cohort, offered: Sequence[Option], seed: int | None) -> Reas
 
 def reason_counts(session: Session, offered: Sequence[Option]) -> tuple[Counter[str], int]:
     """How many values were given each reason, by its stored value, and how many none."""
-    known = {option.label.markdown: option.value for option in offered}
+    known = reason_codes(offered)
     counts: Counter[str] = Counter()
     without = 0
     for trial in counted(session):
@@ -324,35 +324,35 @@ def contradictions(cohort: Cohort, offered: Sequence[Option]) -> Contradictions:
         for member in cohort.of(group):
             against = contradicted(member, offered)
             kinds.update(kind for _, kind in against)
-            given, without = reason_counts(member.session, offered)
-            given.subtract(reason for reason, _ in against)
-            consistent.append((given, without))
+            said, without = reason_counts(member.session, offered)
+            said.subtract(reason for reason, _ in against)
+            consistent.append((said, without))
         counts.append((group, tuple((kind, kinds[kind]) for kind in CONTRADICTION_KINDS)))
         groups.append(_reason_shares(group, consistent, offered))
     n = sum(count for _, kinds_of_group in counts for _, count in kinds_of_group)
     how = (
         "a reason is contradicted where something was learnt from previous submissions in the first trial, worked well in the "
-        "past of somebody with 0 months of experience, or is called a default and is none; "
-        "shares: mean over members, without those "
-        "values"
+        "past of somebody with 0 months of experience, or is called a default and is none "
+        "(mandatory values have none to compare with); shares: mean over members, without those values"
     )
     return Contradictions(n, tuple(counts), tuple(groups), how)
 
 
 def contradicted(member: CohortMember, offered: Sequence[Option]) -> list[tuple[str, str]]:
     """The stored value and the kind of contradiction of each of a participant's reasons that the records contradict."""
-    known = {option.label.markdown: option.value for option in offered}
+    known = reason_codes(offered)
     space, against = member.session.space, []
     for number, trial in enumerate(counted(member.session), 1):
         for name, words in trial.reasons.items():
-            reason = known.get(words, OWN_WORDS_REASON)
             if name not in trial.configuration:
                 continue
+            reason, hyperparameter = known.get(words, OWN_WORDS_REASON), space[name]
+            is_default = hyperparameter.mandatory or is_same(trial.configuration[name], hyperparameter.default)
             if reason == "learnt" and number == 1:
                 against.append((reason, CONTRADICTION_KINDS[0]))
             elif reason == "experience" and member.experience == 0:
                 against.append((reason, CONTRADICTION_KINDS[1]))
-            elif reason == "default" and not is_same(trial.configuration[name], space[name].default):
+            elif reason == "default" and not is_default:
                 against.append((reason, CONTRADICTION_KINDS[2]))
     return against
 

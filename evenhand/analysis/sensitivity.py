@@ -18,7 +18,7 @@ from evenhand.model.direction import best_of, best_so_far, recorded_value, value
 from evenhand.model.domain import Value, show
 from evenhand.model.evaluation import SeedScore
 from evenhand.model.space import Space
-from evenhand.model.study import Grouping, Mode, ParticipantGroup, Study
+from evenhand.model.study import Grouping, Mode, ParticipantGroup, Study, reason_codes
 from evenhand.model.trial import Outcome, Trial
 from evenhand.model.words import is_share
 
@@ -257,8 +257,8 @@ def _tests(people: Cohort, finals: Mapping[str, float | None], choices: Choices)
     }
     if len(groups) > 1:
         first, last = people.groups[0], people.groups[-1]
-        spread = stats.levene_pairs({first: groups[first], last: groups[last]}, choices.centre)[0]
-        figures[f"p of Levene, {first} and {last}"] = Figure(spread.p, sum(spread.n), True, spread.why)
+        spread = stats.levene({first: groups[first], last: groups[last]}, choices.centre)
+        figures[f"p of Levene, {first} and {last}"] = Figure(spread.p, spread.n, True, spread.why)
     return figures
 
 
@@ -336,7 +336,7 @@ def _starts_from_defaults(study: Study, space: Space, trial: Trial, choices: Cho
 
 def _is_default(study: Study, said: str) -> bool:
     """Whether a stored reason, its value or its words, is that of a suggested default."""
-    return any(said in (reason.value, reason.label.markdown) for reason in study.reasons if reason.value == "default")
+    return reason_codes(study.reasons).get(said) == "default"
 
 
 def _row(headline: str, planned: Figure, other: Figure | None, choice: tuple[str, str, str], alpha: float) -> SensitivityRow:

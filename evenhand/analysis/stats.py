@@ -178,16 +178,20 @@ def mean_interval(values: Sequence[float], seed: int, resamples: int = RESAMPLES
     scaled = sample / unit
     mean, error = float(np.mean(scaled)), float(np.std(scaled, ddof=1)) / math.sqrt(n)
     rng = np.random.default_rng(seed)
-    drawn = scaled[rng.integers(n, size=(resamples, n))]
-    with quiet():
-        away = (drawn.mean(1) - mean) / (drawn.std(1, ddof=1) / math.sqrt(n))
+    away = np.empty(resamples)
+    at_once = max(1, NUMBERS_AT_ONCE // n)
+    for begin in range(0, resamples, at_once):
+        drawn = scaled[rng.integers(n, size=(min(at_once, resamples - begin), n))]
+        with quiet():
+            away[begin : begin + at_once] = (drawn.mean(1) - mean) / (drawn.std(1, ddof=1) / math.sqrt(n))
     away[np.isnan(away)] = 0.0
     low, high = np.quantile(away, ((1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2), method="closest_observation")
     how = f"bootstrap-t, {resamples} resamples, {INTERVAL_LEVEL:.0%}, seed {seed}"
     if not math.isfinite(low) or not math.isfinite(high):
         high = float(stats.t.ppf((1 + INTERVAL_LEVEL) / 2, n - 1))
         low, how = -high, f"Student's t, {INTERVAL_LEVEL:.0%}, since too many resamples do not vary for a bootstrap-t"
-    return Interval(bounded((mean - high * error) * unit), bounded((mean - low * error) * unit), how)
+    with quiet():  # an end may be beyond the largest number
+        return Interval(bounded((mean - high * error) * unit), bounded((mean - low * error) * unit), how)
 
 
 def median_interval(values: Sequence[float]) -> Interval:
@@ -229,7 +233,8 @@ def mean_difference(first: Sequence[float], second: Sequence[float]) -> Effect:
     elif _is_constant(x) and _is_constant(y):
         interval = _none("the values do not vary")
     else:
-        low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(INTERVAL_LEVEL)
+        with quiet():
+            low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(INTERVAL_LEVEL)
         interval = Interval(bounded(float(low) * unit), bounded(float(high) * unit), f"Welch's t, {INTERVAL_LEVEL:.0%}")
     return Effect(name, n, bounded(value * unit), interval, how)
 
@@ -250,13 +255,20 @@ def cliffs_delta(first: Sequence[float], second: Sequence[float], seed: int) -> 
 
 
 def _newcombe(delta: float, n: tuple[int, int]) -> Interval:
-    """Where theta = (delta + 1) / 2 is just as far from its estimate as z of its own standard errors: two roots."""
+    """Where theta = (delta + 1) / 2 is just as far from its estimate as z of its own standard errors: two roots.
+
+    Where the groups do not overlap, the estimate itself is such a theta (its variance is 0), so that its factor is divided out.
+    """
     share, z = (delta + 1) / 2, float(stats.norm.ppf(0.5 + INTERVAL_LEVEL / 2))
     more = sum(n) / 2 - 1
 
     def beyond(theta: float) -> float:
-        variance = theta * (1 - theta) * (1 + more * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / (n[0] * n[1])
-        return (theta - share) ** 2 - z * z * variance
+        part = z * z * (1 + more * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / (n[0] * n[1])
+        if share >= 1:
+            return 1 - theta - theta * part
+        if share <= 0:
+            return theta - (1 - theta) * part
+        return (theta - share) ** 2 - theta * (1 - theta) * part
 
     low = 0.0 if share <= 0 else float(optimize.brentq(beyond, 0.0, share))
     high = 1.0 if share >= 1 else float(optimize.brentq(beyond, share, 1.0))
@@ -334,15 +346,22 @@ def location(first: Sequence[float], second: Sequence[float], test: PairTest) ->
 
 def holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """The same pairs with p adjusted by Holm (1979), over those that have one."""
-    there = [pair.p for pair in pairs if pair.p is not None]
-    if not there:
-        return tuple(pairs)
+    there = sum(pair.p is not None for pair in pairs)
+    note = f"; Holm's adjustment over {there} pairs"
+    return tuple(
+        pair if adjusted is None else replace(pair, adjusted=adjusted, how=pair.how + note)
+        for pair, adjusted in zip(pairs, holm_adjusted([pair.p for pair in pairs]), strict=True)
+    )
+
+
+def holm_adjusted(ps: Sequence[float | None]) -> list[float | None]:
+    """Each p adjusted by Holm (1979), over those that are there."""
+    there = [p for p in ps if p is not None]
+    if len(there) < 2:  # nothing to adjust: statsmodels, which collects garbage each time, is not asked
+        return list(ps)
     multitest = require("statsmodels.stats.multitest", "Holm's adjustment")
     adjusted = iter(multitest.multipletests(there, method="holm")[1])
-    note = f"; Holm's adjustment over {len(there)} pairs"
-    return tuple(
-        replace(pair, adjusted=float(next(adjusted)), how=pair.how + note) if pair.p is not None else pair for pair in pairs
-    )
+    return [None if p is None else float(next(adjusted)) for p in ps]
 
 
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> Test:

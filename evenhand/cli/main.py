@@ -3,7 +3,6 @@
 Heavy imports wait until their command runs, so that `evenhand --help` answers at once.
 """
 
-import os
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -44,11 +43,6 @@ def main() -> None:
         program()()
     except EvenhandError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries to write the rest as it ends
-        raise SystemExit(1) from None
     except Exception as error:
         _fail(sentence(error, sys.argv[1:]))
 

@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,6 +78,14 @@ def bars(*, long: bool = False) -> Progress:
     if long:
         return Progress(*columns, TimeRemainingColumn(), console=errors)
     return Progress(*columns, console=console)
+
+
+@contextmanager
+def shown_steps(begin: str = "", *, long: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar that is told what is done now, how much of it, and of how much. begin: what is done first. long: see `bars`."""
+    with bars(long=long) as progress:
+        bar = progress.add_task(begin, total=None)
+        yield lambda what, done, total: progress.update(bar, description=what, completed=done, total=total)
 
 
 def slots_of(slots: int | None) -> int:

@@ -8,11 +8,9 @@ import typer
 from rich.table import Table
 
 from evenhand.cli.accounts import print_account, print_account_of
-from evenhand.cli.options import DataName, Setting, Size, TaskName, bars, console, escape, task_spec, writable
+from evenhand.cli.options import DataName, Setting, Size, TaskName, console, escape, shown_steps, task_spec, writable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from evenhand.tasks.base import Task
     from evenhand.tasks.calibration import Spread, Wanted
     from evenhand.tasks.check import TaskCheck
@@ -44,17 +42,14 @@ def new(
             "classes": classes, "header": header, "delimiter": delimiter, "encoding": encoding, "decimal": decimal,
             "missing": missing, "text": text, "keep": keep, "leave_out": leave_out,
         }  # fmt: skip
-        given = {option: value for option, value in reading.items() if value is not None}
-        made = scaffold.new(name, source, target=target, reading=given)
+        said = {option: value for option, value in reading.items() if value is not None}
+        made = scaffold.new(name, source, target=target, reading=said)
     path = made.path
     print_account(made.account)
     console.print(f"{path}: read it top to bottom; its comments say what to change")
     if check:
-        with bars() as progress:
-            bar = progress.add_task("preparing the data", total=None)
-            numbers = scaffold.first_numbers(
-                path, progress=lambda what, done, total: progress.update(bar, description=what, completed=done, total=total)
-            )
+        with shown_steps("preparing the data") as progress:
+            numbers = scaffold.first_numbers(path, progress=progress)
         print_check(numbers.check)
         console.print(f"These numbers took {numbers.seconds:.0f} s. Next:")
     console.print(f"  evenhand task check {path}:train\n  evenhand tune {path}:train --method tpe --trials 20")
@@ -75,17 +70,10 @@ def task_check(
     from evenhand.tasks import check
 
     task = tasks.load(task_spec(name, data, size, setting))
-    print_account_of(task, open_data=True)
+    task = print_account_of(task, open_data=True)
     sheet = check.sample_sheet(task, Path("samples.png"))
-    with bars() as progress:
-        bar = progress.add_task("", total=None)
-        result = check.check(
-            task,
-            seeds=seeds,
-            configurations=configurations,
-            epochs=epochs,
-            progress=lambda what, done, total: progress.update(bar, description=what, completed=done, total=total),
-        )
+    with shown_steps() as progress:
+        result = check.check(task, seeds=seeds, configurations=configurations, epochs=epochs, progress=progress)
     print_check(result)
     if sheet:
         console.print(f"A few training images: {sheet}")
@@ -124,21 +112,15 @@ def calibrate(
     writable(state)
     wanted = calibration.Wanted(mean, mean_within, sd, sd_within, at_chance, best, seconds)
     task = tasks.load(task_spec(name, data, size, setting))
-    print_account_of(task, open_data=True)
-    with bars(long=True) as progress, one_thread():
-        bar = progress.add_task("", total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            progress.update(bar, description=what, completed=done, total=total)
-
+    task = print_account_of(task, open_data=True)
+    with shown_steps(long=True) as progress, one_thread():
         if record is not None:
-            spread, made, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=show)
+            spread, chance = calibration.record(task, draws=draws, state=state, seed=seed, progress=progress)
         else:
-            search = calibration.calibrate(task, wanted, state=state, steps=steps, seed=seed, progress=show)
+            search = calibration.calibrate(task, wanted, state=state, steps=steps, seed=seed, progress=progress)
     if record is not None:
-        values = [chance if draw.value is None else draw.value for draw in made]
-        print_spread(spread, values, wanted)
-        record.write_text(json.dumps(record_of(task, spread, values, seed, chance), indent=1) + "\n")
+        print_spread(spread, wanted)
+        record.write_text(json.dumps(record_of(task, spread, seed, chance), indent=1) + "\n")
         console.print(f"Written to {record}. It took {spread.seconds / 60:.1f} minutes of training.")
         return
     for number, step in enumerate(search.steps, 1):
@@ -146,7 +128,7 @@ def calibrate(
             f"step {number}: {step.spread.draws} draws, mean {step.spread.mean:.1%}, SD {step.spread.sd:.1%}, "
             f"{step.spread.at_chance:.0%} at chance, best {step.spread.best:.1%}, median {step.spread.median_seconds:.1f} s"
         )
-    print_spread(search.best.spread, [draw.value or 0.0 for draw in search.best.draws], wanted)
+    print_spread(search.best.spread, wanted)
     ceiling = search.ceiling
     console.print(
         f"Ceiling: {'nothing learnt' if ceiling is None else f'{ceiling.value:.1%}'}. "
@@ -156,7 +138,7 @@ def calibrate(
     console.print(f"  --set ranges={json.dumps(search.best.ranges)!r}")
 
 
-def print_spread(spread: "Spread", values: "Sequence[float]", wanted: "Wanted") -> None:
+def print_spread(spread: "Spread", wanted: "Wanted") -> None:
     """Print what draws look like: the numbers first, then the histogram, then what is not as wanted."""
     from evenhand.tasks.calibration import histogram
 
@@ -164,13 +146,13 @@ def print_spread(spread: "Spread", values: "Sequence[float]", wanted: "Wanted") 
         f"{spread.draws} random configurations: mean {spread.mean:.1%}, SD {spread.sd:.1%}, {spread.at_chance:.0%} at chance, "
         f"best {spread.best:.1%}, median training {spread.median_seconds:.1f} s"
     )
-    for line in histogram(values):
+    for line in histogram(spread.values):
         console.print(f"  {line}")
     for missed in spread.misses(wanted):
         console.print(f"Not as wanted: {missed}")
 
 
-def record_of(task: "Task", spread: "Spread", values: "Sequence[float]", seed: int, chance: float) -> dict[str, object]:
+def record_of(task: "Task", spread: "Spread", seed: int, chance: float) -> dict[str, object]:
     """What `benchmarks/records` keeps of draws: the numbers, the space, the command."""
     import sys
 
@@ -191,7 +173,7 @@ def record_of(task: "Task", spread: "Spread", values: "Sequence[float]", seed: i
         "median_elapsed": round(spread.median_elapsed, 2),
         "seconds": round(spread.seconds, 1),
         "ranges": {hyperparameter.name: hyperparameter.domain.expected for hyperparameter in task.space},
-        "values": [round(value, 4) for value in values],
+        "values": [round(value, 4) for value in spread.values],
     }
 
 

@@ -149,7 +149,8 @@ def tune(
     else:
         with console.status("Preparing the task's data ..."):
             task = tasks.load(task_spec(name, data, size, setting))
-        print_account_of(task, open_data=False)
+        if task.record.rows("validation") is None:  # else this process has no need of its data
+            task = print_account_of(task, open_data=False)
     tuned = run(
         task,
         server=_server(task, host, port) if serve else None,

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -10,19 +11,21 @@ from pathlib import Path
 from evenhand import __version__, settings
 from evenhand.errors import FULL_DISK, EvenhandError
 
+PASSWORD_PATTERN = re.compile(r"(?<=://)[^\s/@]*:[^\s/@]*(?=@)")  # with its user's name, in an address
 ISSUES = "the project's list of issues (SECURITY.md, where it is about security)"
 
 
 def sentence(error: Exception, arguments: list[str]) -> str:
     """What is said of an error in one line. Of one that nobody foresaw, a file in the data directory keeps the rest.
 
-    arguments: the command's; only names of options are kept, since values may be secret.
+    arguments: the command's; only names of options are kept, since values may be secret. The error's own text may hold values
+    still; passwords in addresses are taken out of it.
     """
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         return f"the disk is full{_place(error)}: nothing that was recorded before is lost; make room and try again"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename!r}: {error.strerror}; expected a file or folder that is there and that you may use"
-    what = one_line(f"{type(error).__name__}: {error}")
+    what = one_line(PASSWORD_PATTERN.sub("***", f"{type(error).__name__}: {error}"))
     try:
         path = _write(error, arguments)
     except (OSError, EvenhandError) as failure:
@@ -49,7 +52,7 @@ def _write(error: Exception, arguments: list[str]) -> Path:
     lines = [
         f"Evenhand {__version__}, Python {platform.python_version()}, {platform.platform()}, {now.isoformat()}",
         f"Options: {options or 'none'}",
-        "".join(traceback.format_exception(error)),
+        PASSWORD_PATTERN.sub("***", "".join(traceback.format_exception(error))),
     ]
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write("\n".join(lines).encode(errors="backslashreplace"))

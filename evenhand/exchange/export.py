@@ -28,7 +28,7 @@ from evenhand.model.archive import Event
 from evenhand.model.domain import Value, is_same
 from evenhand.model.participant import Participant
 from evenhand.model.session import EarlierChoice, Session
-from evenhand.model.study import OWN_WORDS_REASON, Mode, Study
+from evenhand.model.study import OWN_WORDS_REASON, Mode, Study, reason_codes
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Trial
 
@@ -157,7 +157,7 @@ class Export:
         self._outline: Outline = lab.transfer.export(study_id, mode, who, evaluations)
         self._hashes = {version.version: version.hash for version in self._outline.versions}
         self._reason_codes = {
-            version.version: reason_codes(version) for version in (self._outline.study, *self._outline.versions)
+            version.version: reason_codes(version.reasons) for version in (self._outline.study, *self._outline.versions)
         }
         self._numbers = _Numbers()
         self._tasks: dict[int, TaskRecord] = {}
@@ -320,13 +320,14 @@ class Export:
     def _values(self, session: Session, trial: Trial) -> Iterator[Row]:
         defaults, codes = session.space.defaults(), self._reason_codes.get(session.version, {})
         for name, value in trial.configuration.items():
+            reason = trial.reasons.get(name)
             yield {
                 "session": self._numbers.sessions[session.id],
                 "trial": trial.number,
                 "hyperparameter": name,
                 **_recorded(value),
                 "is_default": is_same(value, defaults[name]) if name in defaults else None,
-                "reason": None if (reason := trial.reasons.get(name)) is None else codes.get(reason, OWN_WORDS_REASON),
+                "reason": None if reason is None else codes.get(reason, OWN_WORDS_REASON),
                 "reason_label": reason,
                 **self._whose(session.version),
             }
@@ -472,11 +473,6 @@ def _recorded(value: Value) -> Row:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return {"value": as_text(value), "type": "number", "number": value}
     return {"value": json.dumps(value, ensure_ascii=False), "type": "json", "number": None}
-
-
-def reason_codes(study: Study) -> dict[str, str]:
-    """The codes of a version's reasons, by the words that a trial keeps: an option's label, or its code itself."""
-    return {words: option.value for option in study.reasons for words in (option.label.markdown, option.value)}
 
 
 def unrolled(value: Any) -> list[Row]:

@@ -102,8 +102,8 @@ class Sessions:
             numbered = name.startswith("#")
             number = whole_number(name[1:]) if numbered else None
             if numbered and number is None:
-                given = shortened(name, MOST_SHOWN_LETTERS)
-                raise NotFound(f"{given!r} is no session's number; expected # and the number, as #12, or a name without #")
+                shown = shortened(name, MOST_SHOWN_LETTERS)
+                raise NotFound(f"{shown!r} is no session's number; expected # and the number, as #12, or a name without #")
             session_id = number if numbered else sessions.by_name(tx, name)
             return None if session_id is None else sessions.get(tx, session_id)
 

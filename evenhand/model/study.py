@@ -3,7 +3,7 @@
 A study's file is read into these (see `studies.file`), and its hash is a hash of them. Times are seconds since the epoch (UTC).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -367,6 +367,19 @@ UNHASHED_FIELDS = frozenset(
         "webhook",
     }
 )
+
+
+def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
+    """What a reason's words are stored as.
+
+    Args:
+        offered: the study's reasons.
+
+    Returns:
+        The values of reasons by the words that a trial keeps: an option's label, or the value itself. Other words are a person's
+        own, and count as `OWN_WORDS_REASON`.
+    """
+    return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
 LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity"})  # in no hash where they say what holds without them

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from evenhand.analysis.cohort import EXPERIENCE_QUESTION
+from evenhand.analysis import sensitivity
+from evenhand.analysis.cohort import EXPERIENCE_QUESTION, own_sessions
 from evenhand.analysis.sensitivity import Sensitivity
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.archive import Archive
@@ -23,7 +25,6 @@ class ReportContext:
         people: those who are in the statistics.
         share: whether the metric is a share, which people read in percent.
         seed: of every bootstrap and simulation, derived from the study's.
-        moved: the headlines under each other choice of what is ambiguous.
         by_task: where participants worked on several tasks, each one's records by its name; scores of different tasks are
             never put together.
     """
@@ -33,13 +34,28 @@ class ReportContext:
     people: Cohort
     share: bool
     seed: int
-    moved: Sensitivity
     by_task: Mapping[str, "ReportContext"] = field(default_factory=dict)
 
     @property
     def study(self) -> Study:
         """The study at its newest version."""
         return self.archive.study
+
+    @cached_property
+    def moved(self) -> Sensitivity:
+        """The headlines under each other choice of what is ambiguous; computed when it is first asked for."""
+        return sensitivity.sensitivity(self.archive, self.mode)
+
+    @cached_property
+    def tasks(self) -> Mapping[str, int]:
+        """The ids of the tasks that participants tuned, in the study's order, by names that tell them apart."""
+        worked_on = {session.task.id for session in own_sessions(self.archive.sessions).values()}
+        tasks = [task for task in self.archive.tasks if task.id in worked_on]
+        names = [task.spec.plain_name for task in tasks]
+        return {
+            name if names.count(name) == 1 else f"{name}, version {task.version[:12]}": task.id
+            for name, task in zip(names, tasks, strict=True)
+        }
 
     @property
     def accuracy(self) -> str:

@@ -30,6 +30,8 @@ class ReportItem:
     Attributes:
         make: the function.
         section: the key of the section that it stands in.
+        whole_study: whether it tells of the study as a whole. Others are made of each task by itself where participants worked
+            on several, since scores of different tasks are never put together.
 
     Raises:
         InvalidSettings: there is no such section.
@@ -37,6 +39,7 @@ class ReportItem:
 
     make: Make
     section: str = FURTHER_SECTION
+    whole_study: bool = False
 
     def __post_init__(self) -> None:
         if self.section not in SECTIONS:
@@ -49,26 +52,37 @@ class ReportItem:
             frame: the records.
 
         Returns:
-            Its items, in order.
+            Its items, in order; of each task where there are several and it is not of the whole study.
         """
-        made = self.make(frame)
-        return (made,) if isinstance(made, Item) else tuple(made)
+        if self.whole_study or not frame.by_task:
+            return _items(self.make(frame))
+        return tuple(
+            replace(item, key=f"{item.key}-task-{place}", title=f"{item.title} ({task})") if isinstance(item, Item) else item
+            for place, (task, its) in enumerate(frame.by_task.items(), 1)
+            for item in _items(self.make(its))
+        )
+
+
+def _items(made: Item | Iterable[Item]) -> tuple[Item, ...]:
+    return (made,) if isinstance(made, Item) else tuple(made)
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A section's title, and its introduction."""
+    """A section's title, and its introduction. optional: without items it is left out, where others say that they have none."""
 
     title: str
     intro: Callable[[ReportContext], str] = lambda _: ""
+    optional: bool = False
 
 
-def report_item(section: str = FURTHER_SECTION) -> Callable[[Make], ReportItem]:
+def report_item(section: str = FURTHER_SECTION, *, whole_study: bool = False) -> Callable[[Make], ReportItem]:
     """Make a report item of a function of `ReportContext`.
 
     Args:
         section: where it stands: people, setup, conditions, accuracy, efficiency, strategies, reviewers, search, sensitivity,
             disclosure, provenance, or further.
+        whole_study: whether it tells of the study as a whole, and is not made of each task by itself.
 
     Returns:
         The decorator.
@@ -76,7 +90,7 @@ def report_item(section: str = FURTHER_SECTION) -> Callable[[Make], ReportItem]:
     Raises:
         InvalidSettings: there is no such section.
     """
-    return lambda make: ReportItem(make, section)
+    return lambda make: ReportItem(make, section, whole_study)
 
 
 def _about_random(frame: ReportContext) -> str:
@@ -89,7 +103,7 @@ def _about_random(frame: ReportContext) -> str:
 SECTIONS: Mapping[str, Heading] = {
     "people": Heading("Who took part"),
     "setup": Heading("The set-up", _about_random),
-    "conditions": Heading("Conditions and tasks", lambda _: "Compared on each task, never pooled."),
+    "conditions": Heading("Conditions and tasks", lambda _: "Compared on each task, never pooled.", optional=True),
     "accuracy": Heading("Experience and accuracy"),
     "efficiency": Heading("Experience and efficiency"),
     "strategies": Heading("Differences in strategy"),
@@ -98,7 +112,7 @@ SECTIONS: Mapping[str, Heading] = {
     "sensitivity": Heading("Sensitivity to what is ambiguous"),
     "disclosure": Heading("Disclosure"),
     "provenance": Heading("Where the numbers come from"),
-    FURTHER_SECTION: Heading("Further"),
+    FURTHER_SECTION: Heading("Further", optional=True),
 }
 REPORT_ITEMS = Registry(
     "report item",
@@ -142,24 +156,15 @@ REPORT_ITEMS = Registry(
 )
 
 
-# Those that tell of the study as a whole; all others are told of each task by itself where there are several.
-OF_THE_STUDY = frozenset(
-    {
-        "flow", "left-out", "spaces", "experience", "conditions", "contrasts", "contrast-power", "across-tasks",
-        "reasons-offered", "power", "versions", "tasks", "packages", "trained-in",
-    }
-)  # fmt: skip
-
-
 def sections(frame: ReportContext) -> tuple[ReportSection, ...]:
-    """Every registered item of a study's records, in its section; the last one is there only if it has any."""
+    """Every registered item of a study's records, in its section."""
     placed: dict[str, list[Item]] = {key: [] for key in SECTIONS}
     for section, item in _all(frame):
         placed[section].append(item)
     return tuple(
         ReportSection(key, heading.title, heading.intro(frame), tuple(placed[key]))
         for key, heading in SECTIONS.items()
-        if placed[key] or key not in (FURTHER_SECTION, "conditions")
+        if placed[key] or not heading.optional
     )
 
 
@@ -168,20 +173,13 @@ def _all(frame: ReportContext) -> Iterator[tuple[str, Item]]:
     keys: set[str] = set()
     for name in REPORT_ITEMS.own:
         maker: ReportItem = REPORT_ITEMS.own_one(name)
-        for item in maker(frame) if name in OF_THE_STUDY or not frame.by_task else _of_each_task(maker, frame):
+        for item in maker(frame):
             keys.add(item.key)
             yield maker.section, item
     for name in dict.fromkeys(entry.name for entry in REPORT_ITEMS.entries if entry.by):
         section, made = _of_others(name, frame, frozenset(keys))
         keys.update(item.key for item in made)
         yield from ((section, item) for item in made)
-
-
-def _of_each_task(maker: ReportItem, frame: ReportContext) -> Iterator[Item]:
-    """What an item tells of each task by itself."""
-    for place, (task, its) in enumerate(frame.by_task.items(), 1):
-        for item in maker(its):
-            yield replace(item, key=f"{item.key}-task-{place}", title=f"{item.title} ({task})")
 
 
 def _of_others(name: str, frame: ReportContext, taken: frozenset[str]) -> tuple[str, Sequence[Item]]:

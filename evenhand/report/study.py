@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from evenhand.analysis import paper_items, sensitivity
+from evenhand.analysis import paper_items
 from evenhand.analysis.attrition import Milestone, flow
-from evenhand.analysis.cohort import cohort, counted, grouping_by, own_sessions
+from evenhand.analysis.cohort import cohort, counted, grouping_by
 from evenhand.model.archive import Archive
 from evenhand.model.direction import words_of
 from evenhand.model.rules import derive_seed
@@ -17,12 +17,7 @@ from evenhand.report.context import MODE_MARKS, ReportContext, p_words, short_ma
 
 def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report:
     """The whole report of a study's records of one mode. regroup: another question to group participants by."""
-    grouping = grouping_by(archive.study, regroup) if regroup else None
-    whole = _context(archive, mode, grouping)
-    tasks = _worked_on(archive.of_mode(mode))
-    several = tasks if len(tasks) > 1 else {}
-    by_task = {name: _context(archive.of_task(task_id), mode, grouping) for name, task_id in several.items()}
-    frame = replace(whole, by_task=by_task)
+    frame = context(archive, mode, grouping_by(archive.study, regroup) if regroup else None)
     return Report(
         title=archive.study.title,
         mode=mode,
@@ -33,20 +28,19 @@ def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report
     )
 
 
+def context(archive: Archive, mode: Mode, grouping: Grouping | None = None) -> ReportContext:
+    """What all items of a report share, and where participants worked on several tasks, the same of each."""
+    frame = _context(archive, mode, grouping)
+    if len(frame.tasks) < 2:
+        return frame
+    return replace(
+        frame, by_task={name: _context(archive.of_task(task_id), mode, grouping) for name, task_id in frame.tasks.items()}
+    )
+
+
 def _context(archive: Archive, mode: Mode, grouping: Grouping | None) -> ReportContext:
     people, seed = cohort(archive, mode, grouping=grouping), derive_seed(archive.study.seed, "bootstrap")
-    moved = sensitivity.sensitivity(archive, mode)
-    return ReportContext(archive.of_mode(mode), mode, people, is_share(people.metric), seed, moved)
-
-
-def _worked_on(archive: Archive) -> dict[str, int]:
-    """The tasks that participants tune, by a name that tells them apart."""
-    tasks = {session.task.id: session.task for session in own_sessions(archive.sessions).values()}
-    names = [task.spec.plain_name for task in tasks.values()]
-    return {
-        name if names.count(name) == 1 else f"{name}, version {task.version[:12]}": task.id
-        for name, task in zip(names, tasks.values(), strict=True)
-    }
+    return ReportContext(archive.of_mode(mode), mode, people, is_share(people.metric), seed)
 
 
 def _lead(frame: ReportContext) -> tuple[str, ...]:
@@ -77,7 +71,8 @@ def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
     attrition = flow(frame.archive, frame.mode)
     trials = sum(len(counted(member.session)) for member in frame.people.members)
     arms = ", ".join(arm.name for arm in frame.study.arms)
-    contexts = frame.by_task or {" and ".join(task.spec.plain_name for task in frame.archive.tasks): frame}
+    names = [*frame.tasks] or [task.spec.plain_name for task in frame.archive.tasks]
+    contexts = frame.by_task or {" and ".join(names): frame}
     return (
         ("participants", f"{attrition.count(Milestone.INCLUDED)} in the statistics of {attrition.n} who joined"),
         ("configurations tried", str(trials)),

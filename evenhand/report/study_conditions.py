@@ -11,13 +11,13 @@ from evenhand.model.words import DASH, NARROW_SPACE, cases, interval, number, p_
 from evenhand.report.blocks import Item, table
 from evenhand.report.context import ReportContext
 from evenhand.report.items import report_item
+from evenhand.report.study_review import mixed_item
 
 POWER_SIZES = (20, 40, 60, 80, 100, 150, 200)  # participants in both conditions
 
 
 def _people(frame: ReportContext) -> Mapping[str, Cohort]:
-    its = frame.by_task or {frame.archive.tasks[0].spec.plain_name: frame}
-    return {task: context.people for task, context in its.items()}
+    return {task: _context(frame, task).people for task in frame.tasks}
 
 
 def _context(frame: ReportContext, task: str) -> ReportContext:
@@ -28,9 +28,9 @@ def _names(frame: ReportContext) -> list[str]:
     return [arm.name for arm in frame.study.arms]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def conditions(frame: ReportContext) -> list[Item]:
-    """Final scores of each condition on each task, where there are several of either."""
+    """Final scores of each condition on each task, where the study has conditions."""
     if not frame.study.arms:
         return []
     rows = []
@@ -51,61 +51,52 @@ def conditions(frame: ReportContext) -> list[Item]:
     ]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def contrasts(frame: ReportContext) -> list[Item]:
-    """The contrasts between conditions, where there are any."""
+    """The contrasts between conditions, where there are any, and what experience and groups make of them."""
     if len(frame.study.arms) < 2:
         return []
-    plan, people = frame.study.plan, _people(frame)
-    rows = []
-    for made in analysis.comparisons(people, plan, _names(frame), frame.seed):
-        its, adjusted = _context(frame, made.task), made.by_experience
+    plan = frame.study.plan
+    plain, adjusted = [], []
+    for made in analysis.comparisons(_people(frame), plan, _names(frame), frame.seed):
+        its, term = _context(frame, made.task), made.by_experience
+        head = (made.task, f"{made.contrast.first} less {made.contrast.second}")
+        sizes = f"{made.difference.n[0]}, {made.difference.n[1]}"
+        bounds = made.difference.interval
         delta = f"{made.delta.value:.2f} ({made.delta.words})" if made.delta.value is not None else DASH
-        by_experience = (
-            DASH
-            if adjusted is None
-            else f"{its.points(adjusted.estimate)} ({interval(adjusted.low, adjusted.high, its.points)}), p {p_value(adjusted.p)}"
-        )
-        rows.append(
-            (
-                made.task,
-                f"{made.contrast.first} less {made.contrast.second}",
-                f"{made.difference.n[0]}, {made.difference.n[1]}",
-                its.points(made.difference.value),
-                interval(made.difference.interval.low, made.difference.interval.high, its.points),
-                delta,
-                made.test.name,
-                p_value(made.test.p),
-                p_value(made.p),
-                by_experience,
-                p_value(made.interaction.p),
-            )
-        )
+        difference = (its.points(made.difference.value), interval(bounds.low, bounds.high, its.points))
+        plain.append((*head, sizes, *difference, delta, made.test.name, p_value(made.test.p), p_value(made.p)))
+        equal = (its.points(term.estimate), interval(term.low, term.high, its.points), p_value(term.p)) if term else (DASH,) * 3
+        adjusted.append((*head, *equal, p_value(made.interaction.p)))
     planned = "as planned" if plan.contrasts else "the plan names none, so all pairs are compared, as an exploration"
     adjustment = "Holm's over all rows" if plan.multiplicity == "holm" else "none, as planned"
-    how = (
-        f"contrasts {planned}; adjustment of p: {adjustment}; intervals of differences: Welch's t; at equal experience: "
-        f"{analysis.ADJUSTED_WORDS}; by group: {analysis.INTERACTION_WORDS}"
+    how = f"contrasts {planned}; differences are of means; adjustment of p: {adjustment}; intervals of differences: Welch's t"
+    task_of = {arm.name: arm.task_id or frame.study.task_id for arm in frame.study.arms}
+    if unlike := [f"{one.first} and {one.second}" for one in plan.contrasts if task_of[one.first] != task_of[one.second]]:
+        how += f". On different tasks, so that their scores do not compare: {', '.join(unlike)}"
+    why = "" if plain else "no task has scores of two conditions"
+    columns = ("task", "conditions", "n", "difference", "95 % interval", "Cliff's delta", "test", "p", "p (adjusted)")
+    shown = table(columns, plain, (3, 4, 7, 8))
+    more = ("task", "conditions", "difference at equal experience", "95 % interval", "p", "p (condition × group)")
+    more_how = (
+        f"at equal experience: {analysis.ADJUSTED_WORDS}, from {analysis.LEAST_ADJUSTED_PARTICIPANTS} participants on; "
+        f"by group: {analysis.INTERACTION_WORDS}; none of these p is adjusted"
     )
-    if unlike := [f"{one.first} and {one.second}" for one in plan.contrasts if analysis.apart(people, one)]:
-        how += f". On no task together, so that their scores do not compare: {', '.join(unlike)}"
-    columns = (
-        "task", "conditions", "n", "difference of means", "95 % interval", "Cliff's delta", "test", "p", "p (adjusted)",
-        "difference at equal experience", "p (condition × group)",
-    )  # fmt: skip
+    n = cases(len(plain), "contrast")
     return [
+        Item("contrasts", "Conditions compared", n, how, table=shown, why=why),
         Item(
-            "contrasts",
-            "Conditions compared",
-            cases(len(rows), "contrast"),
-            how,
-            table=table(columns, rows, (3, 4, 7, 8, 10)),
-            why="" if rows else "no task has scores of two conditions",
-        )
+            "contrasts-adjusted",
+            "Conditions at equal experience, and by group",
+            n,
+            more_how,
+            table=table(more, adjusted, (2, 3, 4, 5)),
+            why=why,
+        ),
     ]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def contrast_power(frame: ReportContext) -> list[Item]:
     """The power of each planned contrast."""
     if not frame.study.plan.contrasts:
@@ -123,24 +114,9 @@ def contrast_power(frame: ReportContext) -> list[Item]:
     return [Item("contrast-power", "Power of the planned contrasts", cases(len(rows), "contrast"), how, table=shown)]
 
 
-@report_item("conditions")
+@report_item("conditions", whole_study=True)
 def across_tasks(frame: ReportContext) -> list[Item]:
     """One mixed model across tasks, where there are several."""
     if not frame.by_task:
         return []
-    fit = analysis.across(_people(frame), _names(frame))
-    terms = [
-        (term.name, number(term.estimate), number(term.error), interval(term.low, term.high), p_value(term.p))
-        for term in fit.terms
-    ]
-    words = "; ".join(fit.warnings)
-    return [
-        Item(
-            "across-tasks",
-            "All tasks in one mixed model",
-            f"{cases(fit.n, 'trial')} of {fit.participants} people",
-            fit.how + (f". To be said of the fit: {words}" if words else ""),
-            table=table(("term", "estimate", "standard error", "95 % interval", "p"), terms, range(1, 5)),
-            why=fit.why or "",
-        )
-    ]
+    return [mixed_item("across-tasks", "All tasks in one mixed model", analysis.across(_people(frame), _names(frame)))]

@@ -18,7 +18,7 @@ PAPER_CITATION = "Anand et al., Black Magic in Deep Learning, 2020"
 # Who took part, and the set-up: Fig. 1, 2, 3 and Table 1
 
 
-@report_item("people")
+@report_item("people", whole_study=True)
 def flow(frame: ReportContext) -> list[Item]:
     """Fig. 2, and the same way within each condition."""
     attrition = attrition_of(frame.archive, frame.mode)
@@ -44,7 +44,7 @@ def _stages(stages: Sequence[Stage]) -> ReportTable:
     return table(("step", "participants", "lost before it"), rows, [1])
 
 
-@report_item("people")
+@report_item("people", whole_study=True)
 def left_out(frame: ReportContext) -> Item:
     """Who joined and is not in the statistics, and why."""
     rows = [(participant.pseudonym, participant.why) for participant in frame.people.left]
@@ -79,7 +79,7 @@ def random_configurations(frame: ReportContext) -> Item:
     )
 
 
-@report_item("setup")
+@report_item("setup", whole_study=True)
 def spaces(frame: ReportContext) -> Item:
     """Table 1; of each task where conditions have tasks of their own."""
     rows = [
@@ -98,7 +98,7 @@ def spaces(frame: ReportContext) -> Item:
     )
 
 
-@report_item("setup")
+@report_item("setup", whole_study=True)
 def experience(frame: ReportContext) -> Item:
     """Fig. 3."""
     known = paper_items.experience(frame.people)
@@ -311,7 +311,7 @@ def starts(frame: ReportContext) -> Sequence[Item]:
     return (drawn,)
 
 
-@report_item("strategies")
+@report_item("strategies", whole_study=True)
 def reasons_offered(frame: ReportContext) -> Item:
     """Table 3."""
     listed = [(str(place), reason.label.markdown) for place, reason in enumerate(frame.study.reasons, 1)]

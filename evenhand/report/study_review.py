@@ -141,6 +141,20 @@ def mixed(frame: ReportContext) -> Item:
     rows = list(paper_items.pooled_values(frame.people))
     values, tries, groups, people = ([row[index] for row in rows] for index in range(4))
     fit = mixed_model.mixed(values, tries, groups, people, order=frame.people.groups)  # type: ignore[arg-type]
+    return mixed_item("mixed", "All trials, with participants as random effects", fit)
+
+
+def mixed_item(key: str, title: str, fit: mixed_model.Mixed) -> Item:
+    """A mixed model as an item: its terms and variances.
+
+    Args:
+        key: of the item.
+        title: of the item.
+        fit: the model.
+
+    Returns:
+        The item.
+    """
     terms = [
         (term.name, number(term.estimate), number(term.error), interval(term.low, term.high), p_value(term.p))
         for term in fit.terms
@@ -152,8 +166,8 @@ def mixed(frame: ReportContext) -> Item:
     heads = ("term", "estimate", "standard error", "95 % interval", "p")
     words = "; ".join(fit.warnings)
     return Item(
-        "mixed",
-        "All trials, with participants as random effects",
+        key,
+        title,
         f"{cases(fit.n, 'trial')} of {fit.participants} people",
         fit.how + (f". To be said of the fit: {words}" if words else ""),
         table=table(heads, terms, range(1, 5)),
@@ -161,7 +175,7 @@ def mixed(frame: ReportContext) -> Item:
     )
 
 
-@report_item("reviewers")
+@report_item("reviewers", whole_study=True)
 def planned_power(frame: ReportContext) -> Item:
     """The power of the planned test."""
     curve = power.power_curve(frame.study.plan, seed=derive_seed(frame.study.seed, "power"))
@@ -304,7 +318,7 @@ def disclosure(frame: ReportContext) -> Item:
     )
 
 
-@report_item("provenance")
+@report_item("provenance", whole_study=True)
 def versions(frame: ReportContext) -> Item:
     """The versions of the study."""
     rows = [
@@ -317,7 +331,7 @@ def versions(frame: ReportContext) -> Item:
     )  # fmt: skip
 
 
-@report_item("provenance")
+@report_item("provenance", whole_study=True)
 def tasks(frame: ReportContext) -> Item:
     """The tasks, their versions and data."""
     rows = [
@@ -333,7 +347,7 @@ def tasks(frame: ReportContext) -> Item:
     )
 
 
-@report_item("provenance")
+@report_item("provenance", whole_study=True)
 def packages(frame: ReportContext) -> Item:
     """The packages that the study's version recorded."""
     rows = [(name, version) for name, version in frame.study.packages.items()]
@@ -352,7 +366,7 @@ def environment_words(environments: Mapping[str, Environment], key: str | None) 
     return "not recorded" if key is None else environments[key].words()
 
 
-@report_item("provenance")
+@report_item("provenance", whole_study=True)
 def trained_in(frame: ReportContext) -> Item:
     """Versions and machines that trained."""
     environments = where_trained(frame.archive.sessions, frame.archive.evaluations)

@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from evenhand.errors import DatabaseLost
 from evenhand.lab.lab import Lab
 from evenhand.runners.agent import LOCK_VARIABLE
 
@@ -50,7 +51,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._tell(number)
         if self._token is not None:
-            self._lab.tokens.revoke("agent", self._token)
+            with suppress(DatabaseLost):  # its token is in what was lost
+                self._lab.tokens.revoke("agent", self._token)
 
     @property
     def agent(self) -> tuple[int, int] | None:

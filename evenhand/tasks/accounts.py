@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from evenhand.model.domain import show
 from evenhand.model.words import plural, shortened
+from evenhand.tasks import targets
 
 FIRST_VALUES = 3
 MOST_VALUES = 8  # classes or options that are listed
@@ -102,16 +104,27 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {plural(len(names) - most, 'other')}" if len(names) > most else "")
 
 
-def of_arrays(x: Any, y: Any) -> DataAccount:
-    """What examples (N, ...) and targets (N,) of training data look like."""
-    x, y = np.asarray(x), np.asarray(y)
+def of_arrays(x: Any, y: Any, *, is_classes: bool | None = None) -> DataAccount:
+    """What examples (N, ...) and targets (N,) of training data look like. is_classes: what targets are; None: they tell."""
+    x, y = _array(x), _array(y)
     if x.ndim == 2 and x.shape[1] <= MOST_COLUMNS and x.dtype.kind in "biuf":
         parts = [_of_numbers(f"column {place}", "numbers", column) for place, column in enumerate(x.T, 1)]
-    elif x.dtype.kind in "biuf":
+    elif x.ndim and x.dtype.kind in "biuf":
         parts = [_of_numbers(" x ".join(["examples", *map(str, x.shape[1:])]), "numbers", x)]
     else:
-        parts = [Taken("examples", "texts or objects", f"shape {x.shape}")]
-    return DataAccount(f"training data: {plural(len(y), 'example')}", (*parts, _of_targets(y)))
+        parts = [Taken("examples", "texts or objects", f"shape {x.shape}" if x.ndim else type(x.item()).__name__)]
+    count = plural(len(y), "example") if y.ndim else "examples that cannot be counted"
+    return DataAccount(f"training data: {count}", (*parts, _of_targets(y, is_classes)))
+
+
+def _array(values: Any) -> Any:
+    """An array of examples or targets; of what makes none, such as rows of several lengths, one that holds it as an object."""
+    try:
+        return np.asarray(values)
+    except Exception:  # of whatever kind: tensors and frames have their own
+        whole = np.empty((), object)
+        whole[()] = values
+        return whole
 
 
 def _of_numbers(name: str, kind: str, values: Any) -> Taken:
@@ -119,11 +132,13 @@ def _of_numbers(name: str, kind: str, values: Any) -> Taken:
     return Taken(name, kind, range_of(values), missing, tuple(f"{value:.6g}" for value in values.ravel()[:FIRST_VALUES].tolist()))
 
 
-def _of_targets(y: Any) -> Taken:
-    if y.ndim != 1 or y.dtype.kind not in "biufUO":
-        return Taken("target", "an array", f"shape {y.shape}")
-    different = len(set(y.tolist()))
-    if y.dtype.kind == "f" or (y.dtype.kind in "iu" and different > MOST_VALUES):
-        return _of_numbers("target", f"target: numbers, {plural(different, 'value')}", y)
-    texts = [str(value) for value in y.tolist()]
-    return Taken("target", f"target: {plural(different, 'class', 'classes')}", counts_of(texts), 0, first_of(texts))
+def _of_targets(y: Any, is_classes: bool | None) -> Taken:
+    if y.ndim != 1 or y.dtype.kind not in "biufUSO":
+        return Taken("target", "an array" if y.ndim else "an object", f"shape {y.shape}" if y.ndim else type(y.item()).__name__)
+    y = targets.as_numbers(y)
+    if is_classes is None:
+        is_classes = targets.are_classes(y)
+    if not is_classes and y.dtype.kind in "iuf":
+        return _of_numbers("target", f"target: numbers, {plural(len(np.unique(y)), 'value')}", y)
+    texts = [show(value) if isinstance(value, float) else str(value) for value in y.tolist()]
+    return Taken("target", f"target: {plural(len(set(texts)), 'class', 'classes')}", counts_of(texts), 0, first_of(texts))

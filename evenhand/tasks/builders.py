@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal as Exact
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from evenhand.errors import DataError
 from evenhand.model.domain import show
 from evenhand.model.words import plural
-from evenhand.tasks import accounts, number_texts, readers, text_tables
+from evenhand.tasks import accounts, number_texts, readers, targets, text_tables
 from evenhand.tasks.accounts import DataAccount, Taken
 from evenhand.tasks.builtin import images
 from evenhand.tasks.builtin.images import PreparedImages
@@ -23,8 +24,7 @@ from evenhand.tasks.readers import ImageItem, Pixels
 from evenhand.tasks.text_tables import TextTable
 
 MOST_OPTIONS = 200  # of a text column; with more it says too little by itself, and its codes are taken as numbers
-MOST_CLASSES = 20  # whole numbers with at most so many values are classes ...
-ROWS_A_CLASS = 5  # ... where each of them is in so many rows on average
+ROWS_A_CLASS = 5  # whole numbers of few values are classes where each of them is in so many rows on average
 LEAST_ROWS_OF_AN_ID = 10  # in fewer rows other values in each are no sign
 ZERO_FIRST = re.compile("0[0-9]+")
 
@@ -143,17 +143,17 @@ class Columns:
 
 @dataclass(frozen=True)
 class _Column:
-    """One column as it was read. numbers: None where it is text. missing: what stands for no value beside the usual."""
+    """One column as it was read. numbers: None where it is text. gone: the texts in it that stand for no value."""
 
     name: str
     cells: list[str]
     lines: list[int]
     numbers: NumberColumn | None
-    missing: Collection[str]
+    gone: frozenset[str]
 
     @cached_property
     def there(self) -> list[str]:
-        return [cell for cell in self.cells if not number_texts.is_missing(cell, self.missing)]
+        return [cell for cell in self.cells if cell not in self.gone] if self.gone else self.cells
 
 
 def table(
@@ -182,7 +182,7 @@ def table(
             many rows have.
         header: whether the first line names the columns; None: it does, unless it looks like values.
         delimiter: what splits cells; None: it is told from the rows.
-        encoding: of the text; None: UTF-8, or UTF-16 where the file's first bytes say so.
+        encoding: of the text; None: UTF-8, or UTF-16 where the file's first bytes say so, or some of them are zero.
         decimal: the decimal mark, a point or a comma; None: it is told from the numbers.
         missing: further texts that stand for no value.
         text: columns that are text, whatever they look like.
@@ -204,26 +204,36 @@ def table(
         if name not in names:
             raise DataError(f"{file}: has no column {name!r}; expected one of {', '.join(names)}")
     if len(names) < 2:
-        raise DataError(f"{file}: has the one column {chosen!r}; expected at least one more to predict it from")
+        raise DataError(
+            f"{file}: has the one column {chosen!r} where cells are split by {text_tables.delimiter_words(read.delimiter)}, "
+            'expected at least one more to predict it from; say what splits them, such as delimiter=" " (--delimiter " ")'
+        )
+    if chosen in leave_out:
+        raise DataError(f"{file}: leave_out=[{chosen!r}] (--leave-out) is the target; name another target, or leave out others")
+    if both := [name for name in keep if name in leave_out]:
+        raise DataError(f"{file}: keep (--keep) and leave_out (--leave-out) both name {both[0]!r}, expected one of them")
     as_text = {*text, *leave_out}
-    if classes and any(not number_texts.is_missing(cell) and not says_number(cell) for cell in _cells(read, names, chosen)):
+    if classes and any(not number_texts.is_missing(cell) and not says_number(cell) for cell in set(_cells(read, names, chosen))):
         as_text.add(chosen)
     columns = _columns(file, read, names, as_text, decimal, frozenset(entry.strip().lower() for entry in missing))
-    y, labels, target_taken = _target(file, columns.pop(chosen), classes)
+    marks = {column.numbers.decimal for column in columns.values() if column.numbers is not None and column.numbers.has_decimals}
+    remarks = [f"cells are split by {text_tables.delimiter_words(read.delimiter)}"]
+    if marks == {","}:
+        remarks.append("the decimal mark is a comma")
+    y, labels, target_taken = _target(file, columns[chosen], classes, len(marks) > 1)
     taken: dict[str, Taken] = {chosen: target_taken}
     codes: dict[str, tuple[NDArray[np.float64], bool]] = {}
     for name, column in columns.items():
+        if name == chosen:
+            continue
         why = "as asked for" if name in leave_out else None if name in keep else _why_left_out(column)
-        taken[name] = _feature(column) if why is None else _left_out(column, why)
+        taken[name] = _feature(column, len(marks) > 1) if why is None else _left_out(column, why)
         if why is None:
             codes[name] = _coded(column) if column.numbers is None else (column.numbers.values, False)
     if not codes:
         raise DataError(f"{file}: no column is left to predict {chosen!r} from; keep=[...] (--keep) keeps one that was left out")
-    remarks = [f"cells are split by {text_tables.delimiter_words(read.delimiter)}", *read.remarks]
-    if any(column.numbers is not None and column.numbers.decimal == "," for column in columns.values()):
-        remarks.insert(1, "the decimal mark is a comma")
     source = f"{file.name}: {plural(len(y), 'row')}, {plural(len(names), 'column')}"
-    account = DataAccount(source, tuple(taken[name] for name in names), tuple(remarks))
+    account = DataAccount(source, tuple(taken[name] for name in names), (*remarks, *read.remarks))
     x = np.stack([values for values, _ in codes.values()], axis=1)
     return Columns(x, y, tuple(codes), tuple(is_text for _, is_text in codes.values()), chosen, labels, account)
 
@@ -254,38 +264,49 @@ def _columns(
         marks = number_texts.decimals_of(numeric.values(), comma_splits=read.delimiter == ",")
     except DataError as error:
         raise DataError(f"{file}, {error}") from None
-    return {
-        name: _Column(name, cells[name], read.lines, numeric[name].read(marks[name]) if name in numeric else None, missing)
-        for name in names
-    }
+    columns = {}
+    for name in names:
+        if name in numeric:
+            numbers, gone = numeric[name].read(marks[name]), numeric[name].gone
+        else:
+            numbers, gone = None, number_texts.missing_of(cells[name], missing)
+        columns[name] = _Column(name, cells[name], read.lines, numbers, gone)
+    return columns
 
 
 def _target(
-    file: Path, column: _Column, classes: bool | None
+    file: Path, column: _Column, classes: bool | None, marks_differ: bool
 ) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...], Taken]:
-    """The target as class numbers or numbers, the classes' names, and what it was taken for."""
+    """The target as class numbers or numbers, the classes' names, and what it was taken for; see `_number_remarks`."""
     name, cells, numbers = column.name, column.cells, column.numbers
-    is_gone = [number_texts.is_missing(cell, column.missing) for cell in cells] if numbers is None else np.isnan(numbers.values)
+    is_gone = [cell in column.gone for cell in cells] if numbers is None else np.isnan(numbers.values)
     gone = [str(line) for line, is_missing in zip(column.lines, is_gone, strict=True) if is_missing]
     if gone:
         where = f" (lines {accounts.listed(gone)})" if len(gone) > 1 else ""
+        more = ""
+        if numbers is not None and numbers.nones:
+            more = f"; where 'none' is a class, say text=[{name!r}] (--text)"
+        elif len(gone) == len(cells):
+            more = "; a last column is empty where lines end with what splits cells: name the one to predict, target= (--target)"
         raise DataError(
             f"{file}, line {gone[0]}: the target {name!r} is missing, in {len(gone)} of {plural(len(cells), 'row')}{where}; "
-            "remove such rows, or fill them in"
+            f"remove such rows, or fill them in{more}"
         )
     if numbers is None and classes is False:
         raise DataError(f"{file}: the target {name!r} is text, such as {cells[0]!r}, expected numbers; or take it as classes")
-    is_classes = classes
-    if is_classes is None:
-        is_classes = numbers is None or _is_few_whole(file, name, numbers.values)
+    is_classes = numbers is None or _are_few_whole(file, name, numbers, cells) if classes is None else classes
+    first = accounts.first_of(cells)
     if numbers is not None and not is_classes:
         different = len(np.unique(numbers.values))
         if different == 1:
-            raise DataError(f"{file}: the target {name!r} is {cells[0]!r} in every row, so there is nothing to predict")
+            raise DataError(
+                f"{file}: the target {name!r} is {cells[0]!r} in every row, so there is nothing to predict"
+                + (f"; where other ways to write it are classes, say text=[{name!r}] (--text)" if len(first) > 1 else "")
+            )
         kind = f"target: numbers{f' in {numbers.unit}' if numbers.unit else ''}, {plural(different, 'value')}"
-        return numbers.values, (), Taken(name, kind, accounts.range_of(numbers.values), 0, accounts.first_of(cells))
-    values, y = np.unique(np.array(cells) if numbers is None else numbers.values, return_inverse=True)
-    labels = tuple(show(value) for value in values.tolist())
+        remarks = _number_remarks(column, numbers, marks_differ)
+        return numbers.values, (), Taken(name, kind, accounts.range_of(numbers.values), 0, first, remarks)
+    y, labels = _classes(cells, numbers)
     if len(labels) == 1:
         raise DataError(f"{file}: the target {name!r} has the one class {labels[0]!r}, expected at least two")
     if classes is None and len(labels) > 2 and len(labels) * 2 > len(cells):
@@ -296,17 +317,37 @@ def _target(
         )
     counts = accounts.counts_of(labels[place] for place in y.tolist())
     kind = f"target: {plural(len(labels), 'class', 'classes')}"
-    return y.astype(np.int64), labels, Taken(name, kind, counts, 0, accounts.first_of(cells))
+    remarks = () if numbers is None else _number_remarks(column, numbers, marks_differ, is_classes=True)
+    return y, labels, Taken(name, kind, counts, 0, first, remarks)
 
 
-def _is_few_whole(file: Path, name: str, numbers: NDArray[np.float64]) -> bool:
+def _classes(cells: Sequence[str], numbers: NumberColumn | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class numbers and classes' names. 1 and 1.0 are one class; 7 and 007 are two, as are numbers that one float stands for."""
+    if numbers is None:
+        values, y = np.unique(np.array(cells), return_inverse=True)
+        return y.astype(np.int64), tuple(values.tolist())
+    written = {text: number_texts.exact(text, numbers.decimal) for text in dict.fromkeys(cells)}
+    texts: dict[tuple[Exact, int], str] = {}
+    for text, number in written.items():
+        texts[number] = min(texts.get(number, text), text, key=lambda one: (len(one), one))
+    labels = []
+    for (value, zeros), text in sorted(texts.items()):
+        shown = show(float(value))
+        labels.append(shown if not numbers.unit and not zeros and Exact(shown) == value else text)
+    places = {number: place for place, number in enumerate(sorted(texts))}
+    return np.array([places[written[cell]] for cell in cells], np.int64), tuple(labels)
+
+
+def _are_few_whole(file: Path, name: str, numbers: NumberColumn, cells: Sequence[str]) -> bool:
     """Whether numbers are names of classes: whole ones, few, and each of them in many rows. Few in few rows may be either."""
-    distinct = np.unique(numbers)
-    if not (numbers == np.round(numbers)).all() or len(distinct) > MOST_CLASSES:
+    if not targets.are_classes(numbers.values):
         return False
-    if len(distinct) > 1 and len(numbers) < ROWS_A_CLASS * len(distinct):
+    different = len({number_texts.exact(text, numbers.decimal) for text in set(cells)})
+    if different > targets.MOST_CLASSES:
+        return False
+    if different > 1 and len(cells) < ROWS_A_CLASS * different:
         raise DataError(
-            f"{file}: the target {name!r} has {len(distinct)} whole numbers in {plural(len(numbers), 'row')}, which may be "
+            f"{file}: the target {name!r} has {different} whole numbers in {plural(len(cells), 'row')}, which may be "
             "classes or amounts; say which with classes=True (--classes) or classes=False (--numbers)"
         )
     return True
@@ -320,7 +361,12 @@ def _why_left_out(column: _Column) -> str | None:
         return None
     if column.numbers is None:
         return "another text in each row" if len(set(column.there)) == len(column.cells) else None
-    return "it counts the rows" if bool((np.diff(column.numbers.values) == 1).all()) else None
+    is_numbering = not column.numbers.unit and column.numbers.values[0] in (0, 1) and _goes_on_by_one(column.numbers.values)
+    return "it counts the rows" if is_numbering else None
+
+
+def _goes_on_by_one(numbers: NDArray[np.float64]) -> bool:
+    return len(numbers) >= LEAST_ROWS_OF_AN_ID and bool((np.diff(numbers) == 1).all())
 
 
 def _left_out(column: _Column, why: str) -> Taken:
@@ -328,10 +374,10 @@ def _left_out(column: _Column, why: str) -> Taken:
     return Taken(column.name, f"left out: {why}", holds, len(column.cells) - len(column.there), accounts.first_of(column.there))
 
 
-def _feature(column: _Column) -> Taken:
-    """What a column to predict from was taken for."""
+def _feature(column: _Column, marks_differ: bool) -> Taken:
+    """What a column to predict from was taken for; see `_number_remarks`."""
     name, there, numbers = column.name, column.there, column.numbers
-    remarks = []
+    remarks: list[str] = []
     if numbers is None:
         options = len(set(there))
         kind, holds, missing = f"text, {plural(options, 'value')}", accounts.counts_of(there), len(column.cells) - len(there)
@@ -343,17 +389,30 @@ def _feature(column: _Column) -> Taken:
     else:
         kind, holds = f"numbers in {numbers.unit}" if numbers.unit else "numbers", accounts.range_of(numbers.values)
         missing = int(np.isnan(numbers.values).sum())
-        if numbers.thousands:
-            remarks.append("thousands are set apart")
-        if numbers.nones:
-            remarks.append(f"'none' is taken as missing in {plural(numbers.nones, 'row')}")
-        if any(ZERO_FIRST.fullmatch(cell) for cell in there):
-            remarks.append(f"numbers begin with 0; where they are codes, say text=[{name!r}] (--text)")
+        remarks += _number_remarks(column, numbers, marks_differ)
+        named = f"where it names the row, say leave_out=[{name!r}] (--leave-out)"
         if not numbers.unit and _is_another_in_each_row(numbers.values):
-            remarks.append(f"another whole number in each row; where it names the row, say leave_out=[{name!r}] (--leave-out)")
+            remarks.append(f"another whole number in each row; {named}")
+        elif _goes_on_by_one(numbers.values):
+            remarks.append(f"one more in each row; {named}")
     if len(set(there)) == 1:
         remarks.append("the same value wherever there is one")
     return Taken(name, kind, holds, missing, accounts.first_of(there), tuple(remarks))
+
+
+def _number_remarks(column: _Column, numbers: NumberColumn, marks_differ: bool, is_classes: bool = False) -> tuple[str, ...]:
+    """What to look at in a column of numbers. marks_differ: in the file; each column says its own. is_classes: they are names."""
+    remarks = []
+    if marks_differ and numbers.has_decimals:
+        remarks.append(f"the decimal mark is {'a comma' if numbers.decimal == ',' else 'a point'}")
+    if numbers.thousands:
+        remarks.append("thousands are set apart")
+    if numbers.nones:
+        remarks.append(f"'none' is taken as missing in {plural(numbers.nones, 'row')}")
+    if any(map(ZERO_FIRST.fullmatch, column.there)):
+        ways = "each way to write one is a class" if is_classes else f"where they are codes, say text=[{column.name!r}] (--text)"
+        remarks.append(f"numbers begin with 0; {ways}")
+    return tuple(remarks)
 
 
 def _is_another_in_each_row(numbers: NDArray[np.float64]) -> bool:
@@ -364,6 +423,5 @@ def _is_another_in_each_row(numbers: NDArray[np.float64]) -> bool:
 def _coded(column: _Column) -> tuple[NDArray[np.float64], bool]:
     """Texts as their places among the sorted ones, and whether they are few enough to be options."""
     places = {cell: float(place) for place, cell in enumerate(sorted(set(column.there)))}
-    is_there = [not number_texts.is_missing(cell, column.missing) for cell in column.cells]
-    codes = [places[cell] if there else float("nan") for cell, there in zip(column.cells, is_there, strict=True)]
-    return np.array(codes), len(places) <= MOST_OPTIONS
+    gone = float("nan")
+    return np.array([places.get(cell, gone) for cell in column.cells]), len(places) <= MOST_OPTIONS

@@ -62,6 +62,12 @@ class Wanted:
     best: float = 0.8
     seconds: float = 5.0
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            is_divisor = name in ("mean_within", "sd_within", "seconds")
+            if not math.isfinite(value) or value < 0 or (is_divisor and value == 0):
+                raise InvalidSettings(f"calibration: {name} is {value}, expected a number {'above' if is_divisor else 'from'} 0")
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -84,7 +90,7 @@ class Draw:
 class Spread:
     """What draws look like, of which one without a value counts as chance.
 
-    median_seconds, median_elapsed: of a training; seconds: of all.
+    median_seconds, median_elapsed: of a training; seconds: of all. values: of each draw.
     """
 
     draws: int
@@ -95,6 +101,7 @@ class Spread:
     median_seconds: float
     median_elapsed: float
     seconds: float
+    values: tuple[float, ...] = ()
 
     def misses(self, wanted: Wanted) -> list[str]:
         """What is not as wanted, in words; nothing where all is."""
@@ -242,6 +249,7 @@ class Sampler:
             median_seconds=float(np.median([draw.seconds for draw in draws])),
             median_elapsed=float(np.median([draw.elapsed for draw in draws])),
             seconds=sum(draw.seconds for draw in draws),
+            values=tuple(values.tolist()),
         )
 
     def values(self, draws: Sequence[Draw]) -> Numbers:
@@ -304,7 +312,7 @@ def calibrate(
 
 def record(
     task: Task, *, draws: int, state: Path, seed: int, progress: Progress = lambda what, done, total: None
-) -> tuple[Spread, list[Draw], float]:
+) -> tuple[Spread, float]:
     """Draw from a task's space as it is, with a seed that no search has seen.
 
     Args:
@@ -315,15 +323,14 @@ def record(
         progress: is called before each training.
 
     Returns:
-        What the draws look like, the draws, and the chance level.
+        What the draws look like, and the chance level.
 
     Raises:
         InvalidSettings: the task has no chance level, or the file is of something else.
         DataError: the file is none of draws.
     """
     sampler = Sampler(task, state, "calibration record", seed, progress)
-    made = sampler.draws(task.space, 0, draws)
-    return sampler.spread(made), made, sampler.chance
+    return sampler.spread(sampler.draws(task.space, 0, draws)), sampler.chance
 
 
 def histogram(values: Sequence[float]) -> list[str]:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from evenhand.errors import InvalidSettings
 from evenhand.model.rules import derive_seed
+from evenhand.tasks import targets
 from evenhand.tasks.accounts import DataAccount
 
-REVISION = 2  # of what `Splits.drawn` draws; it is in the version of each task of one's own that has data
-MOST_CLASSES = 20  # whole numbers among floats with at most so many values are classes
+REVISION = 3  # of what `Splits.drawn` draws; it is in the version of each task of one's own that has data
 Rows = NDArray[np.int64]  # row numbers
 Part = tuple[Any, Any]  # examples X and targets y of one split, as the training function wants them
 
@@ -85,7 +85,7 @@ class Splits:
             test: the share that is for test.
             seed: decides who comes where.
             stratify: whether each split has its share of each class; None: where targets are texts, truth values, or whole
-                numbers of which there are few.
+                numbers of at most 20 values.
             groups: (N,), such as a patient's or a machine's name for each example; no group is in two splits.
             times: (N,), numbers or dates; training has the earliest examples, test the latest, and equal times are together.
                 Nothing is drawn then.
@@ -97,7 +97,7 @@ class Splits:
         Raises:
             InvalidSettings: the shares leave a split empty, groups are too few, or what was given does not go together.
         """
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = _examples("x", x), _examples("y", y)
         count = len(y)
         if len(x) != count:
             raise InvalidSettings(f"Splits.drawn: x has {len(x)} examples and y {count}, expected as many of both")
@@ -110,22 +110,36 @@ class Splits:
             rows = _by_time(_key("times", times, count), first, second)
         else:
             order = np.argsort(np.random.PCG64(derive_seed(seed, "splits")).random_raw(count), kind="stable")
-            is_stratified = _is_of_classes(y) if stratify is None else stratify
-            codes = _codes(y) if is_stratified else np.zeros(count, np.int64)
+            is_stratified = targets.are_classes(y) if stratify is None else stratify
+            codes = _codes("y", y) if is_stratified else np.zeros(count, np.int64)
             if groups is not None:
-                rows = _by_group(order, codes, _codes(_key("groups", groups, count)), (count - second, second - first, first))
+                named = _codes("groups", _key("groups", groups, count))
+                rows = _by_group(order, codes, named, (count - second, second - first, first))
             else:
-                rows = _cut(interleaved(order, codes), first, second)
+                begins = np.random.Generator(np.random.PCG64(derive_seed(seed, "splits", "classes"))).random(codes.max() + 1)
+                rows = _cut(interleaved(order, codes, begins), first, second)
         return cls(*((x[part], y[part]) for part in rows), account=account)
 
 
-def interleaved(drawn: Rows, codes: Rows) -> Rows:
-    """Row numbers in drawn order, moved so that any stretch of them has its share of each class. codes: of all rows."""
-    place = np.empty(len(drawn))  # of each row within its class, from 0 to 1
-    for code in np.unique(codes[drawn]):
-        of_class = np.flatnonzero(codes[drawn] == code)
-        place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
-    return drawn[np.argsort(place, kind="stable")]
+def interleaved(drawn: Rows, codes: Rows, begins: NDArray[np.float64] | None = None) -> Rows:
+    """Row numbers in drawn order, moved so that any stretch of them has its share of each class.
+
+    Args:
+        drawn: row numbers.
+        codes: the class of each of all rows, from 0.
+        begins: by class, where its first row is within the stretch of it, between 0 and 1. Drawn for each class, they give the
+            rows of a rare one the same chance of each place. None: 0.5 for all.
+
+    Returns:
+        The row numbers.
+    """
+    classes = codes[drawn]
+    sizes = np.bincount(classes)
+    by_class = np.argsort(classes, kind="stable")
+    rank = np.empty(len(drawn), np.int64)  # of each row within its class
+    rank[by_class] = np.arange(len(drawn)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    begin = 0.5 if begins is None else begins[classes]
+    return drawn[np.argsort((rank + begin) / sizes[classes], kind="stable")]
 
 
 def unsalted(x: Any, y: Any, seed: int) -> Splits:
@@ -140,19 +154,29 @@ def _cut(order: Rows, first: int, second: int) -> tuple[Rows, Rows, Rows]:
     return order[second:], order[first:second], order[:first]
 
 
-def _is_of_classes(y: Any) -> bool:
-    if y.ndim != 1 or y.dtype.kind not in "biuUSOf":
-        return False
-    distinct = len(set(y.tolist()))
-    if y.dtype.kind == "f":
-        return distinct <= MOST_CLASSES and bool((y == np.round(y)).all())
-    return 2 * distinct <= len(y)
+def _examples(what: str, values: Any) -> Any:
+    """An array of examples, or of targets."""
+    kind = type(values).__name__
+    if hasattr(values, "tocsr"):
+        raise InvalidSettings(
+            f"Splits.drawn: {what} is a sparse {kind}, expected an array; give {what}.toarray(), or make the splits: "
+            "Splits((x[rows], y[rows]), ...)"
+        )
+    values = np.asarray(values)
+    if not values.ndim:
+        raise InvalidSettings(f"Splits.drawn: {what} is a {kind}, expected an array with a row for each example")
+    return values
 
 
-def _codes(values: Any) -> Rows:
+def _codes(what: str, values: Any) -> Rows:
     """Equal values as equal whole numbers, in the order in which they first come; they need not be comparable."""
     numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(value, len(numbers)) for value in values.tolist()], np.int64)
+    try:
+        return np.array([numbers.setdefault(value, len(numbers)) for value in values.tolist()], np.int64)
+    except TypeError as error:
+        raise InvalidSettings(
+            f"Splits.drawn: {what} holds values that cannot be told apart ({error}), expected texts, truth values or numbers"
+        ) from None
 
 
 def _key(what: str, values: Any, count: int) -> Any:
@@ -183,21 +207,27 @@ def _by_time(times: Any, tested: int, held: int) -> Sequence[Rows]:
 
 def _by_group(order: Rows, codes: Rows, groups: Rows, sizes: tuple[int, int, int]) -> Sequence[Rows]:
     """Rows of train, validation and test, whole groups: the larger first, each to the split that lacks most of its classes."""
-    counts = np.zeros((groups.max() + 1, codes.max() + 1))  # of each group's examples in each class
-    np.add.at(counts, (groups, codes), 1)
-    if len(counts) < len(sizes):
-        raise InvalidSettings(f"Splits.drawn: there are {len(counts)} groups, expected three or more, one for each split")
-    totals = counts.sum(axis=0)
+    rows_of = np.bincount(groups)  # of each group
+    if len(rows_of) < len(sizes):
+        raise InvalidSettings(f"Splits.drawn: there are {len(rows_of)} groups, expected three or more, one for each split")
+    totals = np.bincount(codes)
+    pairs, counts = np.unique(
+        np.stack([groups, codes]), axis=1, return_counts=True
+    )  # the classes that each group has, in its order
+    starts = np.searchsorted(pairs[0], np.arange(len(rows_of) + 1))
     lacks = np.outer(np.array(sizes) / sum(sizes), totals)
-    place = np.full(len(counts), -1)
+    place = np.full(len(rows_of), -1)
+    is_empty = np.ones(len(sizes), bool)
     drawn = list(dict.fromkeys(groups[order].tolist()))
-    for done, group in enumerate(sorted(drawn, key=lambda group: -counts[group].sum())):
-        wants = (lacks * counts[group] / totals).sum(axis=1)
-        is_empty = ~np.isin(range(len(sizes)), place)
+    for done, group in enumerate(sorted(drawn, key=lambda group: -rows_of[group])):
+        part = slice(starts[group], starts[group + 1])
+        held, count = pairs[1, part], counts[part]
+        wants = (lacks[:, held] * (count / totals[held])).sum(axis=1)
         if len(drawn) - done == is_empty.sum():  # no split stays without a group
             wants[~is_empty] = -np.inf
-        place[group] = int(np.argmax(wants))
-        lacks[place[group]] -= counts[group]
+        place[group] = chosen = int(np.argmax(wants))
+        is_empty[chosen] = False
+        lacks[chosen, held] -= count
     return [order[place[groups[order]] == split] for split in range(len(sizes))]
 
 

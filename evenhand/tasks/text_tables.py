@@ -17,6 +17,7 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SNIFFED_ROWS = 1_000  # from which the delimiter is told
 MOST_CHARACTERS = 1 << 24  # of one cell
 ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+GUESSED_BYTES = 1_000  # from which UTF-16 is guessed
 SHOWN = 5  # names that an error lists at most
 
 
@@ -45,7 +46,7 @@ def read(file: Path, *, delimiter: str | None = None, encoding: str | None = Non
     Args:
         file: the file. A first line such as `sep=;` says what splits cells.
         delimiter: what splits cells; None: it is told from the rows.
-        encoding: of the text; None: UTF-8, or UTF-16 where its first bytes say so.
+        encoding: of the text; None: UTF-8, or UTF-16 where its first bytes say so, or some of them are zero.
         header: whether the first line names the columns; None: it does, and one that looks like values is refused.
 
     Returns:
@@ -56,7 +57,9 @@ def read(file: Path, *, delimiter: str | None = None, encoding: str | None = Non
     """
     if delimiter is not None and len(delimiter) != 1:
         raise DataError(f'{file}: delimiter {delimiter!r} (--delimiter): expected one character, such as ";"')
-    text = _decoded(file, _content(file), encoding)
+    content = _content(file)
+    guessed = _guessed_encoding(content) if encoding is None else None
+    text = _decoded(file, content, encoding or guessed)
     first, _, rest = text.partition("\n")
     said, skipped_lines = first.strip().strip('"'), 0
     if said.lower().startswith("sep=") and len(said) == len("sep=;"):
@@ -65,6 +68,8 @@ def read(file: Path, *, delimiter: str | None = None, encoding: str | None = Non
     lines, rows = _rows(file, text, mark, skipped_lines)
     full = [place for place, row in enumerate(rows) if any(row)]
     remarks = [f"{plural(len(rows) - len(full), 'line')} without any value passed over"] if len(full) < len(rows) else []
+    if guessed:
+        remarks.append(f"the bytes do not say their encoding; every other one is zero, as in {guessed.upper()}")
     lines, rows = [lines[place] for place in full], [rows[place] for place in full]
     if not rows:
         raise DataError(f"{file}: is empty, expected a row for each example")
@@ -115,10 +120,16 @@ def _is_aside(member: str) -> bool:
     return member.endswith("/") or path.parts[0] == "__MACOSX" or path.name.startswith(".")
 
 
+def _guessed_encoding(content: bytes) -> str | None:
+    """UTF-16 where bytes without its mark look like it: every other byte of plain letters is zero."""
+    begin = content[:GUESSED_BYTES]
+    if 0 not in begin or any(content.startswith(start) for start, _ in ENCODINGS):
+        return None
+    return "utf-16-be" if begin[::2].count(0) > begin[1::2].count(0) else "utf-16-le"
+
+
 def _decoded(file: Path, content: bytes, encoding: str | None) -> str:
     code = encoding or next((name for start, name in ENCODINGS if content.startswith(start)), None)
-    if code is None and b"\x00" in content[:1000]:  # UTF-16 without its mark: every other byte of plain letters is zero
-        code = "utf-16-be" if content[:1000:2].count(0) > content[1:1000:2].count(0) else "utf-16-le"
     try:
         return content.decode(code or "utf-8").removeprefix("\ufeff")
     except LookupError:
@@ -196,16 +207,19 @@ def _names_columns(file: Path, line: int, rows: Sequence[Sequence[str]]) -> bool
     named = [cell for cell in first if cell]
     if not rest or (len(first) > 2 and named == [str(place) for place in range(len(named))]):
         return True
-    numeric = [all(says_number(row[place]) or not row[place] for row in rest) for place in range(len(first))]
-    suspects = [cell for cell, is_numeric in zip(first, numeric, strict=True) if is_numeric and says_number(cell)]
-    if not any(numeric) and all(any(row[place] == cell for row in rest) for place, cell in enumerate(first)):
-        suspects = list(first)
+    suspects = [cell for place, cell in enumerate(first) if says_number(cell) and _is_numeric(rest, place)]
+    if not suspects and all(any(row[place] == cell for row in rest) for place, cell in enumerate(first)):
+        suspects = [] if any(_is_numeric(rest, place) for place in range(len(first))) else list(first)
     if suspects:
         raise DataError(
             f"{file}, line {line}: looks like values ({', '.join(suspects[:3])}), not like names of columns; where it is a row, "
             "say header=False (--no-header), and where these are names, header=True (--header)"
         )
     return True
+
+
+def _is_numeric(rows: Sequence[Sequence[str]], place: int) -> bool:
+    return all(says_number(row[place]) or not row[place] for row in rows)
 
 
 def _distinct(cells: Sequence[str]) -> tuple[list[str], list[str]]:

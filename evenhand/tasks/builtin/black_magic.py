@@ -31,7 +31,7 @@ REVISION = 1  # raised when its numbers change; tests/golden holds it to that
 SMALLEST_PIXELS, LARGEST_PIXELS = 17, 512  # image size in pixels; SqueezeNet's third pooling needs 17
 # The paper allows batches of 1, which here train for minutes an epoch and which the log scale would draw often:
 BATCH_LEAST, BATCH_MOST = 8, 4096
-LAST_STD = 0.01  # of the last convolution's initial weights, as in torchvision
+LAST_STD = 0.01  # as SqueezeNet's own, whose module loads PyTorch
 LEAST_LAST_STD, MOST_LAST_STD = 1e-4, 1.0
 EXAMPLE: Mapping[str, Value] = {
     "epochs": 10,
@@ -129,7 +129,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         full["norm"] = True
     own_space = _declared(space(prepared.counts["train"], settings.max_epochs), settings)
     fixed = {name: value for name, value in full.items() if name != "data"}
-    full |= {name: dict(given) for name in ("ranges", "defaults") if (given := getattr(settings, name))}  # both in the space
+    full |= {name: dict(table) for name in ("ranges", "defaults") if (table := getattr(settings, name))}  # both in the space
     return Task(
         name=NAME,
         version=versions.of_built_in(NAME, REVISION, fixed, own_space.digest, prepared.arrays),

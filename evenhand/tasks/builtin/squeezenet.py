@@ -14,9 +14,10 @@ SMALLEST_PIXELS = 17  # pixels: below this the third pooling has nothing left to
 # Each row is one stage between poolings: (squeeze, expand) channels of its Fire modules; each expands to twice `expand`.
 STAGES = (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256)))
 STEM_CHANNELS = 64
+LAST_STD = 0.01  # of the last convolution's initial weights, as in torchvision
 
 
-def build(classes: int, *, last_relu: bool, last_std: float, norm: bool = False, seed: int) -> "SqueezeNet":
+def build(classes: int, *, last_relu: bool, last_std: float = LAST_STD, norm: bool = False, seed: int) -> "SqueezeNet":
     """The network with its initial weights, by `seed` only: Kaiming uniform, the last convolution normal, biases 0.
 
     last_std: the standard deviation of the last convolution's initial weights. norm: whether each image's values are normalised
