@@ -107,11 +107,14 @@ class DatabaseLost(EvenhandError):
 class DiskFull(EvenhandError):
     """Something could not be recorded, since the disk has no room; what was recorded before is as it was."""
 
-    def __init__(self) -> None:
-        super().__init__(
+    def __init__(
+        self,
+        words: str = (
             "this could not be recorded: the disk of the laboratory is full. Nothing that was recorded before is lost; keep this "
             "page open, tell the researcher, and send it again once there is room"
-        )
+        ),
+    ) -> None:
+        super().__init__(words)
 
 
 class CodeRefused(MissingHere):

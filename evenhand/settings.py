@@ -72,6 +72,14 @@ SETTINGS_FILE = "settings.toml"  # in the data directory
 _PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
+_OWN_PORTS = {"http": "80", "https": "443"}
+
+
+def without_own_port(host: str, scheme: str) -> str:
+    """A name as a Host header says it, in small letters and without the port that is the scheme's own: so browsers say it."""
+    return host.lower().removesuffix(f":{_OWN_PORTS[scheme]}")
+
+
 @dataclass(frozen=True)
 class PublicAddress:
     """Where browsers find the laboratory behind a proxy.
@@ -118,7 +126,7 @@ class PublicAddress:
         ):
             raise wrong
         name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        host = name if port in (None, {"http": 80, "https": 443}[parts.scheme]) else f"{name}:{port}"
+        host = without_own_port(name if port is None else f"{name}:{port}", parts.scheme)
         for field_name, value in (
             ("scheme", parts.scheme),
             ("host", host),

@@ -217,6 +217,18 @@ def test_errors_are_json_for_programs_and_a_page_for_people(site: Site, callers:
     assert callers[Role.RESEARCHER].get("/studies/abc").status_code == 400
 
 
+def test_an_old_cookie_of_another_path_does_not_shadow_ours(site: Site) -> None:
+    name, researcher = COOKIE_NAMES[Role.RESEARCHER], site.caller(Role.RESEARCHER)
+    token = researcher.identity.token
+    for values in ((token, "old"), ("old", token)):
+        researcher.http.cookies.clear()
+        headers = {"cookie": "; ".join(f"{name}={value}" for value in values)}
+        assert researcher.http.get("/studies/1", headers=headers).status_code == 200
+        assert site.caller().http.get("/studies/1", headers={"cookie": f"{name}=old; {name}=older"}).status_code == 403
+    assert researcher.post("/signout", headers=headers).status_code == 303
+    assert researcher.http.get("/studies/1", headers=headers).status_code == 403
+
+
 def test_a_revoked_token_opens_nothing(site: Site) -> None:
     researcher = site.caller(Role.RESEARCHER)
     assert researcher.get("/studies/1").status_code == 200
@@ -251,6 +263,25 @@ def test_a_get_that_looks_is_not_run_by_head(tmp_path: Path) -> None:
         assert dump(site) == before
         assert researcher.get(f"/studies/{study.id}/export").status_code == 200
         assert dump(site) != before  # else nothing was at stake
+
+
+@pytest.mark.slow
+def test_every_get_that_writes_a_look_is_not_run_by_head(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study, session, agent = tuned_study(site)
+        evaluated(site, session.id, agent, 0.5, 0.6)
+        tuning_participant(site, study)
+        site.lab.studies.close(study.id)
+        writing = set()
+        for (method, path), role in ROWS:
+            if method != "GET" or path.endswith(STREAMS):
+                continue
+            before = dump(site)["look"]
+            assert site.caller(role, {Role.PARTICIPANT: 1}.get(role, 0)).get(filled(path)).status_code < 500
+            if dump(site)["look"] != before:
+                writing.add(path)
+        assert writing
+        assert writing <= NOT_RUN_BY_HEAD
 
 
 def test_the_data_directory_is_no_static_file(site: Site, callers: dict[Role, Caller]) -> None:

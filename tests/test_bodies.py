@@ -34,6 +34,10 @@ def scope_of(**headers: str) -> dict[str, Any]:
     return {"type": "http", "path": "/x", "query_string": b"", "headers": pairs}
 
 
+def mended(body: bytes, **headers: str) -> bytes:
+    return asyncio.run(bodies.mended(scope_of(**headers), body))[1]
+
+
 def test_a_form_beyond_its_limit_is_refused_in_words(site: Site) -> None:
     answer = site.caller().post("/resume", {"code": "x" * bodies.FORM_BYTES})
     assert answer.status_code == 413
@@ -42,6 +46,11 @@ def test_a_form_beyond_its_limit_is_refused_in_words(site: Site) -> None:
     long = agent.http.post("/api/agent/measure", content=b" " * (bodies.AGENT_BYTES + 1))
     assert long.status_code == 413
     assert "8 MB" in long.json()["message"]
+
+
+def test_many_long_texts_of_any_letters_are_taken(site: Site) -> None:
+    answers = {f"text_{number}": "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 20_000 for number in range(20)}
+    assert site.caller(Role.PARTICIPANT, 1).post("/p/questions/background", answers).status_code != 413
 
 
 def test_a_body_in_chunks_is_counted(site: Site) -> None:
@@ -102,13 +111,33 @@ def test_headers_that_do_not_come_are_not_waited_for(begun: bytes, monkeypatch: 
     ids=["escaped", "utf-8", "utf-16", "utf-32", "zero"],
 )
 def test_no_json_brings_half_a_character(body: bytes) -> None:
-    assert json.loads(bodies.mended(scope_of(content_type="application/json"), body)[1]) == {"a": WHOLE}
+    assert json.loads(mended(body, content_type="application/json")) == {"a": WHOLE}
 
 
-def test_whole_text_stays_as_it_is() -> None:
-    body = json.dumps({"a": "\N{GRINNING FACE} \\ud800"}).encode()
-    assert json.loads(bodies.mended(scope_of(), body)[1]) == json.loads(body)
-    assert bodies.mended(scope_of(), b'{"a": "\\ud83d')[1] == b'{"a": "\\ud83d'  # no JSON: whoever reads it refuses it
+@pytest.mark.parametrize("length", [1, bodies.LONG_BYTES], ids=["short", "long"])
+@pytest.mark.parametrize("escaped", [True, False], ids=["escaped", "plain"])
+def test_whole_text_stays_as_it_is(escaped: bool, length: int) -> None:
+    text = "\N{GRINNING FACE} \\ud800 \\\\\N{GRINNING FACE}" + "\\" * length
+    body = json.dumps({"a": text}, ensure_ascii=escaped).encode()
+    assert json.loads(mended(body)) == {"a": text}
+    assert json.loads(mended(body[:-2] + b'\\uD83D"}')) == {"a": f"{text}\N{REPLACEMENT CHARACTER}"}
+
+
+def test_json_is_mended_without_being_read() -> None:
+    nested = b"[" * 100_000 + b'"\\ud83d"'  # no reader that calls itself gets to the end of it
+    assert mended(nested) == nested.replace(b"\\ud83d", b"\\ufffd")
+    assert mended(b'{"a": 1.0000000000000000000001, "a": "\\ud83d"}') == b'{"a": 1.0000000000000000000001, "a": "\\ufffd"}'
+    assert mended(b"\xff\xfe\0") == b"\xff\xfe\0"  # no text: whoever reads it refuses it
+
+
+def test_a_zero_in_a_form_is_read_as_the_docs_say() -> None:
+    assert mended(b"a=%00b", content_type="application/x-www-form-urlencoded") == b"a=%EF%BF%BDb"
+    assert mended(b"--x\r\n\r\na\0z", content_type="multipart/form-data; boundary=x").decode().endswith(WHOLE)
+
+
+def test_what_brings_no_body_keeps_its_headers() -> None:
+    scope = scope_of(content_type="text/html; charset=utf-8")
+    assert asyncio.run(bodies.mended(scope, b""))[0]["headers"] is scope["headers"]
 
 
 def test_no_form_brings_half_a_character(site: Site) -> None:
@@ -122,8 +151,6 @@ def test_no_form_brings_half_a_character(site: Site) -> None:
     answer = caller.http.post("/studies/1/invitations", content=f"{parts}--{edge}--", headers={"content-type": kind})
     assert answer.status_code == 200
     assert site.lab.participants.batches(1)[-1].label == "a+2D0-z"
-    _, body = bodies.mended(scope_of(content_type="application/x-www-form-urlencoded"), b"a=%00b")
-    assert body == b"a=%EF%BF%BDb"
 
 
 @pytest.mark.parametrize("text", [HALF, "a\0z"])

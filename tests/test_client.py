@@ -431,6 +431,39 @@ def test_a_post_stays_small(lab: Lab, agent: Client, monkeypatch: pytest.MonkeyP
     assert sizes == [1, 1, 1]
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["a report", "the end"])
+def test_what_one_post_may_not_hold_is_sent_in_several(
+    ends: bool, lab: Lab, agent: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MOST_POSTED_MEASUREMENTS", 5)
+    monkeypatch.setattr(api, "MOST_REPORTED_MEASUREMENTS", 5)
+    ((session_id, job),) = several(lab, agent, 1)
+    measured = [batch(i) for i in range(12)]
+    if ends:
+        agent.finish(job.job_id, 1, Outcome.STOPPED, batch=measured)
+        assert lab.sessions.get(session_id).trials[0].outcome is Outcome.STOPPED
+    else:
+        assert agent.measure(job.job_id, 1, measured)
+    assert lab.curve(session_id, 1).measurements == tuple(measured)
+
+
+def test_a_post_for_which_the_line_was_too_slow_is_sent_again(
+    lab: Lab, url: str, agent: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((session_id, job),) = several(lab, agent, 1)
+    post, asked = agent._http.post, list[str]()
+
+    def slow_at_first(path: str, **content: Any) -> httpx.Response:
+        asked.append(path)
+        answer = {"error": "BodyRefused", "message": "this request did not arrive within 60 s", "problems": []}
+        return httpx.Response(408, json=answer) if len(asked) == 1 else post(path, **content)
+
+    monkeypatch.setattr(agent._http, "post", slow_at_first)
+    assert agent.measure(job.job_id, 1, [batch(0)])
+    assert len(asked) == 2
+    assert lab.curve(session_id, 1).measurements == (batch(0),)
+
+
 def test_each_training_gets_its_turn(agent: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     posts: list[list[int]] = []
 

@@ -451,7 +451,7 @@ def test_nothing_moves_in_a_study_that_was_brought_in(lab_and_clock: tuple[Lab, 
     lab.sweep()
     lab.recover(clock.now - 5000)
     assert lab.claim(agent) is None
-    assert lab.sessions.running() == []
+    assert lab.sessions.running() == ([], {})
     assert lab.sessions.to_play("server") == [method.id] or lab.sessions.to_play("server") == []
     for verb in (
         lambda: lab.participants.join(brought.id),

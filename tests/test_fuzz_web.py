@@ -173,7 +173,7 @@ def test_a_call_says_all_that_calls_take() -> None:
 @pytest.mark.parametrize(("row", "role"), PERMISSIONS.items(), ids=str)
 def test_whatever_comes_is_answered(row: tuple[str, str], role: Role, site: Site) -> None:
     method, path = row
-    if path.endswith((*STREAMS, "/wait", "/claim")) and method == "GET":
+    if path.endswith(STREAMS):
         return
     chance = random.Random(f"{method} {path}")
     for _ in range(TRIES_A_ROUTE):
@@ -187,5 +187,5 @@ def test_whatever_comes_is_answered(row: tuple[str, str], role: Role, site: Site
             answer = caller.http.request(method, wanted, content=content, headers=headers)
         except httpx.RemoteProtocolError:
             continue  # no HTTP: the server hung up
-        assert answer.status_code < 500 or answer.status_code == 503, f"{method} {wanted[:300]} {kind} {content[:2000]!r}"
+        assert answer.status_code < 500, f"{method} {wanted[:300]} {kind} {content[:2000]!r}"
         caller.http.close()

@@ -38,21 +38,33 @@ PAGES = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with toy_site(tmp_path_factory.mktemp("proxy"), public=PUBLIC) as made:
-        study, session, agent = tuned_study(made)
-        evaluated(made, session.id, agent, 0.5, 0.6)
-        person = tuning_participant(made, study)
-        assert person.session_id
-        train(made, person.session_id, agent, 0.4)
-        lesson = made.lab.studies.add(classroom.study_of(session.task, "class", "Lesson", 30, 7))
-        made.lab.participants.invite(lesson.id, "class", token=SUBJECTS["code"])
+        furnish(made)
         yield made
+
+
+def furnish(site: Site) -> None:
+    """A study with all that pages show, and a class."""
+    study, session, agent = tuned_study(site)
+    evaluated(site, session.id, agent, 0.5, 0.6)
+    person = tuning_participant(site, study)
+    assert person.session_id
+    train(site, person.session_id, agent, 0.4)
+    lesson = site.lab.studies.add(classroom.study_of(session.task, "class", "Lesson", 30, 7))
+    site.lab.participants.invite(lesson.id, "class", token=SUBJECTS["code"])
 
 
 def invitation(site: Site) -> str:
     return str(site.lab.participants.invite(1, "link")[1][0])
 
 
-@pytest.mark.parametrize("headers", [{"host": "lab.example.org"}, FORWARDED], ids=["host kept", "host forwarded"])
+OWN_PORT = "lab.example.org:443"  # the scheme's own, which browsers leave out
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "lab.example.org"}, FORWARDED, {"host": OWN_PORT}, {**FORWARDED, "x-forwarded-host": OWN_PORT}],
+    ids=["host kept", "host forwarded", "host kept with its port", "host forwarded with its port"],
+)
 @pytest.mark.parametrize("prefix", ["", "/evenhand"], ids=["prefix taken off", "prefix kept"])
 def test_a_form_through_a_proxy_is_taken(site: Site, headers: dict[str, str], prefix: str) -> None:
     address = f"{site.address}{prefix}/join/{invitation(site)}"
@@ -165,7 +177,15 @@ def test_scripts_and_streams_find_their_way_under_the_prefix(site: Site, browser
 
 
 @pytest.mark.needs("nginx")
-def test_nginx_with_the_recipe_of_the_docs(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["lab.example.org", "lab.example.org:8443"], ids=["own port", "another port"])
+def test_nginx_with_the_recipe_of_the_docs(host: str, tmp_path: Path) -> None:
+    with toy_site(tmp_path, public=PublicAddress(f"https://{host}/evenhand")) as site:
+        furnish(site)
+        check_nginx(site, host, tmp_path)
+
+
+def check_nginx(site: Site, host: str, tmp_path: Path) -> None:
+    """A form, a static file and a stream come through nginx with the recipe of the docs."""
     recipe = re.search(r"```nginx\n(.*?)```", DOCS.read_text(), re.S)
     assert recipe
     with held_port() as port:
@@ -180,7 +200,7 @@ def test_nginx_with_the_recipe_of_the_docs(site: Site, tmp_path: Path) -> None:
             try:
                 front = f"http://127.0.0.1:{port}/evenhand"
                 wait_for(lambda: answers(f"{front}/resume"), "nginx answers")
-                headers = {"host": "lab.example.org", "origin": "https://lab.example.org"}
+                headers = {"host": host, "origin": f"https://{host}"}
                 joined = httpx.post(f"{front}/join/{invitation(site)}", headers=headers)
                 assert joined.status_code == 200
                 assert "path=/evenhand;" in joined.headers["set-cookie"].lower()

@@ -6,10 +6,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace as changed
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,12 +19,14 @@ from typer.testing import CliRunner
 from evenhand.cli.main import app
 from evenhand.errors import DatabaseLost, DiskFull
 from evenhand.exchange import backup
-from evenhand.lab.lab import Lab
+from evenhand.lab.lab import Lab, key_of
+from evenhand.lab.places import Fault, FaultKind
 from evenhand.lab.served import HEARTBEAT_FILE, beat
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.rehearsal.run import held_port, wait_for_server
 from evenhand.store.engine import Store
-from evenhand.studies.alerts import Watch
+from evenhand.studies import alerts
+from evenhand.studies.alerts import UNREAD_SECONDS, Watch
 from evenhand.web.app import describe
 from evenhand.web.state import held_by
 from tests.labs import SPACE, make_lab, started, toy_study
@@ -69,9 +72,9 @@ def test_a_running_server_notices_a_ruin_refuses_writes_and_says_so(ruin: Callab
     with serve(lab, clock, tmp_path) as site:
         settled(lab, path)
         ruin(path)
-        alerts = wait_for(lambda: [alert for alert in held_by(site.app).alerts if alert.kind == "database"], "an alert")
-        assert "nothing is recorded any more" in alerts[0].words
-        assert "evenhand restore" in alerts[0].what_to_do
+        shown = wait_for(lambda: [alert for alert in held_by(site.app).alerts if alert.kind == "database"], "an alert")
+        assert "nothing is recorded any more" in shown[0].words
+        assert "evenhand restore" in shown[0].what_to_do
         with pytest.raises(DatabaseLost, match="What you sent was not taken"):
             lab.participants.invite(study.id, "after")
     lab.close()
@@ -141,6 +144,101 @@ def test_a_start_names_the_backup_and_restore_works_over_the_ruin(
     restored.close()
 
 
+def test_a_look_that_cannot_open_the_file_is_no_ruin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lab.sqlite"
+    lab, clock = make_lab(f"sqlite:///{path}")
+    study = toy_study(lab)
+    watch = Watch(lab, tmp_path)
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr("evenhand.store.soundness.sqlite3.connect", no_file_left)
+        fault = lab.fault()
+        assert fault is not None
+        assert not fault.lasts
+        assert backup.set_aside(lab.core.store.url, tmp_path) is None
+        backup.check_start(lab.core.store.url, tmp_path)
+        assert watch.look_at_database() is None
+        clock.now += UNREAD_SECONDS
+        problem = watch.look_at_database()
+        assert problem is not None
+        assert "cannot be looked at" in problem.words
+    assert lab.fault() is None
+    assert watch.look_at_database() is None
+    assert watch.alerts == ()
+    lab.participants.invite(study.id, "after")
+    lab.close()
+
+
+def no_file_left(*_: object, **__: object) -> None:
+    raise sqlite3.OperationalError("unable to open database file")
+
+
+def test_a_database_that_is_just_being_made_is_no_ruin(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    with closing(sqlite3.connect(tmp_path / "lab.sqlite")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")  # the first that a new one gets, before any table
+        assert (tmp_path / "lab.sqlite").stat().st_size
+        backup.check_start(url, tmp_path)
+        assert backup.set_aside(url, tmp_path) is None
+    Store(url).close()
+
+
+def test_a_ruin_that_was_never_served_is_called_that_and_no_file_is_named_that_is_not_there(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    (tmp_path / "lab.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(DatabaseLost) as unserved:
+        backup.check_start(url, tmp_path)
+    assert "served" not in str(unserved.value)
+    assert "heartbeat" not in str(unserved.value)
+    (tmp_path / "lab.sqlite").unlink()
+    beat(tmp_path / HEARTBEAT_FILE.format(key_of(url)), 1.0)
+    with pytest.raises(DatabaseLost) as gone:
+        backup.check_start(url, tmp_path)
+    assert "was served here, and now its file is not there" in str(gone.value)
+    assert str(gone.value).endswith(f"move {tmp_path / HEARTBEAT_FILE.format(key_of(url))} away")
+    assert "kept aside" not in str(gone.value)
+
+
+def test_a_ruin_takes_no_good_backups_place(tmp_path: Path) -> None:
+    path = tmp_path / "lab.sqlite"
+    lab, clock = make_lab(f"sqlite:///{path}")
+    toy_study(lab)
+    keeper = backup.Keeper(lab, tmp_path)
+    keeper.look()
+    kept = sorted((tmp_path / "backups").iterdir())
+    assert kept
+    replace(path)
+    clock.now += backup.INTERVAL_SECONDS + 1
+    keeper.look()
+    assert sorted((tmp_path / "backups").iterdir()) == kept
+    keeper.close()
+    lab.close()
+
+
+def test_a_look_that_began_before_the_ruin_leaves_its_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    posted: list[str] = []
+
+    def post(url: str, content: Mapping[str, Any]) -> str:
+        posted.append(content["text"])
+        return ""
+
+    monkeypatch.setattr(alerts, "post", post)
+    path = tmp_path / "lab.sqlite"
+    lab, _ = make_lab(f"sqlite:///{path}")
+    lab.studies.add(changed(toy_study(lab), name="told", webhook="http://127.0.0.1:1/x", id=0))
+    watch = Watch(lab, tmp_path)
+    watch.look()
+    fault = Fault(FaultKind.MISSING, "its file is not there")
+    monkeypatch.setattr(lab, "fault", lambda: fault)
+    assert watch.look_at_database() is not None
+    with monkeypatch.context() as before:
+        before.setattr(lab, "fault", lambda: None)
+        watch.look()
+    assert [alert.kind for alert in watch.alerts if alert.kind == "database"] == ["database"]
+    watch.look_at_database()
+    assert len([text for text in posted if "not what it was" in text]) == 1
+    lab.close()
+
+
 def test_a_full_disk_loses_nothing_and_says_what_to_do(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     lab = Lab(store)
@@ -167,7 +265,7 @@ def test_what_is_done_for_all_sessions_goes_on_where_one_cannot_be_read(column: 
         connection.execute(f"UPDATE {table} SET {name} = ? WHERE id = 1", (value,))
     fresh = Lab(Store(lab.core.store.url), lab.rules, clock)
     watch = Watch(fresh, tmp_path)
-    if unreadable := fresh.sessions.unreadable():
+    if unreadable := fresh.sessions.running()[1]:
         assert list(unreadable) == [broken.id]
         assert [alert.about for alert in watch.look() if alert.kind == "unreadable"] == [f"session {broken.id}"]
     clock.now += 1e6

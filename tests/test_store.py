@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from evenhand.errors import DiskFull, InvalidSettings, NotFound
+from evenhand.lab.client import error_of
 from evenhand.lab.lab import Lab
 from evenhand.store.engine import MOST_WRITES_TOGETHER, Store, read_json
 from tests.components import DATABASES, need
@@ -92,6 +93,11 @@ def numbers(store: Store) -> list[int]:
 def test_a_number_that_no_database_holds_is_no_rows(store: Store) -> None:
     with store.read() as tx, pytest.raises(NotFound, match="nothing here has one"):
         tx.execute(text("SELECT number FROM note WHERE number = :number"), {"number": 10**20})
+
+
+def test_half_a_character_is_refused_with_what_to_do(store: Store) -> None:
+    with store.read() as tx, pytest.raises(InvalidSettings, match="which cannot be stored; remove it"):
+        tx.execute(text("SELECT number FROM note WHERE number = :text"), {"text": "\ud800"})
 
 
 @pytest.mark.parametrize("backend", DATABASES)
@@ -216,7 +222,7 @@ def test_where_sqlite_undoes_a_transaction_by_itself_everyone_in_it_is_told(stor
     def second() -> None:
         with store.write() as tx:
             tx.exec_driver_sql("ROLLBACK")
-            raise ValueError("the disk is full")
+            raise ValueError("the disk cannot be read")
 
     with ThreadPoolExecutor(2) as pool:
         leading = pool.submit(first)
@@ -224,11 +230,24 @@ def test_where_sqlite_undoes_a_transaction_by_itself_everyone_in_it_is_told(stor
         following = pool.submit(second)
         wait_for(lambda: store._waiting, "the second waits")
         go_on.set()
-        assert following.exception(PATIENCE_SECONDS) is not None
-        assert isinstance(leading.exception(PATIENCE_SECONDS), DiskFull)
+        for writer in (leading, following):
+            assert str(writer.exception(PATIENCE_SECONDS)) == "the disk cannot be read"
     with store.write() as tx:
         add(tx, 2)
     assert numbers(store) == [2]
+
+
+@pytest.mark.postgres
+def test_a_servers_full_disk_is_said_as_one_of_this_machine(tmp_path: Path) -> None:
+    with database("postgresql", tmp_path) as url:
+        store = Store(url)
+        with pytest.raises(DiskFull, match="Nothing that was recorded before is lost"), store.write() as tx:
+            tx.exec_driver_sql("DO $$ BEGIN RAISE disk_full; END $$")
+        store.close()
+
+
+def test_an_error_that_came_back_over_http_keeps_its_words() -> None:
+    assert str(error_of(409, {"error": "DiskFull", "message": "the words of the server"})) == "the words of the server"
 
 
 def test_one_thread_does_the_writes_of_all_that_wait(store: Store) -> None:

@@ -51,7 +51,7 @@ def restore(
     console.print(f"{file}: made {made_at:%Y-%m-%d %H:%M:%S} UTC by Evenhand {copy.manifest.version}, {people} participants")
     if not yes:
         typer.confirm("Replace all that the database holds now? What was recorded since then is lost from it.", abort=True)
-    ruin = backup.set_aside(url)
+    ruin = backup.set_aside(url, settings.data_dir())
     with console.status("Restoring ..."):
         lab = Lab.connect(url)
         done = backup.restore(lab, copy, settings.data_dir())

@@ -26,7 +26,7 @@ from evenhand import __version__
 from evenhand.errors import DatabaseLost, DataError, InvalidSettings, Refused
 from evenhand.lab.backups import TABLE_COLUMNS, TABLE_NAMES, Erasure, Row, revisions, upgraded
 from evenhand.lab.lab import Lab, key_of
-from evenhand.lab.places import fault_of, file_of
+from evenhand.lab.places import Fault, FaultKind, fault_of, file_of
 from evenhand.lab.served import HEARTBEAT_FILE
 
 log = logging.getLogger(__name__)
@@ -217,34 +217,49 @@ def restore(lab: Lab, backup: Backup, data_dir: Path) -> Restored:
 
 
 def check_start(url: str, data_dir: Path) -> None:
-    """DatabaseLost where a server is to start on a database that was served before and is now damaged, emptied or gone.
+    """DatabaseLost where a server is to start on a database that is damaged, or was served before and is now emptied or gone.
 
     It says the newest backup that is known; what would go on from nothing does so only when the file is moved away.
     """
-    path, alive = file_of(url), data_dir / HEARTBEAT_FILE.format(key_of(url))
-    if path is None or not (path.exists() or alive.exists()) or (fault := fault_of(path)) is None:
+    path, alive = file_of(url), _heartbeat(url, data_dir)
+    fault = _ruin(path, alive)
+    if path is None or fault is None:
         return
-    if not alive.exists() and not path.stat().st_size:
-        return  # an empty file that nobody ever served is a new database
     newest = next((backup for _, backup in _ours(data_dir / "backups")), None)
     way = (
         f"`evenhand restore {newest}` puts the newest backup in its place"
         if newest
         else "there is no backup in {}".format(data_dir / "backups")
     )
-    raise DatabaseLost(
-        f"the database {path} was served here, and now {fault}. {way}; what is left of it is kept aside. To begin anew without "
-        f"its records, move {path} and {alive} away"
+    said = (
+        f"the database {path} was served here, and now {fault.words}" if alive.exists() else f"the database {path}: {fault.words}"
     )
+    left = [str(file) for file in (path, alive) if file.exists()]
+    kept = "; what is left of it is kept aside" if path.exists() else ""
+    raise DatabaseLost(f"{said}. {way}{kept}. To begin anew without its records, move {' and '.join(left)} away")
 
 
-def set_aside(url: str) -> Path | None:
-    """Rename a database's file that is damaged or empty, and what lies beside it, so that a backup can take its place.
+def _heartbeat(url: str, data_dir: Path) -> Path:
+    return data_dir / HEARTBEAT_FILE.format(key_of(url))
 
-    Where it is now; None where nothing was wrong with it, or nothing is there.
+
+def _ruin(path: Path | None, alive: Path) -> Fault | None:
+    """What is wrong with a database's file that lasts; of one that was never served, nothing is where it is empty or not there:
+    it is new, or another process is just making it.
+    """
+    fault = fault_of(path) if path is not None else None
+    if fault is None or not fault.lasts:
+        return None
+    return fault if alive.exists() or fault.kind is FaultKind.DAMAGED else None
+
+
+def set_aside(url: str, data_dir: Path) -> Path | None:
+    """Rename a database's file that is damaged, or was served and is empty, and what lies beside it: a backup can take its place.
+
+    data_dir: where servers note what they serve. Where the file is now; None where nothing was wrong with it, or it is not there.
     """
     path = file_of(url)
-    if path is None or not path.exists() or fault_of(path) is None:
+    if path is None or not path.exists() or _ruin(path, _heartbeat(url, data_dir)) is None:
         return None
     stamp, aside = _stamp(time.time()), None
     while aside is None or aside.exists():
@@ -315,7 +330,10 @@ class Keeper:
         self._lab.on_withdrawal.remove(self._note_withdrawal)
 
     def look(self) -> None:
-        """Make the backup that is due, if one is, in each folder that a live study names."""
+        """Make the backup that is due, if one is, in each folder that a live study names; none of a database with a fault, which
+        would take a good one's place."""
+        if self._lab.fault() is not None:
+            return
         now = self._lab.clock()
         due = [folder for folder in sorted(self._folders(now)) if not 0 <= now - _newest(folder) < INTERVAL_SECONDS]
         state = (self._changes, self._lab.backups.activity())

@@ -31,6 +31,7 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 2.0  # seconds between two tries
 # An agent's posts rest this many times as long as the last one took, at most so many seconds.
 REST_FACTOR, LONGEST_REST_SECONDS = 4, 0.2
 MOST_POSTED_MEASUREMENTS = 5000  # measurements in one post
+TOO_SLOW_STATUS = 408  # HTTP: a request that did not arrive in time
 MOST_KEPT_SESSIONS = 8  # of which it is kept what was read: a token is of one, under its id or 0
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -112,7 +113,14 @@ class Client:
         return None if answer["assignment"] is None else codec.from_json(Assignment, answer["assignment"])
 
     def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
-        """Send what a training measured; whether it shall go on. What threads send while a post is under way goes in one post."""
+        """Send what a training measured; whether it shall go on.
+
+        What threads send while a post is under way goes in one post, and what one may not hold in several.
+        """
+        answers = [self._measure(job_id, attempt, part) for part in _parts_of(batch)]  # all are sent, also after a stop
+        return False not in answers
+
+    def _measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
         mine = _Posted((job_id, attempt, [codec.row_of(measurement) for measurement in batch]))
         with self._counting:
             self._unposted.append(mine)
@@ -172,8 +180,11 @@ class Client:
         batch: Sequence[Measurement] = (),
         agent_id: int | None = None,
     ) -> None:
-        """End a training, with the last of what it measured."""
-        rows = [codec.row_of(measurement) for measurement in batch]
+        """End a training, with the last of what it measured; what one post may not hold is sent before."""
+        *first, last = _parts_of(batch)
+        for part in first:
+            self._measure(job_id, attempt, part)
+        rows = [codec.row_of(measurement) for measurement in last]
         self._repeat(f"/api/agent/jobs/{job_id}/finish", attempt=attempt, outcome=outcome.value, why=why, rows=rows)
 
     def release(self, job_id: int, attempt: int, why: str, counts: bool = True, agent_id: int | None = None) -> None:
@@ -352,6 +363,12 @@ class _Posted:
         return bool(self.reply)
 
 
+def _parts_of(batch: Sequence[Measurement]) -> list[Sequence[Measurement]]:
+    """Measurements in parts that one post may hold each; one part without any where there are none."""
+    starts = range(0, max(1, len(batch)), MOST_POSTED_MEASUREMENTS)
+    return [batch[start : start + MOST_POSTED_MEASUREMENTS] for start in starts]
+
+
 def _first_of(waiting: Sequence[_Posted]) -> list[_Posted]:
     """As many reports as one post may hold, at least one where any waits."""
     rows, count = 0, 0
@@ -364,9 +381,9 @@ def _first_of(waiting: Sequence[_Posted]) -> list[_Posted]:
 
 
 def error_of(status: int, answer: Mapping[str, Any]) -> EvenhandError:
-    """The error that the server raised; Unreachable where it failed itself, so that the call may be tried again."""
+    """The error that the server raised; Unreachable where it failed itself, or the line was too slow for it: try again."""
     message = str(answer.get("message", f"HTTP status {status}"))
-    if status >= 500:
+    if status >= 500 or status == TOO_SLOW_STATUS:
         return Unreachable(f"the laboratory could not answer: {message}")
     if answer.get("error") == InvalidConfiguration.__name__:
         return InvalidConfiguration(

@@ -18,6 +18,7 @@ from evenhand.lab.interventions import Interventions
 from evenhand.lab.jobs import Agents
 from evenhand.lab.open_spaces import OpenSpaces
 from evenhand.lab.participants import Participants
+from evenhand.lab.places import Fault
 from evenhand.lab.sessions import Sessions
 from evenhand.lab.stopping import StoppingRules
 from evenhand.lab.studies import Studies
@@ -102,8 +103,8 @@ class Lab:
         """Within it, all that this thread reads is of one moment, and costs one transaction."""
         return self.core.at_once()
 
-    def fault(self) -> str | None:
-        """What is wrong with the database's file, in words; None where nothing is. See `Store.fault`."""
+    def fault(self) -> Fault | None:
+        """What is wrong with the database's file; None where nothing is. See `Store.fault`."""
         return self.core.store.fault()
 
     def close(self) -> None:

@@ -195,15 +195,11 @@ class Sessions:
         with self._core.read() as tx:
             return notices(tx, session_id)
 
-    def running(self) -> list[Session]:
-        """Sessions of all studies whose clock was started and that have no choice yet, for the researcher."""
+    def running(self) -> tuple[list[Session], dict[int, str]]:
+        """Sessions of all studies whose clock was started and that have no choice yet, for the researcher; and by its id why
+        another one cannot be read: what is stored of it is damaged."""
         with self._core.read() as tx:
             return sessions.running(tx)
-
-    def unreadable(self) -> dict[int, str]:
-        """Why sessions that go on cannot be read, by their ids: what is stored of them is damaged."""
-        with self._core.read() as tx:
-            return sessions.unreadable(tx)
 
     def to_play(self, driver: str = "server") -> list[int]:
         """Ids of the methods' sessions that have no choice yet and that this driver has to play on."""

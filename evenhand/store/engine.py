@@ -23,8 +23,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from evenhand.errors import DatabaseLost, DiskFull, InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
+from evenhand.model.whole_text import whole_json
 from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
-from evenhand.store.soundness import Sentinel
+from evenhand.store.soundness import Fault, Sentinel
 from evenhand.store.tables import metadata
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ URL_KINDS = "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
 # What a transaction begins with. SQLAlchemy's own event for that would cost each statement of it several empty calls.
 BEGIN_READ, BEGIN_WRITE = "BEGIN", "BEGIN IMMEDIATE"
 POSTGRES_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+POSTGRES_DISK_FULL = "53100"  # an SQLSTATE
 POSTGRES_WRITE = "SELECT pg_advisory_xact_lock(7264813)"  # of the one writer; any fixed number
 
 
@@ -74,10 +76,10 @@ class Store:
         if file is not None:
             self._sentinel = Sentinel(file)
 
-    def fault(self) -> str | None:
-        """Look whether the database is still what was opened: what is wrong with it, in words; None where nothing is.
+    def fault(self) -> Fault | None:
+        """Look whether the database is still what was opened: what is wrong with it; None where nothing is.
 
-        From the first fault on writes are refused: what they would write to is not what will be restored.
+        From the first fault that lasts on writes are refused: what they would write to is not what will be restored.
         """
         return self._sentinel.look() if self._sentinel is not None else None
 
@@ -227,7 +229,7 @@ class Store:
 
     def _begin(self) -> Connection:
         if self._sentinel is not None and self._sentinel.fault is not None:
-            raise DatabaseLost(lost_words(self._sentinel.fault))
+            raise DatabaseLost(lost_words(self._sentinel.fault.words))
         connection = self._engine.connect().execution_options(**{WRITE_KEY: True, MARKS_KEY: Marks()})
         try:
             connection.begin()
@@ -282,6 +284,7 @@ class _Group:
         self.count = 0
         self._marks: Marks = connection.get_execution_options()[MARKS_KEY]
         self._committed = threading.Event()
+        self._undone_by: BaseException | None = None  # the error at which SQLite undid all of it
         self._error: BaseException | None = None
 
     @contextmanager
@@ -292,14 +295,29 @@ class _Group:
             yield
             self._marks.check()
         else:
-            with self.connection.begin_nested():
+            with self._savepoint():
                 yield
                 self._marks.check()
         self.count += 1
 
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        try:
+            with self.connection.begin_nested():
+                try:
+                    yield
+                except BaseException as error:
+                    if self.is_undone:
+                        self._undone_by = error
+                    raise
+        except SQLAlchemyError:
+            if self._undone_by is not None:  # its savepoint went with the transaction
+                raise self._undone_by from None
+            raise
+
     @property
     def is_undone(self) -> bool:
-        """Whether SQLite has undone the whole transaction by itself, as it does where a disk is full."""
+        """Whether SQLite has undone the whole transaction by itself, as where a disk is full or cannot be read."""
         return getattr(self.connection.connection.driver_connection, "in_transaction", True) is False
 
     def end(self) -> None:
@@ -307,7 +325,7 @@ class _Group:
         try:
             with self.connection as connection:
                 if self.count and self.is_undone:
-                    raise DiskFull()
+                    raise self._undone_by or SQLAlchemyError("the database undid a transaction by itself")
                 if self.count:
                     connection.commit()
         except BaseException as error:
@@ -376,15 +394,7 @@ def written_json(value: object) -> str:
     A zero, which PostgreSQL refuses, too.
     """
     text = json.dumps(value)
-    return _HALF_PATTERN.sub(_whole, text) if "\\ud" in text or "\\u0000" in text else text
-
-
-# As JSON escapes them: a backslash that is itself escaped, a whole pair, or a half or a zero.
-_HALF_PATTERN = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\ud[89a-f][0-9a-f]{2}|\\u0000")
-
-
-def _whole(escape: re.Match[str]) -> str:
-    return "\\ufffd" if len(escape[0]) == 6 else escape[0]
+    return whole_json(text) if "\\ud" in text or "\\u0000" in text else text
 
 
 def read_json(text: str | bytes) -> Any:
@@ -418,7 +428,10 @@ def _in_our_words(context: ExceptionContext) -> None:
     """What a database cannot hold is no row's: whoever asks by such a number is answered as for any that is not there."""
     execution = context.execution_context
     said = str(context.original_exception)
-    if isinstance(context.original_exception, sqlite3.OperationalError) and "disk is full" in said:
+    sqlstate = getattr(context.original_exception, "sqlstate", None)
+    if sqlstate == POSTGRES_DISK_FULL or (
+        isinstance(context.original_exception, sqlite3.OperationalError) and "disk is full" in said
+    ):
         raise DiskFull()
     if isinstance(context.original_exception, sqlite3.DatabaseError) and any(words in said for words in DAMAGED_WORDS):
         raise DatabaseLost(lost_words(f"its file is damaged ({said})"))
@@ -427,7 +440,9 @@ def _in_our_words(context: ExceptionContext) -> None:
     if isinstance(context.original_exception, OverflowError):
         raise InvalidSettings(f"a number beyond {MOST_INTEGER} was given, which a database cannot keep; give a smaller one")
     if isinstance(context.original_exception, UnicodeEncodeError):
-        raise InvalidSettings("a text was given that holds half a character (a lone surrogate), which is nothing's name; mend it")
+        raise InvalidSettings(
+            "a text was given that holds half a character (a lone surrogate), which cannot be stored; remove it"
+        )
 
 
 def _configure_sqlite(connection: Any, record: object) -> None:

@@ -100,19 +100,10 @@ def past_limit(tx: Connection, now: float) -> list[Session]:
     return readable(tx, late)[0] if late else []
 
 
-def running(tx: Connection) -> list[Session]:
-    """Started sessions without a choice, of all studies; without those that cannot be read, see `unreadable`."""
-    return readable(tx, _running_ids(tx))[0]
-
-
-def unreadable(tx: Connection) -> dict[int, str]:
-    """Why started sessions without a choice cannot be read, by their ids: those of which what is stored is damaged."""
-    return readable(tx, _running_ids(tx))[1]
-
-
-def _running_ids(tx: Connection) -> list[int]:
+def running(tx: Connection) -> tuple[list[Session], dict[int, str]]:
+    """Started sessions without a choice, of all studies, and why others of them cannot be read; see `readable`."""
     table, chosen = tables.session.c, select(tables.choice.c.session_id)
-    return list(tx.execute(select(table.id).where(_moves(), table.id.not_in(chosen))).scalars())
+    return readable(tx, list(tx.execute(select(table.id).where(_moves(), table.id.not_in(chosen))).scalars()))
 
 
 def readable(tx: Connection, ids: Sequence[int]) -> tuple[list[Session], dict[int, str]]:

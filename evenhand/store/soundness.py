@@ -8,6 +8,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 CHECK_SHARE = 0.01  # of the time that may go into reading the whole file
@@ -15,44 +17,92 @@ LEAST_CHECK_SECONDS = 5.0  # between two readings of all of it
 BUSY_SECONDS = 5.0
 
 
-def fault_of(path: Path, *, whole: bool = True) -> str | None:
-    """What is wrong with a database's file, in words; None where nothing is. whole: read all of it, not only its beginning."""
-    if not path.exists():
-        return "its file is not there"
+class FaultKind(StrEnum):
+    """What can be wrong with a database's file. All but `unread` are of the file itself, and last."""
+
+    MISSING = "missing"
+    REPLACED = "replaced"
+    EMPTY = "empty"
+    DAMAGED = "damaged"
+    UNREAD = "unread"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a database's file, and in words."""
+
+    kind: FaultKind
+    words: str
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the file itself is at fault; else this look could not read it, and the next one may."""
+        return self.kind is not FaultKind.UNREAD
+
+
+def fault_of(path: Path, *, whole: bool = True) -> Fault | None:
+    """What is wrong with a database's file; None where nothing is. whole: read all of it, not only its beginning.
+
+    A database that is just being made is empty, too: whoever asks has to know whether there was anything in it.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return Fault(FaultKind.MISSING, "its file is not there")
+    except OSError as error:
+        return _unread(error.strerror or str(error))
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                return "its file is empty"
+                return Fault(FaultKind.EMPTY, "its file is empty")
             if whole and (verdict := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                return f"its file is damaged ({verdict.splitlines()[-1]})"
+                return _damaged(verdict.splitlines()[-1])
     except sqlite3.OperationalError as error:
-        return None if "locked" in str(error) else f"its file cannot be read ({error})"
+        return None if "locked" in str(error) else _unread(str(error))  # as where no file can be opened any more
     except sqlite3.DatabaseError as error:
-        return f"its file is damaged ({error})"
+        return _damaged(str(error))
     return None
 
 
+def _damaged(why: str) -> Fault:
+    return Fault(FaultKind.DAMAGED, f"its file is damaged ({why})")
+
+
+def _unread(why: str) -> Fault:
+    return Fault(FaultKind.UNREAD, f"its file cannot be read ({why})")
+
+
 class Sentinel:
-    """Looks at a file again and again, and keeps what is wrong with it once something is."""
+    """Looks at the file of an opened database again and again, and keeps what is wrong with it once something is that lasts.
+
+    fault: what lasts.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path, self._clock = path, clock
         self._file = _identity(path)
         self._next_whole = clock() + LEAST_CHECK_SECONDS
-        self.fault: str | None = None
+        self.fault: Fault | None = None
 
-    def look(self) -> str | None:
-        """What is wrong, in words; None where nothing is. Now and then all of the file is read."""
-        if self.fault is None and _identity(self._path) not in (self._file, None):
-            self.fault = "its file was replaced by another one"
-        elif self.fault is None:
-            begun = self._clock()
-            whole = begun >= self._next_whole
-            self.fault = fault_of(self._path, whole=whole)
-            if whole:
-                took = self._clock() - begun
-                self._next_whole = self._clock() + max(LEAST_CHECK_SECONDS, took / CHECK_SHARE)
-        return self.fault
+    def look(self) -> Fault | None:
+        """What is wrong; None where nothing is. Now and then all of the file is read."""
+        if self.fault is not None:
+            return self.fault
+        seen = self._seen()
+        if seen is not None and seen.lasts:
+            self.fault = seen
+        return seen
+
+    def _seen(self) -> Fault | None:
+        if _identity(self._path) not in (self._file, None):
+            return Fault(FaultKind.REPLACED, "its file was replaced by another one")
+        begun = self._clock()
+        whole = begun >= self._next_whole
+        fault = fault_of(self._path, whole=whole)
+        if whole:
+            took = self._clock() - begun
+            self._next_whole = self._clock() + max(LEAST_CHECK_SECONDS, took / CHECK_SHARE)
+        return fault
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

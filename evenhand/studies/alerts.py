@@ -7,6 +7,7 @@ number.
 
 import logging
 import shutil
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 
 from evenhand.lab.lab import Lab
+from evenhand.lab.places import Fault
 from evenhand.model import rules
 from evenhand.model.environment import Environment
 from evenhand.model.job import AgentRecord, pinned_away
@@ -37,6 +39,7 @@ BACKUP_SECONDS = 7200.0  # seconds that the newest backup of a live study may be
 ALIKE_FAILURES = 5  # trainings in a row that fail alike
 FAILED_ALIKE_REASON = f"{ALIKE_FAILURES} trainings in a row failed in the same way; the researcher has been told"
 WEBHOOK_SECONDS = 5.0  # that a webhook may take to answer
+UNREAD_SECONDS = 30.0  # for which the database's file may be unreadable before it is told: a server out of files comes to itself
 NAMED_SESSIONS = 5  # sessions that an alert names one by one
 
 
@@ -83,21 +86,23 @@ class AlertFacts:
     unreadable: Mapping[int, str] = field(default_factory=dict)
 
 
-def _watched(lab: Lab) -> tuple[Session, ...]:
-    """The sessions that go on, without exploratory ones: their pages say where their process is gone."""
-    return tuple(session for session in lab.sessions.running() if session.purpose == "study")
+def _watched(lab: Lab) -> tuple[tuple[Session, ...], Mapping[int, str]]:
+    """The sessions that go on, without exploratory ones, whose pages say where their process is gone; and why others cannot be
+    read, by id."""
+    running, unreadable = lab.sessions.running()
+    return tuple(session for session in running if session.purpose == "study"), unreadable
 
 
 def facts_of(lab: Lab, data_dir: Path, up_since: float) -> AlertFacts:
     """The facts as they are now."""
     studies = tuple(study for study in lab.studies.all() if not study.archived)
-    sessions = _watched(lab)
+    sessions, unreadable = _watched(lab)
     keys = {session.study_id for session in sessions}
     versions = {(version.id, version.version): version for key in keys for version in lab.studies.versions(key)}
     disk = shutil.disk_usage(data_dir)
     live = [study for study in studies if study.published_at is not None and study.closed_at is None and study.backup.strip()]
     return AlertFacts(
-        unreadable=lab.sessions.unreadable(),
+        unreadable=unreadable,
         up_since=up_since,
         studies=studies,
         pins={key: version.environment for key, version in versions.items() if version.environment is not None},
@@ -311,7 +316,10 @@ def _backups(facts: AlertFacts, now: float) -> list[Alert]:
 
 
 class Watch:
-    """Looks at a lab again and again, and keeps what is wrong: since when, and whether it was told."""
+    """Looks at a lab again and again, and keeps what is wrong: since when, and whether it was told.
+
+    One thread may call `look` while another one calls `look_at_database`: each keeps what it found itself.
+    """
 
     def __init__(self, lab: Lab, data_dir: Path) -> None:
         self._lab = lab
@@ -319,7 +327,16 @@ class Watch:
         self._up_since = lab.clock()
         self._unheard: dict[int, Alert] = {}  # by study: that its webhook did not take what it was told last
         self._studies: tuple[Study, ...] = ()  # as they were read last
-        self.alerts: tuple[Alert, ...] = ()
+        self._within: tuple[Alert, ...] = ()  # what `look` found
+        self._database: Alert | None = None  # what `look_at_database` found
+        self._unread_since: float | None = None  # that looks at the database could not read its file
+        self._telling = threading.Lock()
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Everything that was wrong at the last looks, the database first."""
+        database = self._database
+        return (*(() if database is None else (database,)), *self._within, *self._unheard.values())
 
     def look(self) -> tuple[Alert, ...]:
         """Everything that is wrong now. Sessions that fail alike are paused, and webhooks are told once of every change."""
@@ -328,37 +345,40 @@ class Watch:
         facts, now = facts_of(self._lab, self._data_dir, self._up_since), self._lab.clock()
         if ids := [session.id for session in failing(facts.sessions)]:
             self._lab.sessions.pause(ids, FAILED_ALIKE_REASON)
-            facts = replace(facts, sessions=_watched(self._lab))
+            facts = replace(facts, sessions=_watched(self._lab)[0])
         self._studies = facts.studies
-        since = {alert.key: alert.since for alert in self.alerts}
-        current = [replace(alert, since=since.get(alert.key, alert.since)) for alert in alerts(facts, now)]
-        self._tell(facts.studies, current, now)
-        self.alerts = (*current, *self._unheard.values())
+        before = self._within
+        since = {alert.key: alert.since for alert in before}
+        self._within = tuple(replace(alert, since=since.get(alert.key, alert.since)) for alert in alerts(facts, now))
+        self._tell(facts.studies, before, self._within, now)
         return self.alerts
 
     def look_at_database(self) -> Alert | None:
-        """What is wrong with the database itself, and tell webhooks of it once; None where nothing is."""
-        fault = self._lab.fault()
-        if fault is None:
-            return None
-        words = f"the database is not what it was: {fault}; nothing is recorded any more"
-        do = "stop the server; `evenhand restore FILE` puts a backup in its place and keeps the ruin; then start it again."
-        now = self._lab.clock()
-        problem = Alert("database", now, words, do)
-        known = next((alert for alert in self.alerts if alert.kind == problem.kind), None)
-        if known is not None:
-            return known
-        log.error("%s; %s", words, do)
-        self._tell(self._studies, (*self.alerts, problem), now)
+        """What is wrong with the database itself, and tell webhooks once of every change; None where nothing is."""
+        fault, now, before = self._lab.fault(), self._lab.clock(), self._database
+        if fault is None or fault.lasts:
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        may_pass = self._unread_since is not None and now - self._unread_since < UNREAD_SECONDS
+        problem = None if fault is None or may_pass else _of_database(fault, now)
+        if problem is not None and before is not None and problem.key == before.key:
+            return before
+        self._database = problem
+        if problem is not None:
+            log.error("%s; %s", problem.words, problem.what_to_do)
+        self._tell(self._studies, [before] if before else [], [problem] if problem else [], now)
         return problem
 
-    def _tell(self, studies: Sequence[Study], current: Sequence[Alert], now: float) -> None:
-        before, after = (
-            {alert.key: alert for alert in self.alerts if alert.kind != "webhook"},
-            {alert.key: alert for alert in current},
-        )
-        new = [alert for key, alert in after.items() if key not in before]
-        ended = [alert for key, alert in before.items() if key not in after]
+    def _tell(self, studies: Sequence[Study], before: Sequence[Alert], current: Sequence[Alert], now: float) -> None:
+        """Tell each study's webhook what is new in what one look found, and what has ended."""
+        keys_before, keys_now = {alert.key for alert in before}, {alert.key for alert in current}
+        new = [alert for alert in current if alert.key not in keys_before]
+        ended = [alert for alert in before if alert.key not in keys_now]
+        with self._telling:
+            self._post_changes(studies, new, ended, now)
+
+    def _post_changes(self, studies: Sequence[Study], new: Sequence[Alert], ended: Sequence[Alert], now: float) -> None:
         open_studies = [study for study in studies if study.closed_at is None]
         self._unheard = {
             open_study.id: self._unheard[open_study.id]
@@ -377,6 +397,15 @@ class Watch:
                 self._unheard[study.id] = Alert("webhook", now, words, do, study_id=study.id)
             else:
                 self._unheard.pop(study.id, None)
+
+
+def _of_database(fault: Fault, now: float) -> Alert:
+    if not fault.lasts:
+        do = "look at the server's log, its disk, the rights of the file and how many files the server may open."
+        return Alert("database", now, f"the database cannot be looked at: {fault.words}", do, "unread")
+    words = f"the database is not what it was: {fault.words}; nothing is recorded any more"
+    do = "stop the server; `evenhand restore FILE` puts a backup in its place and keeps the ruin; then start it again."
+    return Alert("database", now, words, do)
 
 
 def _of(study: Study, changes: Sequence[Alert]) -> list[Alert]:

@@ -5,7 +5,7 @@ A route that the table does not name is refused to everyone.
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -34,6 +34,7 @@ class Role(StrEnum):
 
 
 COOKIE_NAMES: Mapping[Role, str] = {Role.PARTICIPANT: "evenhand_participant", Role.RESEARCHER: "evenhand_researcher"}
+MOST_COOKIES = 4  # of one name that are looked at
 COOKIE_SECONDS: Mapping[Role, float] = {Role.PARTICIPANT: 180 * DAY_SECONDS, Role.RESEARCHER: 30 * DAY_SECONDS}
 
 PERMISSIONS: dict[tuple[str, str], Role] = {
@@ -182,23 +183,29 @@ def identity(request: Request) -> Identity:
 
 def signed_in(request: Request, role: Role) -> Identity | None:
     """The identity of `role` that the request's cookie or bearer token proves; None where it proves none."""
-    token = _presented(request, role)
-    subject = lab_of(request).tokens.check(_kind(role), token) if token else None
-    return None if subject is None else Identity(role, subject, token)
+    return _proved(request, role, lab_of(request).tokens.check)
 
 
 def _recalled(request: Request, role: Role) -> Identity | None:
     """What `signed_in` found a moment ago, without a look at the database."""
-    token = _presented(request, role)
-    subject = lab_of(request).tokens.recall(_kind(role), token) if token else None
-    return None if subject is None else Identity(role, subject, token)
+    return _proved(request, role, lab_of(request).tokens.recall)
 
 
-def _presented(request: Request, role: Role) -> str:
+def _proved(request: Request, role: Role, subject_of: Callable[[Any, str], int | None]) -> Identity | None:
+    """The identity of `role` that the first valid token of the request proves."""
+    for token in _presented(request, role):
+        if (subject := subject_of(_kind(role), token)) is not None:
+            return Identity(role, subject, token)
+    return None
+
+
+def _presented(request: Request, role: Role) -> list[str]:
+    """The tokens that come with a request: of cookies there may be several of one name, each of another path."""
     if role in COOKIE_NAMES:
-        return request.cookies.get(COOKIE_NAMES[role], "")
+        pairs = (part.strip().partition("=") for header in request.headers.getlist("cookie") for part in header.split(";"))
+        return list(dict.fromkeys(value for name, _, value in pairs if name == COOKIE_NAMES[role] and value))[:MOST_COOKIES]
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    return [token.strip()] if scheme.lower() == "bearer" else []
 
 
 def _kind(role: Role) -> Any:
@@ -273,9 +280,8 @@ def sign_in(request: Request, response: Response, role: Role, subject: int = 0) 
 
 
 def sign_out(request: Request, response: Response, role: Role) -> None:
-    """Revoke the token of `role` in the request's cookie, and drop the cookie."""
-    token = request.cookies.get(COOKIE_NAMES[role])
-    if token:
+    """Revoke each token of `role` in the request's cookies, and drop the cookie of our path."""
+    for token in _presented(request, role):
         lab_of(request).tokens.revoke(_kind(role), token)
     response.delete_cookie(COOKIE_NAMES[role], path=_cookie_path(request), httponly=True, samesite="lax")
 

@@ -163,8 +163,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.alerts = watch.look()
 
     def look_at_database() -> None:
-        if (problem := watch.look_at_database()) is not None:
-            state.alerts = watch.alerts = (problem, *(alert for alert in state.alerts if alert.kind != problem.kind))
+        watch.look_at_database()
+        state.alerts = watch.alerts
 
     tasks = [
         asyncio.create_task(_every(SOUNDNESS_SECONDS, look_at_database)),

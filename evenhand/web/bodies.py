@@ -3,18 +3,22 @@
 import asyncio
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
 
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
+
+from evenhand.model.whole_text import whole_json, whole_text
 
 KILO, MEGA = 1000, 1000 * 1000
 FORM_BYTES = 64 * KILO
-ANSWERS_BYTES = MEGA  # of a questionnaire, which may ask for several texts of 20,000 letters
+ANSWERS_BYTES = 4 * MEGA  # of a questionnaire, which may ask for many texts of 20,000 letters, each of up to nine bytes in a form
 AGENT_BYTES = 8 * MEGA
 BODY_SECONDS = 60.0  # seconds within which a body has to be here
-NO_TEXT_PATTERN = re.compile("[\ud800-\udfff\0]")  # half a character, and what ends a text in many programs
-# JSON that may hold such: escaped, as bytes that are no UTF-8 and yet read, or in UTF-16 or UTF-32.
+LONG_BYTES = 100 * KILO  # of a body from which on it takes a while to mend
+# JSON that may hold half a character or a zero: escaped, as bytes that are no UTF-8 and yet read, or in UTF-16 or UTF-32.
 _SUSPECT_PATTERN = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)|\xed[\xa0-\xbf]|\0|\xff\xfe|\xfe\xff")
+_WHOLE = "\N{REPLACEMENT CHARACTER}".encode()
 _CHARSET_PATTERN = re.compile(rb";\s*charset\s*=\s*(\"[^\"]*\"|[^;]*)", re.IGNORECASE)
 
 
@@ -26,11 +30,6 @@ class BodyRefused(Exception):
         self.status = status
 
 
-def valid(text: str) -> str:
-    """The text with U+FFFD for what no codec can write and no database takes."""
-    return NO_TEXT_PATTERN.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def limit_bytes(path: str) -> int:
     """How long a body may be that is sent to this path."""
     if path.startswith("/api/"):
@@ -38,15 +37,15 @@ def limit_bytes(path: str) -> int:
     return ANSWERS_BYTES if path.startswith("/p/questions/") else FORM_BYTES
 
 
-def brings_body(scope: Scope) -> bool:
-    """Whether a body comes with the request, be it said to have a length or not."""
-    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in scope["headers"])
+def comes(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body comes with a request of these headers, be it said to have a length or not."""
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
-async def read(scope: Scope, receive: Receive, path: str) -> bytes | None:
+async def read(headers: Mapping[bytes, bytes], receive: Receive, path: str) -> bytes | None:
     """All of the body; None where its sender has gone. BodyRefused where it is too long or too slow."""
     limit = limit_bytes(path)
-    said = dict(scope["headers"]).get(b"content-length", b"0")
+    said = headers.get(b"content-length", b"0")
     if not said.isdigit() or len(said) > 18 or int(said) > limit:
         raise _too_long(path, limit)
     parts, length = [], 0
@@ -73,19 +72,20 @@ def _too_long(path: str, limit: int) -> BodyRefused:
     return BodyRefused(413, f"this request is longer than {size}, the most that is taken here; {what_to_do}, and send it again")
 
 
-def mended(scope: Scope, body: bytes) -> tuple[Scope, bytes]:
-    """The request with valid text in its path, query, form or JSON, whatever codec it claims."""
-    kind = dict(scope["headers"]).get(b"content-type", b"").lower()
-    path, query = valid(scope["path"]), _no_zero(scope["query_string"])
-    # Forms are UTF-8; a form that names another codec could smuggle in what UTF-8 has no bytes for.
-    headers = [(name, _CHARSET_PATTERN.sub(b"", value) if name == b"content-type" else value) for name, value in scope["headers"]]
-    if kind.startswith(b"application/x-www-form-urlencoded"):
-        body = _no_zero(body)
-    elif kind.startswith(b"multipart/form-data"):
-        body = body.replace(b"\0", b"?")
-    elif _SUSPECT_PATTERN.search(body):
-        body = _valid_json(body)
-    return {**scope, "path": path, "query_string": query, "headers": headers}, body
+async def mended(scope: Scope, body: bytes) -> tuple[Scope, bytes]:
+    """The request with whole text in its path, query, form or JSON, whatever codec it claims. A long body delays no other."""
+    scope = {**scope, "path": whole_text(scope["path"]), "query_string": _no_zero(scope["query_string"])}
+    if not body:
+        return scope, body
+    kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
+    if kind.startswith((b"application/x-www-form-urlencoded", b"multipart/form-data")):
+        # Forms are UTF-8; a form that names another codec could smuggle in what UTF-8 has no bytes for.
+        scope["headers"] = [
+            (name, _CHARSET_PATTERN.sub(b"", value) if name == b"content-type" else value) for name, value in scope["headers"]
+        ]
+        encoded = kind.startswith(b"application/")
+        return scope, _no_zero(body) if encoded else body.replace(b"\0", _WHOLE)
+    return scope, await run_in_threadpool(_whole_json, body) if len(body) > LONG_BYTES else _whole_json(body)
 
 
 def _no_zero(encoded: bytes) -> bytes:
@@ -93,22 +93,14 @@ def _no_zero(encoded: bytes) -> bytes:
     return encoded.replace(b"%00", b"%EF%BF%BD").replace(b"\0", b"%EF%BF%BD")
 
 
-def _valid_json(body: bytes) -> bytes:
-    """JSON whose texts are valid; what is no JSON stays, and is refused by whoever reads it."""
-    try:
-        return json.dumps(_valid_values(json.loads(body))).encode()
-    except (ValueError, RecursionError):
+def _whole_json(body: bytes) -> bytes:
+    """JSON whose texts are whole; what is no text stays, and is refused by whoever reads it."""
+    if not _SUSPECT_PATTERN.search(body):
         return body
-
-
-def _valid_values(content: Any) -> Any:
-    if isinstance(content, str):
-        return valid(content)
-    if isinstance(content, list):
-        return [_valid_values(item) for item in content]
-    if isinstance(content, dict):
-        return {valid(key): _valid_values(value) for key, value in content.items()}
-    return content
+    try:
+        return whole_json(body.decode(json.detect_encoding(body), "surrogatepass")).encode()
+    except UnicodeDecodeError:
+        return body
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from evenhand.settings import HERE, PublicAddress
+from evenhand.settings import HERE, PublicAddress, without_own_port
 from evenhand.web import bodies
 from evenhand.web.access import IS_HEAD
 
@@ -67,25 +67,26 @@ class Door:
         if is_head:
             scope = {**scope, "method": "GET", IS_HEAD: True}
 
-        scope = self._as_browsers_ask(scope)
+        headers = dict(scope["headers"])
+        scope = self._as_browsers_ask(scope, headers)
         is_static = path_of(scope).startswith("/static/")  # before a mount changes what is the root
 
         async def send_with_headers(message: Message) -> None:
             if is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if (location := headers.get("location", "")).startswith("/") and not location.startswith("//"):
-                    headers["location"] = self._public.prefix + location
+                answered = MutableHeaders(scope=message)
+                if (location := answered.get("location", "")).startswith("/") and not location.startswith("//"):
+                    answered["location"] = self._public.prefix + location
                 for name, value in SECURITY_HEADERS.items():
-                    if name not in headers:
-                        headers[name] = value
+                    if name not in answered:
+                        answered[name] = value
                 if is_static:
-                    headers["cache-control"] = "no-cache"
+                    answered["cache-control"] = "no-cache"
             await send(message)
 
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if not ((self._public.url and host.lower() == self._public.host) or self._answers_to(host)):
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not ((self._public.url and host == self._public.host) or self._answers_to(host)):
             text = (
                 f"This server does not answer to the name {host!r}. Start it with --host NAME to allow another name, "
                 "or with --public-url behind a proxy.\n"
@@ -94,35 +95,38 @@ class Door:
             return
         body = b""
         try:
-            if brings_body := bodies.brings_body(scope):
-                read = await bodies.read(scope, receive, path_of(scope))
+            if brings_body := bodies.comes(headers):
+                read = await bodies.read(headers, receive, path_of(scope))
                 if read is None:
                     return
                 body = read
         except bodies.BodyRefused as error:
             await _refusal(error, path_of(scope))(scope, receive, send_with_headers)
             return
-        scope, body = bodies.mended(scope, body)
+        scope, body = await bodies.mended(scope, body)
         await self._app(scope, bodies.replayed(body, receive) if brings_body else receive, send_with_headers)
 
-    def _as_browsers_ask(self, scope: Scope) -> Scope:
-        """The request with the scheme, host and path that the browser asked the proxy for, whatever the proxy made of them."""
+    def _as_browsers_ask(self, scope: Scope, headers: dict[bytes, bytes]) -> Scope:
+        """The request with the scheme, host and path that the browser asked the proxy for, whatever the proxy made of them.
+
+        headers: the request's, of which the host is brought up to date.
+        """
         public = self._public
         if not public.url:
             return scope
-        headers = dict(scope["headers"])
         peer = (scope.get("client") or ("",))[0]
         forwarded = public.is_proxy(peer) and any(name in headers for name in FORWARDED_HEADERS)
         forwarded_host = headers.get(b"x-forwarded-host", public.host.encode()).decode("latin-1").rpartition(",")[2].strip()
-        host = headers.get(b"host", b"").decode("latin-1").lower()
+        hosts = [headers.get(b"host", b"").decode("latin-1"), *([forwarded_host] if forwarded else [])]
         path = scope["path"]
         # A proxy has taken the prefix off, or a program of this machine asks.
         if not f"{path}/".startswith(f"{public.prefix}/"):
             path = public.prefix + path
         scope = {**scope, "path": path, "root_path": public.prefix}
-        if host == public.host or (forwarded and forwarded_host.lower() == public.host):
+        if public.host in (without_own_port(host, public.scheme) for host in hosts):
+            headers[b"host"] = public.host.encode()
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-            scope = {**scope, "scheme": public.scheme, "headers": [(b"host", public.host.encode()), *others]}
+            scope = {**scope, "scheme": public.scheme, "headers": [(b"host", headers[b"host"]), *others]}
         return scope
 
     def _is_ours(self, host: str) -> bool:
