@@ -10,24 +10,11 @@ from fastapi.routing import APIRoute
 from sqlalchemy import create_engine, inspect, text
 from starlette.routing import Mount
 
-from evenhand.studies import classroom
 from evenhand.web.access import COOKIE_NAMES, NOT_RUN_BY_HEAD, PERMISSIONS, Role, guard
-from tests.web import Caller, Site, evaluated, routes, toy_site, train, tuned_study, tuning_participant
+from tests.web import SUBJECTS, Caller, Site, evaluated, furnish, routes, toy_site, tuned_study, tuning_participant
 
 STREAMS = ("/events",)
 PRESENCE = {"last_seen", "writer", "writer_at"}
-SUBJECTS = {
-    "code": "222222",
-    "study_id": "1",
-    "session_id": "1",
-    "participant_id": "1",
-    "batch_id": "1",
-    "number": "1",
-    "job": "1",
-    "job_id": "1",
-    "token": "x",
-    "name": "background",
-}
 ROWS = list(PERMISSIONS.items())
 NAMES = [f"{method} {path}" for (method, path), _ in ROWS]
 
@@ -36,13 +23,7 @@ NAMES = [f"{method} {path}" for (method, path), _ in ROWS]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("access")
     with toy_site(folder) as made:
-        study, session, agent = tuned_study(made)
-        evaluated(made, session.id, agent, 0.5, 0.6)
-        person = tuning_participant(made, study)
-        assert person.session_id
-        train(made, person.session_id, agent, 0.4)
-        lesson = made.lab.studies.add(classroom.study_of(session.task, "class", "Lesson", 30, 7))
-        made.lab.participants.invite(lesson.id, "class", token=SUBJECTS["code"])
+        furnish(made)
         yield made
 
 

@@ -14,8 +14,8 @@ import pytest
 from evenhand.web import api
 from evenhand.web.access import COOKIE_NAMES, PERMISSIONS, Role
 from evenhand.web.pages import TEMPLATE_FOLDER
-from tests.test_access import STREAMS, SUBJECTS
-from tests.web import Site, evaluated, toy_site, train, tuned_study, tuning_participant
+from tests.test_access import STREAMS
+from tests.web import SUBJECTS, Site, evaluated, toy_site, train, tuned_study, tuning_participant
 
 TRIES_A_ROUTE = 12
 TEXTS: list[str | bytes] = [

@@ -14,12 +14,11 @@ from evenhand import settings
 from evenhand.errors import InvalidSettings
 from evenhand.rehearsal.run import held_port
 from evenhand.settings import PublicAddress
-from evenhand.studies import classroom
 from evenhand.web.access import COOKIE_NAMES, PERMISSIONS, Role
 from tests import components
-from tests.test_access import STREAMS, SUBJECTS, filled
+from tests.test_access import STREAMS, filled
 from tests.waiting import wait_for
-from tests.web import Site, evaluated, toy_site, train, tuned_study, tuning_participant
+from tests.web import SUBJECTS, Site, furnish, toy_site, tuned_study
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -40,17 +39,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with toy_site(tmp_path_factory.mktemp("proxy"), public=PUBLIC) as made:
         furnish(made)
         yield made
-
-
-def furnish(site: Site) -> None:
-    """A study with all that pages show, and a class."""
-    study, session, agent = tuned_study(site)
-    evaluated(site, session.id, agent, 0.5, 0.6)
-    person = tuning_participant(site, study)
-    assert person.session_id
-    train(site, person.session_id, agent, 0.4)
-    lesson = site.lab.studies.add(classroom.study_of(session.task, "class", "Lesson", 30, 7))
-    site.lab.participants.invite(lesson.id, "class", token=SUBJECTS["code"])
 
 
 def invitation(site: Site) -> str:

@@ -20,6 +20,7 @@ from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study
 from evenhand.model.trial import Outcome
 from evenhand.settings import HERE, PublicAddress, Rules
+from evenhand.studies import classroom
 from evenhand.web.access import COOKIE_NAMES, Identity, Role
 from evenhand.web.app import create_app
 from tests.labs import SPACE, Clock, claim, epoch, make_lab, toy_study
@@ -177,3 +178,29 @@ def tuning_participant(site: Site, study: Study) -> Participant:
     site.lab.participants.read_details(person.id)
     site.lab.participants.begin(person.id)
     return site.lab.participants.get(person.id)
+
+
+# What each parameter of a path stands for in a site that is furnished.
+SUBJECTS = {
+    "code": "222222",
+    "study_id": "1",
+    "session_id": "1",
+    "participant_id": "1",
+    "batch_id": "1",
+    "number": "1",
+    "job": "1",
+    "job_id": "1",
+    "token": "x",
+    "name": "background",
+}
+
+
+def furnish(site: Site) -> None:
+    """A study with all that pages show, and a class."""
+    study, session, agent = tuned_study(site)
+    evaluated(site, session.id, agent, 0.5, 0.6)
+    person = tuning_participant(site, study)
+    assert person.session_id
+    train(site, person.session_id, agent, 0.4)
+    lesson = site.lab.studies.add(classroom.study_of(session.task, "class", "Lesson", 30, 7))
+    site.lab.participants.invite(lesson.id, "class", token=SUBJECTS["code"])
