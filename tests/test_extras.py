@@ -98,7 +98,7 @@ def test_a_package_of_no_extra_is_named_and_a_broken_one_is_not_missing(tmp_path
 
 
 def test_statistics_say_what_they_need(lacking: Lacking) -> None:
-    groups = {"a": [1.0, 2.0, 3.0], "b": [2.0, 3.0, 5.0]}
+    groups = {"a": [1.0, 2.0, 3.0], "b": [2.0, 3.0, 5.0], "c": [4.0, 6.0, 7.0]}
     lacking("statsmodels")
     with pytest.raises(PackageMissing, match=r"Holm's adjustment needs statsmodels.*evenhand\[report\]"):
         stats.pairwise(groups, "mann-whitney")
