@@ -138,6 +138,7 @@ def test_items_are_of_each_task_in_the_study_s_order_but_those_of_the_whole_stud
     assert [one.key for one in report_item("search", whole_study=True)(names)(frame)] == ["names"]
 
 
+@pytest.mark.slow
 def test_one_task_that_was_worked_on_has_its_own_name() -> None:
     made = rehearsed(0)
     frame = study_report.context(made.of_task(2), "live")

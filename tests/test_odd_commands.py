@@ -178,6 +178,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_file_without_values(
     assert "hunter2" not in words + kept
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_and_a_closed_input_are_quiet(tmp_path: Path) -> None:
     environment = {**os.environ, "EVENHAND_DATA": str(tmp_path / "data")}
     program = f"{sys.executable} -m evenhand.cli.main"

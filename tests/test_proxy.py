@@ -83,6 +83,7 @@ def test_only_named_proxies_are_believed(tmp_path: Path) -> None:
         assert "secure" not in httpx.post(address, headers=FORWARDED).headers["set-cookie"].lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "role"), PAGES, ids=[path for path, _ in PAGES])
 def test_every_link_of_a_page_lies_under_the_prefix(path: str, role: Role, site: Site) -> None:
     caller = site.caller(role, {Role.PARTICIPANT: 1}.get(role, 0))

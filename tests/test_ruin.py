@@ -64,6 +64,7 @@ def settled(lab: Lab, path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ruin", RUINS, ids=lambda ruin: ruin.__name__)
 def test_a_running_server_notices_a_ruin_refuses_writes_and_says_so(ruin: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "lab.sqlite"

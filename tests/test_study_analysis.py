@@ -185,6 +185,7 @@ def test_levene_table_by_hand() -> None:
         assert pair.p == pytest.approx(scipy_stats.f.sf(36 / 17, 1, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skewed", [True, False])
 def test_levene_about_the_mean_is_called_liberal_where_the_scores_are_skewed(skewed: bool) -> None:
     rng = np.random.default_rng(5)
