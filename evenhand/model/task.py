@@ -60,7 +60,7 @@ class Level:
     """
 
     name: str
-    value: float
+    value: Real
 
 
 @dataclass(frozen=True, slots=True)

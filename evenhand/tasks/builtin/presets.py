@@ -17,9 +17,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "last_relu": False,
         "last_std": 0.1,
         "norm": True,
-        "max_epochs": 24,
+        "max_epochs": 30,
         "ranges": {
-            "epochs": {"low": 3},
+            "epochs": {"low": 2},
             "batch_size": {"low": 32, "high": 192},
             "learning_rate": {"low": 0.0002, "high": 0.02},
             "weight_decay": {"high": 0.01},
