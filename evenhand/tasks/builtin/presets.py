@@ -19,9 +19,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "norm": True,
         "max_epochs": 30,
         "ranges": {
-            "epochs": {"low": 2},
-            "batch_size": {"low": 32, "high": 192},
-            "learning_rate": {"low": 0.0002, "high": 0.02},
+            "epochs": {"low": 3},
+            "batch_size": {"low": 32, "high": 96},
+            "learning_rate": {"low": 0.0002, "high": 0.005},
             "weight_decay": {"high": 0.01},
             "lr_decay": {"high": 0.001},
             "initial_accumulator": {"high": 0.01},
