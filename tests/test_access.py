@@ -51,7 +51,8 @@ def test_every_route_is_in_the_table_and_the_table_names_nothing_else(site: Site
     served = set()
     for route in routes(site.app):
         methods = {"GET"} if isinstance(route, Mount) else set(route.methods or ())
-        served |= {(method, route.path) for method in methods - {"HEAD"}}
+        path = route.path if isinstance(route, Mount) else route.path_format
+        served |= {(method, path) for method in methods - {"HEAD"}}
     assert served == PERMISSIONS.keys()
 
 

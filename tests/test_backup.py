@@ -280,7 +280,7 @@ def test_a_server_goes_on_serving(lab_and_clock: tuple[Lab, Clock], tmp_path: Pa
                 with suppress(StaleAttempt):  # since the restore took the training back
                     lab.measure(job.job_id, job.attempt, [epoch(index, 1, 0.3)])
                 index += 1
-                answer = caller.get("/p/tune")
+                answer = caller.get("/p/1/tune")
                 if answer.status_code != 200:
                     wrong.append(answer.status_code)
 
@@ -296,7 +296,7 @@ def test_a_server_goes_on_serving(lab_and_clock: tuple[Lab, Clock], tmp_path: Pa
             thread.join()
         command.close()
         assert wrong == []
-        assert caller.get("/p/tune").status_code == 200
+        assert caller.get("/p/1/tune").status_code == 200
         later, _ = lab.participants.join(study.id)
         assert later.pseudonym == "P-02"
 

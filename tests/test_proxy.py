@@ -152,13 +152,13 @@ def test_scripts_and_streams_find_their_way_under_the_prefix(site: Site, browser
         page.on("request", lambda request: asked.append(urlsplit(request.url).path))
         page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
         for role, subject, address in (
-            (Role.PARTICIPANT, 1, "/p/tune"),
+            (Role.PARTICIPANT, 1, "/p/1/tune"),
             (Role.RESEARCHER, 0, f"/sessions/{site.lab.participants.get(1).session_id}"),
             (Role.RESEARCHER, 0, "/studies/1"),
         ):
             token = site.caller(role, subject).identity.token
             context.add_cookies([{"name": COOKIE_NAMES[role], "value": token, "url": f"{site.address}/evenhand"}])
-            stream = ".*/evenhand/p/events.*" if role is Role.PARTICIPANT else f".*/evenhand{address}/events.*"
+            stream = ".*/evenhand/p/1/events.*" if role is Role.PARTICIPANT else f".*/evenhand{address}/events.*"
             with page.expect_request(re.compile(stream)):
                 page.goto(f"{site.address}/evenhand{address}")
     assert failed == []

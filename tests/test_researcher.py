@@ -77,18 +77,20 @@ def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
     researcher = site.caller(Role.RESEARCHER)
     address = invitation(researcher.post(f"/studies/{study.id}/invitations").text)
     person = site.caller()
+    assert person.get(address).headers["location"] == f"/p/{study.id}{address}?cookies=tried"
+    address = f"/p/{study.id}{address}"
     assert "Begin" in person.get(address).text
     assert site.lab.participants.of_study(study.id) == []
     page = person.post(address)
     code = re.search(r'id="resume-code">([A-Z2-7-]+)<', page.text)
     assert code
     assert "P-01" in page.text
-    assert person.post(address).headers["location"] == "/p"  # a reload makes nobody else
+    assert person.post(address).headers["location"] == f"/p/{study.id}"  # a reload makes nobody else
     assert len(site.lab.participants.of_study(study.id)) == 1
     assert person.post(address, {"anew": "yes"}).status_code == 200  # somebody else at the same computer
     assert len(site.lab.participants.of_study(study.id)) == 2
     elsewhere = site.caller()
-    assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == "/p"
+    assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == f"/p/{study.id}"
     assert elsewhere.http.cookies[COOKIE_NAMES[Role.PARTICIPANT]]
     wrong = site.caller().post("/resume", {"code": "ABCDE"})
     assert wrong.status_code == 404

@@ -23,6 +23,7 @@ from evenhand.settings import HERE, PublicAddress, Rules
 from evenhand.studies import classroom
 from evenhand.web.access import COOKIE_NAMES, Identity, Role
 from evenhand.web.app import create_app
+from evenhand.web.seats import home
 from tests.labs import SPACE, Clock, claim, epoch, make_lab, toy_study
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -56,6 +57,11 @@ class Caller:
         elif identity.token:
             headers["authorization"] = f"Bearer {identity.token}"
         self.http = httpx.Client(base_url=site.address, headers=headers, cookies=cookies, timeout=PATIENCE_SECONDS)
+
+    @property
+    def home(self) -> str:
+        """Of a participant: what the addresses of their pages begin with."""
+        return home(self.site.lab.participants.get(self.identity.subject).study_id)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """GET a page."""
@@ -192,6 +198,7 @@ SUBJECTS = {
     "job_id": "1",
     "token": "x",
     "name": "background",
+    "old": "tune",
 }
 
 

@@ -45,13 +45,20 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/signin/{token}"): Role.PUBLIC,
     ("GET", "/join/{token}"): Role.PUBLIC,
     ("POST", "/join/{token}"): Role.PUBLIC,
+    ("GET", "/p/{study_id}/join/{token}"): Role.PUBLIC,
+    ("POST", "/p/{study_id}/join/{token}"): Role.PUBLIC,
     ("GET", "/class"): Role.PUBLIC,
     ("GET", "/class/{code}"): Role.PUBLIC,
     ("POST", "/class/{code}"): Role.PUBLIC,
+    ("GET", "/p/{study_id}/class/{code}"): Role.PUBLIC,
+    ("POST", "/p/{study_id}/class/{code}"): Role.PUBLIC,
     ("GET", "/class/{code}/board"): Role.PUBLIC,
     ("GET", "/class/{code}/events"): Role.PUBLIC,
     ("GET", "/resume"): Role.PUBLIC,
     ("POST", "/resume"): Role.PUBLIC,
+    ("GET", "/p"): Role.PUBLIC,
+    ("GET", "/p/{old}"): Role.PUBLIC,
+    ("POST", "/p/{old}"): Role.PUBLIC,
     # The researcher's pages
     ("POST", "/signout"): Role.RESEARCHER,
     ("GET", "/studies"): Role.RESEARCHER,
@@ -95,29 +102,29 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/explore"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/explore.json"): Role.RESEARCHER,
     # The participant's pages
-    ("GET", "/p"): Role.PARTICIPANT,
-    ("GET", "/p/terms"): Role.PARTICIPANT,
-    ("POST", "/p/terms"): Role.PARTICIPANT,
-    ("GET", "/p/questions/{name}"): Role.PARTICIPANT,
-    ("POST", "/p/questions/{name}"): Role.PARTICIPANT,
-    ("GET", "/p/details"): Role.PARTICIPANT,
-    ("POST", "/p/practice/start"): Role.PARTICIPANT,
-    ("GET", "/p/practice"): Role.PARTICIPANT,
-    ("POST", "/p/practice"): Role.PARTICIPANT,
-    ("POST", "/p/continue"): Role.PARTICIPANT,
-    ("POST", "/p/tune/start"): Role.PARTICIPANT,
-    ("GET", "/p/tune"): Role.PARTICIPANT,
-    ("POST", "/p/tune/submit"): Role.PARTICIPANT,
-    ("POST", "/p/tune/stop"): Role.PARTICIPANT,
-    ("GET", "/p/trials"): Role.PARTICIPANT,
-    ("GET", "/p/trials/{number}/curve"): Role.PARTICIPANT,
-    ("GET", "/p/events"): Role.PARTICIPANT,
-    ("GET", "/p/final"): Role.PARTICIPANT,
-    ("POST", "/p/final"): Role.PARTICIPANT,
-    ("GET", "/p/thanks"): Role.PARTICIPANT,
-    ("GET", "/p/withdraw"): Role.PARTICIPANT,
-    ("POST", "/p/withdraw"): Role.PARTICIPANT,
-    ("GET", "/p/withdrawn"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/terms"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/terms"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/questions/{name}"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/questions/{name}"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/details"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/practice/start"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/practice"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/practice"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/continue"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/tune/start"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/tune"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/tune/submit"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/tune/stop"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/trials"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/trials/{number}/curve"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/events"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/final"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/final"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/thanks"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/withdraw"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/withdraw"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/withdrawn"): Role.PARTICIPANT,
     # Agents and methods
     ("POST", "/api/agent/hello"): Role.AGENT,
     ("POST", "/api/agent/goodbye"): Role.AGENT,
@@ -214,7 +221,7 @@ def _kind(role: Role) -> Any:
 
 async def guard(request: Request) -> None:
     """Every route's first dependency: refuse who may not call it, and a form that did not come from our own page."""
-    template = getattr(request.scope.get("route"), "path", "")
+    template = getattr(request.scope.get("route"), "path_format", "")
     method = request.method
     role = PERMISSIONS.get((method, template))
     if role is None:
@@ -231,7 +238,7 @@ async def _check_identity(request: Request, role: Role) -> None:
     """NotAllowed where the caller is none of this role; else the request holds who it is."""
     caller = _recalled(request, role) or await run_in_threadpool(signed_in, request, role)
     if caller is None:
-        raise NotAllowed(_how_to_get_in(role))
+        raise NotAllowed(how_to_get_in(role))
     request.state.identity = caller
     if request.method not in SAFE_METHODS and role in COOKIE_NAMES:
         await _check_csrf(request, caller)
@@ -254,10 +261,12 @@ async def _check_csrf(request: Request, caller: Identity) -> None:
         raise NotAllowed("this form is out of date (you signed in again since it was opened); reload the page and send it again")
 
 
-def _how_to_get_in(role: Role) -> str:
+def how_to_get_in(role: Role) -> str:
+    """What whoever is refused a page of this role has to do."""
     return {
         Role.RESEARCHER: "this page is for the researcher: run `evenhand signin` on the lab's machine for a sign-in link",
-        Role.PARTICIPANT: "this page is for participants: open your invitation, or resume with your code",
+        Role.PARTICIPANT: "this page is for participants of this study: open your invitation, or resume with your code. If you "
+        "just did, this browser keeps no cookies of this site: allow them, and do it again",
         Role.AGENT: "this call needs an agent's token as a bearer token; `evenhand agent --help` says how to get one",
         Role.METHOD: "this call needs the session's token as a bearer token",
         Role.JOIN: "this call needs the token that `evenhand tune --serve` prints; it is another one each time",
@@ -265,14 +274,19 @@ def _how_to_get_in(role: Role) -> str:
     }[role]
 
 
-def sign_in(request: Request, response: Response, role: Role, subject: int = 0) -> None:
-    """Issue a token of `role` and put it into the response's cookie."""
+def sign_in(request: Request, response: Response, role: Role, subject: int = 0, path: str = "") -> None:
+    """Issue a token of `role` and put it into the response's cookie. path: of the pages that it is for, where not for all."""
     token = lab_of(request).tokens.issue(_kind(role), subject, COOKIE_SECONDS[role])
+    set_cookie(request, response, COOKIE_NAMES[role], token, COOKIE_SECONDS[role], path)
+
+
+def set_cookie(request: Request, response: Response, name: str, value: str, seconds: float | None = None, path: str = "") -> None:
+    """Put a cookie into a response, for our pages under `path`. seconds: how long it is kept; None: until the browser ends."""
     response.set_cookie(
-        COOKIE_NAMES[role],
-        token,
-        max_age=int(COOKIE_SECONDS[role]),
-        path=_cookie_path(request),
+        name,
+        value,
+        max_age=None if seconds is None else int(seconds),
+        path=_cookie_path(request, path),
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",
@@ -286,6 +300,6 @@ def sign_out(request: Request, response: Response, role: Role) -> None:
     response.delete_cookie(COOKIE_NAMES[role], path=_cookie_path(request), httponly=True, samesite="lax")
 
 
-def _cookie_path(request: Request) -> str:
+def _cookie_path(request: Request, path: str = "") -> str:
     """Of our pages only, where others lie on the same server."""
-    return held_by(request.app).public.prefix or "/"
+    return f"{held_by(request.app).public.prefix}{path}" or "/"
