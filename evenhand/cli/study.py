@@ -32,22 +32,24 @@ Address = Annotated[str, typer.Option(help="the laboratory's address, as those w
 def new(
     folder: Annotated[Path, typer.Argument(help="a folder, made if need be")],
     task: Annotated[str, typer.Option(help="a built-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME")] = "black-magic",
-    data: Annotated[str | None, typer.Option(help="data set by name, or a folder or tar [default: the best at hand]")] = None,
-    size: Annotated[int | None, typer.Option(help="image size in pixels [default: 32]")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="data set by name, or a folder or tar [default: a calibrated preset's]")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="image size in pixels [default: the preset's; with --data 32]")] = None,
 ) -> None:
     """Write a commented study.toml with its texts beside it."""
     from evenhand.model.task import TaskSpec
     from evenhand.studies import file
     from evenhand.tasks.builtin import images
 
-    if task == "black-magic":
+    says_data = data is not None or size is not None
+    if says_data and task != "black-magic":
+        raise InvalidSettings(f"--data and --size are for black-magic here; the task {task!r} brings its own data")
+    spec = None if task == "black-magic" else TaskSpec(task)  # None: in a preset
+    if says_data:
         chosen = data or images.best_at_hand()
         given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
         spec = TaskSpec(task, {"data": given, "size": size or 32})
-    elif data is None and size is None:
-        spec = TaskSpec(task)
-    else:
-        raise InvalidSettings(f"--data and --size are for black-magic here; the task {task!r} brings its own data")
     for path in file.new(folder, spec):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")

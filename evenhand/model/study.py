@@ -16,6 +16,7 @@ MODES: tuple[Mode, ...] = ("live", "pilot", "simulated")
 EvaluationMode = Literal["retrain", "as tuned"]  # whether a choice's test score is of a model that learnt from validation, too
 ValueRule = Literal["last", "best"]  # of which epoch a trial's value is
 VALUE_RULES: tuple[ValueRule, ...] = ("last", "best")
+USUAL_TRIAL_SHARE = 0.25  # of the budget: what one trial may use where a study file does not say it; no first draw takes more
 EVALUATION_MODES: tuple[EvaluationMode, ...] = ("retrain", "as tuned")
 
 
@@ -278,6 +279,8 @@ class Study:
     evaluation_mode: how final choices are trained for their test score: on train and validation data together (`retrain`), or as
     their trials were (`as tuned`).
     value_rule: whether a trial's value is its last completed epoch's, as in the papers, or its best one's.
+    trial_share: the largest share of the budget's time, and of its epochs, that one trial may use, a person's as a method's;
+    None: all of it.
     machines: whether its trainings are for agents of one kind only, to which it is pinned when it is published, or for any.
 
     version, hash, packages, published_at, note, environment: of this version; None where it was not published. environment: what
@@ -306,6 +309,7 @@ class Study:
     practice: bool = False
     classroom: bool = False
     resumable: bool = False
+    trial_share: Real | None = None
     machines: Literal["alike", "any"] = "alike"
     languages: tuple[str, ...] = ("en",)
     completion: str = ""
@@ -391,6 +395,8 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
     # A study that says nothing of these keeps the hash that it had before there were such things.
     if not study.resumable:
         del content["resumable"]
+    if study.trial_share is None:
+        del content["trial_share"]
     if study.machines == "alike":
         del content["machines"]
     if study.evaluation_mode == "retrain":

@@ -17,7 +17,7 @@ from evenhand.model.trial import Measurement, Outcome, Stopper
 from evenhand.store import environments, tables
 from evenhand.store.cache import changed
 from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER
-from evenhand.store.studies import inserted
+from evenhand.store.studies import inserted, study
 
 _job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
 _version = tables.study_version.c
@@ -144,6 +144,20 @@ def busy_sessions(tx: Connection) -> Mapping[int, int]:
 
 _RUNNING = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
 _BUSY = select(_job.session_id, func.count()).where(_RUNNING).group_by(_job.session_id)
+
+
+def with_limited_trials(tx: Connection) -> list[int]:
+    """Sessions of studies that limit what one trial may use, of which a trial trains that nobody has asked to stop."""
+    session = tables.session
+    query = (
+        select(session.c.id, session.c.study_id, session.c.version)
+        .join(tables.job, _job.session_id == session.c.id)
+        .where(_RUNNING, _job.trial_id.is_not(None), _job.stop_by.is_(None))
+        .distinct()
+    )
+    training = tx.execute(query).all()
+    limited = {which for which in {(row.study_id, row.version) for row in training} if study(tx, *which).trial_share is not None}
+    return [row.id for row in training if (row.study_id, row.version) in limited]
 
 
 def expired(tx: Connection, now: float) -> list[Job]:

@@ -69,8 +69,10 @@ def _environment() -> Environment:
     made.filters.update(
         clock=words.clock, percent=words.percent, number=words.typed, loss=words.loss, ago=words.ago, moment=words.moment,
         exact=words.exact, plural=words.plural, score=words.show_score, metric=words.metric_name,
-        markdown=markdown, inline=inline, ticked=ticked,
+        levels=words.levels_words, markdown=markdown, inline=inline, ticked=ticked,
     )  # fmt: skip
+    made.globals.update(drawn_levels=lambda task: [[level.name, level.value] for level in task.levels])
+    made.globals.update(trial_share_words=words.trial_share_words)
     made.globals.update(budget_words=words.budget_words, outcome_words=state_words.outcome_words)
     made.globals.update(how_to_go_on=state_words.how_to_go_on, mode_words=words.MODE_WORDS)
     made.globals.update(value_epoch_words=state_words.value_epoch_words)
