@@ -202,7 +202,8 @@ class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
-    contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks.
+    contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks. measures: other
+    measures of experience beside months, as QUESTIONNAIRE.QUESTION; empty: those of OTHER_MEASURES that are asked.
     """
 
     thresholds: tuple[Real, ...] = (0.25, 0.5)
@@ -214,6 +215,7 @@ class AnalysisPlan:
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
     multiplicity: Literal["holm", "none"] = "holm"
+    measures: tuple[str, ...] = ()
 
 
 EDUCATION: Mapping[str, str] = {
@@ -250,6 +252,8 @@ BACKGROUND = Questionnaire(
         ),
     ),
 )
+# The further measures of experience that the paper's section 4.1 names, as the template of a study asks for them.
+OTHER_MEASURES = ("background.programming", "background.machine_learning", "background.level", "background.education")
 OWN_WORDS_REASON = "other"  # whoever chooses it can give own words
 # The paper's Table 3.
 REASONS = (
@@ -349,6 +353,19 @@ class Study:
         return next((question for question in questionnaire.questions if question.name == name), None) if questionnaire else None
 
 
+def measures(study: Study) -> tuple[str, ...]:
+    """The other measures of experience that are compared with months of deep learning.
+
+    Args:
+        study: whose plan names them, or whose questionnaires ask for some of OTHER_MEASURES.
+
+    Returns:
+        QUESTIONNAIRE.QUESTION of each.
+    """
+    named = study.plan.measures or OTHER_MEASURES
+    return tuple(path for path in named if study.question(path) is not None and path != MONTHS.by)
+
+
 # What is not declared but happens to a version, or names where it came from: it stays out of the hash.
 UNHASHED_FIELDS = frozenset(
     {
@@ -382,7 +399,7 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
-LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity"})  # in no hash where they say what holds without them
+LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity", "measures"})  # in no hash where they say what holds without them
 
 
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:

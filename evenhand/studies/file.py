@@ -515,6 +515,7 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         hypothesis=table.text("hypothesis", ""),
         contrasts=tuple(contrasts),
         multiplicity=multiplicity,
+        measures=table.texts("measures"),
     )
     table.done()
     return plan
