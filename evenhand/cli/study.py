@@ -34,6 +34,9 @@ def new(
     task: Annotated[str, typer.Option(help="a built-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME")] = "black-magic",
     data: Annotated[str | None, typer.Option(help="data set by name, or a folder or tar [default: the best at hand]")] = None,
     size: Annotated[int | None, typer.Option(help="image size in pixels [default: 32]")] = None,
+    wordings: Annotated[
+        bool, typer.Option("--reason-wordings", help="two conditions: the paper's reasons, and in words that say which past")
+    ] = False,
 ) -> None:
     """Write a commented study.toml with its texts beside it."""
     from evenhand.model.task import TaskSpec
@@ -48,7 +51,7 @@ def new(
         spec = TaskSpec(task)
     else:
         raise InvalidSettings(f"--data and --size are for black-magic here; the task {task!r} brings its own data")
-    for path in file.new(folder, spec):
+    for path in file.new(folder, spec, wordings=wordings):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")
 

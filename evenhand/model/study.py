@@ -142,7 +142,10 @@ class Questionnaire:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """An experimental condition: what differs in it from the study's own settings, and its share among the assigned."""
+    """An experimental condition: what differs in it from the study's own settings, and its share among the assigned.
+
+    reasons: the study's reasons in other words; empty: in its own. What is stored is the same under every wording.
+    """
 
     name: str
     share: int = 1
@@ -150,6 +153,7 @@ class Arm:
     budget: Budget | None = None
     presets: bool | None = None
     live_validation: bool | None = None
+    reasons: tuple[Option, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +346,11 @@ class Study:
         """The condition of this name."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
+    def reasons_of(self, condition: str | None) -> tuple[Option, ...]:
+        """The reasons as people of a condition read them."""
+        arm = self.arm(condition)
+        return (arm.reasons if arm else ()) or self.reasons
+
     def questionnaire(self, name: str) -> Questionnaire | None:
         """The questionnaire of this name."""
         return next((questionnaire for questionnaire in self.questionnaires if questionnaire.name == name), None)
@@ -421,7 +430,14 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
         if key not in LATER_PLAN_FIELDS or getattr(study.plan, key) != getattr(plan, key)
     }
     content["budget"] = _caps(declared["budget"])
-    arms = [{**arm, "task_id": tasks.get(str(arm["task_id"])), "budget": _caps(arm["budget"])} for arm in declared["arms"]]
+    arms = [
+        {
+            **{key: value for key, value in arm.items() if key != "reasons" or value},
+            "task_id": tasks.get(str(arm["task_id"])),
+            "budget": _caps(arm["budget"]),
+        }
+        for arm in declared["arms"]
+    ]
     return digest({**content, "arms": arms, "task": tasks[str(study.task_id)]})
 
 

@@ -126,6 +126,7 @@ REPORT_ITEMS = Registry(
         "conditions": "evenhand.report.study_conditions:conditions",
         "contrasts": "evenhand.report.study_conditions:contrasts",
         "contrast-power": "evenhand.report.study_conditions:contrast_power",
+        "reason-wordings": "evenhand.report.study_conditions:wordings",
         "across-tasks": "evenhand.report.study_conditions:across_tasks",
         "scatter": "evenhand.report.study_paper:scatter",
         "measures": "evenhand.report.study_paper:measures",

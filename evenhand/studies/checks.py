@@ -52,6 +52,13 @@ def _reasons(source: TomlSource, study: Study) -> None:
             fix = f"write label = {{ {study.languages[0]} = ..., {language} = ... }}"
             source.note(("reasons", place, "label"), said("one text"), f"the text in {language!r}, too", fix, "warning")
 
+    for place, arm in enumerate(study.arms):
+        worded = [option.value for option in arm.reasons]
+        if worded and worded != values:
+            key = ("conditions", place, "reasons")
+            fix = "give each reason its own words, and keep values and order"
+            source.note(key, said(", ".join(worded)), f"the study's reasons in other words: {', '.join(values)}", fix)
+
 
 # Groups
 
