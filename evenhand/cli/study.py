@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from evenhand import settings
-from evenhand.cli import archive, report
+from evenhand.cli import archive, pool, report
 from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import Database, StudyName, console
 from evenhand.errors import InvalidSettings, Refused
@@ -21,6 +21,7 @@ app = typer.Typer(name="study", help="Studies: from the file to the report.", no
 app.command(name="report")(report.report)
 app.command(name="export")(archive.export)
 app.command(name="import")(archive.import_)
+app.command(name="pool")(pool.pool)
 SURE_POWER = 0.999  # power from which on larger studies are not listed
 TIMED_EPOCHS = 2  # epochs that `plan` trains; the quicker one counts, since the first one loads what trainings need
 

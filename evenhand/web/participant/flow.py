@@ -388,8 +388,8 @@ def trials(request: Request, here: Here) -> Response:
     view = here.view()
     metric = metric_name(here.task.metric)
     values = {trial.number: _values(here.task.space, trial) for trial in view.session.trials}
-    shown = {"metric": metric, "values": values, "reason_words": here.reason_words}
-    return page(request, here, "_history", view=view, history=_history(request, view), **shown)
+    history, words = _history(request, view), here.reason_words
+    return page(request, here, "_history", view=view, history=history, metric=metric, values=values, reason_words=words)
 
 
 @router.get("/p/trials/{number}/curve")
