@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from evenhand.model.job import Assignment
 from evenhand.model.participant import Participant
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session
-from evenhand.model.study import Budget, Study
+from evenhand.model.study import Arm, Budget, Study, Text
 from evenhand.model.trial import Outcome
 from evenhand.settings import Rules
 from evenhand.web.access import Role
@@ -255,6 +256,22 @@ def test_a_trial_starts_and_the_same_key_twice_is_one_trial(site: Site) -> None:
     assert trial.reasons == {"epochs": "just a guess", "learning_rate": "other: <b>bold</b>"}
     page = someone.get(f"{someone.home}/tune").text
     assert "<b>bold" not in page
+
+
+@pytest.mark.slow
+def test_a_condition_s_words_for_the_reasons_are_read_and_the_study_s_own_are_kept(site: Site) -> None:
+    study = toy_study(site.lab)
+    worded = tuple(replace(option, label=Text(f"{option.label} (clearly)")) for option in study.reasons)
+    study = site.lab.studies.add(replace(study, name="worded", arms=(Arm("plain"), Arm("clear", reasons=worded))))
+    for _ in range(2):
+        someone = Person(site, study).to_tuning()
+        clear = someone.record.condition == "clear"
+        assert ("Just a guess (clearly)" in someone.get("/p/tune").text) == clear
+        someone.submit(**{"reason.epochs": "guess"})
+        someone.train(0.5)
+        (trial,) = someone.session.trials
+        assert trial.reasons == {"epochs": "just a guess"}
+        assert ("just a guess (clearly)" in someone.get("/p/tune").text.partition("and reasons")[2]) == clear
 
 
 def test_wrong_fields_are_told_all_at_once_as_json_and_as_a_page(site: Site) -> None:

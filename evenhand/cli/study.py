@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from evenhand import settings
-from evenhand.cli import archive, report
+from evenhand.cli import archive, pool, report
 from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import Database, StudyName, console
 from evenhand.errors import InvalidSettings, Refused
@@ -21,6 +21,7 @@ app = typer.Typer(name="study", help="Studies: from the file to the report.", no
 app.command(name="report")(report.report)
 app.command(name="export")(archive.export)
 app.command(name="import")(archive.import_)
+app.command(name="pool")(pool.pool)
 SURE_POWER = 0.999  # power from which on larger studies are not listed
 TIMED_EPOCHS = 2  # epochs that `plan` trains; the quicker one counts, since the first one loads what trainings need
 
@@ -36,6 +37,9 @@ def new(
         str | None, typer.Option(help="data set by name, or a folder or tar [default: a calibrated preset's]")
     ] = None,
     size: Annotated[int | None, typer.Option(help="image size in pixels [default: the preset's; with --data 32]")] = None,
+    wordings: Annotated[
+        bool, typer.Option("--reason-wordings", help="two conditions: the paper's reasons, and in words that say which past")
+    ] = False,
 ) -> None:
     """Write a commented study.toml with its texts beside it."""
     from evenhand.model.task import TaskSpec
@@ -50,7 +54,7 @@ def new(
         chosen = data or images.best_at_hand()
         given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
         spec = TaskSpec(task, {"data": given, "size": size or 32})
-    for path in file.new(folder, spec):
+    for path in file.new(folder, spec, wordings=wordings):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")
 
