@@ -42,6 +42,7 @@ from evenhand.lab.backups import (
 from evenhand.lab.lab import Lab, key_of
 from evenhand.lab.places import Fault, FaultKind, fault_of, file_of
 from evenhand.lab.served import HEARTBEAT_FILE
+from evenhand.settings import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Restored:
 
 def make(lab: Lab, folder: Path, data_dir: Path) -> Path:
     """A backup in a folder, named after its time; the list of erasures is brought up to date there. Its path."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     at = lab.clock()
     while (path := folder / f"evenhand-{_stamp(at)}.zip").exists():
         at += 1
@@ -296,7 +297,7 @@ def restore(lab: Lab, backup: Backup, data_dir: Path) -> Restored:
     """
     note_erasures(lab, [data_dir])
     folder = data_dir / "backups"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     safety = folder / f"before-restore-{_stamp(lab.clock())}-{secrets.token_hex(3)}.zip"
     write(lab, safety, data_dir)
     erasures = read_erasures([data_dir, backup.path.parent])
@@ -464,7 +465,7 @@ class Keeper:
         self.troubles = others if trouble is None else {**others, folder: trouble}
 
     def _make(self, folder: Path) -> Path:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         free = shutil.disk_usage(folder).free
         if free < LEAST_FREE_BYTES:
             raise Refused(f"its disk has {free / 1e6:.0f} MB free, and {LEAST_FREE_BYTES / 1e6:.0f} MB are asked for")
