@@ -13,8 +13,13 @@ ADDRESS_FILE = "address-{}"  # file in the data directory: where it answers
 def beat(path: Path, now: float) -> None:
     """Note in the heartbeat file that the server is alive."""
     fresh = path.with_suffix(".new")
-    fresh.write_text(f"{now:.3f}")
+    _write_private(fresh, f"{now:.3f}")
     fresh.replace(path)
+
+
+def _write_private(path: Path, text: str) -> None:
+    with open(path, "w", encoding="utf-8", opener=settings.private_opener) as file:
+        file.write(text)
 
 
 def last_alive(path: Path) -> float | None:
@@ -31,7 +36,7 @@ def note_address(lab: Lab, address: str | None) -> None:
     if address is None:
         path.unlink(missing_ok=True)
     else:
-        path.write_text(address)
+        _write_private(path, address)
 
 
 def address(lab: Lab) -> str | None:

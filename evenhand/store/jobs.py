@@ -2,11 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Result, Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Result,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evenhand.model.evaluation import Evaluation, SeedScore
@@ -14,7 +28,7 @@ from evenhand.model.job import AgentRecord, MeasurementBatch
 from evenhand.model.session import Session
 from evenhand.model.study import Mode
 from evenhand.model.trial import Measurement, Outcome, Stopper
-from evenhand.store import environments, tables
+from evenhand.store import environments, odd_cells, tables
 from evenhand.store.cache import changed
 from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER
 from evenhand.store.studies import inserted, study
@@ -70,10 +84,19 @@ def of_trial(tx: Connection, trial_id: int) -> Job:
     return _jobs(tx.execute(_BY_TRIAL, {"id": trial_id}))[0]
 
 
-def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
-    """Jobs without an outcome, of one session or of all: first those of trials, each in the order of the queue."""
-    condition = and_(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED))
-    return _select(tx, condition if session_id is None else and_(condition, _job.session_id == session_id))
+def unfinished(tx: Connection, session_id: int) -> list[Job]:
+    """A session's jobs without an outcome: first those of trials, each in the order of the queue."""
+    return _select(tx, and_(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED), _job.session_id == session_id))
+
+
+def leased(tx: Connection) -> list[Job]:
+    """Jobs without an outcome that agents hold, with only what they are of: whatever else is stored of them."""
+    condition = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None), _job.session_id.not_in(_ARCHIVED))
+    known = ("id", "session_id", "trial_id", "attempt")
+    columns = [column if column.name in known else null().label(column.name) for column in tables.job.columns]
+    with odd_cells.any_text(tx):
+        held = _jobs(tx.execute(select(*columns).where(condition).order_by(_job.queued_at, _job.id)))
+    return [replace(job, attempt=odd_cells.closest(_job.attempt, job.attempt)) for job in held]
 
 
 def unfinished_trials(tx: Connection) -> list[Job]:

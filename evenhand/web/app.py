@@ -166,11 +166,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         watch.look_at_database()
         state.alerts = watch.alerts
 
+    def keep_backups() -> None:
+        keeper.look()
+        watch.note_backups(keeper.troubles.values())
+        state.alerts = watch.alerts
+
     tasks = [
         asyncio.create_task(_every(SOUNDNESS_SECONDS, look_at_database)),
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
         asyncio.create_task(_every(WATCH_SECONDS, look)),
-        asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keeper.look)),
+        asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keep_backups)),
         asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: beat(heartbeat, lab.clock()))),
     ]
     try:
