@@ -42,7 +42,7 @@ def invitation(page: str) -> str:
 
 def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
     toy_study(site.lab)
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     preview = site.caller()
     assert preview.get(link).status_code == 200
     assert "Sign in" in preview.get(link).text  # opening it twice spends nothing
@@ -57,7 +57,7 @@ def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
 
 
 def test_an_old_sign_in_link_has_ended(site: Site) -> None:
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     site.clock.now += 61
     assert site.caller().post(link).status_code == 403
 

@@ -63,12 +63,13 @@ def build(path: Path, revision: str, names: Iterable[str], rows_of: Rows) -> Sto
 def replace(tx: Connection, rows_of: Rows) -> None:
     """Put these rows in the place of all that there are.
 
-    Who is signed in, and the agents that are connected, stay: they are about the machines of now. A training that an agent runs
-    now, or ran when the backup was made, is not the queue's any more: it is queued again as a later attempt, so that nothing
-    which that agent still says is taken for the new one's.
+    Who runs the laboratory, who is signed in, and the agents that are connected, stay: they are about now. A training that an
+    agent runs now, or ran when the backup was made, is not the queue's any more: it is queued again as a later attempt, so that
+    nothing which that agent still says is taken for the new one's.
     """
     highest = {name: _highest(tx, name) for name in TABLE_NAMES}
     agents = [dict(row) for row in tx.execute(select(tables.agent)).mappings()]
+    people_now = [dict(row) for row in tx.execute(select(tables.person)).mappings()]
     environment_rows = [dict(row) for row in tx.execute(select(tables.environment)).mappings()]
     tokens = [dict(row) for row in tx.execute(select(tables.token).where(_token.kind.in_((*OWN_TOKENS, "agent")))).mappings()]
     leased = {row.id: row.attempt for row in tx.execute(select(_job.id, _job.attempt).where(_job.leased_until.is_not(None)))}
@@ -76,6 +77,7 @@ def replace(tx: Connection, rows_of: Rows) -> None:
         tx.execute(delete(table))
     for table in tables.metadata.sorted_tables:
         _insert(tx, table, rows_of(table.name))
+    _keep_people(tx, people_now)
     _keep(tx, agents, environment_rows, tokens)
     for job_id, attempt in leased.items():
         later = (_job.id == job_id, _job.finished_at.is_(None), _job.attempt < attempt)
@@ -113,11 +115,17 @@ def _keep(
     _insert(tx, tables.token, kept)
 
 
+def _keep_people(tx: Connection, people_now: list[dict[str, Any]]) -> None:
+    """Who is here now stays so, under their names and roles of now; whom only the backup knows comes back as it knows them."""
+    tx.execute(delete(tables.person).where(tables.person.c.id.in_([row["id"] for row in people_now])))
+    _insert(tx, tables.person, people_now)
+
+
 def _reset_sequences(tx: Connection, highest: Mapping[str, int]) -> None:
     """New rows get ids that none ever had, those that the restore took away included."""
     for name in TABLE_NAMES:
         table = tables.metadata.tables[name]
-        if "id" in table.c:
+        if "id" in table.c and table is not tables.person:  # whose ids are random
             last = max(highest[name], _highest(tx, name))
             sequence = tx.execute(text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": f'"{name}"'}).scalar()
             values = {"sequence": sequence, "last": max(last, 1), "used": last > 0}

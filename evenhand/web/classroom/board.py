@@ -66,7 +66,7 @@ def join(request: Request, code: str, name: Annotated[str, Form()] = "", key: An
 
 def _begins(request: Request, participant: Participant) -> Response:
     response = go("/p")
-    sign_in(request, response, Role.PARTICIPANT, participant.id)
+    sign_in(request, response, participant.id)
     return response
 
 
