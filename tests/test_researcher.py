@@ -232,11 +232,11 @@ def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(s
     assert not [shown for shown in SHOWN if shown in said]
     assert site.lab.evaluations.looks(session.id) == []
     assert researcher.post(f"/sessions/{session.id}/reveal").status_code == 303
-    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == ["researcher"]
+    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == [researcher.identity.who]
     page = researcher.get(f"/sessions/{session.id}").text
     for shown in ("71.3", "73.5", "72.4", "± 1.6"):  # each seed, the mean, the standard deviation
         assert shown in page
-    assert "Looked at by researcher" in page
+    assert "Looked at by Rosa" in page
     overview = researcher.get(f"/studies/{study.id}").text + researcher.first_event(f"/studies/{study.id}/events")
     assert not [shown for shown in SHOWN if shown in overview]
 

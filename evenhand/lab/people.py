@@ -189,15 +189,18 @@ class People:
             self._seen[hashed] = now
         return person
 
-    def is_signed_in(self, token: str) -> bool:
-        """Whether a token is valid still, for whoever asks often: what another process revokes is known within a second."""
+    def stays_signed_in(self, token: str) -> bool:
+        """Whether a token is still valid; from then on it is `recalled` for a second."""
         now = self._core.clock()
-        until = self._held.get(token, 0.0)
-        if not until - TRUSTED_SECONDS <= now < until:
-            if self.signed_in(token) is None:
-                return False
+        is_valid = self.signed_in(token) is not None
+        if is_valid:
             self._held[token] = now + TRUSTED_SECONDS
-        return True
+        return is_valid
+
+    def recalled(self, token: str) -> bool:
+        """Whether `stays_signed_in` said so a moment ago, and nothing was revoked in this process since."""
+        until = self._held.get(token, 0.0)
+        return until - TRUSTED_SECONDS <= self._core.clock() < until
 
     def note_seen(self) -> None:
         """Write down when browsers were last seen: now and then, so that no page waits for it."""

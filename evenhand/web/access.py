@@ -5,7 +5,7 @@ A route that the table does not name is refused to everyone.
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -236,10 +236,17 @@ def _proved(request: Request, role: Role, subject_of: Callable[[Any, str], int |
     return None
 
 
-def stays_signed_in(request: Request) -> Callable[[], bool]:
-    """Whether the sign-in that a request came with is still valid, for a stream that outlasts the request."""
+def stays_signed_in(request: Request) -> Callable[[], Awaitable[bool]]:
+    """Whether the sign-in that a request came with is still valid, for a stream that outlasts the request.
+
+    One that this process revokes is refused at once, one that another process does within a second.
+    """
     people, token = lab_of(request).people, identity(request).token
-    return lambda: people.is_signed_in(token)
+
+    async def stays() -> bool:
+        return people.recalled(token) or await run_in_threadpool(people.stays_signed_in, token)
+
+    return stays
 
 
 def _presented(request: Request, role: Role) -> list[str]:

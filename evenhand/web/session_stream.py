@@ -7,7 +7,7 @@ The cursor (trial, attempt, index) is each event's id, so that a client that com
 import math
 import re
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +60,7 @@ def session_events(
     *,
     news: Callable[[Content, Content], Content] = whole,
     present: Callable[[], object] | None = None,
-    may_go_on: Callable[[], bool] | None = None,
+    may_go_on: Callable[[], Awaitable[bool]] | None = None,
     beside: Callable[[], object] = lambda: None,
 ) -> Response:
     """The session's events, as the response to a request that may carry a cursor (header Last-Event-ID, or query `after`).

@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -253,12 +253,12 @@ def stream(
     *,
     place: Hashable = None,
     present: Callable[[], object] | None = None,
-    may_go_on: Callable[[], bool] | None = None,
+    may_go_on: Callable[[], Awaitable[bool]] | None = None,
 ) -> Response:
     """The events of a topic, from a place on. present: called now and then, in a thread, while the connection is open.
 
-    Whether the caller may watch it is the route's to check, before. may_go_on: asked before each message, in a thread; where it
-    says no, the stream ends instead. Refused with 503 where no more connections fit.
+    Whether the caller may watch it is the route's to check, before. may_go_on: asked before each message; where it says no, the
+    stream ends instead. Refused with 503 where no more connections fit.
     """
     if hub.watchers >= most_watchers():
         return PlainTextResponse("too many pages are open; this one tries again by itself\n", 503, {"retry-after": "10"})
@@ -266,7 +266,7 @@ def stream(
 
 
 async def _messages(
-    hub: Hub, topic: Topic, place: Hashable, present: Callable[[], object] | None, may_go_on: Callable[[], bool] | None
+    hub: Hub, topic: Topic, place: Hashable, present: Callable[[], object] | None, may_go_on: Callable[[], Awaitable[bool]] | None
 ) -> AsyncIterator[bytes]:
     if present is not None:
         await run_in_threadpool(present)
@@ -275,7 +275,7 @@ async def _messages(
     presence = asyncio.create_task(_keep(present)) if present is not None else None
     try:
         while message := await channel.next(watcher):
-            if may_go_on is not None and not await run_in_threadpool(may_go_on):
+            if may_go_on is not None and not await may_go_on():
                 break
             yield message
     finally:
