@@ -108,9 +108,10 @@ def test_the_name_of_who_was_removed_is_free_again_and_stays_readable(lab: Lab) 
 
 def test_the_only_owner_can_neither_leave_nor_step_down(lab: Lab) -> None:
     owner = lab.people.first_owner("Ada")
-    for leave in (lambda: lab.people.remove(owner.id), lambda: lab.people.set_role(owner.id, "researcher")):
-        with pytest.raises(Refused, match="Ada is the only owner"):
-            leave()
+    with pytest.raises(Refused, match="Ada is the only owner"):
+        lab.people.remove(owner.id)
+    with pytest.raises(Refused, match="Ada is the only owner"):
+        lab.people.set_role(owner.id, "researcher")
     assert lab.people.set_role(owner.id, "owner") == owner
     other = lab.people.add("Bert", "owner")
     assert lab.people.set_role(owner.id, "researcher").role == "researcher"
