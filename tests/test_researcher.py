@@ -42,7 +42,7 @@ def invitation(page: str) -> str:
 
 def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
     toy_study(site.lab)
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     preview = site.caller()
     assert preview.get(link).status_code == 200
     assert "Sign in" in preview.get(link).text  # opening it twice spends nothing
@@ -57,7 +57,7 @@ def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
 
 
 def test_an_old_sign_in_link_has_ended(site: Site) -> None:
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     site.clock.now += 61
     assert site.caller().post(link).status_code == 403
 
@@ -234,11 +234,11 @@ def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(s
     assert not [shown for shown in SHOWN if shown in said]
     assert site.lab.evaluations.looks(session.id) == []
     assert researcher.post(f"/sessions/{session.id}/reveal").status_code == 303
-    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == ["researcher"]
+    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == [researcher.identity.who]
     page = researcher.get(f"/sessions/{session.id}").text
     for shown in ("71.3", "73.5", "72.4", "± 1.6"):  # each seed, the mean, the standard deviation
         assert shown in page
-    assert "Looked at by researcher" in page
+    assert "Looked at by Rosa" in page
     overview = researcher.get(f"/studies/{study.id}").text + researcher.first_event(f"/studies/{study.id}/events")
     assert not [shown for shown in SHOWN if shown in overview]
 

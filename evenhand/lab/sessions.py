@@ -249,6 +249,12 @@ class Sessions:
             self._core.notify(session_id)
         return able
 
+    def pausers(self, session_id: int) -> dict[float, str]:
+        """Who began and ended the session's pauses, by the moment; of pauses from before people had names nothing is known."""
+        with self._core.read() as tx:
+            noted = [event for kind in ("paused", "went on") for event in event_rows.of_kind(tx, session_id, kind)]
+        return {event.at: str(event.detail["who"]) for event in noted if "who" in event.detail}
+
     def unpause(self, session_ids: Sequence[int]) -> list[int]:
         """Let paused sessions go on; the time of the pause is credited. Those that were paused."""
         with self._core.change() as tx:

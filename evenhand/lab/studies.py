@@ -8,6 +8,7 @@ from evenhand.lab.base import Core, refuse_archive
 from evenhand.model import codec, rules
 from evenhand.model.archive import Archive
 from evenhand.model.environment import pin
+from evenhand.model.person import UNNAMED
 from evenhand.model.study import Mode, Study, hash_of
 from evenhand.model.task import TaskRecord
 from evenhand.settings import AGENT_SILENCE_SECONDS
@@ -15,7 +16,6 @@ from evenhand.store import environments, events, jobs, sessions, studies
 from evenhand.store import participants as participant_rows
 from evenhand.tasks import machine
 
-RESEARCHER = "researcher"
 MOST_NAMED_STUDIES = 12  # studies that an error lists
 
 
@@ -147,7 +147,7 @@ class Studies:
         with self._core.read() as tx:
             return studies.task(tx, studies.study(tx, study_id).task_id)
 
-    def archive(self, study_id: int, mode: Mode, who: str = RESEARCHER) -> Archive:
+    def archive(self, study_id: int, mode: Mode, who: str = UNNAMED) -> Archive:
         """A study's records of one mode, with the test scores; each evaluated session's look is logged.
 
         Refused for live records while the study still collects: rankings by test stay hidden until it is closed.
