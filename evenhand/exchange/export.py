@@ -313,6 +313,7 @@ class Export:
             "session": self._numbers.sessions[session.id],
             "trial": trial.number,
             "extra": dict(trial.extra),
+            "holds": codec.to_json(trial.holds),
             **{key: getattr(trial, key) for key in PLAIN_OF_TRIAL},
             **self._whose(session.version),
         }
