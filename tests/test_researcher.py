@@ -14,6 +14,7 @@ import evenhand
 from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Float
+from evenhand.model.job import Order
 from evenhand.model.session import State
 from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskRecord, TaskSpec
@@ -279,7 +280,7 @@ def test_a_trial_is_stopped_for_the_researcher(site: Site) -> None:
     job = claim(site.lab, agent)
     researcher = site.caller(Role.RESEARCHER)
     assert researcher.post(f"/sessions/{session.id}/trials/3/stop").status_code == 303
-    assert site.lab.measure(job.job_id, job.attempt, []) is False
+    assert site.lab.measure(job.job_id, job.attempt, []) is Order.STOP
     assert site.lab.sessions.get(session.id).trials[2].stop_by == "researcher"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FORMAT = 4  # of the archive: raised where an older Evenhand could not read it any more
+FORMAT = 5  # of the archive: raised where an older Evenhand could not read it any more
 OLDEST_FORMAT = 2  # that is still read
 MANIFEST, STUDY, CODEBOOK = "manifest.json", "study.json", "codebook.csv"
 FORMATS: Mapping[str, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "spreadsheet": ".csv"}
@@ -167,6 +167,14 @@ TRIALS = (
     _time("submitted_at", "when it was submitted", optional=False),
     _time("claimed_at", "when an agent took it (the attempt that counts)"),
     _time("finished_at", "when it ended"),
+    Column(
+        "holds",
+        "json",
+        "times in which its training stood still, since its session was paused",
+        values="a list of start, end",
+        source="server",
+        since=5,
+    ),
     Column("epochs_planned", "integer", "epochs it was submitted for", "epochs", source="tuner"),
     Column("epochs_done", "integer", "epochs completed, those it went on from included", "epochs", source="agent"),
     Column("epochs_begun", "integer", "epochs it completed itself, and the one it ended in: its cost", "epochs", source="agent"),

@@ -151,14 +151,27 @@ class _Walked:
 
 
 class Export:
-    """One mode of a study's records. Making it is the look at test scores, where it holds any; `files` may be taken once."""
+    """One mode of a study's records; `files` may be taken once. Making it is the look at test scores, where it holds any.
 
-    def __init__(self, lab: Lab, study_id: int, mode: Mode, *, who: str, form: str = "csv", evaluations: bool = True) -> None:
+    looked: the look is logged already, so that making it changes nothing.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        study_id: int,
+        mode: Mode,
+        *,
+        who: str,
+        form: str = "csv",
+        evaluations: bool = True,
+        looked: bool = False,
+    ) -> None:
         if form not in codebook.FORMATS:
             raise InvalidSettings(f"format {form!r}: expected one of {', '.join(codebook.FORMATS)}")
         table_files.writer("events", form, _Drain())  # says now that a package is missing
         self._lab, self._form = lab, form
-        self._outline: Outline = lab.transfer.export(study_id, mode, who, evaluations)
+        self._outline: Outline = lab.transfer.export(study_id, mode, who, evaluations, looked=looked)
         self._hashes = {version.version: version.hash for version in self._outline.versions}
         self._reason_codes = {
             version.version: reason_codes(version.reasons) for version in (self._outline.study, *self._outline.versions)
@@ -317,6 +330,7 @@ class Export:
             "session": self._numbers.sessions[session.id],
             "trial": trial.number,
             "extra": dict(trial.extra),
+            "holds": codec.to_json(trial.holds),
             **{key: getattr(trial, key) for key in PLAIN_OF_TRIAL},
             **self._whose(session.version),
         }

@@ -28,7 +28,7 @@ from evenhand.lab.transfer import Transfer
 from evenhand.lab.tuning import Tuning
 from evenhand.model.configuration import Configuration
 from evenhand.model.environment import Environment
-from evenhand.model.job import Assignment
+from evenhand.model.job import Assignment, Order
 from evenhand.model.sent_code import SentCode
 from evenhand.model.session import Session, View
 from evenhand.model.trial import LearningCurve, Measurement, Outcome, Stopper, Trial
@@ -194,9 +194,11 @@ class Lab:
         """The next training for this agent, leased to it as a new attempt; None where nothing waits."""
         return self.agents.claim(agent_id, refused=refused, session_id=session_id, seconds=seconds)
 
-    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
-        """Store what a training measured and renew its lease; whether it shall go on."""
-        return self.agents.measure(job_id, attempt, batch, agent_id)
+    def measure(
+        self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None, *, is_held: bool = False
+    ) -> Order:
+        """Store what a training measured and renew its lease; what it shall do. is_held: whether it stands still, as told."""
+        return self.agents.measure(job_id, attempt, batch, agent_id, is_held=is_held)
 
     def finish(
         self,

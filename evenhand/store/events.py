@@ -1,5 +1,6 @@
 """What is only ever appended: events, and looks at evaluations."""
 
+from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any
 
@@ -98,6 +99,13 @@ def looks(tx: Connection, session_id: int) -> list[tuple[str, float]]:
 _LOOKS = (
     select(tables.look.c.who, tables.look.c.at).where(tables.look.c.session_id == bindparam("session")).order_by(tables.look.c.id)
 )
+
+
+def unseen(tx: Connection, session_ids: Collection[int], who: str) -> frozenset[int]:
+    """Of these sessions those at whose evaluation somebody has not looked."""
+    row = tables.look.c
+    seen = tx.execute(select(row.session_id).where(row.who == who, row.session_id.in_(session_ids))).scalars()
+    return frozenset(session_ids) - frozenset(seen)
 
 
 def looked_at_task(tx: Connection, task_id: int, who: str) -> bool:

@@ -289,6 +289,7 @@ job = Table(
     Column("outcome", String),
     Column("why", Text),
     Column("environment", ForeignKey("environment.key")),
+    Column("holds", JSON(none_as_null=True)),
     UniqueConstraint("session_id", "seed_index", "of_earlier"),
     Index(None, "finished_at", "queued_at"),
 )

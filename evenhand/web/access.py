@@ -95,6 +95,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/studies/{study_id}/report.pdf"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/report.zip"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/export"): Role.RESEARCHER,
+    ("POST", "/studies/{study_id}/look"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log.csv"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log.jsonl"): Role.RESEARCHER,
@@ -106,6 +107,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/events"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/curve"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/output"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/reveal"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/end"): Role.RESEARCHER,
@@ -162,14 +164,14 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/api/session/choose"): Role.METHOD,
 }
 
-# GETs that are looks at test scores, or last: HEAD learns there that it may come in, and nothing runs.
+# GETs that make a whole report or archive, or last: HEAD learns there that it may come in, and nothing runs.
 NOT_RUN_BY_HEAD = frozenset(
     path for method, path in PERMISSIONS if method == "GET" and path.endswith(("/events", "/report", ".pdf", ".zip", "/export"))
 )
 
 
 class HeadIsEnough(Exception):
-    """HEAD asked for a page whose GET has effects; who may come in has heard enough."""
+    """HEAD asked for what would be made or sent for long; who may come in has heard enough."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from evenhand.web.entry import go
 from evenhand.web.flash import said
 from evenhand.web.method_threads import HELD_DRIVER
 from evenhand.web.pages import environment, render, shared
-from evenhand.web.researcher import front_drawing, overview
+from evenhand.web.researcher import front_drawing, look_costs, overview
 from evenhand.web.researcher.scores import dots
 from evenhand.web.space_form import MOST_TYPED_CHARACTERS
 from evenhand.web.state import held_by
@@ -193,6 +193,9 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
         },
         "outputs": _outputs(session),
         "looks": looks,
+        "look_costs": look_costs.words(lab, lab.studies.get(session.study_id), [session], who)
+        if session.choice and not seen
+        else (),
         "looked": session.choice is None and lab.evaluations.has_looked(session.task.id, who),
         "evaluation": seen,
         "summary": summary,
@@ -331,6 +334,19 @@ def trial_curve(request: Request, session_id: int, number: int, attempt: int = 0
         for measurement in curve.measurements
     ]
     return JSONResponse({"attempt": curve.attempt, "points": points})
+
+
+@router.get("/sessions/{session_id}/trials/{number}/stop")
+def ask_to_stop(request: Request, session_id: int, number: int) -> Response:
+    """Whether a trial is to be stopped, and what comes of it; a page of its own, since the session's changes while one reads."""
+    lab = lab_of(request)
+    session = lab.sessions.get(session_id)
+    trial = session.trial(number)
+    if trial is None:
+        raise NotFound(f"session {session_id} has no trial {number}; it has {len(session.trials)}")
+    looked = lab.evaluations.has_looked(session.task.id, identity(request).who)
+    here = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
+    return render(request, "researcher/stop.html", **here, **bar(lab, lab.studies.get(session.study_id)))
 
 
 @router.post("/sessions/{session_id}/trials/{number}/stop")
