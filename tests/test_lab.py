@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
 from evenhand.lab.lab import Lab
 from evenhand.model import rules
+from evenhand.model.job import Order
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session, State
 from evenhand.model.study import Budget
@@ -195,7 +196,7 @@ def test_stop_ends_a_queued_trial_at_once_and_tells_a_running_ones_agent(lab: La
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     assert lab.stop(session.id, 2).outcome is None
-    assert lab.measure(job.job_id, 1, [batch(0)]) is False
+    assert lab.measure(job.job_id, 1, [batch(0)]) is Order.STOP
     lab.finish(job.job_id, 1, Outcome.STOPPED)
     ended = lab.view(session.id).session.trials[1]
     assert (ended.outcome, ended.stop_by) == (Outcome.STOPPED, Stopper.TUNER)

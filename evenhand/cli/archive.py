@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli.options import Database, StudyName, console, mode_of, writable
+from evenhand.cli.options import Database, StudyName, console, laboratory, mode_of, who_here, writable
 from evenhand.errors import InvalidSettings
 
 
@@ -24,14 +24,12 @@ def export(
 ) -> None:
     """Write a study's records as tidy tables, with a codebook; each look at test scores is logged."""
     from evenhand.exchange import export
-    from evenhand.lab.lab import Lab
-    from evenhand.lab.studies import RESEARCHER
 
     chosen = mode_of(mode)
     if out.suffix not in (".zip", ""):
         raise InvalidSettings(f"--out {str(out)!r}: expected a name that ends in .zip, or a folder's")
-    lab = Lab.connect(db)
-    exporter = export.Export(lab, lab.studies.named(study).id, chosen, who=RESEARCHER, form=form, evaluations=not without)
+    lab = laboratory(db)
+    exporter = export.Export(lab, lab.studies.named(study).id, chosen, who=who_here(lab), form=form, evaluations=not without)
     with console.status("Writing ..."):
         (export.to_zip if out.suffix else export.to_folder)(exporter, out)
     console.print(f"{out}: " + ", ".join(f"{count} {table}" for table, count in exporter.count.items()))
@@ -44,12 +42,11 @@ def import_(
 ) -> None:
     """Bring an archive into a laboratory, to be looked at there; nobody can take part in it."""
     from evenhand.exchange import archive
-    from evenhand.lab.lab import Lab
 
     with console.status("Checking ..."):
         package = archive.Package(path)
     with console.status("Bringing in ..."):
-        study = Lab.connect(db).transfer.bring_in(
+        study = laboratory(db).transfer.bring_in(
             package.archive,
             tasks=package.tasks,
             batches=package.batches,

@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from evenhand import settings
-from evenhand.cli import archive, report
+from evenhand.cli import archive, pool, report
 from evenhand.cli.accounts import print_account_of
-from evenhand.cli.options import Database, StudyName, console
+from evenhand.cli.options import Database, StudyName, console, laboratory
 from evenhand.errors import InvalidSettings, Refused
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ app = typer.Typer(name="study", help="Studies: from the file to the report.", no
 app.command(name="report")(report.report)
 app.command(name="export")(archive.export)
 app.command(name="import")(archive.import_)
+app.command(name="pool")(pool.pool)
 SURE_POWER = 0.999  # power from which on larger studies are not listed
 TIMED_EPOCHS = 2  # epochs that `plan` trains; the quicker one counts, since the first one loads what trainings need
 
@@ -36,6 +37,9 @@ def new(
         str | None, typer.Option(help="data set by name, or a folder or tar [default: a calibrated preset's]")
     ] = None,
     size: Annotated[int | None, typer.Option(help="image size in pixels [default: the preset's; with --data 32]")] = None,
+    wordings: Annotated[
+        bool, typer.Option("--reason-wordings", help="two conditions: the paper's reasons, and in words that say which past")
+    ] = False,
 ) -> None:
     """Write a commented study.toml with its texts beside it."""
     from evenhand.model.task import TaskSpec
@@ -50,7 +54,7 @@ def new(
         chosen = data or images.best_at_hand()
         given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
         spec = TaskSpec(task, {"data": given, "size": size or 32})
-    for path in file.new(folder, spec):
+    for path in file.new(folder, spec, wordings=wordings):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")
 
@@ -167,10 +171,8 @@ def _print_power(analysis: Any) -> None:
 @app.command(name="add")
 def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT}", db: Database = None) -> None:
     """Bring a study, or its next version, into the laboratory; it is not live until it is published."""
-    from evenhand.lab.lab import Lab
-
     declared, loaded = _usable(folder)
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     study = lab.studies.declare(declared.with_tasks({key: lab.studies.add_task(task.record) for key, task in loaded.items()}))
     state = "published already" if study.published_at is not None else "not published yet: try it out as a pilot"
     console.print(f"Study {study.id} {study.name!r}, version {study.version}, {study.hash[:12]}: {state}")
@@ -184,10 +186,9 @@ def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT
 @app.command(name="list")
 def listed(db: Database = None) -> None:
     """List the studies with their state."""
-    from evenhand.lab.lab import Lab
     from evenhand.model import rules
 
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     table = Table("", "name", "version", "state", "participants", box=None)
     for study in lab.studies.all():
         people = [person for person in lab.participants.of_study(study.id) if person.mode == "live"]
@@ -204,11 +205,10 @@ def publish(
     db: Database = None,
 ) -> None:
     """Go live: run the checklist, then freeze the newest version."""
-    from evenhand.lab.lab import Lab
     from evenhand.studies import checklist
     from evenhand.studies.versions import why_not_publish
 
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     record = lab.studies.named(study)
     newest = lab.studies.versions(record.id)[-1]
     checks = checklist.checklist(checklist.facts_of(lab, record.id, like))
@@ -231,11 +231,10 @@ def diff(
     db: Database = None,
 ) -> None:
     """What a version of a study declares differently from an earlier one."""
-    from evenhand.lab.lab import Lab
     from evenhand.model.typed_numbers import whole_number
     from evenhand.studies.versions import differences
 
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     known = {version.version: version for version in lab.studies.versions(lab.studies.named(study).id)}
     first, _, last = (versions or f"{max(1, len(known) - 1)}:{len(known)}").partition(":")
     before, after = known.get(whole_number(first) or 0), known.get(whole_number(last) or 0)
@@ -254,9 +253,7 @@ def diff(
 @app.command(name="close")
 def close(study: StudyName, db: Database = None) -> None:
     """End collection: nobody can join any more, and the report may be read."""
-    from evenhand.lab.lab import Lab
-
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     done = lab.studies.close(lab.studies.named(study).id)
     console.print(f"Study {done.name!r} is closed.")
 
@@ -271,9 +268,7 @@ def invite(
     db: Database = None,
 ) -> None:
     """Print invitation links, once."""
-    from evenhand.lab.lab import Lab
-
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     record, mode = lab.studies.named(study), "pilot" if pilot else "live"
     kind: Any = "single" if single else "open"
     _, tokens = lab.participants.invite(record.id, "by command", kind=kind, cap=single or cap, mode=mode)  # type: ignore[arg-type]

@@ -99,6 +99,7 @@ class Deadlines:
 
     def recover(self, down_since: float | None = None) -> None:
         """What a starting server does first: renew live leases, and credit the outage to the sessions it serves."""
+        self._core.store.note_start()
         with self._core.change() as tx:
             now = self._core.clock()
             jobs.renew_all(tx, now + self._core.rules.lease)

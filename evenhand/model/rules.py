@@ -21,7 +21,7 @@ from evenhand.model.participant import Participant
 from evenhand.model.session import Session, State
 from evenhand.model.space import Space
 from evenhand.model.study import Arm, Budget, Mode, Questionnaire, Study, Until
-from evenhand.model.trial import COUNTED_OUTCOMES, Outcome, Trial
+from evenhand.model.trial import COUNTED_OUTCOMES, Hold, Outcome, Trial
 from evenhand.model.trial_history import fold, unsettled
 from evenhand.model.words import budget_words, plural
 from evenhand.settings import AGENT_SILENCE_SECONDS, Rules
@@ -88,9 +88,9 @@ def credit(session: Session, now: float) -> float:
 
     An exploratory session's time without its process is an outage.
 
-    Waiting is the time in which a job was queued and none was running: |Q u R u O| - |R u O|. An outage or a pause O counts
-    whole, since nobody could act in it. A trial runs from the claim of its last attempt, so what earlier, dead attempts trained
-    is waiting.
+    Waiting is the time in which a job was queued and none was running: |Q u R u O| - |R u O|. An outage, a pause or a hold O
+    counts whole, since nobody could act in it; a hold lasts a moment longer than its pause, until its agent hears of the end. A
+    trial runs from the claim of its last attempt, so what earlier, dead attempts trained is waiting.
     """
     outages = [
         (extension.start, extension.start + extension.seconds) for extension in session.extensions if extension.start is not None
@@ -99,6 +99,8 @@ def credit(session: Session, now: float) -> float:
     outages += [(pause.start, pause.end if pause.end is not None else now) for pause in session.pauses]
     given = sum(extension.seconds for extension in session.extensions if extension.start is None)
     waits, later = fold(session.trials, "waits", _Waits, _Waits.add)
+    holds = (*waits.holds, *(hold for trial in later for hold in trial.holds))
+    outages += [(hold.start, min(now, hold.end if hold.end is not None else now)) for hold in holds if hold.start < now]
     waited = waits.without(outages) + _waited([*waits.rest, *later], outages, now)
     return waited + union_length(outages) + given
 
@@ -126,6 +128,7 @@ class _Waits:
 
     rest: the last trials, beside which the next one may have been waiting or running. All before ended before these were
     submitted, so that nothing after changes when they waited. The lists are shared with what `add` gave before and after.
+    holds: in which any of the trials stood still.
     """
 
     count: int = 0
@@ -134,18 +137,19 @@ class _Waits:
     sums: list[float] = field(default_factory=lambda: [0.0])
     rest: tuple[Trial, ...] = ()
     rest_ends: float = float("-inf")
+    holds: tuple[Hold, ...] = ()
 
     def add(self, trial: Trial) -> "_Waits":
         """With one more that has ended; trials come in the order in which they were submitted."""
-        ends = max(self.rest_ends, trial.finished_at or 0.0)
+        ends, holds = max(self.rest_ends, trial.finished_at or 0.0), self.holds + trial.holds
         if trial.submitted_at < self.rest_ends:
-            return replace(self, rest=(*self.rest, trial), rest_ends=ends)
+            return replace(self, rest=(*self.rest, trial), rest_ends=ends, holds=holds)
         waits = _uncovered(*_intervals(self.rest, self.rest_ends))
         for start, end in waits:
             self.starts.append(start)
             self.ends.append(end)
             self.sums.append(self.sums[-1] + end - start)
-        return replace(self, count=self.count + len(waits), rest=(trial,), rest_ends=ends)
+        return replace(self, count=self.count + len(waits), rest=(trial,), rest_ends=ends, holds=holds)
 
     def without(self, outages: Sequence[Interval]) -> float:
         """The summed length, without what lies in an outage."""
@@ -425,7 +429,7 @@ def state_of(session: Session, now: float) -> State:
         return State.EVALUATED if done and evaluations.planned else State.CHOSEN
     if session.started_at is None:
         return State.WAITING
-    if session.pauses and session.pauses[-1].end is None:
+    if session.is_paused:
         return State.PAUSED
     end = deadline(session, now)
     return State.CHOOSING if end is not None and now >= end else State.TUNING

@@ -177,6 +177,11 @@ class Session(_Remembering):
         return sum(intervention.kind == "reshaped" for intervention in self.interventions)
 
     @property
+    def is_paused(self) -> bool:
+        """Whether a pause of it lasts."""
+        return bool(self.pauses) and self.pauses[-1].end is None
+
+    @property
     def taken_over_by(self) -> str | None:
         """Who proposes in the method's stead now; None while the method does."""
         last = next(

@@ -180,6 +180,14 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def lasting(seconds: float) -> str:
+    """How long something is good for: 30 days, 24 hours, 90 minutes."""
+    for unit, length in (("day", 86400.0), ("hour", 3600.0)):
+        if seconds >= 2 * length:
+            return f"{round(seconds / length, 1):g} {unit}s"
+    return f"{round(seconds / 60, 1):g} minutes"
+
+
 def span(seconds: float) -> str:
     """About how long something takes: 48 s, 12 min, 2.5 h."""
     if seconds < 90:

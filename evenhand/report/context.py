@@ -116,6 +116,11 @@ class ReportContext:
         )
 
 
+def measure_name(question: str) -> str:
+    """A measure of experience as a table's head says it: the question's name."""
+    return question.rpartition(".")[2].replace("_", " ")
+
+
 def short_mark(mode: Mode) -> str:
     """What a figure says of itself: nothing in a live study."""
     return MODE_MARKS[mode].partition(":")[0]

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
+from evenhand.analysis import experience as experience_measures
 from evenhand.analysis import paper_items
 from evenhand.analysis.attrition import HOW_COUNTED, Stage
 from evenhand.analysis.attrition import flow as attrition_of
 from evenhand.analysis.study_items import GroupCurve, Headline
-from evenhand.model.words import cases, interval, number, p_value, score
+from evenhand.model.words import DASH, cases, interval, number, p_value, score
 from evenhand.report import figures, vega
 from evenhand.report.blocks import Item, ReportTable, table
-from evenhand.report.context import ReportContext, p_words, short_mark, threshold_words
+from evenhand.report.context import ReportContext, measure_name, p_words, short_mark, threshold_words
 from evenhand.report.items import report_item
 
 PAPER_CITATION = "Anand et al., Black Magic in Deep Learning, 2020"
@@ -148,6 +149,48 @@ def scatter(frame: ReportContext) -> Item:
         why=rho.why or "",
         alt="" if rho.rho is None else f"Spearman's rho {rho.rho:.2f}, 95 % interval {sure}, p {p_words(rho.p)}",
     )
+
+
+@report_item("accuracy")
+def measures(frame: ReportContext) -> list[Item]:
+    """Fig. 4's correlation by each measure of experience, where the study asks for several."""
+    compared = experience_measures.compared(frame.archive, frame.people, frame.seed)
+    if not compared:
+        return []
+    rows = []
+    for row in compared:
+        rho, difference = row.correlation, row.difference
+        sure = interval(rho.interval.low, rho.interval.high, _rho)
+        name = measure_name(row.measure)
+        own = (name, str(rho.n), _rho(rho.rho), sure, p_value(rho.p)) if rho.rho is not None else (name, str(rho.n), *3 * (DASH,))
+        if difference is None:
+            rows.append((*own, *6 * (DASH,)))
+            continue
+        apart = (str(difference.n), _rho(difference.rhos[0] if difference.rhos else None), _rho(difference.difference))
+        bounds = interval(difference.interval.low, difference.interval.high, _rho)
+        rows.append((*own, *apart, bounds, p_value(difference.p), p_value(row.adjusted)))
+    first = measure_name(compared[0].measure)
+    columns = (
+        "measure", "n", "rho", "95 % interval", "p", "n of both", f"rho of {first} among them", f"{first} less this",
+        "95 % interval", "p", "p (Holm)",
+    )  # fmt: skip
+    whys = dict.fromkeys(row.difference.why for row in compared if row.difference is not None and row.difference.why)
+    how = next(row.difference.how for row in compared if row.difference is not None)
+    return [
+        Item(
+            "measures",
+            f"Measures of experience and the final test {frame.accuracy}",
+            cases(len(frame.people.evaluated), "participant"),
+            f"Spearman's rho of each measure with the final score; options of one choice count by their order. {how}",
+            table=table(columns, rows, range(1, len(columns))),
+            why="; ".join(whys),
+            paper="months of experience alone; section 4.1 asks whether another measure correlates better",
+        )
+    ]
+
+
+def _rho(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
 
 
 @report_item("accuracy")

@@ -55,6 +55,8 @@ CONTRAST_TESTS = ("mann-whitney", "brunner-munzel")
 MULTIPLICITIES = ("holm", "none")
 OPS = ("is", "is not", "at least", "at most")
 FACTS = ("trials", "minutes", "choice", "answer")
+WORDINGS_NAME = "reasons-ab.toml"  # the conditions that `new` puts in for two wordings of the reasons
+CONDITIONS_COMMENT_PATTERN = re.compile(r"^# Conditions, if .*\n(# .*\n)+", re.MULTILINE)  # in whose place they are put
 ROOT_SEEDS = 10**6  # a fresh file's root seed is drawn below this: short enough to be told
 
 
@@ -129,10 +131,11 @@ def _suits(source: TomlSource, key: str, study: Study, task: Task) -> None:
             source.note(("plan", "thresholds", place), threshold, f"a share between 0 and 1, as the {task.metric} is one", fix)
 
 
-def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None) -> list[Path]:
+def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None, wordings: bool = False) -> list[Path]:
     """Write the commented template and its texts into a folder; InvalidSettings where one of them is there already.
 
     task: the study's (default: the black-magic task in its best preset at hand). seed: its root seed (default: a random one).
+    wordings: with two conditions, which differ in how the reasons are worded.
     """
     names = [FILE_NAME, *(f"{name}.md" for name in TEXTS)]
     if taken := [name for name in names if (folder / name).exists()]:
@@ -151,6 +154,8 @@ def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None) -> 
     text = _template(FILE_NAME)
     for given, put in filled.items():
         text = text.replace(given, put, 1)
+    if wordings:
+        text = CONDITIONS_COMMENT_PATTERN.sub(lambda _: _template(WORDINGS_NAME), text, count=1)
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
     for template in names[1:]:
         (folder / template).write_text(_template(template), encoding="utf-8")
@@ -201,7 +206,7 @@ def _study(source: TomlSource, root: TomlTable) -> tuple[Study, dict[str, TaskSp
     caps = root.table("budget", required=True)
     trial_share = caps.number("trial_share", USUAL_TRIAL_SHARE, low=0.01, high=1)
     budget = _budget(caps, required=True)
-    arms, arm_tasks = _arms(root, specs, budget)
+    arms, arm_tasks = _arms(root, specs, budget, languages)
     study = Study(
         name=about.filled("name"),
         title=about.filled("title"),
@@ -314,7 +319,9 @@ def _budget(table: TomlTable, required: bool = False) -> Budget:
     return Budget(seconds, None if trials is None else int(trials), None if epochs is None else int(epochs), parallel)
 
 
-def _arms(root: TomlTable, specs: Mapping[str, TaskSpec], usual: Budget) -> tuple[tuple[Arm, ...], dict[str, str]]:
+def _arms(
+    root: TomlTable, specs: Mapping[str, TaskSpec], usual: Budget, languages: tuple[str, ...]
+) -> tuple[tuple[Arm, ...], dict[str, str]]:
     arms, keys = [], {}
     for condition in root.tables("conditions"):
         name = condition.filled("name")
@@ -331,6 +338,7 @@ def _arms(root: TomlTable, specs: Mapping[str, TaskSpec], usual: Budget) -> tupl
                 budget=budget,
                 presets=condition.flag("presets", True) if "presets" in condition else None,
                 live_validation=validation == "live" if validation else None,
+                reasons=_options(condition, "reasons", languages),
             )
         )
         condition.raw("presets")
@@ -519,6 +527,7 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         hypothesis=table.text("hypothesis", ""),
         contrasts=tuple(contrasts),
         multiplicity=multiplicity,
+        measures=table.texts("measures"),
     )
     table.done()
     return plan

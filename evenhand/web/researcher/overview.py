@@ -170,7 +170,7 @@ def row(session: Session | None, person: Participant | None, study: Study, now: 
     seconds_left = rules.seconds_left(session, now) if session else None
     training = next((trial for trial in session.trials if trial.is_open), None) if session else None
     interrupted = session is not None and rules.is_interrupted(session, now)
-    waits = training is not None and training.claimed_at is None  # then the clock is credited and stands still
+    waits = training is not None and (training.claimed_at is None or training.is_held)  # then the clock stands still
     badge, note = _step(session, state, person, study, now)
     return TunerRow(
         key=f"p{person.id}" if person else f"s{session.id if session else 0}",
