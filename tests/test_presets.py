@@ -8,7 +8,7 @@ import pytest
 from evenhand import tasks
 from evenhand.errors import InvalidSettings
 from evenhand.lab.lab import Lab
-from evenhand.model.domain import Choice
+from evenhand.model.domain import Choice, show
 from evenhand.model.task import TaskSpec
 from evenhand.studies import sample
 from evenhand.tasks.builtin import black_magic, presets
@@ -65,7 +65,7 @@ def test_a_preset_changes_ranges_and_epochs_only_and_the_documentation_names_eac
     section = DOCS.read_text(encoding="utf-8").partition(f"`preset: {name}`")[2].partition("\n#")[0]
     for changed, ends in settings["ranges"].items():
         line = next(line for line in section.splitlines() if line.startswith(f"| `{changed}` |"))
-        assert all(f"{end:g}" in line for end in ends.values()), line
+        assert all(show(end) in line for end in ends.values()), line
 
 
 def test_the_sample_study_takes_the_best_preset_at_hand(tmp_path: Path) -> None:
