@@ -184,6 +184,18 @@ def test_wrong_background_answers_are_told_beside_their_fields_and_kept(site: Si
     assert someone.record.answers == {"background.months": 18, "background.education": "master"}
 
 
+def test_details_say_what_one_trial_may_use_where_the_study_limits_it(site: Site) -> None:
+    limited = Person(site, toy_study(site.lab, Budget(seconds=7200), trial_share=0.25))
+    limited.consent()
+    limited.post(f"{limited.home}/questions/background", {"q.months": "0", "q.education": "none"})
+    text = words(limited.get(f"{limited.home}/details").text)
+    assert "One trial may use at most 30 minutes of it; a longer one is stopped then, and keeps the score of its last epoch." in text
+    free = person(site)
+    free.consent()
+    free.post(f"{free.home}/questions/background", {"q.months": "0", "q.education": "none"})
+    assert "One trial may use" not in words(free.get(f"{free.home}/details").text)
+
+
 def test_details_explain_every_hyperparameter_and_start_the_clock_only_when_asked(site: Site) -> None:
     someone = person(site)
     someone.consent()
