@@ -148,6 +148,15 @@ def test_the_study_page_shows_who_is_ahead(site: Site) -> None:
     assert f'href="/sessions/{session.id}"' in page
 
 
+def test_at_a_tie_nobody_is_ahead(site: Site) -> None:
+    study, _, agent = tuned_study(site)
+    person = tuning_participant(site, study)
+    assert person.session_id
+    train(site, person.session_id, agent, 0.62)
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
+    assert "shared by 2: nobody is ahead" in page[page.index('id="lead"') :]
+
+
 def test_the_stream_sends_the_state_when_it_changes(site: Site) -> None:
     study, session, agent = tuned_study(site)
     researcher, listeners = site.caller(Role.RESEARCHER), list(site.lab.on_change)
