@@ -1,7 +1,6 @@
 """The page of people in Chromium: somebody is added, signs in by the link, and is signed out again; without scripts, too."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
