@@ -694,7 +694,7 @@ def test_a_method_stands_beside_the_records_of_the_mode_it_was_started_in(site: 
     refused = researcher.post(start, {"method": "random", "mode": "live"})
     assert refused.status_code == 409
     assert "not published" in refused.text
-    assert 'name="mode" value="pilot"' in researcher.get(f"/studies/{study.id}").text
+    assert 'name="mode" value="pilot"' in researcher.get(start).text
     assert researcher.post(start, {"method": "random", "mode": "pilot"}).headers["location"].endswith("mode=pilot")
     assert [session.mode for session in site.lab.sessions.of_study(study.id)] == ["pilot"]
     assert ">random<" not in researcher.get(f"/studies/{study.id}?mode=simulated").text

@@ -115,6 +115,18 @@ def test_each_effect_has_each_lab_and_the_paper_is_one_more_study_marked_as_prin
     assert small.left == (("tiny.zip", "3 participants, at least 5 are needed"),)
 
 
+@pytest.mark.parametrize("scale", [1e308, 1e160, 1e60, 1e-300])
+def test_scores_of_any_finite_size_are_pooled_or_said_to_be_too_large(scale: float) -> None:
+    def sized(seed: int) -> Archive:
+        drawn = np.random.default_rng(seed).random(9)
+        return archive([Person([0, 5, 20][at % 3], (0.5,), (scale * float(value),)) for at, value in enumerate(drawn)])
+
+    for effect in pooling.pooled({"a": sized(1), "b": sized(2)}, "live", paper=False):
+        made = effect.pooled
+        assert all(value is None or math.isfinite(value) for value in (made.estimate, made.low, made.high, made.q, made.tau2))
+        assert len(effect.studies) + len(effect.left) == 2
+
+
 def test_planned_contrasts_are_pooled() -> None:
     study = replace(STUDY, arms=(Arm("a"), Arm("b")), plan=AnalysisPlan(contrasts=(Contrast("a", "b"),)))
 

@@ -30,6 +30,7 @@ PAPER_PARTICIPANTS = 31
 PAPER_RHO, PAPER_GUESSING_RHO = 0.60, -0.58  # its sections 3.1 and 3.2
 # Of Fisher's z of Spearman's rho: Fieller, Hartley and Pearson (1957), "Tests for rank correlation coefficients. I".
 RHO_VARIANCE_FACTOR = 1.06
+LARGEST_SPREAD = 1e70  # of a side's scores: the squares of Cochran's Q are numbers up to here
 LEAST_FOR_RHO = 5  # participants of a study, below which Fisher's z has hardly any freedom
 LARGEST_TAU2_FACTOR = 1e6  # of the largest variance, beyond which no interval of tau² is searched
 
@@ -253,9 +254,11 @@ def _apart(study: str, first: Sequence[float], second: Sequence[float]) -> Study
     if min(n) < 2:
         return f"{n[0]} and {n[1]} scores, at least 2 are needed on each side"
     spreads = summaries.deviation(first) or 0.0, summaries.deviation(second) or 0.0
+    if max(spreads) > LARGEST_SPREAD:
+        return f"scores that spread by {max(spreads):.3g}, whose variance is no number"
     variance = spreads[0] ** 2 / n[0] + spreads[1] ** 2 / n[1]
     if variance == 0:
-        return "the scores do not vary"
+        return "the scores do not vary, or so little that their variance is 0"
     return StudyEstimate(study, sum(n), (summaries.mean(first) or 0.0) - (summaries.mean(second) or 0.0), variance)
 
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -107,7 +106,6 @@ def laboratory(db: str | None) -> "Lab":
 
     lab = Lab.connect(db)
     act_as(user_here(lab))
-    click.get_current_context().call_on_close(lambda: act_as(None))
     return lab
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from evenhand import settings
 from evenhand.cli.options import Database, Host, LinkHours, Port, PublicUrl, address_of, console, escape, laboratory
@@ -30,7 +30,7 @@ def listed(db: Database = None) -> None:
         role = person.role if person.removed_at is None else f"removed {moment(person.removed_at)}"
         table.add_row(escape(person.name), role, moment(person.created_at))
     console.print(table if table.row_count else "Nobody yet: `evenhand serve` or `evenhand signin` makes the owner.")
-    ways = Table("id", "whose", "what", "since", "last seen", "until", "made by", box=None)
+    ways = Table(Column("id", min_width=12), "whose", "what", "since", "last seen", "until", "made by", box=None)
     for way in lab.people.ways_in():
         what = "unused link" if way.is_link else way.browser or "a browser"
         seen = "-" if way.last_seen is None else ago(way.last_seen, now)
@@ -61,8 +61,11 @@ def add(
     db: Database = None,
 ) -> None:
     """Add somebody, and print the link by which they sign in, once."""
+    from evenhand.lab.served import user
+
     wanted: Any = role  # any other role is refused there
     lab = laboratory(db)
+    lab.people.first_owner(user())
     person = lab.people.add(name, wanted)
     console.print(f"{escape(person.name)} is {'an owner' if person.is_owner else 'a researcher'} now; the link is for them:")
     _print_link(lab, person, hours, host, port, public_url)

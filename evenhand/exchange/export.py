@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from evenhand import __version__
 from evenhand.errors import InvalidSettings, Refused
@@ -45,7 +45,14 @@ File = tuple[str, Iterable[bytes]]
 # Where to
 
 
-def to_folder(export: "Export", folder: Path) -> None:
+class Files(Protocol):
+    """What is written as an archive."""
+
+    def files(self) -> Iterator[File]:
+        """Every file's name and its blocks, to be taken in this order."""
+
+
+def to_folder(export: Files, folder: Path) -> None:
     """Write an archive as files of a folder, which must be empty or not there; nothing is left of one that fails.
 
     It holds what people said: only its owner can read it.
@@ -66,7 +73,7 @@ def to_folder(export: "Export", folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def to_zip(export: "Export", path: Path) -> None:
+def to_zip(export: Files, path: Path) -> None:
     """Write an archive as a zip that only its owner can read; a file that is there is replaced when all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.part")

@@ -20,12 +20,14 @@ def scores_to_read(tx: Connection, study: Study, mode: Mode, who: str, now: floa
     if why := rules.why_scores_hidden(study, mode):
         raise Refused(why)
     scored = jobs.scored(tx, study.id, mode)
-    if now is None and (unseen := events.unseen(tx, scored, who)):
+    unseen = events.unseen(tx, scored, who) if now is None else ()
+    if unseen:
         raise NotAllowed(
             f"{who} has not asked to see the test scores of {plural(len(unseen), 'session')}; each look at one is logged first"
         )
-    for session_id in sorted(scored) if now is not None else ():
-        events.look(tx, session_id, who, now)
+    if now is not None:
+        for session_id in sorted(scored):
+            events.look(tx, session_id, who, now)
     return scored
 
 

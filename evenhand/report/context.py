@@ -9,7 +9,7 @@ from evenhand.analysis.cohort import EXPERIENCE_QUESTION, own_sessions
 from evenhand.analysis.sensitivity import Sensitivity
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.archive import Archive
-from evenhand.model.study import Mode, Study
+from evenhand.model.study import Mode, Study, measures
 from evenhand.model.task import Level
 from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, points, score
 
@@ -57,6 +57,20 @@ class ReportContext:
             name if names.count(name) == 1 else f"{name}, version {task.version[:12]}": task.id
             for name, task in zip(names, tasks, strict=True)
         }
+
+    @cached_property
+    def coarse(self) -> Mapping[str, str]:
+        """The measures of experience that are coarse in a public archive, and how."""
+        coarsened = self.archive.public.coarsened if self.archive.public else {}
+        used = (EXPERIENCE_QUESTION, self.people.by, *measures(self.study))
+        return {question: coarsened[question] for question in dict.fromkeys(used) if question in coarsened}
+
+    @property
+    def coarse_words(self) -> str:
+        """What is said beside numbers of coarse answers; nothing where none is."""
+        if not self.coarse:
+            return ""
+        return f"Of coarse answers, so it differs from the number of the exact ones: {', '.join(self.coarse)}"
 
     @property
     def accuracy(self) -> str:

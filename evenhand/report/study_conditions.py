@@ -52,7 +52,7 @@ def conditions(frame: ReportContext) -> list[Item]:
     ]
 
 
-@report_item("conditions", whole_study=True)
+@report_item("conditions", whole_study=True, exact=True)
 def contrasts(frame: ReportContext) -> list[Item]:
     """The contrasts between conditions, where there are any, and what experience and groups make of them."""
     if len(frame.study.arms) < 2:

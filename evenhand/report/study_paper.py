@@ -99,7 +99,7 @@ def spaces(frame: ReportContext) -> Item:
     )
 
 
-@report_item("setup", whole_study=True)
+@report_item("setup", whole_study=True, exact=True)
 def experience(frame: ReportContext) -> Item:
     """Fig. 3."""
     known = paper_items.experience(frame.people)
@@ -129,7 +129,7 @@ def _counts(edges: Sequence[float], counts: Sequence[int]) -> list[tuple[str, st
 # Fig. 4, 5, Table 2 and the text's numbers
 
 
-@report_item("accuracy")
+@report_item("accuracy", exact=True)
 def scatter(frame: ReportContext) -> Item:
     """Fig. 4."""
     people = frame.people
@@ -151,7 +151,7 @@ def scatter(frame: ReportContext) -> Item:
     )
 
 
-@report_item("accuracy")
+@report_item("accuracy", exact=True)
 def measures(frame: ReportContext) -> list[Item]:
     """Fig. 4's correlation by each measure of experience, where the study asks for several."""
     compared = experience_measures.compared(frame.archive, frame.people, frame.seed)
@@ -367,7 +367,7 @@ def reasons_offered(frame: ReportContext) -> Item:
     )
 
 
-@report_item("strategies")
+@report_item("strategies", exact=True)
 def reasons(frame: ReportContext) -> Item:
     """Fig. 9."""
     offered = paper_items.reasons(frame.people, frame.study.reasons, frame.seed)

@@ -266,7 +266,7 @@ def likeness(frame: ReportContext) -> list[Item]:
 # Sensitivity, disclosure, provenance
 
 
-@report_item("sensitivity")
+@report_item("sensitivity", exact=True)
 def sensitivities(frame: ReportContext) -> Item:
     """Each headline that moves under another choice."""
     moved = frame.moved
@@ -293,7 +293,7 @@ def sensitivities(frame: ReportContext) -> Item:
     )
 
 
-@report_item("sensitivity")
+@report_item("sensitivity", exact=True)
 def by_measures(frame: ReportContext) -> list[Item]:
     """Figures 4 to 9 and Table 2 by each measure of experience, where the study asks for several."""
     if not measures(frame.study):

@@ -81,6 +81,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/studies"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/events"): Role.RESEARCHER,
+    ("GET", "/studies/{study_id}/methods"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/methods"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/act"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/close"): Role.RESEARCHER,

@@ -28,7 +28,7 @@ from evenhand.web.classroom import board
 from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
-from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, study, versions
+from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, start_method, study, versions
 from evenhand.web.state import AppState, held_by, hold
 from evenhand.web.workbench import page
 
@@ -97,6 +97,7 @@ def create_app(
         versions,
         looks,
         reports,
+        start_method,
         exports,
         people,
     ):

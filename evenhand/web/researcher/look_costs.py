@@ -21,14 +21,18 @@ def words(lab: Lab, study: Study, sessions: Sequence[Session], who: str) -> tupl
     return tuple(costs)
 
 
+def of_session(lab: Lab, session: Session, who: str) -> tuple[str, ...]:
+    """The same, of one session's evaluation."""
+    return words(lab, lab.studies.get(session.study_id), [session], who)
+
+
 def _steering(lab: Lab, task_ids: set[int], who: str) -> str:
     if all(lab.evaluations.has_looked(task_id, who) for task_id in task_ids):
         return "You have looked at a test score of this task before, so you cannot steer its open sessions one by one already."
     running = sum(session.task.id in task_ids for session in lab.sessions.running()[0])
-    now = (
-        f"{plural(running, 'session')} of it {'is' if running == 1 else 'are'} open now" if running else "none of it is open now"
-    )
+    count = plural(running, "session") if running else "none"
     return (
         "From then on you can stop no trial of an open session of this task, nor pause one, give it time or work with its "
-        f"method: whoever knows test scores must not steer ({now}). Everyone alike can still be paused and given time."
+        f"method: whoever knows test scores must not steer ({count} of it {'are' if running > 1 else 'is'} open now). Everyone "
+        "alike can still be paused and given time."
     )

@@ -45,8 +45,6 @@
       find("summary", menu).focus();
     }
   });
-  const method = find("#method");
-  if (method) method.addEventListener("change", () => { find("#seed").value = method.selectedOptions[0].dataset.seed ?? ""; });
 
   // Best so far: one step line a session, on the budget's clock.
   const RANGES = [0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1440, 2880];
