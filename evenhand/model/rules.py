@@ -585,9 +585,10 @@ def why_scores_hidden(study: Study, mode: Mode) -> str | None:
 
 
 def assign(arms: Sequence[Arm], counts: Mapping[str, int], seed: int, number: int) -> str | None:
-    """The condition for the next participant: the one with the fewest assigned for its share; equals are drawn by the seed.
+    """The condition for the next participant: the one with the fewest for its share; equals are drawn by the seed.
 
-    counts: participants already assigned, by condition. number: the participant's, so that the draw can be repeated.
+    counts: participants who completed it or were seen lately, by condition. number: the participant's, so that the draw can be
+    repeated.
     """
     if not arms:
         return None

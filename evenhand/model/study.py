@@ -202,6 +202,7 @@ class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
+    target: with so many people who finished or are under way, nobody else can join; None: there is no such end.
     contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks.
     """
 
@@ -210,6 +211,7 @@ class AnalysisPlan:
     alpha: Real = 0.05
     expected: Real = 0.6
     participants: int | None = None
+    target: int | None = None
     exclusions: tuple[ExclusionRule, ...] = ()
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
@@ -382,7 +384,7 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
-LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity"})  # in no hash where they say what holds without them
+LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity", "target"})  # in no hash where they say what holds without them
 
 
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:

@@ -148,6 +148,10 @@ def _plan(source: TomlSource, study: Study) -> None:
         given = said(f"{plan.participants} participants")
         fix = "expect more; `evenhand study plan` says what power which number gives"
         source.note(("study", "participants"), given, f"at least three for each of {number} groups", fix, "warning")
+    if plan.target is not None and plan.participants is not None and plan.target < plan.participants:
+        given = said(f"{plan.target} participants, after whom nobody else can join")
+        fix = "raise it, or expect fewer"
+        source.note(("plan", "target"), given, f"at least the {plan.participants} that are expected", fix, "warning")
     names = [arm.name for arm in study.arms]
     for place, contrast in enumerate(plan.contrasts):
         for side, name in (("first", contrast.first), ("second", contrast.second)):

@@ -12,6 +12,7 @@ from evenhand.model.direction import sign_of
 from evenhand.model.domain import show
 from evenhand.model.job import AgentRecord, pinned_away
 from evenhand.model.participant import Participant
+from evenhand.model.places import Occupancy
 from evenhand.model.rules import ENDED_STATES, GOING_ON_STATES, ParticipantStep, Phase
 from evenhand.model.session import Session, State
 from evenhand.model.study import MODES, Mode, Study
@@ -73,8 +74,8 @@ class Overview:
     """The study's first page, in one mode. rows: who is ahead comes first; those without a value, joint ones, then those that
     withdrew, last.
 
-    newest: the newest version, which may not be published. counts: participants in each mode. refused: why the study takes no
-    claim of some of the connected agents.
+    newest: the newest version, which may not be published. counts: participants in each mode. occupancy: of the live study,
+    where it looks for so many people. refused: why the study takes no claim of some of the connected agents.
     """
 
     study: Study
@@ -82,6 +83,7 @@ class Overview:
     phase: Phase
     mode: Mode
     counts: Mapping[Mode, int]
+    occupancy: Occupancy | None
     task: TaskRecord
     now: float
     totals: Totals
@@ -138,6 +140,7 @@ def overview(lab: Lab, study_id: int, mode: Mode | None = None) -> Overview:
         phase=rules.phase_of(study, counts["pilot"] > 0),
         mode=mode,
         counts=counts,
+        occupancy=lab.participants.occupancy(study_id) if study.plan.target is not None and mode == "live" else None,
         task=lab.studies.task(study.task_id),
         now=now,
         totals=_totals(people, sessions),
