@@ -451,20 +451,25 @@ def must_choose_by(session: Session, now: float, rules: Rules) -> float | None:
     return None if end is None else end + rules.choosing
 
 
-def best_trial(session: Session) -> Trial | None:
+def best_trial(session: Session, *, ended: bool = False) -> Trial | None:
     """The trial with the best value on validation; None where no trial has a value.
 
     Of equals the one that is best by the further objectives, in their order, then the earliest: so it is on the front.
 
     One that diverged or turned out `invalid` after an epoch is passed over: it cannot be the final choice.
+
+    ended: only of the trials that have ended. That is what is shown as the best so far, since it never falls: the value of one
+    that trains is its last epoch's, and that may be worse than the one before.
     """
     tally, later = _tally(session)
+    if ended:
+        later = [trial for trial in later if not trial.is_open]
     first = tally.highest if session.maximize else tally.lowest
     best = direction.best_trial(later if first is None else [first, *later], session.maximize)
     further = session.aims.objectives[1:]
     if best is None or not further:
         return best
-    alike = (trial for trial in session.trials if value_of(trial) == best.value)
+    alike = (trial for trial in session.trials if value_of(trial) == best.value and not (ended and trial.is_open))
     return min(alike, key=lambda trial: (*(direction.cost_of(trial.extra.get(aim.name), aim) for aim in further), trial.number))
 
 

@@ -340,6 +340,11 @@ class Study:
         """The condition of this name."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
+    def shows_live(self, condition: str | None) -> bool:
+        """Whether validation is shown under this condition while a trial trains, not only when it has ended."""
+        arm = self.arm(condition)
+        return self.live_validation if arm is None or arm.live_validation is None else arm.live_validation
+
     def questionnaire(self, name: str) -> Questionnaire | None:
         """The questionnaire of this name."""
         return next((questionnaire for questionnaire in self.questionnaires if questionnaire.name == name), None)

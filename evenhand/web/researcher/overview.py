@@ -190,7 +190,7 @@ def row(session: Session | None, person: Participant | None, study: Study, now: 
         left="–" if session is None or state in ENDED_STATES else left(session, now),
         seconds_left=None if state in ENDED_STATES else seconds_left,
         ticking=state is State.TUNING and seconds_left is not None and not waits and not interrupted,
-        best=rules.best_trial(session) if session else None,
+        best=rules.best_trial(session, ended=True) if session else None,
         training=training,
         evaluation=evaluation_progress(session) if session else "after the choice",
         last_seen=rules.last_seen(person, session) if person else None,
@@ -279,7 +279,7 @@ def curves(shown: Overview) -> dict[str, Any]:
         session = row.session
         if session is None or row.is_joint:
             continue
-        steps = summaries.best_so_far(session, unit, shown.now)
+        steps = summaries.best_so_far(session, unit)
         if not steps:
             continue
         end = summaries.used(session, session.choice.at if session.choice else shown.now, unit)
