@@ -189,7 +189,9 @@ def test_details_say_what_one_trial_may_use_where_the_study_limits_it(site: Site
     limited.consent()
     limited.post(f"{limited.home}/questions/background", {"q.months": "0", "q.education": "none"})
     text = words(limited.get(f"{limited.home}/details").text)
-    assert "One trial may use at most 30 minutes of it; a longer one is stopped then, and keeps the score of its last epoch." in text
+    assert (
+        "One trial may use at most 30 minutes of it; a longer one is stopped then, and keeps the score of its last epoch." in text
+    )
     free = person(site)
     free.consent()
     free.post(f"{free.home}/questions/background", {"q.months": "0", "q.education": "none"})

@@ -453,10 +453,9 @@ _PLAIN = (
 
 def _shown(study: Study, condition: str | None) -> dict[str, Any]:
     """What the study's version, and the participant's condition, say of the session."""
-    arm = study.arm(condition) or Arm("")
-    live, presets = arm.live_validation, arm.presets
+    presets = (study.arm(condition) or Arm("")).presets
     return {
-        "live_validation": study.live_validation if live is None else live,
+        "live_validation": study.shows_live(condition),
         "presets": study.presets if presets is None else presets,
         "resumable": study.resumable,
         "evaluation_mode": study.evaluation_mode,

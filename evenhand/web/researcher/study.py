@@ -401,7 +401,7 @@ def explore_numbers(request: Request, session_id: int) -> Response:
 
 
 def _explore(session: Session) -> Mapping[str, Any]:
-    bests = best_so_far([value_of(trial) for trial in session.trials], session.maximize)
+    bests = best_so_far([None if trial.is_open else value_of(trial) for trial in session.trials], session.maximize)
     order = [
         {
             "number": trial.number,
