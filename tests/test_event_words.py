@@ -44,7 +44,7 @@ def test_every_kind_of_event_has_words() -> None:
 @pytest.mark.parametrize("kind", [*WORDS, "something new"])
 def test_every_event_is_a_sentence_however_little_it_says(kind: str) -> None:
     for session_id, trial_id in ((7, 41), (7, None), (None, None), (99, 99)):
-        assert len(event_words(Event(1, 10.0, kind, session_id, trial_id, {}), NAMES).split()) > 2
+        assert len(event_words(Event(1, 10.0, kind, session_id, trial_id, {}), NAMES).split()) > 1
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ class Sessions:
             return event_rows.events(tx, after, limit, session_id, participant_id, study_id, before)
 
 
-def _by(who: str | None) -> dict[str, str]:
+def _by(who: str | None) -> dict[str, Any]:
     """Who did it, as an event's detail has it; nothing where nobody is named."""
     return {} if who is None else {"who": who}
 
