@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from evenhand.model import codec
 from evenhand.model.archive import Event
 from evenhand.model.environment import Environment
 from evenhand.model.job import MeasurementBatch
@@ -141,6 +142,7 @@ def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) 
         "trial_id": trial_id,
         "seed": session.tuning_seed,
         "queued_at": trial.submitted_at,
+        "holds": codec.to_json(trial.holds) or None,
         **{key: getattr(trial, key) for key in FACTS_OF_JOB},
     }
     _insert(tx, tables.job, [job])
