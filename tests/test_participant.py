@@ -284,12 +284,12 @@ def test_a_condition_s_words_for_the_reasons_are_read_and_the_study_s_own_are_ke
     for _ in range(2):
         someone = Person(site, study).to_tuning()
         clear = someone.record.condition == "clear"
-        assert ("Just a guess (clearly)" in someone.get("/p/tune").text) == clear
+        assert ("Just a guess (clearly)" in someone.get(f"{someone.home}/tune").text) == clear
         someone.submit(**{"reason.epochs": "guess"})
         someone.train(0.5)
         (trial,) = someone.session.trials
         assert trial.reasons == {"epochs": "just a guess"}
-        assert ("just a guess (clearly)" in someone.get("/p/tune").text.partition("and reasons")[2]) == clear
+        assert ("just a guess (clearly)" in someone.get(f"{someone.home}/tune").text.partition("and reasons")[2]) == clear
 
 
 @contextmanager
@@ -323,7 +323,7 @@ def full_disk(site: Site) -> Iterator[None]:
 @pytest.mark.slow
 def test_a_full_disk_is_said_to_the_participant_and_the_same_form_is_taken_once_there_is_room(site: Site) -> None:
     someone = person(site).to_tuning()
-    key = key_of(someone.get("/p/tune").text)
+    key = key_of(someone.get(f"{someone.home}/tune").text)
     with full_disk(site):
         told = someone.submit(key=key)
         assert (told.status_code, told.json()["error"]) == (503, "DiskFull")
@@ -331,7 +331,7 @@ def test_a_full_disk_is_said_to_the_participant_and_the_same_form_is_taken_once_
         assert page.status_code == 503
         assert "Not recorded This could not be recorded: the disk of the laboratory is full" in words(page.text)
         assert "keep this page open, tell the researcher, and send it again once there is room" in words(page.text)
-        assert someone.get("/p/tune").status_code == 200
+        assert someone.get(f"{someone.home}/tune").status_code == 200
         assert someone.session.trials == ()
     assert someone.submit(key=key).json()["number"] == 1
 
