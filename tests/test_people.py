@@ -413,7 +413,7 @@ ACTS: list[tuple[str, dict[str, str], str]] = [
     ("/sessions/1/workbench/turn", {"what": "take over"}, "took over"),
     ("/sessions/1/workbench/turn", {"what": "hand back"}, "handed back"),
     ("/studies/1/invitations", {"kind": "open", "mode": "live"}, "invited"),
-    ("/studies/1/close", {}, "closed"),
+    ("/studies/1/close", {"sure": "yes"}, "closed"),
     ("/studies/1/reopen", {}, "reopened"),
 ]
 
