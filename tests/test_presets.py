@@ -1,5 +1,6 @@
 """The calibrated presets of the black-magic task: what each is, and what it changes beside the paper's."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.components import need
 
 need("torch")
 
+RECORDS = Path(__file__).parent.parent / "benchmarks" / "records"
 DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
 
 
@@ -74,6 +76,13 @@ def test_a_preset_changes_ranges_and_epochs_only_and_the_documentation_names_eac
     for changed, ends in settings["ranges"].items():
         line = next(line for line in section.splitlines() if line.startswith(f"| `{changed}` |"))
         assert all(show(end) in line for end in ends.values()), line
+
+
+def test_each_record_of_draws_is_of_the_preset_as_it_is() -> None:
+    for path in RECORDS.glob("*-calibration-*.json"):
+        name, record = path.stem.partition("-calibration-")[2], json.loads(path.read_text())
+        assert record["version"] == tasks.load(TaskSpec("black-magic", {"preset": name})).version, path.name
+        assert len(record["values"]) == record["draws"]
 
 
 def test_the_sample_study_takes_the_best_preset_at_hand(tmp_path: Path) -> None:

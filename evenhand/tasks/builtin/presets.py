@@ -17,7 +17,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "last_relu": False,
         "last_std": 0.03,
         "norm": True,
-        "max_epochs": 20,
+        "max_epochs": 24,
         "ranges": {
             "epochs": {"low": 6},
             "batch_size": {"low": 32, "high": 96},
