@@ -81,6 +81,14 @@ def mistaken(configuration: Configuration, run: Run) -> None:
 
 
 @task(space=SHORT, metric="accuracy", max_epochs=100)
+def excessive(configuration: Configuration, run: Run) -> None:
+    """Does not heed how many epochs it was asked for."""
+    for epoch in range(1, 1000):
+        time.sleep(0.05)
+        run.report(epoch=epoch, accuracy=0.5)
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
 def fatal(configuration: Configuration, run: Run) -> None:
     """Kills its own process, as the system does where memory runs out."""
     run.report(step=1, loss=1.0)

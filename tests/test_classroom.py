@@ -54,9 +54,9 @@ def test_a_student_needs_the_code_and_a_nickname_and_nothing_else(site: Site, op
     study, code = opened
     http = httpx.Client(base_url=site.address, follow_redirects=True)
     spaced = http.get("/class", params={"code": f"{code[:3].lower()} {code[3:]}"})
-    assert spaced.url.path == f"/class/{code}"
-    joined = http.post(f"/class/{code}", data={"name": "  Ada\u200b  L. "})
-    assert joined.url.path == "/p/details"
+    assert spaced.url.path == f"/p/{study.id}/class/{code}"
+    joined = http.post(spaced.url.path, data={"name": "  Ada\u200b  L. "})
+    assert joined.url.path == f"/p/{study.id}/details"
     (person,) = site.lab.participants.of_study(study.id)
     assert (person.nickname, person.mode, person.consented_at) == ("Ada L.", "live", None)
     assert "Ada L." in http.get(f"/class/{code}").text
@@ -67,11 +67,12 @@ def test_a_student_needs_the_code_and_a_nickname_and_nothing_else(site: Site, op
 @pytest.mark.slow
 def test_a_form_sent_again_is_the_same_student_and_under_another_name_another(site: Site, opened: tuple[Study, str]) -> None:
     study, code = opened
-    form = form_for(httpx.get(f"{site.address}/class/{code}").text, f"/class/{code}")
+    page = httpx.Client(base_url=site.address, follow_redirects=True).get(f"/class/{code}")
+    form = form_for(page.text, f"/p/{study.id}/class/{code}")
     assert form is not None
     for name in ("Ada", "Ada", "Bea"):
         http = httpx.Client(base_url=site.address, follow_redirects=True)
-        assert http.post(f"/class/{code}", data={**form.values(), "name": name}).url.path == "/p/details"
+        assert http.post(form.action, data={**form.values(), "name": name}).url.path == f"/p/{study.id}/details"
     assert [person.nickname for person in site.lab.participants.of_study(study.id)] == ["Ada", "Bea"]
 
 

@@ -73,11 +73,11 @@ def test_the_log_shows_sentences_and_its_exports_keep_kinds(tmp_path: Path) -> N
         study, session, agent = tuned_study(site)
         evaluated(site, session.id, agent, 0.5, 0.6)
         tuning_participant(site, study)
-        site.lab.sessions.pause([2], "a fire alarm", by="researcher")
         researcher = site.caller(Role.RESEARCHER)
+        researcher.post(f"/studies/{study.id}/act", {"what": "pause", "whom": "all", "mode": "live", "reason": "a fire alarm"})
         page = researcher.get(f"/studies/{study.id}/log").text
         for words in (
-            "Researcher paused P-01: a fire alarm",
+            "Rosa paused P-01: a fire alarm",
             "Trial 2 of random was chosen by random",
             "One began to train trial 1",
         ):

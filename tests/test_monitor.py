@@ -542,7 +542,7 @@ def test_a_study_goes_live_behind_the_checklist(site: Site) -> None:
 @pytest.mark.slow
 def test_an_unused_sign_in_link_blocks_until_it_is_made_invalid(site: Site) -> None:
     study = safe(site)
-    link = site.lab.tokens.issue("signin", seconds=60)
+    link = site.lab.people.link(site.person(Role.RESEARCHER).id)
     researcher = site.caller(Role.RESEARCHER)
     assert "Not published: sign-in first" in publishing(researcher, study, read="pilot").text
     assert "invalid now" in done(researcher, f"/studies/{study.id}/signins")

@@ -87,7 +87,7 @@ def test_only_named_proxies_are_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("path", "role"), PAGES, ids=[path for path, _ in PAGES])
 def test_every_link_of_a_page_lies_under_the_prefix(path: str, role: Role, site: Site) -> None:
     caller = site.caller(role, {Role.PARTICIPANT: 1}.get(role, 0))
-    token = invitation(site) if "join" in path else site.lab.tokens.issue("signin", 1)
+    token = invitation(site) if "join" in path else site.lab.people.link(site.person(Role.RESEARCHER).id)
     answer = caller.get(filled(f"/evenhand{path}", token=token) + ("?mode=pilot" if path.endswith("/report") else ""))
     assert answer.status_code in (200, 303, 404)
     links = OWN_LINK.findall(answer.text) + ([answer.headers["location"]] if answer.is_redirect else [])
@@ -152,13 +152,13 @@ def test_scripts_and_streams_find_their_way_under_the_prefix(site: Site, browser
         page.on("request", lambda request: asked.append(urlsplit(request.url).path))
         page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
         for role, subject, address in (
-            (Role.PARTICIPANT, 1, "/p/tune"),
+            (Role.PARTICIPANT, 1, "/p/1/tune"),
             (Role.RESEARCHER, 0, f"/sessions/{site.lab.participants.get(1).session_id}"),
             (Role.RESEARCHER, 0, "/studies/1"),
         ):
             token = site.caller(role, subject).identity.token
             context.add_cookies([{"name": COOKIE_NAMES[role], "value": token, "url": f"{site.address}/evenhand"}])
-            stream = ".*/evenhand/p/events.*" if role is Role.PARTICIPANT else f".*/evenhand{address}/events.*"
+            stream = ".*/evenhand/p/1/events.*" if role is Role.PARTICIPANT else f".*/evenhand{address}/events.*"
             with page.expect_request(re.compile(stream)):
                 page.goto(f"{site.address}/evenhand{address}")
     assert failed == []

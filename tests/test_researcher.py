@@ -45,7 +45,7 @@ def invitation(page: str) -> str:
 
 def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
     toy_study(site.lab)
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     preview = site.caller()
     assert preview.get(link).status_code == 200
     assert "Sign in" in preview.get(link).text  # opening it twice spends nothing
@@ -60,7 +60,7 @@ def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
 
 
 def test_an_old_sign_in_link_has_ended(site: Site) -> None:
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     site.clock.now += 61
     assert site.caller().post(link).status_code == 403
 
@@ -80,18 +80,20 @@ def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
     researcher = site.caller(Role.RESEARCHER)
     address = invitation(researcher.post(f"/studies/{study.id}/invitations").text)
     person = site.caller()
+    assert person.get(address).headers["location"] == f"/p/{study.id}{address}?cookies=tried"
+    address = f"/p/{study.id}{address}"
     assert "Begin" in person.get(address).text
     assert site.lab.participants.of_study(study.id) == []
     page = person.post(address)
     code = re.search(r'id="resume-code">([A-Z2-7-]+)<', page.text)
     assert code
     assert "P-01" in page.text
-    assert person.post(address).headers["location"] == "/p"  # a reload makes nobody else
+    assert person.post(address).headers["location"] == f"/p/{study.id}"  # a reload makes nobody else
     assert len(site.lab.participants.of_study(study.id)) == 1
     assert person.post(address, {"anew": "yes"}).status_code == 200  # somebody else at the same computer
     assert len(site.lab.participants.of_study(study.id)) == 2
     elsewhere = site.caller()
-    assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == "/p"
+    assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == f"/p/{study.id}"
     assert elsewhere.http.cookies[COOKIE_NAMES[Role.PARTICIPANT]]
     wrong = site.caller().post("/resume", {"code": "ABCDE"})
     assert wrong.status_code == 404
@@ -195,6 +197,15 @@ def test_the_study_page_shows_who_is_ahead(site: Site) -> None:
     assert f'href="/sessions/{session.id}"' in page
 
 
+def test_at_a_tie_nobody_is_ahead(site: Site) -> None:
+    study, _, agent = tuned_study(site)
+    person = tuning_participant(site, study)
+    assert person.session_id
+    train(site, person.session_id, agent, 0.62)
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
+    assert "shared by 2: nobody is ahead" in page[page.index('id="lead"') :]
+
+
 def test_the_stream_sends_the_state_when_it_changes(site: Site) -> None:
     study, session, agent = tuned_study(site)
     researcher, listeners = site.caller(Role.RESEARCHER), list(site.lab.on_change)
@@ -282,11 +293,11 @@ def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(s
     assert not [shown for shown in SHOWN if shown in said]
     assert site.lab.evaluations.looks(session.id) == []
     assert researcher.post(f"/sessions/{session.id}/reveal").status_code == 303
-    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == ["researcher"]
+    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == [researcher.identity.who]
     page = researcher.get(f"/sessions/{session.id}").text
     for shown in ("71.3", "73.5", "72.4", "± 1.6"):  # each seed, the mean, the standard deviation
         assert shown in page
-    assert "Looked at by researcher" in page
+    assert "Looked at by Rosa" in page
     overview = researcher.get(f"/studies/{study.id}").text + researcher.first_event(f"/studies/{study.id}/events")
     assert not [shown for shown in SHOWN if shown in overview]
 

@@ -389,7 +389,7 @@ def paused(lab: Lab) -> tuple[Session, jobs.Job]:
     lab.claim(agent_id)
     lab.sessions.pause([session.id], "a fire alarm")
     with lab.core.read() as tx:
-        return session, jobs.unfinished(tx)[0]
+        return session, jobs.unfinished(tx, session.id)[0]
 
 
 def rows(lab: Lab) -> list[Any]:

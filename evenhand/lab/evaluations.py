@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from evenhand.errors import NotAllowed, Refused
-from evenhand.lab.base import Core
+from evenhand.lab.base import Core, names_in
 from evenhand.model import rules
 from evenhand.model.evaluation import Evaluation
 from evenhand.model.study import Mode, Study
@@ -72,7 +72,7 @@ class Evaluations:
         """The chosen configuration's test scores, for somebody whose look is logged (see `reveal`)."""
         with self._core.read() as tx:
             if all(looker != who for looker, _ in events.looks(tx, session_id)):
-                raise NotAllowed(f"{who} has not asked to see this evaluation; each look at one is logged first")
+                raise NotAllowed(f"{names_in(tx, who)} has not asked to see this evaluation; each look at one is logged first")
             session = sessions.get(tx, session_id)
             return jobs.evaluation(tx, session)
 

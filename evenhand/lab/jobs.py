@@ -14,6 +14,7 @@ from evenhand.errors import NotFound, StaleAttempt
 from evenhand.lab.base import Core, listening
 from evenhand.lab.crews import Crews
 from evenhand.lab.deadlines import Deadlines
+from evenhand.lab.plausible import Expected, check, expected
 from evenhand.lab.stopping import StoppingRules
 from evenhand.lab.tokens import Tokens
 from evenhand.lab.writes import fail_attempt
@@ -32,6 +33,7 @@ NOT_THEIR_JOB_REASON = "job {} is not this agent's; stop this training and claim
 NOBODY_TRAINS = "no connected agent"  # what the words begin with, where agents are there and all refuse
 MOST_TRIED_JOBS = 100  # that wait and that a claim looks at again within its write: each session's first, then others
 AGENT_SEEN_SECONDS = 1.0  # seconds for which it is not written again that an agent was heard of
+MOST_REMEMBERED_ATTEMPTS = 10_000  # of which it is remembered what they may measure
 MOST_REMEMBERED_AGENTS = 10_000  # of which it is remembered what they said last
 
 
@@ -51,6 +53,7 @@ class Agents:
         # What each agent said last, giving back a training of a task version for which it could do nothing:
         self._said: Recent[tuple[int, str], str] = Recent(MOST_REMEMBERED_AGENTS)
         self._idle: Recent[int, bool] = Recent(MOST_REMEMBERED_AGENTS)  # whether nothing waited when the agent last asked
+        self._wanted: Recent[tuple[int, int], tuple[Expected, str]] = Recent(MOST_REMEMBERED_ATTEMPTS)  # and the metric
         self._noted: Recent[int, float] = Recent(MOST_REMEMBERED_AGENTS)  # when it was last written that an agent was heard of
 
     def add(
@@ -196,6 +199,7 @@ class Agents:
                 attempt = jobs.lease(tx, job, agent_id, now, now + self._core.rules.lease, environment_key)
                 session = sessions.get(tx, job.session_id, logged=True)
                 self._stopping.note(tx, session)
+                self._wanted[job.id, attempt] = expected(session, job.trial_id, 0), session.task.metric
                 assignment = _assignment(session, job, attempt)
                 if job.trial_id is None:
                     plan = equal_terms.evaluation_plan(session, _values_of_choice(tx, session))
@@ -203,6 +207,22 @@ class Agents:
                 events.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
         self._core.notify(job.session_id, acts=lost)
         return assignment
+
+    def check(self, report: MeasurementBatch) -> None:
+        """Nothing, or InvalidSettings where a report from elsewhere cannot be what its training measured: see `plausible`."""
+        if not report.batch:
+            return
+        key = report.job_id, report.attempt
+        if key not in self._wanted:
+            with self._core.read() as tx:
+                job = jobs.get(tx, report.job_id)
+                if job is None:
+                    return  # whoever stores it says that
+                session = sessions.get(tx, job.session_id, logged=True)
+            self._wanted[key] = expected(session, job.trial_id, None), session.task.metric
+        wanted, metric = self._wanted[key]
+        check(report.batch, wanted, metric)
+        wanted.next_index = max(wanted.next_index or 0, report.batch[-1].index + 1)
 
     def measure(
         self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None, *, is_held: bool = False

@@ -18,6 +18,7 @@ from evenhand.lab.interventions import Interventions
 from evenhand.lab.jobs import Agents
 from evenhand.lab.open_spaces import OpenSpaces
 from evenhand.lab.participants import Participants
+from evenhand.lab.people import People
 from evenhand.lab.places import Fault
 from evenhand.lab.sessions import Sessions
 from evenhand.lab.stopping import StoppingRules
@@ -44,14 +45,15 @@ def key_of(url: str) -> str:
 class Lab:
     """The laboratory on one database. Threads may share it.
 
-    tokens, studies, participants, sessions, open_spaces, evaluations, interventions, crews, agents, transfer, backups: its
-    services, by noun.
+    tokens, people, studies, participants, sessions, open_spaces, evaluations, interventions, crews, agents, transfer, backups:
+    its services, by noun.
     """
 
     def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
         self.core = Core(store, rules, clock)
         self._deadlines = Deadlines(self.core)
         self.tokens = Tokens(self.core)
+        self.people = People(self.core, self.tokens)
         self.crews = Crews(self.core, self.tokens)
         self.agents = Agents(self.core, self.tokens, self._deadlines, StoppingRules(self.core), self.crews)
         self._tuning = Tuning(self.core, self.agents)

@@ -9,6 +9,7 @@ from evenhand.lab.evaluations import scores_to_read
 from evenhand.model import codec, rules
 from evenhand.model.archive import Archive
 from evenhand.model.environment import pin
+from evenhand.model.person import UNNAMED
 from evenhand.model.study import Mode, Study, hash_of
 from evenhand.model.task import TaskRecord
 from evenhand.settings import AGENT_SILENCE_SECONDS
@@ -16,7 +17,6 @@ from evenhand.store import environments, events, jobs, sessions, studies
 from evenhand.store import participants as participant_rows
 from evenhand.tasks import machine
 
-RESEARCHER = "researcher"
 MOST_NAMED_STUDIES = 12  # studies that an error lists
 
 
@@ -148,7 +148,7 @@ class Studies:
         with self._core.read() as tx:
             return studies.task(tx, studies.study(tx, study_id).task_id)
 
-    def archive(self, study_id: int, mode: Mode, who: str = RESEARCHER, *, looked: bool = False) -> Archive:
+    def archive(self, study_id: int, mode: Mode, who: str = UNNAMED, *, looked: bool = False) -> Archive:
         """A study's records of one mode, with the test scores; each evaluated session's look is logged.
 
         looked: it is logged already; see `scores_to_read`, which also says when this is refused.

@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evenhand.model.archive import Event
+from evenhand.model.person import WHO_PATTERN
 from evenhand.model.words import clock, plural
 
 SERVER = "The server"
+# What a person asks for, who is named after the words.
+ASKED_FOR = frozenset(
+    {"declared", "published", "invited", "switched invitations", "closed", "reopened", "excluded", "included", "opened"}
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class _Told:
     def who(self) -> str:
         """Who did it, of those who do something to others."""
         who = str(self.detail.get("who") or "somebody")
-        return f"{who[:1].upper()}{who[1:]}"
+        return who if WHO_PATTERN.fullmatch(who) else _first(who)
 
     @property
     def trial(self) -> str:
@@ -173,5 +178,6 @@ def event_words(event: Event, names: EventNames) -> str:
     told = _Told(event, names)
     say = WORDS.get(event.kind)
     words = say(told) if say else f"{_first(event.kind)}, in {told.tuner}"
+    words += f", by {told.detail['who']}" if event.kind in ASKED_FOR and "who" in told.detail else ""
     reason = names.reasons.get((event.session_id or 0, event.at, event.kind), "")
     return f"{words}: {reason}" if reason else words

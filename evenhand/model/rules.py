@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from evenhand.errors import InvalidSettings
 from evenhand.model import direction, numbers
 from evenhand.model.direction import is_better, value_of
-from evenhand.model.domain import Value, is_same, show
+from evenhand.model.domain import Integer, Value, is_same, show
 from evenhand.model.evaluation import Evaluation, EvaluationPlan
 from evenhand.model.participant import Participant
 from evenhand.model.session import Session, State
@@ -57,6 +57,7 @@ class Phase(StrEnum):
 ENDED_STATES = frozenset({State.CHOSEN, State.EVALUATED, State.WITHDRAWN})
 GOING_ON_STATES = frozenset({State.TUNING, State.CHOOSING, State.PAUSED})
 PAUSABLE_STATES = GOING_ON_STATES - {State.PAUSED}
+SHARE_USED = "it had used as much of the time as one trial may"  # why a trial was stopped at its study's `trial_share`
 MOST_TRIALS = 10**9  # of one session, beyond any
 PRACTICE_BUDGET = Budget(trials=3)  # enough to see how the pages work
 
@@ -255,6 +256,32 @@ def epochs_left(session: Session) -> int | None:
     return None if session.budget.epochs is None else max(0, session.budget.epochs - epochs_used(session))
 
 
+def epochs_for_one(session: Session) -> int | None:
+    """Epochs that the next trial may use, or None where the budget does not count epochs.
+
+    Those that are left, or the study's share of all where that is less, but never fewer than the shortest training takes.
+    """
+    left, all_epochs, share = epochs_left(session), session.budget.epochs, session.trial_share
+    if left is None or all_epochs is None or share is None:
+        return left
+    fidelity = session.current_space.fidelity
+    shortest = fidelity.domain.low if fidelity is not None and isinstance(fidelity.domain, Integer) else session.task.max_epochs
+    return min(left, max(shortest, int(share * all_epochs)))
+
+
+def seconds_for_one(session: Session) -> float | None:
+    """Seconds that one trial may train, or None where nothing limits them."""
+    if session.budget.seconds is None or session.trial_share is None or session.trial_share >= 1:
+        return None
+    return session.trial_share * session.budget.seconds
+
+
+def has_used_its_share(session: Session, trial: Trial, now: float) -> bool:
+    """Whether a trial that trains has used all seconds that one may, and has done an epoch, so that it has a value to keep."""
+    most, trains = seconds_for_one(session), trial.is_open and trial.stop_by is None
+    return most is not None and trains and trial.epochs_done > trial.epochs_before and trial.seconds(now) >= most
+
+
 @dataclass(frozen=True)
 class _Bests:
     """After each of the first `count` ended trials that count, the best value until then; None before the first.
@@ -361,6 +388,9 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
     left = epochs_left(session)
     if left is not None and epochs > left:
         return f"this needs {epochs} epochs and {left} of {session.budget.epochs} are left; ask for fewer"
+    most = epochs_for_one(session)
+    if most is not None and epochs > most:
+        return f"this needs {epochs} epochs, and one trial may use {most} of the {session.budget.epochs}; ask for fewer"
     unfinished = [trial for trial in unsettled(session.trials) if trial.is_open]
     if len(unfinished) >= session.budget.parallel:
         trains = any(trial.claimed_at is not None for trial in unfinished)

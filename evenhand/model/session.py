@@ -139,6 +139,7 @@ class Session(_Remembering):
     resumable: bool = False
     evaluation_mode: EvaluationMode = "retrain"
     value_rule: ValueRule = "last"
+    trial_share: Real | None = None
     pauses: tuple[Pause, ...] = ()
     trials: Sequence[Trial] = ()
     extensions: tuple[Extension, ...] = ()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from evenhand.errors import CodeRefused, Dismissed, EvenhandError, StaleAttempt, Unreachable
+from evenhand.errors import CodeRefused, Dismissed, EvenhandError, InvalidSettings, StaleAttempt, Unreachable
 from evenhand.lab.client import Client
 from evenhand.lab.verbs import AgentVerbs
 from evenhand.model import codec
@@ -396,6 +396,12 @@ class _Training:
         except Unreachable as error:
             self._agent.unanswered(error)
             self._retry_at = time.monotonic() + RETRY_SECONDS
+            return False
+        except InvalidSettings as error:  # its task says what cannot be: a fault of the task, which would only come again
+            if not self._unsent:
+                raise
+            self._unsent = []
+            self._end, self.clean = _End(Outcome.INVALID, f"what it measured was not taken: {error}"), False
             return False
 
     def _due(self) -> float:

@@ -6,7 +6,22 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Result, Select, and_, bindparam, delete, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Result,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evenhand.model import codec
@@ -15,10 +30,10 @@ from evenhand.model.job import AgentRecord, MeasurementBatch
 from evenhand.model.session import Session
 from evenhand.model.study import Mode
 from evenhand.model.trial import Hold, Measurement, Outcome, Stopper
-from evenhand.store import environments, tables
+from evenhand.store import environments, odd_cells, tables
 from evenhand.store.cache import changed
 from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER
-from evenhand.store.studies import inserted
+from evenhand.store.studies import inserted, study
 
 _job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
 _version = tables.study_version.c
@@ -81,10 +96,19 @@ def of_trial(tx: Connection, trial_id: int) -> Job:
     return _jobs(tx.execute(_BY_TRIAL, {"id": trial_id}))[0]
 
 
-def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
-    """Jobs without an outcome, of one session or of all: first those of trials, each in the order of the queue."""
-    condition = and_(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED))
-    return _select(tx, condition if session_id is None else and_(condition, _job.session_id == session_id))
+def unfinished(tx: Connection, session_id: int) -> list[Job]:
+    """A session's jobs without an outcome: first those of trials, each in the order of the queue."""
+    return _select(tx, and_(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED), _job.session_id == session_id))
+
+
+def leased(tx: Connection) -> list[Job]:
+    """Jobs without an outcome that agents hold, with only what they are of: whatever else is stored of them."""
+    condition = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None), _job.session_id.not_in(_ARCHIVED))
+    known = ("id", "session_id", "trial_id", "attempt")
+    columns = [column if column.name in known else null().label(column.name) for column in tables.job.columns]
+    with odd_cells.any_text(tx):
+        held = _jobs(tx.execute(select(*columns).where(condition).order_by(_job.queued_at, _job.id)))
+    return [replace(job, attempt=odd_cells.closest(_job.attempt, job.attempt)) for job in held]
 
 
 def unfinished_trials(tx: Connection) -> list[Job]:
@@ -156,6 +180,20 @@ def busy_sessions(tx: Connection) -> Mapping[int, int]:
 
 _RUNNING = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
 _BUSY = select(_job.session_id, func.count()).where(_RUNNING).group_by(_job.session_id)
+
+
+def with_limited_trials(tx: Connection) -> list[int]:
+    """Sessions of studies that limit what one trial may use, of which a trial trains that nobody has asked to stop."""
+    session = tables.session
+    query = (
+        select(session.c.id, session.c.study_id, session.c.version)
+        .join(tables.job, _job.session_id == session.c.id)
+        .where(_RUNNING, _job.trial_id.is_not(None), _job.stop_by.is_(None))
+        .distinct()
+    )
+    training = tx.execute(query).all()
+    limited = {which for which in {(row.study_id, row.version) for row in training} if study(tx, *which).trial_share is not None}
+    return [row.id for row in training if (row.study_id, row.version) in limited]
 
 
 def expired(tx: Connection, now: float) -> list[Job]:

@@ -466,6 +466,7 @@ def _shown(study: Study, condition: str | None) -> dict[str, Any]:
         "resumable": study.resumable,
         "evaluation_mode": study.evaluation_mode,
         "value_rule": study.value_rule,
+        "trial_share": study.trial_share,
     }
 
 

@@ -345,6 +345,19 @@ token = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
     Column("spent_at", Double),
+    Column("made_by", String),
+    Column("last_seen", Double),
+    Column("browser", String),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("removed_at", Double),
 )
 
 look = Table(

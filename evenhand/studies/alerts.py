@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from evenhand.lab.backups import BackupTrouble
 from evenhand.lab.lab import Lab
 from evenhand.lab.places import Fault
 from evenhand.model import rules
@@ -324,7 +325,7 @@ def _backups(facts: AlertFacts, now: float) -> list[Alert]:
 class Watch:
     """Looks at a lab again and again, and keeps what is wrong: since when, and whether it was told.
 
-    One thread may call `look` while another one calls `look_at_database`: each keeps what it found itself.
+    One thread may call `look` while others call `look_at_database` and `note_backups`: each keeps what it found itself.
     """
 
     def __init__(self, lab: Lab, data_dir: Path) -> None:
@@ -335,6 +336,7 @@ class Watch:
         self._studies: tuple[Study, ...] = ()  # as they were read last
         self._within: tuple[Alert, ...] = ()  # what `look` found
         self._database: Alert | None = None  # what `look_at_database` found
+        self._kept: tuple[Alert, ...] = ()  # what `note_backups` was told
         self._unread_since: float | None = None  # that looks at the database could not read its file
         self._telling = threading.Lock()
 
@@ -342,7 +344,7 @@ class Watch:
     def alerts(self) -> tuple[Alert, ...]:
         """Everything that was wrong at the last looks, the database first."""
         database = self._database
-        return (*(() if database is None else (database,)), *self._within, *self._unheard.values())
+        return (*(() if database is None else (database,)), *self._kept, *self._within, *self._unheard.values())
 
     def look(self) -> tuple[Alert, ...]:
         """Everything that is wrong now. Sessions that fail alike are paused, and webhooks are told once of every change."""
@@ -375,6 +377,14 @@ class Watch:
             log.error("%s; %s", problem.words, problem.what_to_do)
         self._tell(self._studies, [before] if before else [], [problem] if problem else [], now)
         return problem
+
+    def note_backups(self, troubles: Iterable[BackupTrouble]) -> None:
+        """Keep what is wrong with the backups that were due last, and tell webhooks once of every change."""
+        now, before = self._lab.clock(), self._kept
+        since = {alert.key: alert.since for alert in before}
+        told = [_of_backup(trouble, now) for trouble in troubles]
+        self._kept = tuple(replace(alert, since=since.get(alert.key, now)) for alert in told)
+        self._tell(self._studies, before, self._kept, now)
 
     def _tell(self, studies: Sequence[Study], before: Sequence[Alert], current: Sequence[Alert], now: float) -> None:
         """Tell each study's webhook what is new in what one look found, and what has ended."""
@@ -412,6 +422,19 @@ def _of_database(fault: Fault, now: float) -> Alert:
     words = f"the database is not what it was: {fault.words}; nothing is recorded any more"
     do = "stop the server; `evenhand restore FILE` puts a backup in its place and keeps the ruin; then start it again."
     return Alert("database", now, words, do)
+
+
+def _of_backup(trouble: BackupTrouble, now: float) -> Alert:
+    about = f"folder {trouble.folder.name}"
+    if trouble.failed:
+        do = "look at its folder and disk, and at the server's log; it is tried again each minute."
+        return Alert("backup failed", now, f"a backup failed: {trouble.words}", do, about, trouble.study_id)
+    do = (
+        "another program wrote to the database, or its disk damaged it; pages that show these values may fail. "
+        "Look at them in the backup's .odd.jsonl files."
+    )
+    words = f"of what the database holds {trouble.words}; the backup was made and keeps them as they are"
+    return Alert("odd values", now, words, do, about, trouble.study_id)
 
 
 def _of(study: Study, changes: Sequence[Alert]) -> list[Alert]:

@@ -19,7 +19,7 @@ from evenhand.model.domain import plain
 from evenhand.model.evaluation import RETRAINED, EvaluationPlan
 from evenhand.model.job import kept_place_of
 from evenhand.model.trial import Measurement
-from evenhand.settings import trials_dir
+from evenhand.settings import private_folder, trials_dir
 from evenhand.tasks import kept
 from evenhand.tasks.gate import Around, Gate
 from evenhand.tasks.metrics import Score, metric_of
@@ -169,9 +169,7 @@ class Run:
         if not self._place:
             self._temporary = tempfile.TemporaryDirectory(prefix="evenhand-")  # deleted with this run
             return Path(self._temporary.name)
-        path = _within_trials(self._place)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path
+        return private_folder(_within_trials(self._place))
 
     @cached_property
     def _kept_folder(self) -> Path:

@@ -48,6 +48,9 @@ declare global {
   /** What a chart draws: its x values, and for each line its y values, null where it has none. */
   type Columns = [xs: number[], ...ys: (number | null)[][]];
 
+  /** A level that an accuracy is read against. */
+  type Level = [name: string, share: number];
+
   interface ChartOptions {
     kind?: string;
     percent?: boolean;
@@ -86,6 +89,9 @@ declare global {
     charts: {
       loss(host: HTMLElement, options?: ChartOptions): LossChart;
       validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
+      levelsOf(host: Element): Level[];
+      withLevels(levels: Level[], unit: number, low: number, high: number): [number, number];
+      paintLevels(plot: uPlot, levels: Level[], unit: number): void;
     };
   }
 

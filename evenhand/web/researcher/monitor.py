@@ -63,17 +63,16 @@ def act(
             raise Refused("no row is ticked; tick those that are meant, or choose everyone")
     else:
         rows = [row for row in rows if row.state in ABLE_STATES[what] and row.kind == "participant"]
-    done = _do(lab, what, [row.session.id for row in rows if row.session], reason, minutes, who, whom == "picked")
+    done = _do(lab, what, [row.session.id for row in rows if row.session], reason, minutes, who if whom == "picked" else None)
     return say(request, f"/studies/{study_id}?mode={mode}", _told(what, rows, done, minutes))
 
 
-def _do(lab: Lab, what: What, ids: Sequence[int], reason: str, minutes: float, who: str, picked: bool) -> list[int]:
-    checked = who if picked else None  # what happens to everyone alike can favour nobody
+def _do(lab: Lab, what: What, ids: Sequence[int], reason: str, minutes: float, who: str | None) -> list[int]:
     if what == "pause":
-        return lab.sessions.pause(ids, reason, checked, by=who)
+        return lab.sessions.pause(ids, reason, who)
     if what == "resume":
-        return lab.sessions.unpause(ids, by=who)
-    return lab.sessions.extend(ids, 60 * minutes, reason, checked, by=who)
+        return lab.sessions.unpause(ids)
+    return lab.sessions.extend(ids, 60 * minutes, reason, who)
 
 
 def _told(what: What, rows: Sequence[TunerRow], done: Sequence[int], minutes: float) -> str:
@@ -276,10 +275,10 @@ def log_csv(request: Request, study_id: int, session: str = "", participant: str
 
     def line(event: Event) -> str:
         text = io.StringIO()
-        csv.writer(text).writerow(_cells(event).values())
+        csv.writer(text).writerow(_cells(lab_of(request), event).values())
         return text.getvalue()
 
-    return _export(request, study_id, session, participant, "csv", "id,at,kind,session,trial,detail\r\n", line)
+    return _export(request, study_id, session, participant, "csv", "id,at,kind,who,session,trial,detail\r\n", line)
 
 
 @router.get("/studies/{study_id}/log.jsonl")
@@ -287,15 +286,23 @@ def log_lines(request: Request, study_id: int, session: str = "", participant: s
     """The events as JSON, one a line; times in UTC."""
 
     def line(event: Event) -> str:
-        return json.dumps({**_cells(event), "detail": dict(event.detail)}) + "\n"
+        return json.dumps({**_cells(lab_of(request), event), "detail": dict(event.detail)}) + "\n"
 
     return _export(request, study_id, session, participant, "jsonl", "", line)
 
 
-def _cells(event: Event) -> dict[str, Any]:
-    at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
-    detail = json.dumps(event.detail, sort_keys=True)
-    return {"id": event.id, "at": at, "kind": event.kind, "session": event.session_id, "trial": event.trial_id, "detail": detail}
+def _cells(lab: Lab, event: Event) -> dict[str, Any]:
+    """What both forms say of an event. who: the name of the person who did it, of those who run the laboratory."""
+    who = event.detail.get("who")
+    return {
+        "id": event.id,
+        "at": datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds"),
+        "kind": event.kind,
+        "who": None if who is None else lab.people.shown(str(who)),
+        "session": event.session_id,
+        "trial": event.trial_id,
+        "detail": json.dumps(event.detail, sort_keys=True),
+    }
 
 
 def _export(

@@ -96,6 +96,14 @@ class Overview:
         return self.rows[0] if self.rows and self.rows[0].best and not self.rows[0].is_joint else None
 
     @property
+    def tied(self) -> int:
+        """How many share the leader's value, so that nobody is ahead; 1 where it is the leader's alone."""
+        leader = self.leader
+        if leader is None or leader.best is None:
+            return 0
+        return sum(row.best is not None and row.best.value == leader.best.value for row in self.rows if not row.is_joint)
+
+    @property
     def joint(self) -> int:
         """How many sessions are joint."""
         return sum(row.is_joint for row in self.rows)

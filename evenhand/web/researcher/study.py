@@ -29,7 +29,7 @@ from evenhand.studies.alerts import Alert
 from evenhand.tasks import programs
 from evenhand.tasks.programs import output
 from evenhand.web import session_stream
-from evenhand.web.access import identity, lab_of
+from evenhand.web.access import identity, lab_of, stays_signed_in
 from evenhand.web.entry import go
 from evenhand.web.flash import said, say
 from evenhand.web.pages import environment, render, shared
@@ -106,7 +106,8 @@ async def study_events(request: Request, study_id: int, mode: Mode | None = None
     lab = lab_of(request)
     await run_in_threadpool(lab.studies.get, study_id)
     source = partial(Stated, "state", partial(_study_state, request, study_id, mode), _news)
-    return stream(held_by(request.app).hub, Topic(("study", study_id, mode), source, STUDY_PACE))
+    topic = Topic(("study", study_id, mode), source, STUDY_PACE)
+    return stream(held_by(request.app).hub, topic, may_go_on=stays_signed_in(request))
 
 
 def _news(sent: Mapping[str, Any] | None, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +232,10 @@ async def session_events(request: Request, session_id: int) -> Response:
     lab = lab_of(request)
     await run_in_threadpool(lab.sessions.get, session_id)
     describe = partial(PageParts, request, session_id)
-    return session_stream.session_events(request, lab, session_id, describe, ("page", identity(request).who), news=changed_parts)
+    viewer = ("page", identity(request).who)
+    return session_stream.session_events(
+        request, lab, session_id, describe, viewer, news=changed_parts, may_go_on=stays_signed_in(request)
+    )
 
 
 PART_TEMPLATES = {name: f"researcher/_session_{name}.html" for name in ("status", "front", "trials", "evaluation")}
