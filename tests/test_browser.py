@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from evenhand.lab.lab import Lab
 from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study
-from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.task import BASELINE, CHANCE, TaskRecord, TaskSpec
 from evenhand.model.trial import Outcome, Stopper
 from evenhand.rehearsal import run
 from evenhand.settings import Rules
@@ -377,6 +377,7 @@ def make_bench(site: Site, budget: Budget, presets: bool = True, live_validation
     lab = site.lab
     space = black_magic.space(training_images=1000, max_epochs=100)
     statistics = {"classes": 10, "training images": 1000, "validation images": 300, "image size": "32 × 32 pixels"}
+    statistics |= {CHANCE: 0.104, BASELINE: 0.622}
     record = TaskRecord(TaskSpec("magic"), "1", space, "accuracy", "maximize", 100, statistics=statistics)
     task = lab.studies.add_task(record)
     texts = text("consent"), text("details"), text("thanks")
@@ -426,6 +427,11 @@ def test_a_trial_is_followed_live_and_its_end_updates_the_history(browser: Brows
         expect(page.locator('#run [data-text="run.value"]')).to_contain_text("42.0")
         expect(page.locator("#chart-loss")).to_have_attribute("data-index", "21")
         expect(page.locator("#clock")).to_contain_text(re.compile(r"1:59:(30|[0-2]\d)"))
+        expect(page.locator("#run")).to_contain_text("To compare: chance 10.4\u202f%, nearest class mean 62.2\u202f%.")
+        assert page.evaluate("Evenhand.charts.levelsOf(document.querySelector('#chart-value'))") == [
+            ["chance", 0.104],
+            ["nearest class mean", 0.622],
+        ]
         height = page.locator("#run").bounding_box()
         look(page, "31-training")
         page.set_viewport_size({"width": 1600, "height": 1000})

@@ -90,7 +90,7 @@ def test_only_named_proxies_are_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("path", "role"), PAGES, ids=[path for path, _ in PAGES])
 def test_every_link_of_a_page_lies_under_the_prefix(path: str, role: Role, site: Site) -> None:
     caller = site.caller(role, {Role.PARTICIPANT: 1}.get(role, 0))
-    token = invitation(site) if "join" in path else site.lab.tokens.issue("signin", 1)
+    token = invitation(site) if "join" in path else site.lab.people.link(site.person(Role.RESEARCHER).id)
     answer = caller.get(filled(f"/evenhand{path}", token=token) + ("?mode=pilot" if path.endswith("/report") else ""))
     assert answer.status_code in (200, 303, 404)
     links = OWN_LINK.findall(answer.text) + ([answer.headers["location"]] if answer.is_redirect else [])

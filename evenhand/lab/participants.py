@@ -4,7 +4,7 @@ import hashlib
 import logging
 import secrets
 from base64 import b32encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -437,7 +437,7 @@ class Participants:
             participant, now = participant_rows.get(tx, participant_id), self._core.clock()
             if participant.withdrawn_at is not None:
                 return participant
-            erase(tx, participant, now)
+            erase(tx, participant.id, own_session_ids(participant), now)
             gone = participant_rows.get(tx, participant_id)
         for listener in list(self._core.on_withdrawal):
             listener()
@@ -452,13 +452,12 @@ def own_session_ids(participant: Participant) -> list[int]:
     return [session_id for session_id in (participant.session_id, participant.practice_id) if session_id is not None]
 
 
-def erase(tx: Connection, participant: Participant, now: float) -> None:
-    """Delete all that a participant did and said; the rows that keep the count stay."""
-    session_ids = own_session_ids(participant)
+def erase(tx: Connection, participant_id: int, session_ids: Sequence[int], now: float) -> None:
+    """Delete all that a participant did and said; the rows that keep the count stay. session_ids: all of theirs."""
     for session_id in session_ids:
         sessions.erase(tx, session_id)
         sessions.update_facts(tx, session_id, withdrawn_at=now)
-    participant_rows.erase(tx, participant.id)
-    participant_rows.update_facts(tx, participant.id, withdrawn_at=now)
+    participant_rows.erase(tx, participant_id)
+    participant_rows.update_facts(tx, participant_id, withdrawn_at=now)
     for erased in session_ids or (None,):
-        events.record(tx, now, "withdrawn", erased, participant=participant.id)
+        events.record(tx, now, "withdrawn", erased, participant=participant_id)

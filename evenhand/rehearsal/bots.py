@@ -28,6 +28,7 @@ from evenhand.model.rules import derive_seed
 from evenhand.model.space import Space
 from evenhand.rehearsal.html_forms import Form, FormControl, form_for, forms
 from evenhand.rehearsal.policies import LEVELS, MONTHS, Level, Limits, Tried, next_move
+from evenhand.settings import private_opener
 
 Mishap = Literal[
     "refresh", "two tabs", "invalid input", "abandons", "withdraws", "early stops", "comes back", "lets time run out"
@@ -143,7 +144,8 @@ class Memory:
         self.bots.setdefault(str(number), {}).update(facts)
         if self.path is not None:
             fresh = self.path.with_suffix(".new")
-            fresh.write_text(json.dumps(self.bots))
+            with open(fresh, "w", encoding="utf-8", opener=private_opener) as file:
+                json.dump(self.bots, file)
             fresh.replace(self.path)
 
     def of(self, number: int) -> dict[str, Any]:

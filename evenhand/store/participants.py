@@ -88,6 +88,11 @@ def get(tx: Connection, participant_id: int) -> Participant:
     return rows[0]
 
 
+def session_ids(tx: Connection, participant_id: int) -> list[int]:
+    """The ids of a participant's sessions, the one for practice included."""
+    return [row["id"] for row in _SESSIONS(tx, [participant_id])]
+
+
 def by_resume_hash(tx: Connection, resume_hash: str) -> Participant | None:
     """The participant whose resume code has this hash."""
     return next(iter(_select(tx, _person.resume_hash == resume_hash)), None)

@@ -79,6 +79,13 @@ def _reasons(source: TomlSource, study: Study) -> None:
             fix = f"write label = {{ {study.languages[0]} = ..., {language} = ... }}"
             source.note(("reasons", place, "label"), said("one text"), f"the text in {language!r}, too", fix, "warning")
 
+    for place, arm in enumerate(study.arms):
+        worded = [option.value for option in arm.reasons]
+        if worded and worded != values:
+            key = ("conditions", place, "reasons")
+            fix = "give each reason its own words, and keep values and order"
+            source.note(key, said(", ".join(worded)), f"the study's reasons in other words: {', '.join(values)}", fix)
+
 
 # Groups
 
@@ -191,6 +198,13 @@ def _plan(source: TomlSource, study: Study) -> None:
             )
         if contrast.expected == 0:
             source.note(("plan", "contrast", place, "effect"), 0, "the effect that you expect, not 0", "such as effect = 0.5")
+    for place, path in enumerate(plan.measures):
+        measure = study.question(path)
+        if measure is None:
+            source.note(("plan", "measures", place), path, "a question as QUESTIONNAIRE.QUESTION", which(study, path))
+        elif measure.kind not in ("number", "likert", "single"):
+            expected = "a number, a Likert scale, or one choice of options from the least to the most"
+            source.note(("plan", "measures", place), said(f"{path}, a {measure.kind} question"), expected, "name another one")
     for place, (one, two) in enumerate(pairwise(plan.thresholds)):
         if two <= one:
             source.note(("plan", "thresholds", place + 1), two, f"more than the one before, {one:g}", "put them in order")

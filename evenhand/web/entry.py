@@ -9,7 +9,9 @@ from evenhand.errors import NotAllowed, NotFound
 from evenhand.lab.participants import join_key
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.study import Study
-from evenhand.web.access import Role, lab_of, sign_in, sign_out, signed_in
+from evenhand.settings import sign_in_times
+from evenhand.web.access import Role, keep_in_cookie, lab_of, sign_out, signed_in
+from evenhand.web.browsers import browser_words
 from evenhand.web.pages import LANGUAGE_NAMES, render
 from evenhand.web.seats import OLD_PLACE, PLACE, TRIED, home, keeps_cookies, last_study, seat, seated, with_cookie_check
 
@@ -35,27 +37,26 @@ def start(request: Request) -> Response:
 @router.get("/signin/{token}")
 def sign_in_page(request: Request, token: str) -> Response:
     """A button: nothing changes by opening a link, so that a link preview spends no token."""
-    valid = lab_of(request).tokens.check("signin", token) is not None
-    return render(request, "signin.html", token=token, valid=valid, status=200 if valid else 403)
+    person, times = lab_of(request).people.invited(token), sign_in_times()
+    return render(request, "signin.html", token=token, person=person, times=times, status=200 if person else 403)
 
 
 @router.post("/signin/{token}")
 def sign_in_researcher(request: Request, token: str) -> Response:
-    """Spend the link's token and sign the researcher in."""
-    lab = lab_of(request)
-    subject = lab.tokens.check("signin", token)
-    if subject is None or not lab.tokens.spend("signin", token):
-        return render(request, "signin.html", token=token, valid=False, status=403)
+    """Use the link up and sign its person in."""
+    made = lab_of(request).people.sign_in(token, browser_words(request.headers.get("user-agent", "")))
+    if made is None:
+        return render(request, "signin.html", token=token, person=None, times=sign_in_times(), status=403)
     response = go("/")
-    sign_in(request, response, Role.RESEARCHER, subject)
+    keep_in_cookie(request, response, Role.RESEARCHER, *made)
     return response
 
 
 @router.post("/signout")
 def sign_out_researcher(request: Request) -> Response:
-    """End the researcher's sign-in on this browser."""
+    """End somebody's sign-in on this browser."""
     response = go("/")
-    sign_out(request, response, Role.RESEARCHER)
+    sign_out(request, response)
     return response
 
 

@@ -15,8 +15,9 @@ from evenhand.model.digest import digest
 from evenhand.model.direction import sign_of, value_of
 from evenhand.model.domain import Value
 from evenhand.model.session import Session, State, View
-from evenhand.model.state_words import epoch_words, epochs_words, outcome_words, status_of, value_epoch_words
+from evenhand.model.state_words import epoch_words, epochs_words, hold_words, outcome_words, status_of, value_epoch_words
 from evenhand.model.trial import UNUSABLE_OUTCOMES, LearningCurve, Measurement, Outcome, Trial
+from evenhand.model.trial_history import unsettled
 from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import clock, is_share, last_line, loss, plural, show_score
 from evenhand.web.session_stream import shown_trial
@@ -110,7 +111,8 @@ def clock_of(view: View) -> Clock:
     counts = [f"{rest} of {limit} {unit} left" for rest, limit, unit in parts]
     if left is not None and budget.seconds is not None:
         waits = view.state is State.TUNING and not ticks(view)
-        waiting = "paused: waiting for an agent" if waits else "waiting is not counted"
+        held = any(trial.is_held for trial in unsettled(view.session.trials))
+        waiting = "paused: waiting for an agent" if waits and not held else "waiting is not counted"
         if view.state is State.PAUSED:
             waiting = "paused by the researcher"
         small = " · ".join([f"left of {clock(budget.seconds)}", *counts, waiting])
@@ -124,7 +126,9 @@ def notice_of(view: View) -> str:
     """What has to be known now, beside the clock: a pause, time that was given, the last minutes; nothing most of the time."""
     session, left = view.session, view.seconds_left
     if view.state is State.PAUSED:
-        return f"Paused by the researcher: {session.pauses[-1].reason}. Your clock stands still; what you typed stays."
+        held = " ".join(hold_words(trial) for trial in unsettled(session.trials) if trial.is_open)
+        words = f"Paused by the researcher: {session.pauses[-1].reason}. Your clock stands still; what you typed stays."
+        return f"{words} {held}".rstrip()
     given = [extension for extension in session.extensions if extension.start is None]
     more = [f"{plural(round(extension.seconds / 60), 'more minute')} given: {extension.reason}" for extension in given]
     ending = ""
@@ -135,9 +139,10 @@ def notice_of(view: View) -> str:
 
 
 def ticks(view: View) -> bool:
-    """Whether the session's clock runs now: it stands still while a trial waits and none trains."""
-    opened = [trial for trial in view.session.trials if trial.is_open]
-    return view.state is State.TUNING and (not opened or any(trial.claimed_at is not None for trial in opened))
+    """Whether the session's clock runs now: it stands still while a trial waits and none trains, and while one is held."""
+    opened = [trial for trial in unsettled(view.session.trials) if trial.is_open]
+    trains = any(trial.claimed_at is not None for trial in opened) and not any(trial.is_held for trial in opened)
+    return view.state is State.TUNING and (not opened or trains)
 
 
 # The running trial
@@ -215,6 +220,8 @@ def note_of(view: View, trial: Trial, last: Measurement | None) -> str:
     if trial.is_open:
         if trial.stop_by is not None:
             return "It stops after the batch that is training now."
+        if view.state is State.PAUSED:
+            return hold_words(trial)
         if trial.claimed_at is None:
             return waiting_words(view)
         return "Starting: data and network are made ready." if last is None else ""

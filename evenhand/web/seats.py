@@ -8,7 +8,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from evenhand.errors import NotFound
 from evenhand.model.participant import Participant
-from evenhand.web.access import COOKIE_SECONDS, Role, lab_of, set_cookie, sign_in, signed_in
+from evenhand.web.access import PARTICIPANT_SECONDS, Role, lab_of, set_cookie, sign_in, signed_in
 
 COOKIE_CHECK = "evenhand_cookies"  # a cookie that holds nothing: it comes back where the browser keeps cookies
 LAST_STUDY_COOKIE = "evenhand_study"  # the study that was joined last in this browser: where the start page goes on
@@ -50,8 +50,8 @@ def home(study_id: int) -> str:
 
 def seat(request: Request, response: Response, participant: Participant) -> Response:
     """Let this browser go on as this participant, on the pages of their study alone."""
-    sign_in(request, response, Role.PARTICIPANT, participant.id, home(participant.study_id))
-    set_cookie(request, response, LAST_STUDY_COOKIE, str(participant.study_id), COOKIE_SECONDS[Role.PARTICIPANT])
+    sign_in(request, response, participant.id, home(participant.study_id))
+    set_cookie(request, response, LAST_STUDY_COOKIE, str(participant.study_id), PARTICIPANT_SECONDS)
     return response
 
 

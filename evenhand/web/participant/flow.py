@@ -89,6 +89,18 @@ class ParticipantPlace:
         return rules.budget_of(self.study, self.participant.condition)
 
     @property
+    def reasons(self) -> dict[str, str]:
+        """The reasons by their stored values, in the words of the participant's condition and language."""
+        offered = self.study.reasons_of(self.participant.condition)
+        return {option.value: option.label.said(self.participant.language) for option in offered}
+
+    @property
+    def reason_words(self) -> dict[str, str]:
+        """What a reason that a trial keeps, in the study's own words, is in the participant's."""
+        mine = self.reasons
+        return {option.label.markdown: mine[option.value] for option in self.study.reasons if option.value in mine}
+
+    @property
     def session_id(self) -> int:
         """The session that the pages show, the practice one before the clock starts; Refused before it is opened."""
         session_id = self.participant.practice_id if self.practises else self.participant.session_id
@@ -250,7 +262,8 @@ def _tune(
         fields=shown,
         groups=_groups(here.task, shown),
         rest=space_form.hidden_line(here.task.space, shown),
-        reasons={option.value: option.label.said(here.participant.language) for option in here.study.reasons},
+        reasons=here.reasons,
+        reason_words=here.reason_words,
         source=source.number if source else None,
         message=message,
         key=_new_key(),
@@ -388,7 +401,8 @@ def trials(request: Request, here: Here) -> Response:
     view = here.view()
     metric = metric_name(here.task.metric)
     values = {trial.number: _values(here.task.space, trial) for trial in view.session.trials}
-    return page(request, here, "_history", view=view, history=_history(request, view), metric=metric, values=values)
+    history, words = _history(request, view), here.reason_words
+    return page(request, here, "_history", view=view, history=history, metric=metric, values=values, reason_words=words)
 
 
 @router.get("/trials/{number}/curve")

@@ -98,6 +98,14 @@ class Overview:
         return self.rows[0] if self.rows and self.rows[0].best and not self.rows[0].is_joint else None
 
     @property
+    def tied(self) -> int:
+        """How many share the leader's value, so that nobody is ahead; 1 where it is the leader's alone."""
+        leader = self.leader
+        if leader is None or leader.best is None:
+            return 0
+        return sum(row.best is not None and row.best.value == leader.best.value for row in self.rows if not row.is_joint)
+
+    @property
     def joint(self) -> int:
         """How many sessions are joint."""
         return sum(row.is_joint for row in self.rows)
@@ -173,7 +181,7 @@ def row(session: Session | None, person: Participant | None, study: Study, now: 
     seconds_left = rules.seconds_left(session, now) if session else None
     training = next((trial for trial in session.trials if trial.is_open), None) if session else None
     interrupted = session is not None and rules.is_interrupted(session, now)
-    waits = training is not None and training.claimed_at is None  # then the clock is credited and stands still
+    waits = training is not None and (training.claimed_at is None or training.is_held)  # then the clock stands still
     badge, note = _step(session, state, person, study, now)
     return TunerRow(
         key=f"p{person.id}" if person else f"s{session.id if session else 0}",
