@@ -309,7 +309,7 @@
   // Validation after each epoch: this trial, those that are compared, and the best value so far as a dotted line.
   class Validation extends Chart {
     constructor(host, options = {}) {
-      super(host, options, "Validation appears here after the first epoch.");
+      super(host, options, host.dataset.empty || "Validation appears here after the first epoch.");
       /** @type {{ number: number, values: [number, number][] }[]} */
       this.compared = [];
       /** @type {number | null} */
