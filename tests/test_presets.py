@@ -37,6 +37,14 @@ def test_a_preset_is_its_settings_and_the_wide_space_is_without_it() -> None:
     assert wide.space["learning_rate"].domain.expected == "a number from 1e-5 to 10"
 
 
+@pytest.mark.parametrize("settings", [*({"preset": name} for name in presets.PRESETS), {"max_epochs": 3, "size": 17}])
+def test_the_example_lies_within_the_ranges(settings: dict[str, object]) -> None:
+    task = tasks.load(TaskSpec("black-magic", settings))
+    assert task.example is not None
+    example = task.space.configuration(task.example)
+    assert (example["optimizer"], example["epochs"]) == ("adam", min(10, task.max_epochs))
+
+
 def test_a_setting_beside_a_preset_wins_over_it() -> None:
     longer = tasks.load(TaskSpec("black-magic", {"preset": "digits", "max_epochs": 50}))
     assert longer.max_epochs == 50

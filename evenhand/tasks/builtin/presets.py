@@ -19,9 +19,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "norm": True,
         "max_epochs": 20,
         "ranges": {
-            "epochs": {"low": 5},
+            "epochs": {"low": 6},
             "batch_size": {"low": 32, "high": 96},
-            "learning_rate": {"low": 0.0004, "high": 0.006},
+            "learning_rate": {"low": 0.0004, "high": 0.0025},
             "weight_decay": {"high": 0.001},
             "momentum": {"high": 0.95},
             "epsilon": {"low": 0.000001},
