@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenhand.cli.options import Database, StudyName, console, mode_of, writable
+from evenhand.cli.options import Database, StudyName, console, laboratory, mode_of, who_here, writable
 from evenhand.errors import InvalidSettings
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def export(
 ) -> None:
     """Write a study's records as tidy tables, with a codebook; each look at test scores is logged."""
     from evenhand.exchange import deposit, export
-    from evenhand.lab.lab import Lab
-    from evenhand.lab.studies import RESEARCHER
 
     chosen = mode_of(mode)
     if out.suffix not in (".zip", ""):
@@ -49,9 +47,9 @@ def export(
     if not public and (author or keep or reviewed):
         raise InvalidSettings("--author, --keep and --reviewed are of a public archive; add --public")
     described = deposit.Deposit(tuple(map(deposit.author, author or ())), licence) if public else None
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     whole = "csv" if public else form
-    exporter = export.Export(lab, lab.studies.named(study).id, chosen, who=RESEARCHER, form=whole, evaluations=not without)
+    exporter = export.Export(lab, lab.studies.named(study).id, chosen, who=who_here(lab), form=whole, evaluations=not without)
     if described is not None:
         _publish(exporter, out, described, form, k, frozenset(keep or ()), reviewed)
         return
@@ -98,14 +96,13 @@ def import_(
 ) -> None:
     """Bring an archive into a laboratory, to be looked at there; nobody can take part in it."""
     from evenhand.exchange import archive
-    from evenhand.lab.lab import Lab
 
     with console.status("Checking ..."):
         package = archive.Package(path)
     if package.archive.public is not None:
         raise InvalidSettings(f"{path} is a public archive; read it where it lies: evenhand study report {path}")
     with console.status("Bringing in ..."):
-        study = Lab.connect(db).transfer.bring_in(
+        study = laboratory(db).transfer.bring_in(
             package.archive,
             tasks=package.tasks,
             batches=package.batches,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenhand.cli.options import Database, console, mode_of, writable
+from evenhand.cli.options import Database, console, laboratory, mode_of, who_here, writable
 from evenhand.errors import InvalidSettings
 
 if TYPE_CHECKING:
@@ -76,7 +76,5 @@ def _records(study: str, mode: "Mode | None", db: str | None) -> "tuple[Archive,
             raise InvalidSettings(f"--mode {mode!r}: {study} holds {package.mode} records; leave --mode out")
         return package.archive, package.mode
 
-    from evenhand.lab.lab import Lab
-
-    lab = Lab.connect(db)
-    return lab.studies.archive(lab.studies.named(study).id, mode or "live"), mode or "live"
+    lab = laboratory(db)
+    return lab.studies.archive(lab.studies.named(study).id, mode or "live", who_here(lab)), mode or "live"

@@ -41,7 +41,7 @@ from evenhand.model.participant import Batch, Participant
 from evenhand.model.session import EarlierChoice, Evaluated, Extension, FinalChoice, Intervention, Pause, Session, judge_of
 from evenhand.model.study import MODES, Budget, Mode, Study
 from evenhand.model.task import TaskRecord
-from evenhand.model.trial import Measurement, Outcome, Stopper, Trial
+from evenhand.model.trial import Hold, Measurement, Outcome, Stopper, Trial
 
 T = TypeVar("T")
 _Key = tuple[int, int]  # a session's number and a trial's within it
@@ -262,6 +262,7 @@ class Package:
             outcome=_outcome(row),
             stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
             environment=row.get("environment"),
+            holds=codec.from_json(tuple[Hold, ...], row.get("holds") or []),
             value_epoch=row.get("value_epoch", None if row["value"] is None else row["epochs_done"]),
             **{name: row[name] for name in plain},
         )

@@ -16,6 +16,7 @@ MODES: tuple[Mode, ...] = ("live", "pilot", "simulated")
 EvaluationMode = Literal["retrain", "as tuned"]  # whether a choice's test score is of a model that learnt from validation, too
 ValueRule = Literal["last", "best"]  # of which epoch a trial's value is
 VALUE_RULES: tuple[ValueRule, ...] = ("last", "best")
+USUAL_TRIAL_SHARE = 0.25  # of the budget: what one trial may use where a study file does not say it; no first draw takes more
 EVALUATION_MODES: tuple[EvaluationMode, ...] = ("retrain", "as tuned")
 
 
@@ -206,6 +207,7 @@ class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
+    target: with so many people who finished or are under way, nobody else can join; None: there is no such end.
     contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks. measures: other
     measures of experience beside months, as QUESTIONNAIRE.QUESTION; empty: those of OTHER_MEASURES that are asked.
     """
@@ -215,6 +217,7 @@ class AnalysisPlan:
     alpha: Real = 0.05
     expected: Real = 0.6
     participants: int | None = None
+    target: int | None = None
     exclusions: tuple[ExclusionRule, ...] = ()
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
@@ -286,6 +289,8 @@ class Study:
     evaluation_mode: how final choices are trained for their test score: on train and validation data together (`retrain`), or as
     their trials were (`as tuned`).
     value_rule: whether a trial's value is its last completed epoch's, as in the papers, or its best one's.
+    trial_share: the largest share of the budget's time, and of its epochs, that one trial may use, a person's as a method's;
+    None: all of it.
     machines: whether its trainings are for agents of one kind only, to which it is pinned when it is published, or for any.
 
     version, hash, packages, published_at, note, environment: of this version; None where it was not published. environment: what
@@ -314,6 +319,7 @@ class Study:
     practice: bool = False
     classroom: bool = False
     resumable: bool = False
+    trial_share: Real | None = None
     machines: Literal["alike", "any"] = "alike"
     languages: tuple[str, ...] = ("en",)
     completion: str = ""
@@ -350,6 +356,11 @@ class Study:
         """The reasons as people of a condition read them."""
         arm = self.arm(condition)
         return (arm.reasons if arm else ()) or self.reasons
+
+    def shows_live(self, condition: str | None) -> bool:
+        """Whether validation is shown under this condition while a trial trains, not only when it has ended."""
+        arm = self.arm(condition)
+        return self.live_validation if arm is None or arm.live_validation is None else arm.live_validation
 
     def questionnaire(self, name: str) -> Questionnaire | None:
         """The questionnaire of this name."""
@@ -408,7 +419,9 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
-LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity", "measures"})  # in no hash where they say what holds without them
+LATER_PLAN_FIELDS = frozenset(
+    {"contrasts", "multiplicity", "measures", "target"}
+)  # in no hash where they say what holds without them
 
 
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
@@ -417,6 +430,8 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
     # A study that says nothing of these keeps the hash that it had before there were such things.
     if not study.resumable:
         del content["resumable"]
+    if study.trial_share is None:
+        del content["trial_share"]
     if study.machines == "alike":
         del content["machines"]
     if study.evaluation_mode == "retrain":

@@ -10,6 +10,7 @@ from evenhand.analysis.sensitivity import Sensitivity
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.archive import Archive
 from evenhand.model.study import Mode, Study, measures
+from evenhand.model.task import Level
 from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, points, score
 
 MODE_MARKS = {"live": "", "pilot": "Pilot: not part of the study", "simulated": "Simulated participants: no human data"}
@@ -75,6 +76,18 @@ class ReportContext:
     def accuracy(self) -> str:
         """The metric's name, for an axis."""
         return metric_name(self.people.metric)
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """Chance and the simple baseline on validation data; nothing where tasks of several levels are shown together."""
+        levels = {session.task.levels for session in self.archive.sessions}
+        return levels.pop() if len(levels) == 1 else ()
+
+    @property
+    def level_words(self) -> str:
+        """What a figure's description adds of its lines; nothing where it has none."""
+        said = ", ".join(f"{level.name} {self.score(level.value)}" for level in self.levels)
+        return f"; lines: {said}, on validation data" if said else ""
 
     def score(self, value: float | None) -> str:
         """A value of the metric as people read it.

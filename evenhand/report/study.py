@@ -9,7 +9,7 @@ from evenhand.model.archive import Archive
 from evenhand.model.direction import words_of
 from evenhand.model.rules import derive_seed
 from evenhand.model.study import Grouping, Mode
-from evenhand.model.words import MODE_WORDS, budget_words, cases, interval, is_share, plural
+from evenhand.model.words import MODE_WORDS, budget_words, cases, interval, is_share, plural, trial_share_words
 from evenhand.report import figures, items
 from evenhand.report.blocks import Report
 from evenhand.report.context import MODE_MARKS, ReportContext, p_words, short_mark
@@ -90,6 +90,7 @@ def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
     arms = ", ".join(arm.name for arm in frame.study.arms)
     names = [*frame.tasks] or [task.spec.plain_name for task in frame.archive.tasks]
     contexts = frame.by_task or {" and ".join(names): frame}
+    one_trial = trial_share_words(frame.study.budget, frame.study.trial_share)
     return (
         ("participants", f"{attrition.count(Milestone.INCLUDED)} in the statistics of {attrition.n} who joined"),
         ("configurations tried", str(trials)),
@@ -98,6 +99,7 @@ def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
             "; ".join(f"{name}, {its.accuracy}, {words_of(its.people.maximize)}" for name, its in contexts.items()),
         ),
         ("budget", budget_words(frame.study.budget)),
+        *((("of it for one trial", f"at most {one_trial}"),) if one_trial else ()),
         (
             "evaluation",
             f"{frame.study.evaluation_seeds} seeds on test data that no tuner saw, {MODE_WORDS[frame.study.evaluation_mode]}",

@@ -69,10 +69,10 @@ def random_configurations(frame: ReportContext) -> Item:
         key="fig1-random",
         title=f"Fig. 1: {frame.accuracy} of random configurations",
         n=cases(sample.n, "configuration") + without,
-        how=sample.how,
+        how=sample.how + frame.level_words,
         spec=None
         if sample.why
-        else figures.histogram(sample, f"validation {frame.accuracy}", frame.share, vega.METHOD, "configurations"),
+        else figures.histogram(sample, f"validation {frame.accuracy}", frame.share, vega.METHOD, "configurations", frame.levels),
         table=_bins(frame, sample.edges, sample.counts) if not sample.why else None,
         paper="41.8 ± 24.3 % over 320 configurations",
         why=sample.why or "",
@@ -136,15 +136,15 @@ def scatter(frame: ReportContext) -> Item:
     plot = paper_items.scatter(people, frame.seed)
     rho = plot.correlation
     points = [(point.pseudonym, point.group or "–", number(point.experience), frame.score(point.final)) for point in plot.points]
-    x = frame.label(people.experience)
+    x, y = frame.label(people.experience), f"test {frame.accuracy}"
     sure = interval(rho.interval.low, rho.interval.high, lambda value: f"{value:.2f}")
     return Item(
         key="fig4-experience",
         title=f"Fig. 4: final test {frame.accuracy} against experience",
         n=cases(plot.n, "participant"),
-        how=f"{plot.how}. {rho.how}; interval: {rho.interval.how or rho.interval.why}",
-        spec=figures.scatter(plot, people.groups, x, f"test {frame.accuracy}", frame.share) if plot.points else None,
-        table=table(("participant", "group", x, f"test {frame.accuracy}"), points, [2, 3]),
+        how=f"{plot.how}. {rho.how}; interval: {rho.interval.how or rho.interval.why}{frame.level_words}",
+        spec=figures.scatter(plot, people.groups, x, y, frame.share, frame.levels) if plot.points else None,
+        table=table(("participant", "group", x, y), points, [2, 3]),
         paper="Spearman's rho 0.60, p < 0.001",
         why=rho.why or "",
         alt="" if rho.rho is None else f"Spearman's rho {rho.rho:.2f}, 95 % interval {sure}, p {p_words(rho.p)}",
@@ -211,8 +211,8 @@ def boxes(frame: ReportContext) -> Item:
         key="fig5-groups",
         title=f"Fig. 5: final test {frame.accuracy} by group",
         n=cases(grouped.n, "participant"),
-        how=grouped.how,
-        spec=figures.boxes(grouped, f"test {frame.accuracy}", frame.share) if grouped.n else None,
+        how=grouped.how + frame.level_words,
+        spec=figures.boxes(grouped, f"test {frame.accuracy}", frame.share, frame.levels) if grouped.n else None,
         table=table(columns, rows, range(1, 9)),
         why="" if grouped.n else "not computable: nobody has a final test score yet",
         alt="; ".join(f"{box.group}: median {frame.score(box.median)}" for box in grouped.boxes if box.n),
@@ -317,8 +317,8 @@ def by_try(frame: ReportContext) -> Item:
         key="fig7-by-try",
         title=f"Fig. 7: validation {frame.accuracy} by try",
         n=cases(progress.n, "participant"),
-        how=progress.how + "; lines and filled marks: best so far, open marks: the trial itself",
-        spec=figures.by_try(progress, f"validation {frame.accuracy}", frame.share) if drawn else None,
+        how=progress.how + "; lines and filled marks: best so far, open marks: the trial itself" + frame.level_words,
+        spec=figures.by_try(progress, f"validation {frame.accuracy}", frame.share, frame.levels) if drawn else None,
         table=table(columns, rows, range(2, 6)),
         why="" if drawn else "not drawn: no trial has a value",
         alt="; ".join(_course(frame, curve) for curve in progress.best if curve.points),

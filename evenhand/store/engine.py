@@ -1,9 +1,11 @@
 """A database: its connections, transactions, and writes that are committed together."""
 
+import contextvars
 import json
 import logging
 import os
 import re
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from evenhand.errors import DatabaseLost, DiskFull, InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
-from evenhand.model.whole_text import whole_json
+from evenhand.model.whole_text import whole_json, whole_text
 from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
 from evenhand.store.soundness import Fault, Sentinel
 from evenhand.store.tables import metadata
@@ -82,6 +84,15 @@ class Store:
         From the first fault that lasts on writes are refused: what they would write to is not what will be restored.
         """
         return self._sentinel.look() if self._sentinel is not None else None
+
+    def note_start(self) -> None:
+        """Note in a SQLite file that a server begins on it: an older copy of the file is told from it by that."""
+        if self._sqlite:
+            with self.write() as connection:
+                starts = connection.exec_driver_sql("PRAGMA user_version").scalar() or 0
+                connection.exec_driver_sql(f"PRAGMA user_version = {starts + 1}")
+                if not connection.exec_driver_sql("PRAGMA application_id").scalar():
+                    _name_database(connection)
 
     def _connect_args(self) -> dict[str, Any]:
         return {"check_same_thread": False, "timeout": BUSY_SECONDS} if self._sqlite else {}
@@ -142,6 +153,8 @@ class Store:
             if inspect(connection).get_table_names():
                 return False
             metadata.create_all(connection)
+            if self._sqlite:
+                _name_database(connection)
             MigrationContext.configure(connection).stamp(ScriptDirectory(str(MIGRATIONS_FOLDER)), "heads")
             return True
 
@@ -341,10 +354,11 @@ class _Group:
 
 
 class _Work:
-    """A write that another thread may do."""
+    """A write that another thread may do, in the name of whoever asked this one for it."""
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self._work = work
+        self._context = contextvars.copy_context()
         self._value: Any = None
         self.error: BaseException | None = None
         self.done = threading.Event()
@@ -353,7 +367,7 @@ class _Work:
         """Do it, as a member of a group."""
         try:
             with group.member(alone):
-                self._value = self._work(group.connection)
+                self._value = self._context.run(self._work, group.connection)
         except Exception as error:
             self.error = error
 
@@ -391,10 +405,25 @@ def first_line(error: BaseException) -> str:
 def written_json(value: object) -> str:
     """JSON of which every text can be written to a file: half a character, from wherever it came, is stored as U+FFFD.
 
-    A zero, which PostgreSQL refuses, too.
+    A zero, which PostgreSQL refuses, too. Within a name that would be another name, perhaps one that is there: InvalidSettings.
     """
     text = json.dumps(value)
-    return whole_json(text) if "\\ud" in text or "\\u0000" in text else text
+    if "\\ud" not in text and "\\u0000" not in text:
+        return text
+    for name in _names(value):
+        if whole_text(name) != name:
+            raise InvalidSettings(
+                f"the name {name!r} holds a zero or half a character (a lone surrogate), which no database keeps; give another"
+            )
+    return whole_json(text)
+
+
+def _names(value: object) -> Iterator[str]:
+    """All names of JSON's objects, also of those within it."""
+    if isinstance(value, dict):
+        yield from (str(name) for name in value)
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _names(part)
 
 
 def read_json(text: str | bytes) -> Any:
@@ -403,6 +432,11 @@ def read_json(text: str | bytes) -> Any:
         return msgspec.json.decode(text)
     except msgspec.MsgspecError:
         return json.loads(text)
+
+
+def _name_database(connection: Connection) -> None:
+    """Give a SQLite file a number of its own, which `soundness` looks for."""
+    connection.exec_driver_sql(f"PRAGMA application_id = {secrets.randbelow(2**31 - 1) + 1}")
 
 
 def _keep_private(file: Path) -> None:
@@ -426,6 +460,8 @@ def lost_words(fault: str) -> str:
 
 def _in_our_words(context: ExceptionContext) -> None:
     """What a database cannot hold is no row's: whoever asks by such a number is answered as for any that is not there."""
+    if isinstance(context.original_exception, InvalidSettings):  # of what writes JSON
+        raise context.original_exception
     execution = context.execution_context
     said = str(context.original_exception)
     sqlstate = getattr(context.original_exception, "sqlstate", None)

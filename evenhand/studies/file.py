@@ -22,6 +22,7 @@ from evenhand.model.study import (
     EVALUATION_MODES,
     MONTHS,
     REASONS,
+    USUAL_TRIAL_SHARE,
     VALUE_RULES,
     AnalysisPlan,
     Arm,
@@ -44,7 +45,7 @@ from evenhand.model.toml_tables import TomlTable
 from evenhand.model.words import is_share
 from evenhand.studies import checks
 from evenhand.tasks.base import Task
-from evenhand.tasks.builtin import images
+from evenhand.tasks.builtin import presets
 
 FILE_NAME = "study.toml"
 TEXTS = ("consent", "details", "thanks")
@@ -133,7 +134,7 @@ def _suits(source: TomlSource, key: str, study: Study, task: Task) -> None:
 def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None, wordings: bool = False) -> list[Path]:
     """Write the commented template and its texts into a folder; InvalidSettings where one of them is there already.
 
-    task: the study's (default: the black-magic task on the best data at hand). seed: its root seed (default: a random one).
+    task: the study's (default: the black-magic task in its best preset at hand). seed: its root seed (default: a random one).
     wordings: with two conditions, which differ in how the reasons are worded.
     """
     names = [FILE_NAME, *(f"{name}.md" for name in TEXTS)]
@@ -142,13 +143,13 @@ def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None, wor
             f"{folder / taken[0]} exists already, and nothing was written; choose another folder or move it away"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    spec = task or TaskSpec("black-magic", {"data": images.best_at_hand(), "size": 32})
+    spec = task or TaskSpec("black-magic", {"preset": presets.best_at_hand()})
     name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "study"
     filled = {
         '"black-magic-study"': _toml(name),
         "seed = 2020": f"seed = {secrets.randbelow(ROOT_SEEDS) if seed is None else seed}",
         'task = "black-magic"': f"task = {_toml(_beside(spec.name, folder))}",
-        'settings = { data = "digits", size = 32 }': f"settings = {_toml(spec.settings)}",
+        'settings = { preset = "digits" }': f"settings = {_toml(spec.settings)}",
     }
     text = _template(FILE_NAME)
     for given, put in filled.items():
@@ -202,13 +203,16 @@ def _study(source: TomlSource, root: TomlTable) -> tuple[Study, dict[str, TaskSp
     languages = about.texts("languages", ("en",)) or ("en",)
     texts = _texts(source, root.table("texts"), languages)
     specs = _tasks(source, root.table("tasks", required=True))
-    budget = _budget(root.table("budget", required=True), required=True)
+    caps = root.table("budget", required=True)
+    trial_share = caps.number("trial_share", USUAL_TRIAL_SHARE, low=0.01, high=1)
+    budget = _budget(caps, required=True)
     arms, arm_tasks = _arms(root, specs, budget, languages)
     study = Study(
         name=about.filled("name"),
         title=about.filled("title"),
         task_id=0,
         budget=budget,
+        trial_share=trial_share,
         seed=about.whole("seed", 0, low=0, high=2**31 - 1),
         evaluation_seeds=about.whole("evaluation_seeds", 10, low=0, high=1000),
         evaluation_mode=about.choice("evaluation", EVALUATION_MODES, "retrain"),  # type: ignore[arg-type] # one of these
@@ -495,6 +499,12 @@ def _grouping(table: TomlTable, study: Study) -> Grouping:
     return Grouping(by, tuple(groups))
 
 
+def _people(table: TomlTable, name: str) -> int | None:
+    """A number of people; None where nothing is said."""
+    wanted = table.number(name, low=1, high=100_000, whole=True)
+    return None if wanted is None else int(wanted)
+
+
 def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
     test: Any = table.choice("test", TESTS, "spearman")
     rules_ = []
@@ -518,7 +528,8 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         test=test,
         alpha=table.number("alpha", 0.05, low=1e-6, high=0.5) or 0.05,
         expected=table.number("effect", 0.6, low=-1, high=1) or 0.0,
-        participants=None if (wanted := about.number("participants", low=1, high=100_000, whole=True)) is None else int(wanted),
+        participants=_people(about, "participants"),
+        target=_people(table, "target"),
         exclusions=tuple(rules_),
         hypothesis=table.text("hypothesis", ""),
         contrasts=tuple(contrasts),
