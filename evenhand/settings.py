@@ -113,7 +113,23 @@ def rules_from_environment() -> Rules:
     return Rules(lease=float(os.environ.get("EVENHAND_LEASE", Rules.lease)))
 
 
+@dataclass(frozen=True)
+class SignInTimes:
+    """How long ways in last, in seconds. link: one that nobody used yet. browser: one that is signed in."""
+
+    link: float
+    browser: float
+
+
+def sign_in_times() -> SignInTimes:
+    """As `link_hours` (24 where it is not said) and `signed_in_days` (30) in the settings file say."""
+    written = _settings_file()
+    return SignInTimes(3600.0 * written.get("link_hours", 24), 86400.0 * written.get("signed_in_days", 30))
+
+
 THIS_MACHINE = ("127.0.0.1", "::1")
+KNOWN_SETTINGS = ("public_url", "proxies", "link_hours", "signed_in_days")
+MOST_SIGN_IN_NUMBER = 10_000  # of hours or days: beyond that nobody means it
 _PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -214,11 +230,15 @@ def _settings_file() -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise InvalidSettings(f"{path} cannot be read: {error}") from None
-    if unknown := written.keys() - {"public_url", "proxies"}:
-        raise InvalidSettings(f"{path}: unknown settings {', '.join(sorted(unknown))}; expected public_url, proxies")
+    if unknown := written.keys() - set(KNOWN_SETTINGS):
+        raise InvalidSettings(f"{path}: unknown settings {', '.join(sorted(unknown))}; expected {', '.join(KNOWN_SETTINGS)}")
     proxies = written.get("proxies", [])
     if not isinstance(written.get("public_url", ""), str):
         raise InvalidSettings(f'{path}: public_url is {written["public_url"]!r}, expected text, as "https://lab.example.org"')
     if not isinstance(proxies, list) or not all(isinstance(proxy, str) for proxy in proxies):
         raise InvalidSettings(f'{path}: proxies is {proxies!r}, expected a list of addresses, as ["127.0.0.1"]')
+    for name in ("link_hours", "signed_in_days"):
+        value = written.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_SIGN_IN_NUMBER:
+            raise InvalidSettings(f"{path}: {name} is {value!r}, expected a number above 0, {MOST_SIGN_IN_NUMBER} at most")
     return written

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from evenhand import __version__
 from evenhand.errors import InvalidSettings, Refused
@@ -45,7 +45,14 @@ File = tuple[str, Iterable[bytes]]
 # Where to
 
 
-def to_folder(export: "Export", folder: Path) -> None:
+class Files(Protocol):
+    """What is written as an archive."""
+
+    def files(self) -> Iterator[File]:
+        """Every file's name and its blocks, to be taken in this order."""
+
+
+def to_folder(export: Files, folder: Path) -> None:
     """Write an archive as files of a folder, which must be empty or not there; nothing is left of one that fails.
 
     It holds what people said: only its owner can read it.
@@ -66,7 +73,7 @@ def to_folder(export: "Export", folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def to_zip(export: "Export", path: Path) -> None:
+def to_zip(export: Files, path: Path) -> None:
     """Write an archive as a zip that only its owner can read; a file that is there is replaced when all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.part")
@@ -151,14 +158,27 @@ class _Walked:
 
 
 class Export:
-    """One mode of a study's records. Making it is the look at test scores, where it holds any; `files` may be taken once."""
+    """One mode of a study's records; `files` may be taken once. Making it is the look at test scores, where it holds any.
 
-    def __init__(self, lab: Lab, study_id: int, mode: Mode, *, who: str, form: str = "csv", evaluations: bool = True) -> None:
+    looked: the look is logged already, so that making it changes nothing.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        study_id: int,
+        mode: Mode,
+        *,
+        who: str,
+        form: str = "csv",
+        evaluations: bool = True,
+        looked: bool = False,
+    ) -> None:
         if form not in codebook.FORMATS:
             raise InvalidSettings(f"format {form!r}: expected one of {', '.join(codebook.FORMATS)}")
         table_files.writer("events", form, _Drain())  # says now that a package is missing
         self._lab, self._form = lab, form
-        self._outline: Outline = lab.transfer.export(study_id, mode, who, evaluations)
+        self._outline: Outline = lab.transfer.export(study_id, mode, who, evaluations, looked=looked)
         self._hashes = {version.version: version.hash for version in self._outline.versions}
         self._reason_codes = {
             version.version: reason_codes(version.reasons) for version in (self._outline.study, *self._outline.versions)
@@ -317,6 +337,7 @@ class Export:
             "session": self._numbers.sessions[session.id],
             "trial": trial.number,
             "extra": dict(trial.extra),
+            "holds": codec.to_json(trial.holds),
             **{key: getattr(trial, key) for key in PLAIN_OF_TRIAL},
             **self._whose(session.version),
         }

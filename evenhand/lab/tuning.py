@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.errors import Refused
-from evenhand.lab.base import Core
+from evenhand.lab.base import Core, names_in
 from evenhand.lab.jobs import Agents
 from evenhand.lab.shown import curve_after, session_as_shown
 from evenhand.lab.writes import choose, queue, stop, trial_of
@@ -26,6 +26,8 @@ class Tuning:
         """Start the session's clock; a clock that runs goes on as it is."""
         with self._core.change(session_id) as tx:
             session = sessions.get(tx, session_id)
+            if session.withdrawn_at is not None:
+                raise Refused(f"session {session_id} is not there any more: it was withdrawn from, or removed before it started")
             if session.started_at is None:
                 sessions.update_facts(tx, session_id, started_at=self._core.clock(), last_seen=self._core.clock())
                 events.record(tx, self._core.clock(), "started", session_id)
@@ -88,7 +90,7 @@ class Tuning:
             if key is not None and (number := sessions.number_by_key(tx, session_id, key)) is not None:
                 return trial_of(session_as_shown(session), number)
             if session.taken_over_by is not None:
-                raise Refused(f"{session.taken_over_by} has taken over; the method goes on when it is handed back")
+                raise Refused(f"{names_in(tx, session.taken_over_by)} has taken over; the method goes on when it is handed back")
             if revision is not None and revision != session.revision:
                 raise Refused("the space was reshaped meanwhile; suggest again within it")
             if not isinstance(configuration, Configuration):

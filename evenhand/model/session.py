@@ -55,13 +55,14 @@ class Intervention:
 
     kind: "added" a trial; "reshaped" the space (detail: by hyperparameter, see `space.reshaped`); "believes" (detail: by
     hyperparameter, a `space.Prior`, or null to take it back); "stopped" a trial; "took over", so that the method waits;
-    "handed back"; "rated" a trial (detail: rating, a number), "vetoed" it, so that it is never chosen, or "allowed" it again.
+    "handed back"; "ended" the session; "rated" a trial (detail: rating, a number), "vetoed" it, so that it is never chosen, or
+    "allowed" it again.
     trial: its number, where it is about one.
     """
 
     at: Real
     who: str
-    kind: Literal["added", "reshaped", "believes", "stopped", "took over", "handed back", "rated", "vetoed", "allowed"]
+    kind: Literal["added", "reshaped", "believes", "stopped", "took over", "handed back", "ended", "rated", "vetoed", "allowed"]
     trial: int | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
@@ -138,6 +139,7 @@ class Session(_Remembering):
     resumable: bool = False
     evaluation_mode: EvaluationMode = "retrain"
     value_rule: ValueRule = "last"
+    trial_share: Real | None = None
     pauses: tuple[Pause, ...] = ()
     trials: Sequence[Trial] = ()
     extensions: tuple[Extension, ...] = ()
@@ -174,6 +176,11 @@ class Session(_Remembering):
     def revision(self) -> int:
         """How often the space was reshaped."""
         return sum(intervention.kind == "reshaped" for intervention in self.interventions)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a pause of it lasts."""
+        return bool(self.pauses) and self.pauses[-1].end is None
 
     @property
     def taken_over_by(self) -> str | None:

@@ -16,6 +16,7 @@ MODES: tuple[Mode, ...] = ("live", "pilot", "simulated")
 EvaluationMode = Literal["retrain", "as tuned"]  # whether a choice's test score is of a model that learnt from validation, too
 ValueRule = Literal["last", "best"]  # of which epoch a trial's value is
 VALUE_RULES: tuple[ValueRule, ...] = ("last", "best")
+USUAL_TRIAL_SHARE = 0.25  # of the budget: what one trial may use where a study file does not say it; no first draw takes more
 EVALUATION_MODES: tuple[EvaluationMode, ...] = ("retrain", "as tuned")
 
 
@@ -142,7 +143,10 @@ class Questionnaire:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """An experimental condition: what differs in it from the study's own settings, and its share among the assigned."""
+    """An experimental condition: what differs in it from the study's own settings, and its share among the assigned.
+
+    reasons: the study's reasons in other words; empty: in its own. What is stored is the same under every wording.
+    """
 
     name: str
     share: int = 1
@@ -150,6 +154,7 @@ class Arm:
     budget: Budget | None = None
     presets: bool | None = None
     live_validation: bool | None = None
+    reasons: tuple[Option, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,9 @@ class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
-    contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks.
+    target: with so many people who finished or are under way, nobody else can join; None: there is no such end.
+    contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks. measures: other
+    measures of experience beside months, as QUESTIONNAIRE.QUESTION; empty: those of OTHER_MEASURES that are asked.
     """
 
     thresholds: tuple[Real, ...] = (0.25, 0.5)
@@ -210,10 +217,12 @@ class AnalysisPlan:
     alpha: Real = 0.05
     expected: Real = 0.6
     participants: int | None = None
+    target: int | None = None
     exclusions: tuple[ExclusionRule, ...] = ()
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
     multiplicity: Literal["holm", "none"] = "holm"
+    measures: tuple[str, ...] = ()
 
 
 EDUCATION: Mapping[str, str] = {
@@ -250,6 +259,8 @@ BACKGROUND = Questionnaire(
         ),
     ),
 )
+# The further measures of experience that the paper's section 4.1 names, as the template of a study asks for them.
+OTHER_MEASURES = ("background.programming", "background.machine_learning", "background.level", "background.education")
 OWN_WORDS_REASON = "other"  # whoever chooses it can give own words
 # The paper's Table 3.
 REASONS = (
@@ -278,6 +289,8 @@ class Study:
     evaluation_mode: how final choices are trained for their test score: on train and validation data together (`retrain`), or as
     their trials were (`as tuned`).
     value_rule: whether a trial's value is its last completed epoch's, as in the papers, or its best one's.
+    trial_share: the largest share of the budget's time, and of its epochs, that one trial may use, a person's as a method's;
+    None: all of it.
     machines: whether its trainings are for agents of one kind only, to which it is pinned when it is published, or for any.
 
     version, hash, packages, published_at, note, environment: of this version; None where it was not published. environment: what
@@ -306,6 +319,7 @@ class Study:
     practice: bool = False
     classroom: bool = False
     resumable: bool = False
+    trial_share: Real | None = None
     machines: Literal["alike", "any"] = "alike"
     languages: tuple[str, ...] = ("en",)
     completion: str = ""
@@ -338,6 +352,16 @@ class Study:
         """The condition of this name."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
+    def reasons_of(self, condition: str | None) -> tuple[Option, ...]:
+        """The reasons as people of a condition read them."""
+        arm = self.arm(condition)
+        return (arm.reasons if arm else ()) or self.reasons
+
+    def shows_live(self, condition: str | None) -> bool:
+        """Whether validation is shown under this condition while a trial trains, not only when it has ended."""
+        arm = self.arm(condition)
+        return self.live_validation if arm is None or arm.live_validation is None else arm.live_validation
+
     def questionnaire(self, name: str) -> Questionnaire | None:
         """The questionnaire of this name."""
         return next((questionnaire for questionnaire in self.questionnaires if questionnaire.name == name), None)
@@ -347,6 +371,19 @@ class Study:
         questionnaire_name, _, name = path.partition(".")
         questionnaire = self.questionnaire(questionnaire_name)
         return next((question for question in questionnaire.questions if question.name == name), None) if questionnaire else None
+
+
+def measures(study: Study) -> tuple[str, ...]:
+    """The other measures of experience that are compared with months of deep learning.
+
+    Args:
+        study: whose plan names them, or whose questionnaires ask for some of OTHER_MEASURES.
+
+    Returns:
+        QUESTIONNAIRE.QUESTION of each.
+    """
+    named = study.plan.measures or OTHER_MEASURES
+    return tuple(path for path in named if study.question(path) is not None and path != MONTHS.by)
 
 
 # What is not declared but happens to a version, or names where it came from: it stays out of the hash.
@@ -382,7 +419,9 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
-LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity"})  # in no hash where they say what holds without them
+LATER_PLAN_FIELDS = frozenset(
+    {"contrasts", "multiplicity", "measures", "target"}
+)  # in no hash where they say what holds without them
 
 
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
@@ -391,6 +430,8 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
     # A study that says nothing of these keeps the hash that it had before there were such things.
     if not study.resumable:
         del content["resumable"]
+    if study.trial_share is None:
+        del content["trial_share"]
     if study.machines == "alike":
         del content["machines"]
     if study.evaluation_mode == "retrain":
@@ -404,7 +445,14 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
         if key not in LATER_PLAN_FIELDS or getattr(study.plan, key) != getattr(plan, key)
     }
     content["budget"] = _caps(declared["budget"])
-    arms = [{**arm, "task_id": tasks.get(str(arm["task_id"])), "budget": _caps(arm["budget"])} for arm in declared["arms"]]
+    arms = [
+        {
+            **{key: value for key, value in arm.items() if key != "reasons" or value},
+            "task_id": tasks.get(str(arm["task_id"])),
+            "budget": _caps(arm["budget"]),
+        }
+        for arm in declared["arms"]
+    ]
     return digest({**content, "arms": arms, "task": tasks[str(study.task_id)]})
 
 

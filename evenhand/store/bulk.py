@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from evenhand.model import codec
 from evenhand.model.archive import Event
 from evenhand.model.environment import Environment
 from evenhand.model.job import MeasurementBatch
@@ -31,9 +32,9 @@ def participant_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
 
 
 def method_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
-    """Ids of a study's sessions of methods of one mode, in order of opening."""
+    """Ids of a study's sessions of methods of one mode, in order of opening, without those that were removed."""
     of_methods = (_session.study_id == study_id, _session.mode == mode, _session.participant_id.is_(None))
-    query = select(_session.id).where(*of_methods, _session.practice.is_(False))
+    query = select(_session.id).where(*of_methods, _session.practice.is_(False), _session.withdrawn_at.is_(None))
     return list(tx.execute(query.order_by(_session.id)).scalars())
 
 
@@ -141,6 +142,7 @@ def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) 
         "trial_id": trial_id,
         "seed": session.tuning_seed,
         "queued_at": trial.submitted_at,
+        "holds": codec.to_json(trial.holds) or None,
         **{key: getattr(trial, key) for key in FACTS_OF_JOB},
     }
     _insert(tx, tables.job, [job])

@@ -86,12 +86,12 @@ def replace(tx: Connection, rows_of: Rows, odd_of: Callable[[str], Iterable[OddC
     """Put these rows in the place of all that there are. odd_of: a table's odd cells, in order of the rows.
 
     A row that the database will not take, as one that refers to a row which is not there, is left out and counted.
-    Who is signed in, and the agents that are connected, stay: they are about the machines of now. A training that an agent runs
-    now, or ran when the backup was made, is not the queue's any more: it is queued again as a later attempt, so that nothing
-    which that agent still says is taken for the new one's.
+    Who runs the laboratory, who is signed in, and the agents that are connected, stay: they are about now. A training that an
+    agent runs now, or ran when the backup was made, is not the queue's any more: it is queued again as a later attempt, so that
+    nothing which that agent still says is taken for the new one's.
     """
     highest = {name: _highest(tx, name) for name in TABLE_NAMES}
-    agents, environment_rows = list(rows(tx, "agent")), list(rows(tx, "environment"))
+    agents, environment_rows, people_now = (list(rows(tx, name)) for name in ("agent", "environment", "person"))
     tokens = [row for row in rows(tx, "token") if row["kind"] in (*OWN_TOKENS, "agent")]
     leased = _leased(tx)
     for table in reversed(tables.metadata.sorted_tables):
@@ -99,6 +99,7 @@ def replace(tx: Connection, rows_of: Rows, odd_of: Callable[[str], Iterable[OddC
     replaced = Replaced()
     for table in tables.metadata.sorted_tables:
         _insert_all(tx, table, rows_of(table.name), odd_of(table.name), replaced)
+    _keep_people(tx, people_now)
     _keep(tx, agents, environment_rows, tokens)
     for job_id, attempt in leased.items():
         later = (_job.id == job_id, _job.finished_at.is_(None), _job.attempt < attempt)
@@ -186,11 +187,17 @@ def _keep(tx: Connection, agents: list[Row], environment_rows: list[Row], tokens
     _insert(tx, tables.token, kept)
 
 
+def _keep_people(tx: Connection, people_now: list[Row]) -> None:
+    """Who is here now stays so, under their names and roles of now; whom only the backup knows comes back as it knows them."""
+    tx.execute(delete(tables.person).where(tables.person.c.id.in_([row["id"] for row in people_now])))
+    _insert(tx, tables.person, people_now)
+
+
 def _reset_sequences(tx: Connection, highest: Mapping[str, int]) -> None:
     """New rows get ids that none ever had, those that the restore took away included."""
     for name in TABLE_NAMES:
         table = tables.metadata.tables[name]
-        if "id" in table.c:
+        if "id" in table.c and table is not tables.person:  # whose ids are random
             last = max(highest[name], _highest(tx, name))
             sequence = tx.execute(text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": f'"{name}"'}).scalar()
             values = {"sequence": sequence, "last": max(last, 1), "used": last > 0}

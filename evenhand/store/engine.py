@@ -1,5 +1,6 @@
 """A database: its connections, transactions, and writes that are committed together."""
 
+import contextvars
 import json
 import logging
 import os
@@ -353,10 +354,11 @@ class _Group:
 
 
 class _Work:
-    """A write that another thread may do."""
+    """A write that another thread may do, in the name of whoever asked this one for it."""
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self._work = work
+        self._context = contextvars.copy_context()
         self._value: Any = None
         self.error: BaseException | None = None
         self.done = threading.Event()
@@ -365,7 +367,7 @@ class _Work:
         """Do it, as a member of a group."""
         try:
             with group.member(alone):
-                self._value = self._work(group.connection)
+                self._value = self._context.run(self._work, group.connection)
         except Exception as error:
             self.error = error
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, literal, select, update
 
 from evenhand.errors import DatabaseLost, EvenhandError, NotFound
+from evenhand.model import codec
 from evenhand.model.aims import Judge
 from evenhand.model.configuration import Configuration
 from evenhand.model.open_space import as_read
@@ -25,7 +26,7 @@ from evenhand.model.session import (
 )  # fmt: skip
 from evenhand.model.study import Arm, Study
 from evenhand.model.task import TaskRecord
-from evenhand.model.trial import Outcome, Stopper, Trial
+from evenhand.model.trial import Hold, Outcome, Stopper, Trial
 from evenhand.model.trial_history import Trials, with_open
 from evenhand.store import studies, tables
 from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Of, changed, made
@@ -34,7 +35,8 @@ from evenhand.store.studies import budget_of, budget_to_json, inserted
 PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself, as `evenhand.tune` does: no agent takes them
 ARCHIVE_DRIVER = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
 FEW_SESSIONS = 8  # sessions, up to which each is brought up to date by itself; more are read together
-TRIAL_EVENTS = {"submitted", "claimed", "stop asked", "finished", "attempt ended"}  # events of a trial that change nothing else
+# Events of a trial that change nothing else.
+TRIAL_EVENTS = {"submitted", "claimed", "stop asked", "finished", "attempt ended", "held", "trains on"}
 # What damaged rows raise: no JSON, another kind of value, a space that contradicts itself.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, EvenhandError)
 _job, _trial = tables.job.c, tables.trial.c
@@ -78,8 +80,10 @@ def get(tx: Connection, session_id: int, logged: bool | None = None) -> Session:
 
 
 def of_study(tx: Connection, study_id: int) -> list[Session]:
-    """All sessions of a study, in order of opening."""
-    return _load(tx, tables.session.c.study_id == study_id)
+    """All sessions of a study, in order of opening, without methods' that were removed."""
+    table = tables.session.c
+    removed = and_(table.participant_id.is_(None), table.withdrawn_at.is_not(None))
+    return _load(tx, and_(table.study_id == study_id, ~removed))
 
 
 def some(tx: Connection, ids: Sequence[int]) -> list[Session]:
@@ -143,7 +147,10 @@ def driven_by(tx: Connection, driver: str) -> list[int]:
     """Ids of the methods' sessions that this driver has to play on."""
     table = tables.session.c
     query = select(table.id).where(
-        table.driver == driver, table.participant_id.is_(None), table.id.not_in(select(tables.choice.c.session_id))
+        table.driver == driver,
+        table.participant_id.is_(None),
+        table.withdrawn_at.is_(None),
+        table.id.not_in(select(tables.choice.c.session_id)),
     )
     return list(tx.execute(query.order_by(table.id)).scalars())
 
@@ -451,14 +458,14 @@ _PLAIN = (
 
 def _shown(study: Study, condition: str | None) -> dict[str, Any]:
     """What the study's version, and the participant's condition, say of the session."""
-    arm = study.arm(condition) or Arm("")
-    live, presets = arm.live_validation, arm.presets
+    presets = (study.arm(condition) or Arm("")).presets
     return {
-        "live_validation": study.live_validation if live is None else live,
+        "live_validation": study.shows_live(condition),
         "presets": study.presets if presets is None else presets,
         "resumable": study.resumable,
         "evaluation_mode": study.evaluation_mode,
         "value_rule": study.value_rule,
+        "trial_share": study.trial_share,
     }
 
 
@@ -511,6 +518,7 @@ def _trials_query(valued: Valued) -> Select[Any]:
         _job.stop_by,
         _job.stop_why,
         _job.environment,
+        _job.holds,
         of_value.c.value,
         of_value.c.extra,
         of_value.c.epoch.label("value_epoch"),
@@ -592,6 +600,7 @@ def _to_trial(row: RowMapping) -> Trial:
         epochs_begun=done - before + begun,
         extra=(row["extra"] or {}) if runs else {},
         why=row["why"] or row["stop_why"],
+        holds=codec.from_json(tuple[Hold, ...], row["holds"]) if row["holds"] else (),
         **{key: row[key] for key in plain},
     )
 

@@ -144,7 +144,7 @@ def alerts(facts: AlertFacts, now: float) -> tuple[Alert, ...]:
 
 def failing(sessions: Iterable[Session]) -> list[Session]:
     """Sessions whose last five trainings failed alike since they last stood still, so that going on is of no use."""
-    return [session for session in sessions if not _is_paused(session) and _same_failures(session)]
+    return [session for session in sessions if not session.is_paused and _same_failures(session)]
 
 
 def _same_failures(session: Session) -> float | None:
@@ -159,15 +159,11 @@ def _same_failures(session: Session) -> float | None:
     return last[-1].finished_at if alike and failed else None
 
 
-def _is_paused(session: Session) -> bool:
-    return bool(session.pauses) and session.pauses[-1].end is None
-
-
 def _failing(facts: AlertFacts) -> list[Alert]:
     problems = []
     for session in facts.sessions:
         since = _same_failures(session)
-        if _is_paused(session) and session.pauses[-1].reason == FAILED_ALIKE_REASON:
+        if session.is_paused and session.pauses[-1].reason == FAILED_ALIKE_REASON:
             since = session.pauses[-1].start
         if since is not None:
             words = f"session {session.id} is paused: {ALIKE_FAILURES} trainings in a row failed in the same way"
@@ -179,7 +175,9 @@ def _failing(facts: AlertFacts) -> list[Alert]:
 def _unserved(facts: AlertFacts, now: float, connected: bool) -> list[Alert]:
     """Trials that wait for an agent: for too long with none, or for too long although there are some."""
     waiting = [
-        (session, max(trial.submitted_at, facts.up_since)) for session, trial in _open_trials(facts) if trial.claimed_at is None
+        (session, max(trial.submitted_at, facts.up_since, _went_on(session)))
+        for session, trial in _open_trials(facts)
+        if trial.claimed_at is None
     ]
     problems = []
     if waiting and not connected:
@@ -206,7 +204,7 @@ def _unfitting(facts: AlertFacts, now: float) -> list[Alert]:
     for session, trial in _open_trials(facts):
         if trial.claimed_at is None and not session.practice:
             key = session.study_id, session.version
-            waiting[key] = min(waiting.get(key, now), max(trial.submitted_at, facts.up_since))
+            waiting[key] = min(waiting.get(key, now), max(trial.submitted_at, facts.up_since, _went_on(session)))
     problems = []
     for key, since in waiting.items():
         refused = pinned_away(facts.pins.get(key), agents)
@@ -230,22 +228,30 @@ def _trials(count: int) -> str:
 
 
 def _open_trials(facts: AlertFacts) -> list[tuple[Session, Trial]]:
-    return [
-        (session, trial) for session in facts.sessions if not _is_paused(session) for trial in session.trials if trial.is_open
-    ]
+    return [(session, trial) for session in facts.sessions if not session.is_paused for trial in session.trials if trial.is_open]
+
+
+def _went_on(session: Session) -> float:
+    """When a session began, or went on after its last pause."""
+    return (session.pauses[-1].end if session.pauses else None) or session.started_at or 0.0
+
+
+def _measured(facts: AlertFacts, trial: Trial, now: float) -> float:
+    """When a trial measured last: what is known is without the times in which it stood still."""
+    return facts.measured.get(trial.id, 0.0) + sum(hold.seconds(now) for hold in trial.holds)
 
 
 def _stalled(facts: AlertFacts, now: float) -> list[Alert]:
     """Trainings that measure nothing, and methods that make no move."""
     trains = [
-        (session, max(facts.measured.get(trial.id, 0.0), trial.claimed_at, facts.up_since))
+        (session, max(_measured(facts, trial, now), trial.claimed_at, facts.up_since, _went_on(session)))
         for session, trial in _open_trials(facts)
         if trial.claimed_at is not None
     ]
     do = "look at the agent that trains it; the training can be stopped on the session's page."
     problems = _by_study("stalled", trains, STALL_SECONDS, now, "has measured nothing for over 2 minutes", do)
     idle = [
-        (session, max(session.started_at or 0.0, facts.up_since, *(trial.finished_at or 0.0 for trial in session.trials)))
+        (session, max(_went_on(session), facts.up_since, *(trial.finished_at or 0.0 for trial in session.trials)))
         for session in facts.sessions
         if session.kind == "method"
         and rules.state_of(session, now) is State.TUNING

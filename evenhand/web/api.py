@@ -21,7 +21,7 @@ from evenhand.lab.base import listening
 from evenhand.model import codec
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.environment import Environment
-from evenhand.model.job import Assignment, MeasurementBatch
+from evenhand.model.job import Assignment, MeasurementBatch, Order
 from evenhand.model.trial import Measurement, Outcome, Stopper
 from evenhand.web.access import identity, lab_of
 from evenhand.web.state import held_by
@@ -78,9 +78,13 @@ class ContentRequest:
 
 @dataclass
 class Reports:
-    """What several trainings of one agent measured: for each its job, its attempt, and rows as `codec.row_of` writes them."""
+    """What several trainings of one agent measured: for each its job, its attempt, and rows as `codec.row_of` writes them.
+
+    held: the jobs among them whose trainings stand still; an older agent holds none.
+    """
 
     reports: Annotated[list[tuple[Whole, Whole, list[Any]]], Field(max_length=MOST_REPORTS)]
+    held: Annotated[list[Whole], Field(max_length=MOST_REPORTS)] = field(default_factory=list)
 
 
 @dataclass
@@ -226,12 +230,18 @@ def content(request: Request, body: ContentRequest) -> JSONResponse:
 
 @router.post("/api/agent/measure")
 def measure(request: Request, body: Reports) -> JSONResponse:
-    """Store measurements, renew the leases, and say of each training whether it shall go on, or why its lease is over."""
-    reports = [MeasurementBatch(job_id, attempt, _measured(rows)) for job_id, attempt, rows in body.reports]
+    """Store measurements, renew the leases, and say of each training whether it shall go on, or why its lease is over.
+
+    hold: the jobs whose trainings are to stand still. They are among those that go on, which is all that an older agent reads.
+    """
+    held = frozenset(body.held)
+    reports = [MeasurementBatch(job_id, attempt, _measured(rows), job_id in held) for job_id, attempt, rows in body.reports]
     for report in reports:
         lab_of(request).agents.check(report)
     answers = lab_of(request).agents.measure_all(reports, identity(request).subject)
-    return JSONResponse({"answers": [str(answer) if isinstance(answer, StaleAttempt) else answer for answer in answers]})
+    said = [str(answer) if isinstance(answer, StaleAttempt) else answer is not Order.STOP for answer in answers]
+    to_hold = [report.job_id for report, answer in zip(reports, answers, strict=True) if answer is Order.HOLD]
+    return JSONResponse({"answers": said, "hold": to_hold})
 
 
 def _measured(rows: Sequence[Any]) -> list[Measurement]:

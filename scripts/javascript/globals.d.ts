@@ -48,6 +48,9 @@ declare global {
   /** What a chart draws: its x values, and for each line its y values, null where it has none. */
   type Columns = [xs: number[], ...ys: (number | null)[][]];
 
+  /** A level that an accuracy is read against. */
+  type Level = [name: string, share: number];
+
   interface ChartOptions {
     kind?: string;
     percent?: boolean;
@@ -72,6 +75,8 @@ declare global {
     root: string;
     /** A colour of the style sheet as a canvas takes it: see theme.js. */
     colour(name: string): string;
+    /** Between two ticks of an axis that counts: see theme.js. */
+    wholeSteps: number[];
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
     follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
     /** Which fields of a configuration's form apply: see fields.js. */
@@ -84,6 +89,9 @@ declare global {
     charts: {
       loss(host: HTMLElement, options?: ChartOptions): LossChart;
       validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
+      levelsOf(host: Element): Level[];
+      withLevels(levels: Level[], unit: number, low: number, high: number): [number, number];
+      paintLevels(plot: uPlot, levels: Level[], unit: number): void;
     };
   }
 

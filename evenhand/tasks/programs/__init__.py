@@ -295,6 +295,7 @@ class Training:
                     take=results.take,
                     alive=run.alive,
                     ends=run.ends,
+                    while_held=run.while_held,
                 )
         except process.NotStarted as error:
             raise ProgramFailed(f"the program {arguments[0]!r} could not be started: {error}") from None

@@ -12,9 +12,10 @@ from evenhand.model.participant import Participant
 from evenhand.model.study import Study
 from evenhand.model.words import is_share
 from evenhand.studies import classroom
-from evenhand.web.access import Role, lab_of, sign_in, signed_in
-from evenhand.web.entry import go
+from evenhand.web.access import lab_of
+from evenhand.web.entry import before_door, go, on_to_door
 from evenhand.web.pages import render, shared
+from evenhand.web.seats import PLACE, home, seat, seated
 from evenhand.web.state import base_address, held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
 
@@ -31,17 +32,24 @@ def code_page(request: Request, code: str = "") -> Response:
 
 
 @router.get("/class/{code}")
+def invitation(request: Request, code: str) -> Response:
+    """On to the page to join by."""
+    return on_to_door(request, _class_of(request, code).id, f"/class/{classroom.plain_code(code)}")
+
+
+@router.get(PLACE + "/class/{code}")
 def join_page(request: Request, code: str) -> Response:
     """A field for the nickname. Whoever joined on this browser already goes on."""
-    study = _class_of(request, code)
-    known = signed_in(request, Role.PARTICIPANT)
-    participant = lab_of(request).participants.get(known.subject) if known else None
-    mine = participant if participant and participant.study_id == study.id and participant.withdrawn_at is None else None
-    code, key = classroom.plain_code(code), join_key()
+    study, code, key = _class_of(request, code), classroom.plain_code(code), join_key()
+    if (other := before_door(request, study.id, f"/class/{code}")) is not None:
+        return other
+    participant = seated(request, study.id)
+    mine = participant if participant and participant.withdrawn_at is None else None
     return render(request, "classroom/join.html", study=study, code=code, mine=mine, name="", problem="", key=key)
 
 
 @router.post("/class/{code}")
+@router.post(PLACE + "/class/{code}")
 def join(request: Request, code: str, name: Annotated[str, Form()] = "", key: Annotated[str, Form()] = "") -> Response:
     """Join under a nickname that nobody else in the class has.
 
@@ -65,9 +73,7 @@ def join(request: Request, code: str, name: Annotated[str, Form()] = "", key: An
 
 
 def _begins(request: Request, participant: Participant) -> Response:
-    response = go("/p")
-    sign_in(request, response, Role.PARTICIPANT, participant.id)
-    return response
+    return seat(request, go(home(participant.study_id)), participant)
 
 
 @router.get("/class/{code}/board")

@@ -15,6 +15,7 @@ from evenhand.errors import Refused
 from evenhand.lab.lab import Lab
 from evenhand.model import words
 from evenhand.model.archive import Event
+from evenhand.model.event_words import EventNames
 from evenhand.model.participant import Participant
 from evenhand.model.rules import GOING_ON_STATES, PAUSABLE_STATES
 from evenhand.model.session import Session, State
@@ -62,16 +63,17 @@ def act(
             raise Refused("no row is ticked; tick those that are meant, or choose everyone")
     else:
         rows = [row for row in rows if row.state in ABLE_STATES[what] and row.kind == "participant"]
-    done = _do(lab, what, [row.session.id for row in rows if row.session], reason, minutes, who if whom == "picked" else None)
+    done = _do(lab, what, [row.session.id for row in rows if row.session], reason, minutes, who, whom == "picked")
     return say(request, f"/studies/{study_id}?mode={mode}", _told(what, rows, done, minutes))
 
 
-def _do(lab: Lab, what: What, ids: Sequence[int], reason: str, minutes: float, who: str | None) -> list[int]:
+def _do(lab: Lab, what: What, ids: Sequence[int], reason: str, minutes: float, who: str, picked: bool) -> list[int]:
+    checked = who if picked else None  # what happens to everyone alike can favour nobody
     if what == "pause":
-        return lab.sessions.pause(ids, reason, who)
+        return lab.sessions.pause(ids, reason, checked, by=who)
     if what == "resume":
-        return lab.sessions.unpause(ids)
-    return lab.sessions.extend(ids, 60 * minutes, reason, who)
+        return lab.sessions.unpause(ids, by=who)
+    return lab.sessions.extend(ids, 60 * minutes, reason, checked, by=who)
 
 
 def _told(what: What, rows: Sequence[TunerRow], done: Sequence[int], minutes: float) -> str:
@@ -157,6 +159,7 @@ def participant_page(request: Request, participant_id: int) -> Response:
         session=session,
         batch=batch,
         people={person.id: person.pseudonym},
+        names=_names(lab, person.study_id),
         now=lab.clock(),
         steps=steps(study, person, session, lab.sessions.events(participant_id=participant_id)),
         answers=answers(study, person),
@@ -229,8 +232,25 @@ def log_page(
         participant=participant,
         older=events[-1].id if len(events) == LOG_PAGE_EVENTS else None,
         people={person.id: person.pseudonym for person in lab.participants.of_study(study_id)},
+        names=_names(lab, study_id),
         said=said(request),
         **bar(lab, study),
+    )
+
+
+def _names(lab: Lab, study_id: int) -> EventNames:
+    """What the ids in a study's events stand for."""
+    sessions = lab.sessions.of_study(study_id)
+    reasons = {(one.id, act.at, act.kind): act.reason for one in sessions for act in one.interventions if act.reason}
+    reasons |= {(one.id, pause.start, "paused"): pause.reason for one in sessions for pause in one.pauses}
+    return EventNames(
+        people={person.id: person.pseudonym for person in lab.participants.of_study(study_id)},
+        tuners={session.id: session.tuner for session in sessions},
+        agents=lab.agents.names(),
+        batches={batch.id: batch.label for batch in lab.participants.batches(study_id)},
+        trials={trial.id: trial.number for session in sessions for trial in session.trials},
+        reasons=reasons,
+        shown=lab.people.shown,
     )
 
 
@@ -257,10 +277,10 @@ def log_csv(request: Request, study_id: int, session: str = "", participant: str
 
     def line(event: Event) -> str:
         text = io.StringIO()
-        csv.writer(text).writerow(_cells(event).values())
+        csv.writer(text).writerow(_cells(lab_of(request), event).values())
         return text.getvalue()
 
-    return _export(request, study_id, session, participant, "csv", "id,at,kind,session,trial,detail\r\n", line)
+    return _export(request, study_id, session, participant, "csv", "id,at,kind,who,session,trial,detail\r\n", line)
 
 
 @router.get("/studies/{study_id}/log.jsonl")
@@ -268,15 +288,23 @@ def log_lines(request: Request, study_id: int, session: str = "", participant: s
     """The events as JSON, one a line; times in UTC."""
 
     def line(event: Event) -> str:
-        return json.dumps({**_cells(event), "detail": dict(event.detail)}) + "\n"
+        return json.dumps({**_cells(lab_of(request), event), "detail": dict(event.detail)}) + "\n"
 
     return _export(request, study_id, session, participant, "jsonl", "", line)
 
 
-def _cells(event: Event) -> dict[str, Any]:
-    at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
-    detail = json.dumps(event.detail, sort_keys=True)
-    return {"id": event.id, "at": at, "kind": event.kind, "session": event.session_id, "trial": event.trial_id, "detail": detail}
+def _cells(lab: Lab, event: Event) -> dict[str, Any]:
+    """What both forms say of an event. who: the name of the person who did it, of those who run the laboratory."""
+    who = event.detail.get("who")
+    return {
+        "id": event.id,
+        "at": datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds"),
+        "kind": event.kind,
+        "who": None if who is None else lab.people.shown(str(who)),
+        "session": event.session_id,
+        "trial": event.trial_id,
+        "detail": json.dumps(event.detail, sort_keys=True),
+    }
 
 
 def _export(
