@@ -53,6 +53,10 @@ declare global {
     percent?: boolean;
     empty?: string;
     epochs?: number;
+    /** What the values are: "accuracy". */
+    metric?: string;
+    /** Large letters, for the wall. */
+    large?: boolean;
   }
   interface LossChart {
     set(points: Point[]): void;
@@ -67,6 +71,9 @@ declare global {
     compare(trials: { number: number; values: [number, number][] }[]): void;
     best(best: { number: number; value: number } | null): void;
   }
+  interface LeadersChart {
+    set(lines: { name: string; values: [number, number][] }[]): void;
+  }
   interface EvenhandScripts {
     /** The path, behind a proxy, under which all pages lie; empty where there is none. */
     root: string;
@@ -74,6 +81,8 @@ declare global {
     colour(name: string): string;
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
     follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
+    /** Seconds as 1:23:41 or 2:10. */
+    clock(seconds: number): string;
     /** Which fields of a configuration's form apply: see fields.js. */
     fields: {
       same(one: string, other: string, option?: boolean): boolean;
@@ -84,6 +93,7 @@ declare global {
     charts: {
       loss(host: HTMLElement, options?: ChartOptions): LossChart;
       validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
+      leaders(host: HTMLElement, options?: ChartOptions): LeadersChart;
     };
   }
 

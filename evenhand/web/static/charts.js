@@ -1,15 +1,19 @@
-// Charts of one trial, drawn by uPlot: its loss, and its validation beside other trials'. Fills window.Evenhand.charts.
+// Charts of one trial, drawn by uPlot: its loss, and its validation beside other trials'; and of a class's leaders. Fills
+// window.Evenhand.charts.
 //
 //   const loss = Evenhand.charts.loss(host, { kind: "participant" });
 //   loss.set(points); loss.append(points); loss.stepsPerEpoch(203);   // points: [index, step, epoch or null, loss, value, seconds]
 //   const validation = Evenhand.charts.validation(host, { kind, percent: true, epochs: 10 });
 //   validation.set(number, points); validation.append(points); validation.plan(epochs);
 //   validation.compare([{ number, values: [[epoch, value], ...] }]); validation.best({ number, value } or null);
+//   const leaders = Evenhand.charts.leaders(host, { percent: true, metric: "accuracy" });
+//   leaders.set([{ name, values: [[trial, best so far], ...] }]);
 //
 // Any number of calls within one frame are drawn once. After drawing, host.dataset.index is the last index that is painted.
 "use strict";
 (() => {
-  const FONT = "12px system-ui, sans-serif";
+  const SANS = "system-ui, sans-serif";
+  const SMALL = 12, LARGE = 18; // px of a chart's letters, and of one for the wall
   const DASHES = [[6, 4], [2, 3], [10, 3, 2, 3], [14, 5]];
   const INDEX = 0, STEP = 1, EPOCH = 2, LOSS = 3, VALUE = 4;
   const TABLE_EVERY = 1000; // ms between two fillings of an opened table
@@ -28,6 +32,8 @@
   const finite = (value) => (Number.isFinite(value) ? value : null);
   const tone = (kind) => (kind === "method" ? "--eh-methods-mark" : "--eh-people-mark");
 
+  const shown = (percent, tick) => `${tick ? +percent.toFixed(2) : percent.toFixed(1)}\u202f%`;
+
   /** @returns {never} */
   const own = () => { throw new Error("each kind of chart has its own"); };
 
@@ -43,6 +49,7 @@
       this.tip = make("div", "chart-tip");
       this.tip.hidden = true;
       host.append(this.empty);
+      host.setAttribute("role", "img");
       this.numbers = this.table();
       new ResizeObserver(() => this.resize()).observe(host);
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
@@ -50,6 +57,8 @@
     }
 
     // What each kind of chart says for itself.
+    /** @returns {{ across: string, up: string }} what the axes show, with its unit */
+    names() { return own(); }
     /** @returns {Columns} */
     columns() { return own(); }
     /** @returns {Partial<uPlot.Options> & Pick<uPlot.Options, "series">} */
@@ -122,6 +131,8 @@
       this.empty.hidden = !isEmpty;
       this.empty.textContent = this.nothing();
       this.fill();
+      const { across: horizontal, up } = this.names();
+      this.host.setAttribute("aria-label", `Chart: ${up} against ${horizontal}. The numbers are in the table below it.`);
       if (!this.host.clientWidth) return;
       const key = this.key();
       if (this.plot && !this.stale && key === this.drawn) this.plot.setData(data);
@@ -137,13 +148,16 @@
 
     /** @returns {uPlot.Options} */
     settings() {
-      const axis = { stroke: colour("--eh-quiet"), font: FONT, ticks: { show: false } };
+      const size = this.options.large ? LARGE : SMALL;
+      const font = `${size}px ${SANS}`;
+      const { across, up } = this.names();
+      const axis = { stroke: colour("--eh-quiet"), font, labelFont: font, labelGap: 2, labelSize: size + 6, ticks: { show: false } };
       const grid = { stroke: colour("--eh-line"), width: 1 };
       return {
         width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, 14, 0, 0], legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
-        axes: [{ ...axis, grid: { show: false }, size: 30, space: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
-          { ...axis, grid, size: 50, space: 36, values: (plot, ticks) => ticks.map((tick) => this.show(tick, true)) }],
+        axes: [{ ...axis, label: across, grid: { show: false }, size: size * 2, space: size * 3.6, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
+          { ...axis, label: up, grid, size: size * 4, space: size * 3, values: (plot, ticks) => ticks.map((tick) => this.show(tick, true)) }],
         hooks: { setCursor: [(plot) => this.hint(plot)], draw: [(plot) => this.paint(plot)] },
         ...this.parts(),
       };
@@ -207,6 +221,7 @@
 
     last() { return this.points.length ? this.points[this.points.length - 1][INDEX] : -1; }
     key() { return this.known ? "epochs" : "steps"; }
+    names() { return { across: this.known ? "epochs" : "batches", up: "training loss" }; }
     show(value) { return Math.abs(value) >= 1e5 ? value.toExponential(0) : String(+value.toPrecision(4)); }
 
     // A function of one's own may report its metric and no loss.
@@ -304,12 +319,10 @@
 
     last() { return this.index; }
     key() { return this.compared.map((trial) => trial.number).join(); }
+    names() { return { across: "epoch", up: `validation ${this.options.metric ?? "score"}` }; }
     get unit() { return this.options.percent ? 100 : 1; }
 
-    show(value, tick = false) {
-      if (this.options.percent) return `${tick ? +value.toFixed(2) : value.toFixed(1)}\u202f%`;
-      return String(+value.toPrecision(4));
-    }
+    show(value, tick = false) { return this.options.percent ? shown(value, tick) : String(+value.toPrecision(4)); }
 
     /** @returns {Columns} */
     columns() {
@@ -412,8 +425,87 @@
     }
   }
 
+  // The leaders of a class: the best value so far after each trial, a line for each of them with the name at its end.
+  class Leaders extends Chart {
+    constructor(host, options = {}) {
+      super(host, { large: true, ...options }, "The leaders' curves appear here after their first trials.");
+      /** @type {{ name: string, values: [number, number][] }[]} */
+      this.lines = [];
+      this.changed();
+    }
+
+    set(lines) {
+      this.lines = lines;
+      this.changed();
+    }
+
+    last() { return this.lines.length - 1; }
+    key() { return this.lines.map((line) => line.name).join("\n"); }
+    names() { return { across: "trials of each", up: `best validation ${this.options.metric ?? "score"} so far` }; }
+    get unit() { return this.options.percent ? 100 : 1; }
+    show(value, tick = false) { return this.options.percent ? shown(value, tick) : String(+value.toPrecision(4)); }
+
+    /** @returns {Columns} */
+    columns() {
+      const last = Math.max(0, ...this.lines.flatMap((line) => line.values.map(([trial]) => trial)));
+      const trials = Array.from({ length: last }, (_, index) => index + 1);
+      return [trials, ...this.lines.map((line) => {
+        const byTrial = new Map(line.values);
+        return trials.map((trial) => { const value = byTrial.get(trial); return value === undefined ? null : value * this.unit; });
+      })];
+    }
+
+    /** @returns {Partial<uPlot.Options> & Pick<uPlot.Options, "series">} */
+    parts() {
+      const [first, rest] = [colour("--eh-people-mark"), colour("--eh-people")];
+      return {
+        padding: [14, 130, 0, 0], // names stand at the ends of the lines
+        scales: { x: { time: false, range: (plot, low, high) => [1, Math.max(2, high ?? 2)] } },
+        series: [{}, ...this.lines.map((line, index) => ({
+          stroke: index ? rest : first, width: index ? 2 : 4, spanGaps: true, dash: index ? DASHES[(index - 1) % DASHES.length] : undefined,
+          points: { show: line.values.length === 1, size: 10, fill: index ? rest : first },
+        }))],
+      };
+    }
+
+    paint(plot) {
+      const { ctx, bbox } = plot;
+      const pixels = devicePixelRatio || 1;
+      const height = LARGE * 1.15 * pixels;
+      ctx.save();
+      ctx.textBaseline = "middle";
+      ctx.textAlign = "left";
+      ctx.fillStyle = colour("--eh-text");
+      const ends = this.lines.map(({ name, values }, index) => {
+        const [trial, value] = values[values.length - 1];
+        return { name, index, x: plot.valToPos(trial, "x", true), y: plot.valToPos(near(value * this.unit), "y", true) };
+      }).sort((one, other) => one.y - other.y);
+      let free = bbox.top;
+      for (const { name, index, x, y } of ends) {
+        const at = Math.max(y, free);
+        free = at + height;
+        ctx.font = `${index ? 400 : 700} ${LARGE * pixels}px ${SANS}`;
+        ctx.fillText(name.length > 12 ? `${name.slice(0, 11)}…` : name, x + 10 * pixels, at);
+      }
+      ctx.restore();
+    }
+
+    words(plot, index) {
+      const columns = this.columns();
+      const texts = this.lines.map((line, at) => (columns[at + 1][index] == null ? "" : `${line.name}: ${this.show(columns[at + 1][index])}`)).filter(Boolean);
+      return texts.length ? `trial ${plot.data[0][index]} · ${texts.join(" · ")}` : "";
+    }
+
+    cells() {
+      const [trials, ...columns] = this.columns();
+      const rows = trials.map((trial, index) => [String(trial), ...columns.map((column) => (column[index] === null ? "–" : this.show(column[index])))]);
+      return { heads: ["Trial", ...this.lines.map((line) => line.name)], rows };
+    }
+  }
+
   window.Evenhand = window.Evenhand ?? {};
   window.Evenhand.charts = {
+    leaders: (host, options) => new Leaders(host, options),
     loss: (host, options) => new Loss(host, options),
     validation: (host, options) => new Validation(host, options),
   };

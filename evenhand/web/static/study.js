@@ -6,12 +6,7 @@
   /** @type {(selector: string, within?: ParentNode) => Part[]} */
   const all = (selector, within = document) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
   const colour = Evenhand.colour;
-  const clock = (seconds) => {
-    const whole = Math.max(0, Math.floor(seconds));
-    const two = (number) => String(number).padStart(2, "0");
-    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-  };
+  const clock = (seconds) => Evenhand.clock(seconds);
 
   // Copy buttons: data-copy names the element whose text or value is meant.
   for (const button of all("[data-copy]")) {
