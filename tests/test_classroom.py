@@ -285,8 +285,8 @@ def test_the_board_has_a_place_for_everyone_and_large_ones_for_the_first(student
         leaders=places[: classroom.LEADERS], others=places[classroom.LEADERS :], students=students, metric="accuracy", share=True,
         slots=2, busy=1,
     )  # fmt: skip
-    assert page.count("<tr") == (0 if students == 0 else 1 + min(students, 8))
-    assert page.count("<li>") == max(0, students - 8)
+    assert page.count("<tr") == (0 if students == 0 else 1 + min(students, 6))
+    assert page.count("<li>") == max(0, students - 6)
     assert ("Nobody yet" in page) == (students == 0)
 
 

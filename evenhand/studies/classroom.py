@@ -19,7 +19,7 @@ from evenhand.model.trial import Trial
 from evenhand.model.words import budget_words, clock, plural
 
 ENOUGH_TRIALS = 5  # trials that each student should get, at least
-LEADERS = 8  # places of the board that are shown large, the others beside each other
+LEADERS = 6  # places of the board that are shown large, the others beside each other
 DRAWN = 5  # of them with a curve: more lines cannot be told apart from the last row
 
 

@@ -14,6 +14,7 @@
 (() => {
   const SANS = "system-ui, sans-serif";
   const SMALL = 12, LARGE = 18; // px of a chart's letters, and of one for the wall
+  const WALL = 700; // px of width from which a chart for the wall has large letters
   const DASHES = [[6, 4], [2, 3], [10, 3, 2, 3], [14, 5]];
   const INDEX = 0, STEP = 1, EPOCH = 2, LOSS = 3, VALUE = 4;
   const TABLE_EVERY = 1000; // ms between two fillings of an opened table
@@ -148,7 +149,7 @@
 
     /** @returns {uPlot.Options} */
     settings() {
-      const size = this.options.large ? LARGE : SMALL;
+      const size = this.size();
       const font = `${size}px ${SANS}`;
       const { across, up } = this.names();
       const axis = { stroke: colour("--eh-quiet"), font, labelFont: font, labelGap: 2, labelSize: size + 6, ticks: { show: false } };
@@ -162,6 +163,9 @@
         ...this.parts(),
       };
     }
+
+    // px of its letters
+    size() { return this.options.large && this.host.clientWidth >= WALL ? LARGE : SMALL; }
 
     /** @type {(plot: uPlot) => void} */
     paint() {}
@@ -440,7 +444,7 @@
     }
 
     last() { return this.lines.length - 1; }
-    key() { return this.lines.map((line) => line.name).join("\n"); }
+    key() { return `${this.size()}\n${this.lines.map((line) => line.name).join("\n")}`; }
     names() { return { across: "trials of each", up: `best validation ${this.options.metric ?? "score"} so far` }; }
     get unit() { return this.options.percent ? 100 : 1; }
     show(value, tick = false) { return this.options.percent ? shown(value, tick) : String(+value.toPrecision(4)); }
@@ -459,10 +463,10 @@
     parts() {
       const [first, rest] = [colour("--eh-people-mark"), colour("--eh-people")];
       return {
-        padding: [14, 130, 0, 0], // names stand at the ends of the lines
+        padding: [14, 7.5 * this.size(), 0, 0], // names stand at the ends of the lines
         scales: { x: { time: false, range: (plot, low, high) => [1, Math.max(2, high ?? 2)] } },
         series: [{}, ...this.lines.map((line, index) => ({
-          stroke: index ? rest : first, width: index ? 2 : 4, spanGaps: true, dash: index ? DASHES[(index - 1) % DASHES.length] : undefined,
+          stroke: index ? rest : first, width: index ? 2 : 4, spanGaps: true, paths: uPlot.paths.stepped?.({ align: 1 }), dash: index ? DASHES[(index - 1) % DASHES.length] : undefined,
           points: { show: line.values.length === 1, size: 10, fill: index ? rest : first },
         }))],
       };
@@ -471,21 +475,29 @@
     paint(plot) {
       const { ctx, bbox } = plot;
       const pixels = devicePixelRatio || 1;
-      const height = LARGE * 1.15 * pixels;
+      const [size, height] = [this.size() * pixels, this.size() * 1.15 * pixels];
       ctx.save();
       ctx.textBaseline = "middle";
       ctx.textAlign = "left";
       ctx.fillStyle = colour("--eh-text");
       const ends = this.lines.map(({ name, values }, index) => {
         const [trial, value] = values[values.length - 1];
-        return { name, index, x: plot.valToPos(trial, "x", true), y: plot.valToPos(near(value * this.unit), "y", true) };
+        const text = name.length > 12 ? `${name.slice(0, 11)}…` : name;
+        const x = plot.valToPos(trial, "x", true) + size / 2;
+        return { text, index, x, y: plot.valToPos(near(value * this.unit), "y", true), width: 0 };
       }).sort((one, other) => one.y - other.y);
-      let free = bbox.top;
-      for (const { name, index, x, y } of ends) {
-        const at = Math.max(y, free);
-        free = at + height;
-        ctx.font = `${index ? 400 : 700} ${LARGE * pixels}px ${SANS}`;
-        ctx.fillText(name.length > 12 ? `${name.slice(0, 11)}…` : name, x + 10 * pixels, at);
+      const placed = [];
+      ctx.lineJoin = "round";
+      ctx.lineWidth = 4 * pixels;
+      ctx.strokeStyle = colour("--eh-page"); // behind the letters, where a line crosses them
+      for (const end of ends) {
+        ctx.font = `${end.index ? 400 : 700} ${size}px ${SANS}`;
+        end.width = ctx.measureText(end.text).width + size;
+        const beside = placed.filter((other) => end.x < other.x + other.width && other.x < end.x + end.width);
+        for (const other of beside) if (end.y < other.y + height) end.y = other.y + height;
+        placed.push(end);
+        ctx.strokeText(end.text, end.x, end.y);
+        ctx.fillText(end.text, end.x, end.y);
       }
       ctx.restore();
     }
