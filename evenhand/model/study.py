@@ -142,7 +142,10 @@ class Questionnaire:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """An experimental condition: what differs in it from the study's own settings, and its share among the assigned."""
+    """An experimental condition: what differs in it from the study's own settings, and its share among the assigned.
+
+    assistant: whether an assistant (a chatbot) may be used in it; None: nothing is said.
+    """
 
     name: str
     share: int = 1
@@ -150,6 +153,7 @@ class Arm:
     budget: Budget | None = None
     presets: bool | None = None
     live_validation: bool | None = None
+    assistant: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +254,35 @@ BACKGROUND = Questionnaire(
         ),
     ),
 )
+# Asked after the session where a condition says whether an assistant may be used.
+ASSISTANT = Questionnaire(
+    name="assistant",
+    title=Text("An assistant"),
+    at="after",
+    intro=Text("Please answer as it was: nothing follows from either answer, and the analysis needs the true one."),
+    sections=(
+        QuestionSection(
+            questions=(
+                Question(
+                    "used",
+                    "single",
+                    Text("Did you use an assistant (ChatGPT, Claude, Copilot or another chatbot) during the session?"),
+                    options=(Option("no", Text("No")), Option("yes", Text("Yes"))),
+                ),
+                Question(
+                    "which",
+                    "text",
+                    Text("Which one, and what for?"),
+                    required=False,
+                    longest=400,
+                    when=(When("assistant.used", "is", "yes"),),
+                ),
+            )
+        ),
+    ),
+)
+ASSISTANT_USED = "assistant.used"  # the questions above, as QUESTIONNAIRE.QUESTION
+ASSISTANT_WHICH = "assistant.which"
 OWN_WORDS_REASON = "other"  # whoever chooses it can give own words
 # The paper's Table 3.
 REASONS = (
@@ -338,6 +371,16 @@ class Study:
         """The condition of this name."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
+    @property
+    def is_about_assistants(self) -> bool:
+        """Whether a condition says whether an assistant may be used."""
+        return any(arm.assistant is not None for arm in self.arms)
+
+    def allows_assistant(self, condition: str | None) -> bool | None:
+        """Whether an assistant may be used in a condition: not where only others say so; None where the study says nothing."""
+        arm = self.arm(condition)
+        return bool(arm and arm.assistant) if self.is_about_assistants else None
+
     def questionnaire(self, name: str) -> Questionnaire | None:
         """The questionnaire of this name."""
         return next((questionnaire for questionnaire in self.questionnaires if questionnaire.name == name), None)
@@ -404,7 +447,10 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
         if key not in LATER_PLAN_FIELDS or getattr(study.plan, key) != getattr(plan, key)
     }
     content["budget"] = _caps(declared["budget"])
-    arms = [{**arm, "task_id": tasks.get(str(arm["task_id"])), "budget": _caps(arm["budget"])} for arm in declared["arms"]]
+    declared_arms = [
+        {key: value for key, value in arm.items() if (key, value) != ("assistant", None)} for arm in declared["arms"]
+    ]
+    arms = [{**arm, "task_id": tasks.get(str(arm["task_id"])), "budget": _caps(arm["budget"])} for arm in declared_arms]
     return digest({**content, "arms": arms, "task": tasks[str(study.task_id)]})
 
 

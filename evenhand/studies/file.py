@@ -18,6 +18,7 @@ from evenhand import tasks
 from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.model import questionnaires, toml_lines
 from evenhand.model.study import (
+    ASSISTANT,
     BACKGROUND,
     EVALUATION_MODES,
     MONTHS,
@@ -229,6 +230,8 @@ def _study(source: TomlSource, root: TomlTable) -> tuple[Study, dict[str, TaskSp
     )
     about.done()
     study = replace(study, grouping=_grouping(root.table("groups"), study))
+    if study.is_about_assistants and study.questionnaire(ASSISTANT.name) is None:
+        study = replace(study, questionnaires=(*study.questionnaires, ASSISTANT))
     return study, specs, arm_tasks
 
 
@@ -327,9 +330,11 @@ def _arms(root: TomlTable, specs: Mapping[str, TaskSpec], usual: Budget) -> tupl
                 budget=budget,
                 presets=condition.flag("presets", True) if "presets" in condition else None,
                 live_validation=validation == "live" if validation else None,
+                assistant=condition.flag("assistant", False) if "assistant" in condition else None,
             )
         )
         condition.raw("presets")
+        condition.raw("assistant")
         condition.raw("validation")
         condition.done()
     if len(arms) == 1:

@@ -117,6 +117,7 @@ def page(request: Request, here: ParticipantPlace, name: str, *, status: int = 2
     """One of the participant's pages."""
     common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "budget": here.budget}
     common |= {"steps": steps_of(here.study), "window": here.window, "practises": here.practises, "language": language(here)}
+    common |= {"assistant": here.study.allows_assistant(here.participant.condition)}
     return render(request, f"participant/{name}.html", status=status, **{**common, **context})
 
 
