@@ -314,7 +314,7 @@ def test_a_file_that_was_edited_or_is_missing_is_refused_by_name(made: tuple[Any
         ("answers.csv", ",2,", ",3,", "answers.csv, row .*study.json has no version 3"),
         ("study.json", '"metric": "accuracy"', '"metric": 3', "study.json: cannot be understood .*metric"),
         ("study.json", "{", "", "study.json: not JSON"),
-        ("manifest.json", '"format": 4', '"format": 5', "manifest.json: format 5, expected 2 to 4; read it with Evenhand"),
+        ("manifest.json", '"format": 5', '"format": 6', "manifest.json: format 6, expected 2 to 5; read it with Evenhand"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_file_and_reason(

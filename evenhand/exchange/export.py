@@ -313,6 +313,7 @@ class Export:
             "session": self._numbers.sessions[session.id],
             "trial": trial.number,
             "extra": dict(trial.extra),
+            "signals": codec.to_json(trial.signals),
             **{key: getattr(trial, key) for key in PLAIN_OF_TRIAL},
             **self._whose(session.version),
         }

@@ -15,12 +15,15 @@ from evenhand.lab.base import Core, hash_token, refuse_archive
 from evenhand.lab.tuning import Tuning
 from evenhand.lab.writes import open_session
 from evenhand.model import rules
+from evenhand.model.configuration import Configuration
 from evenhand.model.nicknames import why_not_nickname
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session
+from evenhand.model.signals import Signals
 from evenhand.model.study import Arm, Budget, Mode, Study
 from evenhand.model.task import TaskRecord
+from evenhand.model.trial import Trial
 from evenhand.store import events, sessions, studies, tokens
 from evenhand.store import participants as participant_rows
 
@@ -347,6 +350,17 @@ class Participants:
             for trial in practised:
                 self._tuning.stop(participant.practice_id, trial.number)
         return self._tuning.start(participant.session_id)
+
+    def submit(
+        self,
+        session_id: int,
+        configuration: Configuration,
+        reasons: Mapping[str, str],
+        key: str | None,
+        signals: Signals | None = None,
+    ) -> Trial:
+        """Queue a participant's trial, with how its form was filled in where the study records that; else as `Tuning.submit`."""
+        return self._tuning.submit(session_id, configuration, reasons=reasons, key=key, signals=signals)
 
     def step(self, participant_id: int) -> ParticipantStep:
         """Which page the participant sees next."""

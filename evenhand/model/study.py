@@ -202,11 +202,20 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagRule:
+    """Who is flagged by process signals: who pasted so often over all trials, or left the page for so many minutes in all."""
+
+    pastes: int = 3
+    away_minutes: Real = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
     contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks.
+    flags: whom the sensitivity table leaves out once, where the study records process signals.
     """
 
     thresholds: tuple[Real, ...] = (0.25, 0.5)
@@ -218,6 +227,7 @@ class AnalysisPlan:
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
     multiplicity: Literal["holm", "none"] = "holm"
+    flags: FlagRule = FlagRule()
 
 
 EDUCATION: Mapping[str, str] = {
@@ -311,6 +321,7 @@ class Study:
     evaluation_mode: how final choices are trained for their test score: on train and validation data together (`retrain`), or as
     their trials were (`as tuned`).
     value_rule: whether a trial's value is its last completed epoch's, as in the papers, or its best one's.
+    signals: whether the tune page records process signals: how a form is filled in, never with what.
     machines: whether its trainings are for agents of one kind only, to which it is pinned when it is published, or for any.
 
     version, hash, packages, published_at, note, environment: of this version; None where it was not published. environment: what
@@ -340,6 +351,7 @@ class Study:
     classroom: bool = False
     resumable: bool = False
     machines: Literal["alike", "any"] = "alike"
+    signals: bool = False
     languages: tuple[str, ...] = ("en",)
     completion: str = ""
     contact: str = ""
@@ -425,7 +437,7 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
-LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity"})  # in no hash where they say what holds without them
+LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity", "flags"})  # in no hash where they say what holds without them
 
 
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
@@ -436,6 +448,8 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
         del content["resumable"]
     if study.machines == "alike":
         del content["machines"]
+    if not study.signals:
+        del content["signals"]
     if study.evaluation_mode == "retrain":
         del content["evaluation_mode"]
     if study.value_rule == "last":

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, literal, select, update
 
 from evenhand.errors import DatabaseLost, EvenhandError, NotFound
+from evenhand.model import codec
 from evenhand.model.aims import Judge
 from evenhand.model.configuration import Configuration
 from evenhand.model.open_space import as_read
@@ -23,6 +24,7 @@ from evenhand.model.session import (
     Session,
     judge_of,
 )  # fmt: skip
+from evenhand.model.signals import Signals
 from evenhand.model.study import Arm, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Outcome, Stopper, Trial
@@ -228,6 +230,7 @@ def add_trial(tx: Connection, trial: Trial, key: str | None) -> int:
         "resumes": trial.resumes,
         "epochs_before": trial.epochs_before,
         "revision": trial.revision,
+        "signals": codec.to_json(trial.signals),
     }
     return inserted(tx, tables.trial, row)
 
@@ -592,6 +595,7 @@ def _to_trial(row: RowMapping) -> Trial:
         epochs_begun=done - before + begun,
         extra=(row["extra"] or {}) if runs else {},
         why=row["why"] or row["stop_why"],
+        signals=None if row["signals"] is None else codec.from_json(Signals, row["signals"]),
         **{key: row[key] for key in plain},
     )
 

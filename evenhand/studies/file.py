@@ -29,6 +29,7 @@ from evenhand.model.study import (
     Budget,
     Contrast,
     ExclusionRule,
+    FlagRule,
     Grouping,
     Option,
     ParticipantGroup,
@@ -215,6 +216,7 @@ def _study(source: TomlSource, root: TomlTable) -> tuple[Study, dict[str, TaskSp
         languages=languages,
         reasons_required=about.flag("reasons_required", False),
         machines=_machines(about),
+        signals=about.flag("signals", False),
         completion=about.text("completion", ""),
         contact=about.text("contact", ""),
         backup=_backup(source, about),
@@ -509,6 +511,10 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         of_two: Any = contrast.choice("test", CONTRAST_TESTS, "brunner-munzel")
         contrasts.append(Contrast(first, second, of_two, contrast.number("effect", 0.5, low=-1, high=1) or 0.0))
         contrast.done()
+    flag, usual = table.table("flags"), FlagRule()
+    minutes = flag.number("away_minutes", usual.away_minutes, low=0)
+    flags = FlagRule(flag.whole("pastes", usual.pastes, low=1, high=100_000), usual.away_minutes if minutes is None else minutes)
+    flag.done()
     multiplicity: Any = table.choice("multiplicity", MULTIPLICITIES, "holm")
     plan = AnalysisPlan(
         thresholds=table.numbers("thresholds", (0.25, 0.5)),
@@ -520,6 +526,7 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         hypothesis=table.text("hypothesis", ""),
         contrasts=tuple(contrasts),
         multiplicity=multiplicity,
+        flags=flags,
     )
     table.done()
     return plan

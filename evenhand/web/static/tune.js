@@ -237,6 +237,7 @@
     const wrong = fields.find((field) => field.classList.contains("wrong"));
     if (answer.number) {
       form.elements.key.value = answer.key;
+      form.dispatchEvent(new Event("accepted"));
       source = { number: answer.number, values: Object.fromEntries(fields.filter((field) => !field.classList.contains("inactive")).map((field) => [field.dataset.name, effective(field)])) };
       clearReasons();
       refresh();
