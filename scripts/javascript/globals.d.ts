@@ -93,6 +93,10 @@ declare global {
     charts: {
       loss(host: HTMLElement, options?: ChartOptions): LossChart;
       validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
+      /** A table of a chart's numbers. */
+      table(heads: string[], rows: string[][]): HTMLTableElement;
+      /** What a chart's axes say, with a bar between them. */
+      axesOf(plot: uPlot): string;
       leaders(host: HTMLElement, options?: ChartOptions): LeadersChart;
     };
   }

@@ -38,6 +38,24 @@
   /** @returns {never} */
   const own = () => { throw new Error("each kind of chart has its own"); };
 
+  /** @type {(heads: string[], rows: string[][]) => HTMLTableElement} */
+  const numbersTable = (heads, rows) => {
+    const table = /** @type {Table} */ (make("table"));
+    const head = make("tr");
+    head.append(...heads.map((text) => { const cell = /** @type {HTMLTableCellElement} */ (make("th", "", text)); cell.scope = "col"; return cell; }));
+    table.append(make("thead"), make("tbody"));
+    table.tHead.append(head);
+    table.tBodies[0].append(...rows.map((texts) => {
+      const row = make("tr");
+      row.append(...texts.map((text) => make("td", "", text)));
+      return row;
+    }));
+    return table;
+  };
+  // What the axes say, where tests and readers of the page's source see it.
+  /** @type {(plot: uPlot) => string} */
+  const axesOf = (plot) => plot.axes.map((axis) => axis.label ?? "").join(" | ");
+
   // What every chart does: one drawing a frame, the host's size, the theme's colours, a table of its numbers, a tip.
   class Chart {
     constructor(host, options, waiting) {
@@ -94,17 +112,7 @@
       }
       this.filled = performance.now();
       const { heads, rows } = this.cells();
-      const table = make("table");
-      const head = make("tr");
-      head.append(...heads.map((text) => { const cell = make("th", "", text); cell.scope = "col"; return cell; }));
-      table.append(make("thead"), make("tbody"));
-      table.tHead.append(head);
-      table.tBodies[0].append(...rows.map((texts) => {
-        const row = make("tr");
-        row.append(...texts.map((text) => make("td", "", text)));
-        return row;
-      }));
-      this.numbers.body.replaceChildren(rows.length ? table : make("p", "", "No number yet."));
+      this.numbers.body.replaceChildren(rows.length ? numbersTable(heads, rows) : make("p", "", "No number yet."));
     }
 
     // What is said where there is nothing to draw.
@@ -141,6 +149,7 @@
         if (this.plot) this.plot.destroy();
         this.plot = new uPlot(this.settings(), data, this.host);
         this.plot.over.append(this.tip);
+        this.host.dataset.axes = axesOf(this.plot);
       }
       this.drawn = key;
       this.stale = false;
@@ -473,7 +482,7 @@
     }
 
     paint(plot) {
-      const { ctx, bbox } = plot;
+      const { ctx } = plot;
       const pixels = devicePixelRatio || 1;
       const [size, height] = [this.size() * pixels, this.size() * 1.15 * pixels];
       ctx.save();
@@ -517,6 +526,8 @@
 
   window.Evenhand = window.Evenhand ?? {};
   window.Evenhand.charts = {
+    table: numbersTable,
+    axesOf,
     leaders: (host, options) => new Leaders(host, options),
     loss: (host, options) => new Loss(host, options),
     validation: (host, options) => new Validation(host, options),

@@ -108,6 +108,7 @@
       const font = "12px system-ui, sans-serif";
       const axis = { stroke: quiet, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
       const short = this.end() <= 3 && unit === "minutes";
+      const small = short ? [1 / 60, 1 / 12, 1 / 6, 0.25, 0.5] : []; // minutes: below three of them ticks may be seconds apart
       const wide = this.host.clientWidth > 520;
       this.plot = new uPlot({
         width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, wide ? 92 : 56, 0, 0],
@@ -116,13 +117,14 @@
         scales: { x: { time: false, range: () => [0, this.end()] }, y: { range: (plot, low, high) => this.range(low, high) } },
         series: [{}, ...series],
         axes: [
-          { ...axis, size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning, waiting is not counted" : `${unit} used`,
+          { ...axis, incrs: [...small, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000, 12000, 30000, 60000], size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning, waiting is not counted" : `${unit} used`,
             values: (plot, ticks) => ticks.map((tick) => (short ? clock(tick * 60) : String(tick))) },
-          { ...axis, size: wide ? 54 : 42, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
+          { ...axis, size: wide ? 54 : 42, labelSize: 18, labelFont: font, label: this.host.dataset.metric, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
         ],
         hooks: { draw: [(plot) => this.label(plot)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, this.columns(), this.host);
       this.plot.over.appendChild(this.tip);
+      this.host.dataset.axes = Evenhand.charts.axesOf(this.plot);
     }
 
     /** @returns {[number, number]} */
@@ -307,6 +309,12 @@
       this.host = host;
       this.kind = page.dataset.kind;
       this.percent = page.dataset.share === "yes";
+      this.metric = page.dataset.metric;
+      this.table = document.createElement("details");
+      this.table.className = "chart-numbers";
+      this.table.innerHTML = '<summary>The numbers of this chart</summary><div tabindex="0" role="group" aria-label="The numbers of this chart"></div>';
+      this.table.addEventListener("toggle", () => this.fill());
+      host.after(this.table);
       /** @type {Record<number, [number, number][]>} */
       this.values = {};
       /** @type {number | null} */
@@ -376,12 +384,20 @@
         series: [{}, ...this.numbers.map((number, index) => (number === this.shown
           ? { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } }
           : { stroke: other(number), alpha: 0.55, width: 1.25, spanGaps: true, points: { show: columns[index].filter((value) => value !== null).length === 1, size: 5, fill: other(number) } }))],
-        axes: [{ ...axis, size: 32, incrs: [1, 2, 5, 10, 20, 50, 100], space: 40 },
-          { ...axis, size: 50, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
+        axes: [{ ...axis, size: 32, labelSize: 18, labelFont: font, label: "epoch", incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000], space: 40 },
+          { ...axis, size: 50, labelSize: 18, labelFont: font, label: `validation ${this.metric}`, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
         hooks: { draw: [(plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, [epochs, ...columns], this.host);
       this.tip.hidden = true;
       drawn.over.append(this.tip);
+      this.host.dataset.axes = Evenhand.charts.axesOf(drawn);
+      this.fill();
+    }
+
+    fill() {
+      if (!this.table.open) return;
+      const rows = this.numbers.flatMap((number) => this.values[number].map(([epoch, value]) => [String(number), String(epoch), this.say(value * (this.percent ? 100 : 1))]));
+      find("div", this.table).replaceChildren(Evenhand.charts.table(["Trial", "Epoch", `Validation ${this.metric}`], rows));
     }
 
     // The shown trial's number at the end of its line.
