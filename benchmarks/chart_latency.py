@@ -162,7 +162,7 @@ def watched(
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         context.add_cookies([{"name": "evenhand_participant", "value": token, "url": address}])
         page = context.new_page()
-        page.goto(f"{address}/p/tune")
+        page.goto(f"{address}/p/{session.study_id}/tune")
         lab.submit(session_id, session.space.configuration({**black_magic.EXAMPLE, "epochs": 100}))
         page.wait_for_selector("#chart-loss[data-index='40'], #run[data-status='training']", timeout=60_000)
         page.wait_for_timeout(3000)  # the training's start is over

@@ -274,7 +274,7 @@ class Participant(Bot):
         while True:
             with suppress(httpx.TransportError):
                 headers = {"last-event-id": cursor} if cursor else {}
-                async with self._http.stream("GET", "/p/events", headers=headers, timeout=httpx.Timeout(30)) as stream:
+                async with self._http.stream("GET", f"{self._home}/events", headers=headers, timeout=httpx.Timeout(30)) as stream:
                     event: dict[str, str] = {}
                     async for line in stream.aiter_lines():
                         if line:

@@ -428,7 +428,7 @@ async def train(load: Load, number: int) -> None:
 async def load_of_watchers(site: Served, wishes: Wishes) -> dict[str, Any]:
     """Let trainings post, alone and with all the watchers; what was met."""
     load, lags, loop = Load.of(site, wishes, wishes.sessions), list[float](), asyncio.get_running_loop()
-    token, pages = site.lab.tokens.issue("researcher", 0), list(load.asks)
+    token, pages = site.lab.tokens.issue("researcher", site.lab.people.first_owner("Olga").id), list(load.asks)
     watching = [Watcher(site.port, pages[number % len(pages)], token, load.start) for number in range(wishes.watchers)]
     async with load.opened():
         trains = [asyncio.create_task(train(load, number)) for number in range(wishes.sessions)]

@@ -3,8 +3,10 @@
 import ipaddress
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +19,7 @@ from evenhand.errors import InvalidSettings
 
 DEFAULT_PORT = 8765
 SESSION_PORT = 8766  # of a session that `evenhand tune --serve` serves, beside a server
+SETTINGS_FILE = "settings.toml"  # in the data directory
 AGENT_SILENCE_SECONDS = 10.0  # after which an agent that has not been heard of counts as gone
 
 
@@ -28,12 +31,55 @@ def data_dir() -> Path:
     chosen = os.environ.get("EVENHAND_DATA")
     path = Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("evenhand"))
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path)
     except OSError as error:
         raise InvalidSettings(
             f"data directory {str(path)!r}: cannot be made ({error.strerror}); set EVENHAND_DATA to one that you may write to"
         ) from None
     return path
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder where it is not there, and those above it: its owner's only, whatever the umask. The folder."""
+    if not path.is_dir():
+        for folder in reversed([path, *path.parents]):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For `open(..., opener=private_opener)`: a file that is made by it is its owner's only, whatever the umask."""
+    return os.open(path, flags, 0o600)
+
+
+# What Evenhand alone writes in the data directory, by patterns. What lies deeper is behind a folder that nobody else can enter.
+PRIVATE_FOLDERS = ("backups", "logs", "checkpoints", "trials", "contest", "code")
+PRIVATE_FILES = (
+    SETTINGS_FILE,
+    "heartbeat-*",
+    "address-*",
+    "erasures-*.jsonl",
+    "agent-*.lock",
+    "backups/*",
+    "logs/*",
+    "*.damaged-*",
+)
+
+
+def close_to_others(folder: Path) -> list[Path]:
+    """Take from others what rights they have to Evenhand's files in a data directory; those that were open to them."""
+    parts = [folder / name for name in PRIVATE_FOLDERS] + [file for pattern in PRIVATE_FILES for file in folder.glob(pattern)]
+    if not os.environ.get("EVENHAND_DATA"):  # else it may hold other things, and its owner chose its rights
+        parts.append(folder)
+    opened = []
+    for part in parts:
+        with suppress(OSError):
+            mode = part.stat(follow_symlinks=False).st_mode
+            if mode & 0o077 and not stat.S_ISLNK(mode):
+                part.chmod(stat.S_IMODE(mode) & 0o700)
+                opened.append(part)
+    return opened
 
 
 def trials_dir() -> Path:
@@ -67,8 +113,23 @@ def rules_from_environment() -> Rules:
     return Rules(lease=float(os.environ.get("EVENHAND_LEASE", Rules.lease)))
 
 
+@dataclass(frozen=True)
+class SignInTimes:
+    """How long ways in last, in seconds. link: one that nobody used yet. browser: one that is signed in."""
+
+    link: float
+    browser: float
+
+
+def sign_in_times() -> SignInTimes:
+    """As `link_hours` (24 where it is not said) and `signed_in_days` (30) in the settings file say."""
+    written = _settings_file()
+    return SignInTimes(3600.0 * written.get("link_hours", 24), 86400.0 * written.get("signed_in_days", 30))
+
+
 THIS_MACHINE = ("127.0.0.1", "::1")
-SETTINGS_FILE = "settings.toml"  # in the data directory
+KNOWN_SETTINGS = ("public_url", "proxies", "link_hours", "signed_in_days")
+MOST_SIGN_IN_NUMBER = 10_000  # of hours or days: beyond that nobody means it
 _PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -169,11 +230,15 @@ def _settings_file() -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise InvalidSettings(f"{path} cannot be read: {error}") from None
-    if unknown := written.keys() - {"public_url", "proxies"}:
-        raise InvalidSettings(f"{path}: unknown settings {', '.join(sorted(unknown))}; expected public_url, proxies")
+    if unknown := written.keys() - set(KNOWN_SETTINGS):
+        raise InvalidSettings(f"{path}: unknown settings {', '.join(sorted(unknown))}; expected {', '.join(KNOWN_SETTINGS)}")
     proxies = written.get("proxies", [])
     if not isinstance(written.get("public_url", ""), str):
         raise InvalidSettings(f'{path}: public_url is {written["public_url"]!r}, expected text, as "https://lab.example.org"')
     if not isinstance(proxies, list) or not all(isinstance(proxy, str) for proxy in proxies):
         raise InvalidSettings(f'{path}: proxies is {proxies!r}, expected a list of addresses, as ["127.0.0.1"]')
+    for name in ("link_hours", "signed_in_days"):
+        value = written.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_SIGN_IN_NUMBER:
+            raise InvalidSettings(f"{path}: {name} is {value!r}, expected a number above 0, {MOST_SIGN_IN_NUMBER} at most")
     return written

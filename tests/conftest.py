@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Connection, RowMapping
 
+from evenhand.lab.base import act_as
 from evenhand.store import sessions
 from tests import components
 
@@ -48,6 +49,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             components.need(name)
     if item.get_closest_marker("postgres"):
         components.need("postgres")
+
+
+@pytest.fixture(autouse=True)
+def nobody_acts() -> Iterator[None]:
+    """A command that a test runs in its own process acts as somebody; the next test's records are nobody's again."""
+    yield
+    act_as(None)
 
 
 @pytest.fixture(scope="session")

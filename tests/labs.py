@@ -78,7 +78,11 @@ def make_lab(url: str, rules: Rules | None = None) -> tuple[Lab, Clock]:
 
 
 def toy_study(
-    lab: Lab, budget: Budget | None = None, live_validation: bool = True, machines: Literal["alike", "any"] = "any"
+    lab: Lab,
+    budget: Budget | None = None,
+    live_validation: bool = True,
+    machines: Literal["alike", "any"] = "any",
+    trial_share: float | None = None,
 ) -> Study:
     """A study on a task of two hyperparameters that nothing here trains."""
     record = TaskRecord(TaskSpec("toy"), "version 1", SPACE, "accuracy", "maximize", 10)
@@ -95,6 +99,7 @@ def toy_study(
             evaluation_seeds=2,
             live_validation=live_validation,
             machines=machines,
+            trial_share=trial_share,
         )
     )
 

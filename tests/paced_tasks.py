@@ -81,6 +81,14 @@ def mistaken(configuration: Configuration, run: Run) -> None:
 
 
 @task(space=SHORT, metric="accuracy", max_epochs=100)
+def excessive(configuration: Configuration, run: Run) -> None:
+    """Does not heed how many epochs it was asked for."""
+    for epoch in range(1, 1000):
+        time.sleep(0.05)
+        run.report(epoch=epoch, accuracy=0.5)
+
+
+@task(space=SHORT, metric="accuracy", max_epochs=100)
 def fatal(configuration: Configuration, run: Run) -> None:
     """Kills its own process, as the system does where memory runs out."""
     run.report(step=1, loss=1.0)
@@ -128,3 +136,25 @@ def growing(configuration: Configuration, run: Run) -> None:
     """Holds a gigabyte times its rate, and may hold 100 MB."""
     held = np.ones(int(125_000_000 * configuration.number("rate")))
     run.report(epoch=1, accuracy=float(held[:1].sum()))
+
+
+WAITING = Space([Hyperparameter("epochs", Integer(1, 10), default=3), Hyperparameter("waits_after", Integer(0, 50), default=0)])
+GO_VARIABLE = "EVENHAND_TEST_GO"  # names the file for which `waiting` waits
+
+
+@task(space=WAITING, metric="accuracy", max_epochs=10)
+def waiting(configuration: Configuration, run: Run) -> None:
+    """Adds up what it draws, with five reports an epoch. After so many reports it goes on only when its file is there."""
+    stream, total, reports = np.random.default_rng(run.seed), 0.0, 0
+    for epoch in range(1, int(configuration["epochs"]) + 1):
+        for part in range(1, 6):
+            total += float(stream.random())
+            step = 4 * (epoch - 1) + min(part, 4)
+            if part < 5:
+                run.report(step=step, loss=total)
+            else:
+                run.report(step=step, epoch=epoch, accuracy=total)
+            reports += 1
+            while reports == configuration["waits_after"] and not os.path.exists(os.environ[GO_VARIABLE]):
+                run.alive()
+                time.sleep(0.01)

@@ -553,7 +553,7 @@ def test_a_trial_is_rated_and_vetoed_on_the_page(tmp_path: Path) -> None:
         for form in ({"what": "veto", "reason": "too jumpy"}, {"what": "rate", "rating": "2,5"}):
             assert researcher.post("/sessions/1/say", {"trial": str(other), **form}).status_code == 303
         page = researcher.get("/sessions/1").text
-        assert "vetoed by researcher: too jumpy" in page
+        assert "vetoed by Rosa: too jumpy" in page
         assert "rated 2.5" in page
         assert "vetoed trial" in researcher.get("/sessions/1/workbench").text
         for wrong in ({"what": "rate", "rating": "good"}, {"what": "veto"}, {"what": "like"}):

@@ -79,11 +79,11 @@ def test_pages_say_what_holds_and_ask_after_the_session(site: Site, allowed: boo
     _, person = person_of(site, (Arm("one", assistant=allowed),))
     caller = site.caller(Role.PARTICIPANT, person)
     caller.http.follow_redirects = True
-    assert words in caller.get("/p").text
+    assert words in caller.get(caller.home).text
     session = site.lab.participants.begin(person)
-    assert words in caller.get("/p").text
+    assert words in caller.get(caller.home).text
     site.lab.choose(session.id, configuration=session.space.configuration({"epochs": 1}))
-    asked = caller.get("/p").text
+    asked = caller.get(caller.home).text
     assert "Did you use an assistant" in asked
     assert words not in asked
 
@@ -93,7 +93,7 @@ def test_a_study_without_such_a_condition_says_nothing_of_assistants(site: Site)
     _, person = person_of(site, ())
     caller = site.caller(Role.PARTICIPANT, person)
     caller.http.follow_redirects = True
-    assert "ssistant" not in caller.get("/p").text
+    assert "ssistant" not in caller.get(caller.home).text
 
 
 @pytest.mark.slow

@@ -304,7 +304,9 @@ def test_the_table_is_whole_and_honest() -> None:
         assert row.why or (row.planned is not None and row.under is not None)
         assert row.flips is None or row.headline.startswith("p of")
     assert {row.headline for row in table.rows if row.choice == "Levene's centre" and row.moves} == {
-        "p of Levene, novice and expert"
+        "p of Levene, novice and medium",
+        "p of Levene, novice and expert",
+        "p of Levene, medium and expert",
     }
     assert sensitivity.sensitivity(STUDIED, "live") == table
 

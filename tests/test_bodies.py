@@ -50,7 +50,7 @@ def test_a_form_beyond_its_limit_is_refused_in_words(site: Site) -> None:
 
 def test_many_long_texts_of_any_letters_are_taken(site: Site) -> None:
     answers = {f"text_{number}": "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 20_000 for number in range(20)}
-    assert site.caller(Role.PARTICIPANT, 1).post("/p/questions/background", answers).status_code != 413
+    assert site.caller(Role.PARTICIPANT, 1).post("/p/1/questions/background", answers).status_code != 413
 
 
 def test_a_body_in_chunks_is_counted(site: Site) -> None:
@@ -172,9 +172,9 @@ def test_no_number_breaks_a_page(number: str, site: Site) -> None:
     for address in (f"/sessions/{number}", f"/studies/1/log?session={number}", f"/sessions/{session}/workbench?from={number}"):
         assert researcher.get(address).status_code < 500
     for place in (f"tune?from={number}", f"tune?since={number}", f"final?number={number}", f"trials/{number}/curve"):
-        assert person.get(f"/p/{place}").status_code < 500
+        assert person.get(f"/p/1/{place}").status_code < 500
     assert researcher.post("/studies/1/invitations", {"kind": "open", "mode": "live", "cap": number}).status_code < 500
-    assert person.post("/p/final", {"number": number}).status_code < 500
+    assert person.post("/p/1/final", {"number": number}).status_code < 500
 
 
 def test_reports_of_agents_are_held_in_bounds(site: Site, tmp_path: Path) -> None:

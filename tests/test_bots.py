@@ -51,14 +51,14 @@ SPACE = Space(
 def test_a_page_is_read_as_a_browser_would_send_it() -> None:
     html = """
     <form action="/other"><input name="x" value="1"></form>
-    <form method="post" action="/p/tune/submit">
+    <form method="post" action="/p/1/tune/submit">
       <input type="hidden" name="csrf_token" value="a&amp;b"><input name="value.rate" value="0.1" inputmode="decimal">
       <select name="value.loss"><option value="">choose</option><option value="l1" selected>L1</option></select>
       <input type="radio" name="r" value="yes"><input type="radio" name="r" value="no" checked>
       <input type="checkbox" name="final" value="yes"><textarea name="words">one
 two</textarea><input name="off" disabled value="3"><button name="go" value="1">Go</button>
     </form>"""
-    form = form_for(html, "/p/tune")
+    form = form_for(html, "/p/1/tune")
     assert form is not None
     assert len(forms(html)) == 2
     assert form.values() == {

@@ -19,13 +19,14 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from evenhand.lab.lab import Lab
 from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study
-from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.task import BASELINE, CHANCE, TaskRecord, TaskSpec
 from evenhand.model.trial import Outcome, Stopper
 from evenhand.rehearsal import run
 from evenhand.settings import Rules
 from evenhand.studies.sample import text
 from evenhand.tasks.builtin import black_magic
 from evenhand.web.access import COOKIE_NAMES, Role
+from evenhand.web.seats import home
 from tests.labs import batch, claim, epoch, make_lab
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from tests.web import Site, serve
@@ -181,7 +182,7 @@ def come_in(page: Page, invitation: str) -> None:
     expect(page.get_by_role("heading", name="Welcome, P-01")).to_be_visible()
     look(page, "02-code")
     page.get_by_role("link", name="go on").click()
-    expect(page).to_have_url(re.compile("/p/terms$"))
+    expect(page).to_have_url(re.compile("/p/[0-9]+/terms$"))
     look(page, "03-terms")
     page.get_by_role("button", name="I agree").click()
     page.get_by_label("months").fill("a few")
@@ -194,12 +195,12 @@ def come_in(page: Page, invitation: str) -> None:
     page.get_by_label("months").fill("18")
     page.get_by_label("Master's degree").check()
     page.get_by_label("months").press("Enter")
-    expect(page).to_have_url(re.compile("/p/details$"))
+    expect(page).to_have_url(re.compile("/p/[0-9]+/details$"))
     expect(page.locator("main")).to_contain_text("Initial accumulator value")
     expect(page.locator("main")).not_to_contain_text("digits")  # the data is known by its statistics only
     look(page, "05-details")
     page.get_by_role("button", name="Start tuning").click()
-    expect(page).to_have_url(re.compile("/p/tune$"))
+    expect(page).to_have_url(re.compile("/p/[0-9]+/tune$"))
     look(page, "06-tune-empty")
 
 
@@ -294,7 +295,7 @@ def choose_the_first(page: Page) -> None:
     fill(page, Epochs="5", Optimizer="Adam", Learning_rate="0.0003")
     page.get_by_label("This is my final choice").check()
     page.locator("#start").click()
-    expect(page).to_have_url(re.compile("/p/final"))
+    expect(page).to_have_url(re.compile("/p/[0-9]+/final"))
     expect(page.locator("main")).to_contain_text("without training")
     look(page, "12-final-untrained")
     page.get_by_role("link", name="Back to tuning").click()
@@ -302,7 +303,7 @@ def choose_the_first(page: Page) -> None:
     expect(page.get_by_role("heading", name="Trial 1 as your final choice?")).to_be_visible()
     look(page, "13-final")
     page.get_by_role("button", name="Submit as final").click()
-    expect(page).to_have_url(re.compile("/p/thanks$"))
+    expect(page).to_have_url(re.compile("/p/[0-9]+/thanks$"))
     look(page, "14-thanks")
 
 
@@ -362,13 +363,13 @@ class Bench:
         values = {**black_magic.EXAMPLE, "epochs": 4, **changed}
         self.site.lab.submit(self.session.id, self.session.space.configuration(values))
 
-    def open(self, person: Watched, path: str = "/p") -> Page:
-        """A page of the participant."""
+    def open(self, person: Watched) -> Page:
+        """The participant's page that is next."""
         token = self.site.lab.tokens.issue("participant", self.participant_id)
         cookie = {"name": COOKIE_NAMES[Role.PARTICIPANT], "value": token, "url": self.site.address}
         person.context.add_cookies([cookie])  # type: ignore[list-item]
         page = person.page()
-        page.goto(f"{self.site.address}{path}")
+        page.goto(self.site.address + home(self.site.lab.participants.get(self.participant_id).study_id))
         return page
 
 
@@ -376,6 +377,7 @@ def make_bench(site: Site, budget: Budget, presets: bool = True, live_validation
     lab = site.lab
     space = black_magic.space(training_images=1000, max_epochs=100)
     statistics = {"classes": 10, "training images": 1000, "validation images": 300, "image size": "32 × 32 pixels"}
+    statistics |= {CHANCE: 0.104, BASELINE: 0.622}
     record = TaskRecord(TaskSpec("magic"), "1", space, "accuracy", "maximize", 100, statistics=statistics)
     task = lab.studies.add_task(record)
     texts = text("consent"), text("details"), text("thanks")
@@ -425,6 +427,11 @@ def test_a_trial_is_followed_live_and_its_end_updates_the_history(browser: Brows
         expect(page.locator('#run [data-text="run.value"]')).to_contain_text("42.0")
         expect(page.locator("#chart-loss")).to_have_attribute("data-index", "21")
         expect(page.locator("#clock")).to_contain_text(re.compile(r"1:59:(30|[0-2]\d)"))
+        expect(page.locator("#run")).to_contain_text("To compare: chance 10.4\u202f%, nearest class mean 62.2\u202f%.")
+        assert page.evaluate("Evenhand.charts.levelsOf(document.querySelector('#chart-value'))") == [
+            ["chance", 0.104],
+            ["nearest class mean", 0.622],
+        ]
         height = page.locator("#run").bounding_box()
         look(page, "31-training")
         page.set_viewport_size({"width": 1600, "height": 1000})
@@ -485,14 +492,14 @@ def test_at_the_deadline_the_page_goes_to_the_choice(browser: Browser, bench: Be
     bench.train(0.31, 0.6)
     with watched(browser) as person:
         page = bench.open(person)
-        expect(page).to_have_url(re.compile("/p/tune$"))
+        expect(page).to_have_url(re.compile("/p/[0-9]+/tune$"))
         bench.site.clock.now += 7200
-        expect(page).to_have_url(re.compile("/p/final$"))
+        expect(page).to_have_url(re.compile("/p/[0-9]+/final$"))
         expect(page.locator("#clock")).to_contain_text(re.compile(r"\b9:\d\d|10:00|8:\d\d"))
         look(page, "34-deadline")
         page.get_by_label("Trial 1").check()
         page.get_by_role("button", name="Submit as final").click()
-        expect(page).to_have_url(re.compile("/p/thanks$"))
+        expect(page).to_have_url(re.compile("/p/[0-9]+/thanks$"))
 
 
 @pytest.mark.slow
@@ -601,6 +608,6 @@ def test_withdrawing(browser: Browser, bench: Bench) -> None:
         page.get_by_role("link", name="Withdraw").click()
         look(page, "35-withdraw")
         page.get_by_role("button", name="Withdraw and erase").click()
-        expect(page).to_have_url(re.compile("/p/withdrawn$"))
+        expect(page).to_have_url(re.compile("/p/[0-9]+/withdrawn$"))
         look(page, "36-withdrawn")
     assert not bench.session.trials

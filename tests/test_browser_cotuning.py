@@ -61,7 +61,7 @@ def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -
         held = running.held()
         page.locator("#turn-reason").fill("my turn")
         page.get_by_role("button", name="Take over").click()
-        expect(page.locator("#turn")).to_contain_text("researcher proposes")
+        expect(page.locator("#turn")).to_contain_text("Rosa proposes")
         page.get_by_role("button", name=f"Stop trial {held.number}").click()
         running.agent.holds.clear()
         row = page.locator(f"tr[data-trial='{held.number}']")
@@ -76,7 +76,7 @@ def test_a_person_and_a_method_tune_together(browser: Browser, tmp_path: Path) -
         page.get_by_role("button", name="Add the trial").click()
         expect(page.get_by_role("status").filter(has_text="is queued")).to_be_visible()
         mine = held.number + 1
-        expect(page.locator(f"tr[data-trial='{mine}']")).to_contain_text("researcher: between the two best")
+        expect(page.locator(f"tr[data-trial='{mine}']")).to_contain_text("Rosa: between the two best")
         running.trained(mine)
         page.get_by_role("button", name="Hand back to pibo").click()
         expect(page.locator("#turn")).to_contain_text("pibo proposes")

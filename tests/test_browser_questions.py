@@ -17,7 +17,7 @@ from tests.test_browser import Watched, look, watched
 from tests.test_questions import Person, asking, experienced
 from tests.web import Site, toy_site
 
-ADDRESS = "/p/questions/experience"
+PAGE = "/questions/experience"
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-def opened(window: Watched, site: Site, person: Person, path: str = ADDRESS) -> Page:
+def opened(window: Watched, site: Site, person: Person, path: str = PAGE) -> Page:
     """The person's page in a browser of their own."""
     cookie = {"name": COOKIE_NAMES[Role.PARTICIPANT], "value": person.identity.token, "url": site.address}
     window.context.add_cookies([cookie])  # type: ignore[list-item]  # a TypedDict of the library, not exported
     page = window.page()
-    page.goto(site.address + path)
+    page.goto(site.address + person.home + path)
     return page
 
 
@@ -81,7 +81,7 @@ def test_all_six_kinds_by_keyboard_alone(browser: Browser, site: Site) -> None:
         tab_to(page, "q-uses-home-1")
         keys.press("Space")
         keys.press("Enter")
-        expect(page).to_have_url(re.compile("/p/details$"))
+        expect(page).to_have_url(re.compile("/p/[0-9]+/details$"))
     assert {path: answer for path, answer in person.record.answers.items() if path.startswith("experience.")} == {
         "experience.tuned": "yes",
         "experience.tools": ["torch", "tf"],
@@ -121,7 +121,7 @@ def test_follow_up_questions_come_and_go_and_are_not_sent_when_hidden(browser: B
         page.get_by_role("radio", name="Vision Well").check()
         page.get_by_role("radio", name="Speech Well").check()
         page.get_by_role("button", name="Continue").click()
-        expect(page).to_have_url(re.compile("/p/details$"))
+        expect(page).to_have_url(re.compile("/p/[0-9]+/details$"))
     assert "experience.years" not in person.record.answers
 
 
@@ -161,7 +161,7 @@ def test_without_scripts_the_page_comes_again_with_its_follow_up_questions(brows
     page.locator("#q-years").fill("2")
     page.get_by_role("radio", name="7 (always)").check()
     page.get_by_role("button", name="Continue").click()
-    expect(page).to_have_url(re.compile("/p/details$"))
+    expect(page).to_have_url(re.compile("/p/[0-9]+/details$"))
     context.close()
     assert person.record.answers["experience.often"] == 7
 
@@ -170,11 +170,11 @@ def test_without_scripts_the_page_comes_again_with_its_follow_up_questions(brows
 def test_the_papers_background_form(browser: Browser, site: Site) -> None:
     person = Person(site, asking(site, BACKGROUND))
     with watched(browser) as window:
-        page = opened(window, site, person, "/p")
+        page = opened(window, site, person, "")
         expect(page.get_by_label("months")).to_be_focused()
         look(page, "24-background")
         page.keyboard.type("18")
         page.get_by_label("Doctorate").check()
         page.keyboard.press("Enter")
-        expect(page).to_have_url(re.compile("/p/details$"))
+        expect(page).to_have_url(re.compile("/p/[0-9]+/details$"))
     assert site.lab.participants.step(person.participant.id) is ParticipantStep.DETAILS

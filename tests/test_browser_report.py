@@ -64,6 +64,7 @@ def test_live_scores_stay_hidden_until_the_study_is_closed(site: Site, study: St
         assert "still collecting" in answer.text
     assert all(not site.lab.evaluations.looks(session.id) for session in site.lab.sessions.of_study(study.id))
     site.lab.studies.close(study.id)
+    assert researcher.post(f"/studies/{study.id}/look", {"then": "report"}).status_code == 303
     answer = researcher.get(f"/studies/{study.id}/report")
     assert answer.status_code == 200
     assert "3 in the statistics of 3 who joined" in answer.text
@@ -78,6 +79,7 @@ def test_live_scores_stay_hidden_until_the_study_is_closed(site: Site, study: St
 def test_a_report_is_made_once_for_the_same_records(site: Site, study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     researcher = site.caller(Role.RESEARCHER)
     site.lab.studies.close(study.id)
+    researcher.post(f"/studies/{study.id}/look", {"then": "report"})
     first = researcher.get(f"/studies/{study.id}/report").text
     made: list[Report] = []
     real = study_report.build
@@ -107,6 +109,9 @@ def test_the_document_and_the_files_come_with_the_page(site: Site, study: Study,
         )
         shown = looking.page()
         shown.goto(f"{site.address}/studies/{study.id}/report")
+        expect(shown.get_by_role("heading", level=1)).to_have_text("This is a look at test scores")
+        look(shown, "look-asked")
+        shown.get_by_role("button", name="Look, and open the report").click()
         expect(shown.get_by_role("heading", level=1)).to_have_text("Toy")
         look(shown, "report-server")
         with shown.expect_download() as waiting:
@@ -188,6 +193,7 @@ def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(site:
             [{"name": COOKIE_NAMES[Role.RESEARCHER], "value": researcher.identity.token, "url": site.address}]
         )
         shown = looking.page()
+        researcher.post(f"/studies/{study.id}/look", {"then": "report"})
         shown.goto(f"{site.address}/studies/{study.id}/report")
         assert shown.locator("h1").evaluate("each => getComputedStyle(each).fontSize") == "32px"
         bar = shown.locator("#fig3-experience .drawing [aria-roledescription=bar]").first

@@ -25,7 +25,7 @@ def test_the_page_counts_pastes_and_absence_and_typing_and_sends_no_content(
         token = site.caller(Role.PARTICIPANT, participant).identity.token
         person.context.add_cookies([{"name": COOKIE_NAMES[Role.PARTICIPANT], "value": token, "url": site.address}])
         page = person.page()
-        page.goto(f"{site.address}/p")
+        page.goto(f"{site.address}/p/{study.id}")
         epochs = page.locator('[name="value.epochs"]')
         epochs.press_sequentially("10")
         epochs.evaluate("(field) => field.dispatchEvent(new ClipboardEvent('paste', { bubbles: true }))")

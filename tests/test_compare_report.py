@@ -184,6 +184,13 @@ def test_at_a_tie_nobody_is_best() -> None:
     assert item(made, "course-tasks").alt == "The best at the end: toy: a, b alike"
 
 
+def test_at_a_tie_the_checklist_claims_nothing() -> None:
+    made = comparison_report.build(Comparison((entry("a", [0.5]), entry("b", [0.5]))), Setup())
+    facts = {name: (verdict, fact) for name, verdict, fact in rows(item(made, "recommendations"))}
+    claim = facts["Claims: who is ahead is ahead by more than chance"]
+    assert claim == ("not passed", "a and b share the best average rank: claim no superiority")
+
+
 def test_one_pair_has_neither_interval_nor_quartiles() -> None:
     made = comparison_report.build(Comparison((entry("a", [0.5, 0.6]), entry("b", [0.5, 0.7]))), Setup())
     assert "(no interval from a single pair), over 1 pair of task and seed" in made.lead[0]
@@ -212,6 +219,42 @@ def test_a_method_that_was_still_in_its_start_up_is_remarked(explained: tuple[st
     drawn = replace(first, session=replace(first.session, trials=trials))
     made = comparison_report.build(Comparison((drawn, entry("b", [0.5, 0.7]))), Setup())
     assert [line.partition(";")[0] for line in made.lead if "start-up" in line] == words
+
+
+def test_the_paper_s_recommendations_are_a_checklist_with_a_fact_for_each() -> None:
+    """Two contestants on one task, one session each, of equal effort, without test scores."""
+    made = comparison_report.build(Comparison((entry("a", [0.5, 0.6]), entry("b", [0.5, 0.7]))), Setup())
+    lines = {name.partition(": ")[2]: (verdict, fact) for name, verdict, fact in rows(item(made, "recommendations"))}
+    assert len(lines) == 8
+    assert lines["the final hyperparameter settings are shared"] == (
+        "passed", "2 of 2 sessions have a final configuration, listed in the disclosure sheet",
+    )  # fmt: skip
+    assert lines["tuned with the same effort as what is compared with them"][0] == "passed"
+    verdict, fact = lines["who is ahead is ahead by more than chance"]
+    assert verdict == "not passed"
+    assert "b, with the best rank, cannot be told from a" in fact
+    assert "with 1 task the test can hardly tell" in fact
+    assert lines["choices are scored on data that no tuner saw"] == ("unknown", "no session was evaluated on test data")
+    assert lines["repeated with several seeds"][0] == "not passed"
+    assert lines["command, packages and machines are recorded"][1].endswith("not recorded: the command, packages")
+    assert "less-effort" not in {one.key for one in made.items}
+
+
+def test_a_baseline_with_less_effort_is_warned_of_in_the_headline() -> None:
+    made = comparison_report.build(Comparison((entry("ours", [0.5, 0.6, 0.7, 0.8]), entry("base", [0.5, 0.6]))), Setup())
+    assert (
+        "Unequal effort: base on toy: 2 of the 4 trials a session that ours had; base on toy: 20 of the 40 seconds"
+        in " ".join(made.lead)
+    )
+    lines = {name: (verdict, fact) for name, verdict, fact in rows(item(made, "recommendations"))}
+    verdict, fact = lines["Baselines: tuned with the same effort as what is compared with them"]
+    assert (verdict, fact) == ("not passed", "less effort: base on toy: 2 of the 4 trials a session that ours had")
+    assert [row[:3] for row in rows(item(made, "less-effort"))] == [["toy", "base", "trials"], ["toy", "base", "seconds"]]
+    scored = comparison_report.build(
+        Comparison((entry("a", [0.5], tests=(0.5, 0.6)), entry("b", [0.6], tests=(0.4, 0.5)))), Setup()
+    )
+    verdicts = {name: verdict for name, verdict, _ in rows(item(scored, "recommendations"))}
+    assert verdicts["Claims: choices are scored on data that no tuner saw"] == "passed"
 
 
 def test_no_cell_of_a_table_is_bold() -> None:

@@ -10,9 +10,10 @@ from evenhand.analysis import conditions
 from evenhand.analysis.cohort import cohort
 from evenhand.analysis.paper_items import pooled_values
 from evenhand.model.archive import Archive
-from evenhand.model.study import AnalysisPlan, Arm, Contrast
+from evenhand.model.study import AnalysisPlan, Arm, Contrast, Text
 from evenhand.model.task import TaskSpec
 from evenhand.report import study as study_report
+from evenhand.report import study_conditions
 from evenhand.report.blocks import Item, Report
 from evenhand.report.context import ReportContext
 from evenhand.report.items import report_item
@@ -90,6 +91,26 @@ def test_the_difference_at_equal_experience_is_least_squares() -> None:
     design, scores = np.array(rows), np.array([member.final or 0.0 for member in people])
     assert one.by_experience is not None
     assert one.by_experience.estimate == pytest.approx(np.linalg.lstsq(design, scores, rcond=None)[0][1])
+
+
+def test_wordings_of_the_reasons_are_compared_by_each_one_s_share_of_contradicted_reasons() -> None:
+    """By hand: of two reasons each, learnt in the first trial contradicts the records, and is half of who said it."""
+    other = tuple(replace(option, label=Text(f"{option.label} here")) for option in STUDY.reasons)
+    study = replace(STUDY, arms=(Arm("plain"), Arm("clear", reasons=other)))
+    learnt, guess = {"rate": "learnt from previous submissions", "epochs": "just a guess"}, {"rate": "guess", "epochs": "guess"}
+    people = [
+        Person(12, (0.5,), (0.5,), reasons=[given], rest={"condition": name})
+        for name, given in (("plain", learnt), ("plain", learnt), ("plain", learnt), *(("clear", guess),) * 3, ("clear", {}))
+    ]
+    (made,) = study_conditions.wordings(study_report.context(archive(people, study), "live"))
+    assert made.table is not None
+    assert made.table.rows == (
+        ("plain", "the study's", "3", "6", "3", "50.0\u202f%"),
+        ("clear", "own", "3", "6", "0", "0.0\u202f%"),
+    )
+    assert "Mann-Whitney" in made.n
+    plain = replace(study, arms=(Arm("plain"), Arm("clear")))
+    assert study_conditions.wordings(study_report.context(archive(people, plain), "live")) == ()
 
 
 @pytest.mark.slow

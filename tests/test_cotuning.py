@@ -66,7 +66,7 @@ def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) ->
     post(caller, running, "turn", {"what": "take over"})
     running.agent.holds.clear()
     taken = running.until(lambda session: not any(trial.is_open for trial in session.trials), "the last trial ends")
-    assert taken.taken_over_by == "researcher"
+    assert taken.taken_over_by == caller.identity.who
     page = post(caller, running, "trial", {**MINE, "value.weight_decay": "0.0001", "reason": "as last year"})
     mine = len(taken.trials) + 1
     assert f"Trial {mine} is queued." in page
@@ -78,7 +78,7 @@ def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) ->
         assert trial.configuration["optimizer"] in ("adam", "sgd")
         assert 0.001 <= trial.configuration.number("learning_rate") <= 0.1
         assert trial.configuration["weight_decay"] == 0.0001
-        assert (trial.proposer, trial.revision) == ("researcher" if trial.number == mine else "tpe", 1)
+        assert (trial.proposer, trial.revision) == (caller.identity.who if trial.number == mine else "tpe", 1)
     assert {trial.configuration["weight_decay"] for trial in ended.trials[:3]} != {0.0001}
     assert ended.trials[held.number - 1].outcome is Outcome.STOPPED
     assert ended.trials[held.number - 1].stop_by == "researcher"
@@ -87,11 +87,11 @@ def test_a_person_works_with_a_running_method_from_end_to_end(running: Bench) ->
         (intervention.kind, intervention.who, intervention.trial, intervention.reason) for intervention in ended.interventions
     ]
     assert kinds == [
-        ("reshaped", "researcher", None, "larger rates diverge"),
-        ("stopped", "researcher", held.number, "no good"),
-        ("took over", "researcher", None, ""),
-        ("added", "researcher", mine, "as last year"),
-        ("handed back", "researcher", None, ""),
+        ("reshaped", caller.identity.who, None, "larger rates diverge"),
+        ("stopped", caller.identity.who, held.number, "no good"),
+        ("took over", caller.identity.who, None, ""),
+        ("added", caller.identity.who, mine, "as last year"),
+        ("handed back", caller.identity.who, None, ""),
     ]
     assert ended.is_joint
     page = caller.get(running.address).text
@@ -220,7 +220,7 @@ def test_a_stop_on_the_sessions_page_is_working_together_too(running: Bench) -> 
     running.agent.holds.clear()
     running.trained(held.number)
     (kept,) = running.session.interventions
-    assert (kept.kind, kept.who, kept.trial) == ("stopped", "researcher", held.number)
+    assert (kept.kind, kept.who, kept.trial) == ("stopped", caller.identity.who, held.number)
     assert "joint" in caller.get(f"/sessions/{running.id}").text
 
 

@@ -163,6 +163,7 @@ def with_nan() -> Any:
         ({"cv": True}, "cv=True: expected a number of folds"),
         ({"cv": 2.5}, "cv=2.5: expected a number of folds"),
         ({"cv": "kfold"}, "cv='kfold': expected a number of folds"),
+        ({"cv": KFold}, r"cv=KFold: is a class, expected one of its objects, such as cv=KFold\(5\)"),
         ({"cv": []}, "cv: got no fold"),
         ({"cv": [1, 2]}, "fold 1 is 1, expected a pair"),
         ({"cv": [([0, 1], [1, 200])]}, "row numbers from 1 to 200, expected distinct ones from 0 to 99"),

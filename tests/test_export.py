@@ -537,6 +537,7 @@ def test_the_page_sends_the_archive(tmp_path: Path) -> None:
     study = rich(lab, clock)
     with serve(lab, clock, tmp_path) as site:
         caller = site.caller(Role.RESEARCHER)
+        caller.post(f"/studies/{study.id}/look", {"then": "export"})
         answer = caller.get(f"/studies/{study.id}/export?mode=live&format=jsonl")
         assert answer.status_code == 200
         assert re.fullmatch(r'attachment; filename="rich-live-\d{4}-\d\d-\d\d\.zip"', answer.headers["content-disposition"])
@@ -565,6 +566,7 @@ def test_the_page_leaves_hidden_scores_out_by_itself(tmp_path: Path) -> None:
         refused = caller.get(f"/studies/{study.id}/export?evaluations=true")
         assert refused.status_code == 409
         assert "still collecting" in refused.text
+        caller.post(f"/studies/{study.id}/look", {"then": "export", "mode": "pilot"})
         pilot = caller.get(f"/studies/{study.id}/export?mode=pilot")
         (tmp_path / "pilot.zip").write_bytes(pilot.content)
         assert len(archive.read(tmp_path / "pilot.zip").evaluations) == 1

@@ -22,7 +22,6 @@ from evenhand.cli import main
 from evenhand.errors import LaneMissing, MissingHere, PackageMissing, TaskMissing
 from evenhand.exchange import optuna
 from evenhand.lab.lab import Lab
-from evenhand.lab.studies import RESEARCHER
 from evenhand.model import extras
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Float
@@ -109,13 +108,14 @@ def test_a_report_that_cannot_be_made_costs_no_look_and_no_hours(tmp_path: Path,
         study, session, agent = tuned_study(site)
         evaluated(site, session.id, agent, 0.5)
         lacking("statsmodels")
-        answer = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}/report", accept="application/json")
+        researcher = site.caller(Role.RESEARCHER)
+        answer = researcher.get(f"/studies/{study.id}/report", accept="application/json")
         assert (answer.status_code, answer.json()["error"]) == (409, "PackageMissing")
         assert "a report needs statsmodels" in answer.json()["message"]
         for command in (["study", "report", str(study.id)], ["compare", "--task", "mlp", "--method", "random", "--trials", "1"]):
             refused = CliRunner().invoke(main.app, [*command, "--db", f"sqlite:///{tmp_path / 'lab.sqlite'}"])
             assert isinstance(refused.exception, PackageMissing)
-        assert not site.lab.evaluations.has_looked(study.task_id, RESEARCHER)
+        assert not site.lab.evaluations.has_looked(study.task_id, researcher.identity.who)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -447,7 +448,12 @@ def test_what_a_function_keeps_is_a_model_without_a_predictor(db: str, tmp_path:
         return configuration.number("x")
 
     result = evenhand.tune(train, {"x": Float(0, 1)}, direction="maximize", trials=1, db=db, progress=False)
-    folder = result.finalize(tmp_path / "model")
+    before = os.umask(0o027)
+    try:
+        folder = result.finalize(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert (folder.stat().st_mode & 0o777, (folder / CARD).stat().st_mode & 0o777) == (0o750, 0o640)
     assert import_module("joblib").load(folder / "parts" / "model.joblib") == {"weights": [1, 2]}
     card = json.loads((folder / CARD).read_text())
     assert card["data"] == {"what": "the function brings its own data, so what it learnt from is not known here"}

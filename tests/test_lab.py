@@ -11,6 +11,8 @@ from sqlalchemy import Connection, text
 
 from evenhand.errors import NotAllowed, NotFound, Refused, StaleAttempt
 from evenhand.lab.lab import Lab
+from evenhand.model import rules
+from evenhand.model.job import Order
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session, State
 from evenhand.model.study import Budget
@@ -194,7 +196,7 @@ def test_stop_ends_a_queued_trial_at_once_and_tells_a_running_ones_agent(lab: La
     lab.submit(session.id, CONFIGURATION)
     job = claim(lab, agent)
     assert lab.stop(session.id, 2).outcome is None
-    assert lab.measure(job.job_id, 1, [batch(0)]) is False
+    assert lab.measure(job.job_id, 1, [batch(0)]) is Order.STOP
     lab.finish(job.job_id, 1, Outcome.STOPPED)
     ended = lab.view(session.id).session.trials[1]
     assert (ended.outcome, ended.stop_by) == (Outcome.STOPPED, Stopper.TUNER)
@@ -273,6 +275,41 @@ def test_the_deadline_stops_the_trial_asks_for_a_choice_and_then_chooses(lab: La
     choice = lab.sessions.get(session.id).choice
     assert choice is not None
     assert (choice.automatic, choice.trial_id) == (True, view.session.trials[0].id)
+
+
+def test_a_trial_ends_when_it_has_used_what_one_may_of_the_time(lab: Lab, clock: Clock) -> None:
+    session, begun = started(lab, toy_study(lab, trial_share=0.25)), clock.now
+    agent, _ = lab.agents.add("a", 1)
+    lab.submit(session.id, CONFIGURATION)
+    clock.now += 50  # waiting for an agent is no training
+    job = claim(lab, agent)
+    for _ in range(5):
+        clock.now += 6
+        lab.sweep()
+        assert lab.measure(job.job_id, 1, [])  # before its first epoch it has no value to keep, so it goes on
+    lab.measure(job.job_id, 1, [epoch(0, 1, 0.6)])
+    lab.sweep()
+    assert not lab.measure(job.job_id, 1, [])
+    lab.finish(job.job_id, 1, Outcome.STOPPED)
+    trial = lab.view(session.id).session.trials[0]
+    assert (trial.outcome, trial.value, trial.stop_by, trial.why) == (Outcome.STOPPED, 0.6, Stopper.RULE, rules.SHARE_USED)
+    lab.submit(session.id, CONFIGURATION)
+    again = claim(lab, agent)
+    lab.measure(again.job_id, 1, [epoch(0, 1, 0.5)])
+    for _ in range(4):
+        clock.now += 6
+        lab.sweep()
+        assert lab.measure(again.job_id, 1, [])  # each trial has its own share
+    assert clock.now == begun + 50 + 30 + 24
+
+
+def test_one_trial_may_use_the_study_s_share_of_the_epochs(lab: Lab) -> None:
+    session = started(lab, toy_study(lab, Budget(epochs=20), trial_share=0.25))
+    with pytest.raises(Refused, match="this needs 6 epochs, and one trial may use 5 of the 20; ask for fewer"):
+        lab.submit(session.id, {"epochs": 6})
+    assert lab.submit(session.id, {"epochs": 5}).epochs_planned == 5
+    short = started(lab, toy_study(lab, Budget(epochs=2), trial_share=0.25))
+    assert lab.submit(short.id, {"epochs": 1}).epochs_planned == 1  # the shortest training is always allowed
 
 
 def test_a_session_without_any_value_ends_without_a_choice(lab: Lab, clock: Clock) -> None:

@@ -178,6 +178,16 @@ def test_epochs_are_cut_to_those_that_remain(toy: tuple[Lab, Clock]) -> None:
     assert ended.choice is not None
 
 
+def test_epochs_are_cut_to_those_that_one_trial_may_use(toy: tuple[Lab, Clock]) -> None:
+    lab, _ = toy
+    study = toy_study(lab, Budget(epochs=20), trial_share=0.25)
+    ended = play_toy(lab, lab.sessions.open(study.id, tuner="random", method={"name": "random", "seed": 1}))
+    assert max(trial.epochs_planned for trial in ended.trials) == 5
+    cut = [trial for trial in ended.trials if "cut" in trial.explanation and trial.epochs_planned == 5]
+    assert cut
+    assert all(trial.explanation.endswith("to the 5 that one trial may use") for trial in cut[:-1])
+
+
 def test_fixed_epochs_leave_the_rest_to_the_method(toy: tuple[Lab, Clock]) -> None:
     lab, _ = toy
     ended = play_toy(lab, open_session(lab, Budget(epochs=7), epochs_per_trial=2))

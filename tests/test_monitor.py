@@ -31,6 +31,7 @@ from evenhand.model.study import (
 )
 from evenhand.model.trial import Outcome
 from evenhand.studies.alerts import Alert
+from evenhand.web import run_panel
 from evenhand.web.access import Role
 from evenhand.web.researcher import monitor, overview
 from evenhand.web.state import held_by
@@ -541,7 +542,7 @@ def test_a_study_goes_live_behind_the_checklist(site: Site) -> None:
 @pytest.mark.slow
 def test_an_unused_sign_in_link_blocks_until_it_is_made_invalid(site: Site) -> None:
     study = safe(site)
-    link = site.lab.tokens.issue("signin", seconds=60)
+    link = site.lab.people.link(site.person(Role.RESEARCHER).id)
     researcher = site.caller(Role.RESEARCHER)
     assert "Not published: sign-in first" in publishing(researcher, study, read="pilot").text
     assert "invalid now" in done(researcher, f"/studies/{study.id}/signins")
@@ -693,7 +694,7 @@ def test_a_method_stands_beside_the_records_of_the_mode_it_was_started_in(site: 
     refused = researcher.post(start, {"method": "random", "mode": "live"})
     assert refused.status_code == 409
     assert "not published" in refused.text
-    assert 'name="mode" value="pilot"' in researcher.get(f"/studies/{study.id}").text
+    assert 'name="mode" value="pilot"' in researcher.get(start).text
     assert researcher.post(start, {"method": "random", "mode": "pilot"}).headers["location"].endswith("mode=pilot")
     assert [session.mode for session in site.lab.sessions.of_study(study.id)] == ["pilot"]
     assert ">random<" not in researcher.get(f"/studies/{study.id}?mode=simulated").text
@@ -710,9 +711,36 @@ def test_a_paused_session_says_why_on_its_page(site: Site) -> None:
     study = toy_study(site.lab)
     person = tuning_participant(site, study)
     site.lab.sessions.pause([session_of(person)], "fire alarm")
-    page = site.caller(Role.RESEARCHER).get(f"/sessions/{session_of(person)}").text
+    address, researcher = f"/sessions/{session_of(person)}", site.caller(Role.RESEARCHER)
+    page = researcher.get(address).text
     assert "fire alarm. The clock stands still" in page
     assert f'href="/participants/{person.id}"' in page
+
+
+@pytest.mark.slow
+def test_pages_say_of_a_training_that_is_to_be_held_what_it_does(site: Site) -> None:
+    """One that trains on, since its agent is of an older version, say, is never said to stand still."""
+    person = tuning_participant(site, toy_study(site.lab))
+    session_id, agent = session_of(person), site.caller(Role.AGENT, site.lab.agents.add("one", 1)[0])
+    site.lab.submit(session_id, SPACE.configuration({"epochs": 2}))
+    job = claim(site.lab, agent.identity.subject)
+    site.lab.sessions.pause([session_id], "fire alarm")
+
+    def answered(**said: object) -> object:
+        return agent.http.post("/api/agent/measure", json={"reports": [[job.job_id, 1, []]], **said}).json()
+
+    def expect(words: str) -> None:
+        assert words in site.caller(Role.RESEARCHER).get(f"/sessions/{session_id}").text
+        assert words in run_panel.notice_of(site.lab.view(session_id))
+
+    assert answered() == {"answers": [True], "hold": [job.job_id]}
+    expect("Trial 1 still trains: at its next report it is held. An agent of an older version cannot hold it")
+    assert answered(held=[job.job_id]) == {"answers": [True], "hold": [job.job_id]}
+    expect("Trial 1 stands still, and goes on from there after the pause.")
+    site.lab.sessions.unpause([session_id])
+    assert answered(held=[job.job_id]) == {"answers": [True], "hold": []}
+    site.lab.stop(session_id, 1)
+    assert answered(held=[job.job_id]) == {"answers": [False], "hold": []}
 
 
 @pytest.mark.parametrize("backend", DATABASES)

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from evenhand.model.job import Assignment
 from evenhand.model.participant import Participant
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session
-from evenhand.model.study import Budget, Study
+from evenhand.model.study import Arm, Budget, Study, Text
 from evenhand.model.trial import Outcome
 from evenhand.settings import Rules
 from evenhand.web.access import Role
@@ -58,18 +59,18 @@ class Person(Caller):
         return self.site.lab.participants.step(self.participant.id)
 
     def consent(self) -> None:
-        self.post("/p/terms", {"version": self.study.consent.version})
+        self.post(f"{self.home}/terms", {"version": self.study.consent.version})
 
     def to_tuning(self) -> "Person":
         self.consent()
-        self.post("/p/questions/background", {"q.months": "12", "q.education": "master"})
-        self.post("/p/tune/start")
+        self.post(f"{self.home}/questions/background", {"q.months": "12", "q.education": "master"})
+        self.post(f"{self.home}/tune/start")
         assert self.step is ParticipantStep.TUNE
         return self
 
     def submit(self, epochs: str = "2", rate: str = "0.1", accept: str = "application/json", **others: str) -> httpx.Response:
         form = {"value.epochs": epochs, "value.learning_rate": rate, **others}
-        return self.post("/p/tune/submit", form, headers={"accept": accept})
+        return self.post(f"{self.home}/tune/submit", form, headers={"accept": accept})
 
     def claim(self) -> Assignment:
         """The waiting training of this participant, claimed by an agent."""
@@ -109,33 +110,38 @@ def test_the_server_decides_which_page_is_next(site: Site) -> None:
     someone = person(site)
 
     def only(step: str) -> None:
-        assert someone.get("/p").headers["location"] == f"/p/{step}"
+        assert someone.get(someone.home).headers["location"] == f"{someone.home}/{step}"
         for name in PAGES:
-            answer = someone.get(f"/p/{name}")
+            answer = someone.get(f"{someone.home}/{name}")
             if name == step:
                 assert answer.status_code == 200
             else:
-                assert (answer.status_code, answer.headers["location"]) == (303, f"/p/{step}")
+                assert (answer.status_code, answer.headers["location"]) == (303, f"{someone.home}/{step}")
 
     only("terms")
     someone.consent()
     only("questions/background")
-    someone.post("/p/questions/background", {"q.months": "0", "q.education": "none"})
+    someone.post(f"{someone.home}/questions/background", {"q.months": "0", "q.education": "none"})
     only("details")
-    someone.post("/p/tune/start")
+    someone.post(f"{someone.home}/tune/start")
     only("tune")
     someone.submit()
     someone.train(0.5, 0.6)
-    someone.post("/p/final", {"trial": "1"})
+    someone.post(f"{someone.home}/final", {"trial": "1"})
     only("thanks")
-    assert someone.get("/p/final").status_code == 303
-    someone.post("/p/withdraw")
+    assert someone.get(f"{someone.home}/final").status_code == 303
+    someone.post(f"{someone.home}/withdraw")
     only("withdrawn")
 
 
 def test_no_step_can_be_skipped_by_posting(site: Site) -> None:
     someone = person(site)
-    for path in ("/p/questions/background", "/p/tune/start", "/p/tune/submit", "/p/final"):
+    for path in (
+        f"{someone.home}/questions/background",
+        f"{someone.home}/tune/start",
+        f"{someone.home}/tune/submit",
+        f"{someone.home}/final",
+    ):
         assert someone.post(path, {"q.months": "1", "q.education": "none", "trial": "1"}).status_code in (303, 409)
     assert someone.step is ParticipantStep.TERMS
     assert someone.record.session_id is None
@@ -146,15 +152,15 @@ def test_no_step_can_be_skipped_by_posting(site: Site) -> None:
 
 def test_consent_is_recorded_with_the_version_of_the_text(site: Site) -> None:
     someone = person(site)
-    assert someone.study.consent.version in someone.get("/p/terms").text
-    assert someone.post("/p/terms", {"version": someone.study.consent.version}).status_code == 303
+    assert someone.study.consent.version in someone.get(f"{someone.home}/terms").text
+    assert someone.post(f"{someone.home}/terms", {"version": someone.study.consent.version}).status_code == 303
     assert someone.record.consent_version == someone.study.consent.version
     assert someone.record.consented_at == site.clock.now
 
 
 def test_an_old_version_of_the_terms_is_not_consented_to(site: Site) -> None:
     someone = person(site)
-    answer = someone.post("/p/terms", {"version": "of yesterday"})
+    answer = someone.post(f"{someone.home}/terms", {"version": "of yesterday"})
     assert answer.status_code == 409
     assert "read them again" in words(answer.text)
     assert someone.step is ParticipantStep.TERMS
@@ -163,7 +169,7 @@ def test_an_old_version_of_the_terms_is_not_consented_to(site: Site) -> None:
 def test_wrong_background_answers_are_told_beside_their_fields_and_kept(site: Site) -> None:
     someone = person(site)
     someone.consent()
-    answer = someone.post("/p/questions/background", {"q.months": "<two> years", "q.education": "master"})
+    answer = someone.post(f"{someone.home}/questions/background", {"q.months": "<two> years", "q.education": "master"})
     assert answer.status_code == 422
     assert "&lt;two&gt; years" in answer.text
     assert re.search(r'value="master"[^>]* checked', answer.text)
@@ -174,22 +180,36 @@ def test_wrong_background_answers_are_told_beside_their_fields_and_kept(site: Si
     assert described
     assert all(f'id="{element}"' in answer.text for element in described[1].split())
     assert someone.step is ParticipantStep.BACKGROUND
-    assert someone.post("/p/questions/background", {"q.months": "18", "q.education": "master"}).status_code == 303
+    assert someone.post(f"{someone.home}/questions/background", {"q.months": "18", "q.education": "master"}).status_code == 303
     assert someone.record.answers == {"background.months": 18, "background.education": "master"}
+
+
+def test_details_say_what_one_trial_may_use_where_the_study_limits_it(site: Site) -> None:
+    limited = Person(site, toy_study(site.lab, Budget(seconds=7200), trial_share=0.25))
+    limited.consent()
+    limited.post(f"{limited.home}/questions/background", {"q.months": "0", "q.education": "none"})
+    text = words(limited.get(f"{limited.home}/details").text)
+    assert (
+        "One trial may use at most 30 minutes of it; a longer one is stopped then, and keeps the score of its last epoch." in text
+    )
+    free = person(site)
+    free.consent()
+    free.post(f"{free.home}/questions/background", {"q.months": "0", "q.education": "none"})
+    assert "One trial may use" not in words(free.get(f"{free.home}/details").text)
 
 
 def test_details_explain_every_hyperparameter_and_start_the_clock_only_when_asked(site: Site) -> None:
     someone = person(site)
     someone.consent()
-    someone.post("/p/questions/background", {"q.months": "18", "q.education": "master"})
-    text = words(someone.get("/p/details").text)
+    someone.post(f"{someone.home}/questions/background", {"q.months": "18", "q.education": "master"})
+    text = words(someone.get(f"{someone.home}/details").text)
     assert "learning rate" in text
     assert "0.01" in text
     site.clock.now += 1000
-    assert someone.post("/p/tune/start").status_code == 303
+    assert someone.post(f"{someone.home}/tune/start").status_code == 303
     assert someone.session.started_at == site.clock.now
     site.clock.now += 10
-    someone.post("/p/tune/start")
+    someone.post(f"{someone.home}/tune/start")
     assert someone.session.started_at == site.clock.now - 10  # a second click does not start it anew
 
 
@@ -197,7 +217,8 @@ def test_details_explain_every_hyperparameter_and_start_the_clock_only_when_aske
 
 
 def test_the_form_holds_defaults_and_no_mandatory_values(site: Site) -> None:
-    page = person(site).to_tuning().get("/p/tune").text
+    someone = person(site).to_tuning()
+    page = someone.get(f"{someone.home}/tune").text
     epochs = re.search(r'<input[^>]*name="value.epochs"[^>]*>', page)
     rate = re.search(r'<input[^>]*name="value.learning_rate"[^>]*>', page)
     assert epochs
@@ -211,7 +232,7 @@ def test_every_input_has_a_label(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit()
     someone.train(0.5)
-    page = someone.get("/p/tune").text
+    page = someone.get(f"{someone.home}/tune").text
     labelled = set(re.findall(r'<label[^>]*for="([^"]+)"', page))
     within = " ".join(re.findall(r"<label.*?</label>", page, re.DOTALL))
     for tag in re.findall(r"<(?:input|select|textarea)[^>]*>", page):
@@ -225,8 +246,8 @@ def test_pages_have_no_inline_scripts_styles_or_handlers(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit()
     someone.train(0.5)
-    for path in ("/p/tune", "/p/final", "/p/final?trial=1", "/p/withdraw", "/p/trials"):
-        page = someone.get(path).text
+    for path in ("tune", "final", "final?trial=1", "withdraw", "trials"):
+        page = someone.get(f"{someone.home}/{path}").text
         assert not re.search(r"\sstyle=|\son[a-z]+=|javascript:", page), path
         scripts = re.findall(r"<script([^>]*)>", page)
         assert all("src=" in script or "application/json" in script for script in scripts), path
@@ -237,7 +258,7 @@ def test_pages_have_no_inline_scripts_styles_or_handlers(site: Site) -> None:
 @pytest.mark.slow
 def test_a_trial_starts_and_the_same_key_twice_is_one_trial(site: Site) -> None:
     someone = person(site).to_tuning()
-    key = key_of(someone.get("/p/tune").text)
+    key = key_of(someone.get(f"{someone.home}/tune").text)
     reasons = {"reason.epochs": "guess", "reason.learning_rate": "other", "other.learning_rate": "<b>bold</b>"}
     first = someone.submit(key=key, **reasons)
     assert first.status_code == 200
@@ -247,8 +268,24 @@ def test_a_trial_starts_and_the_same_key_twice_is_one_trial(site: Site) -> None:
     (trial,) = someone.session.trials
     assert dict(trial.configuration) == {"epochs": 2, "learning_rate": 0.1}
     assert trial.reasons == {"epochs": "just a guess", "learning_rate": "other: <b>bold</b>"}
-    page = someone.get("/p/tune").text
+    page = someone.get(f"{someone.home}/tune").text
     assert "<b>bold" not in page
+
+
+@pytest.mark.slow
+def test_a_condition_s_words_for_the_reasons_are_read_and_the_study_s_own_are_kept(site: Site) -> None:
+    study = toy_study(site.lab)
+    worded = tuple(replace(option, label=Text(f"{option.label} (clearly)")) for option in study.reasons)
+    study = site.lab.studies.add(replace(study, name="worded", arms=(Arm("plain"), Arm("clear", reasons=worded))))
+    for _ in range(2):
+        someone = Person(site, study).to_tuning()
+        clear = someone.record.condition == "clear"
+        assert ("Just a guess (clearly)" in someone.get("/p/tune").text) == clear
+        someone.submit(**{"reason.epochs": "guess"})
+        someone.train(0.5)
+        (trial,) = someone.session.trials
+        assert trial.reasons == {"epochs": "just a guess"}
+        assert ("just a guess (clearly)" in someone.get("/p/tune").text.partition("and reasons")[2]) == clear
 
 
 def test_wrong_fields_are_told_all_at_once_as_json_and_as_a_page(site: Site) -> None:
@@ -265,9 +302,10 @@ def test_wrong_fields_are_told_all_at_once_as_json_and_as_a_page(site: Site) -> 
 
 
 def test_without_scripts_a_submission_leads_back_to_the_page(site: Site) -> None:
-    answer = person(site).to_tuning().submit(accept="text/html")
+    someone = person(site).to_tuning()
+    answer = someone.submit(accept="text/html")
     assert answer.status_code == 303
-    assert answer.headers["location"].startswith("/p/tune")
+    assert answer.headers["location"].startswith(f"{someone.home}/tune")
 
 
 def test_a_second_trial_is_refused_in_words_while_one_trains(site: Site) -> None:
@@ -284,7 +322,7 @@ def test_a_second_trial_is_refused_in_words_while_one_trains(site: Site) -> None
 
 def test_more_epochs_than_are_left_are_refused(site: Site) -> None:
     someone = person(site, Budget(epochs=5)).to_tuning()
-    assert "5 epochs left of 5" in words(someone.get("/p/tune").text)
+    assert "5 epochs left of 5" in words(someone.get(f"{someone.home}/tune").text)
     answer = someone.submit(epochs="6")
     assert answer.status_code == 409
     assert "fewer" in answer.json()["message"]
@@ -295,7 +333,7 @@ def test_a_trial_waits_in_words_and_the_clock_says_that_it_stands_still(site: Si
     someone = person(site).to_tuning()
     someone.submit()
     site.clock.now += 30
-    page = someone.get("/p/tune").text
+    page = someone.get(f"{someone.home}/tune").text
     assert "not counted" in words(page)
     assert "no agent is connected" in words(page)
     assert 'data-ticking=""' in page
@@ -309,7 +347,7 @@ def test_a_training_that_was_lost_with_its_agent_is_said_to_begin_anew(site: Sit
     site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.4)])
     site.clock.now += 20
     site.lab.release(job.job_id, job.attempt, "its agent died")
-    page = words(someone.get("/p/tune").text)
+    page = words(someone.get(f"{someone.home}/tune").text)
     assert "begins anew" in page
     assert "counted" in page
     assert site.lab.view(someone.session.id).seconds_left == 100
@@ -320,10 +358,10 @@ def test_stopping_a_trial_keeps_what_it_measured(site: Site) -> None:
     someone.submit(epochs="5")
     job = someone.claim()
     assert site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.4)])
-    assert someone.post("/p/tune/stop", {"number": "1"}).status_code == 303
+    assert someone.post(f"{someone.home}/tune/stop", {"number": "1"}).status_code == 303
     assert not site.lab.measure(job.job_id, job.attempt, [])
     site.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
-    page = words(someone.get("/p/tune").text)
+    page = words(someone.get(f"{someone.home}/tune").text)
     assert "stopped early" in page
     assert "40.0" in page
 
@@ -341,7 +379,7 @@ def test_each_way_of_ending_is_told_in_words(site: Site, outcome: Outcome, why: 
     someone = person(site).to_tuning()
     someone.submit()
     someone.train(outcome=outcome, why=why)
-    page = words(someone.get("/p/tune").text)
+    page = words(someone.get(f"{someone.home}/tune").text)
     assert said in page
     assert str(outcome) in page
 
@@ -350,7 +388,7 @@ def test_a_traceback_is_shown_as_text(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit()
     someone.train(outcome=Outcome.INVALID, why="Traceback\n<script>alert(1)</script>")
-    assert "<script>alert" not in someone.get("/p/tune").text
+    assert "<script>alert" not in someone.get(f"{someone.home}/tune").text
 
 
 @pytest.mark.slow
@@ -361,14 +399,14 @@ def test_history_says_what_changed_and_sorts(site: Site) -> None:
         someone.train(value)
 
     def order(query: str = "") -> list[str]:
-        return re.findall(r'<(?:tr|li|article)[^>]*data-trial="(\d+)"', someone.get(f"/p/trials{query}").text)
+        return re.findall(r'<(?:tr|li|article)[^>]*data-trial="(\d+)"', someone.get(f"{someone.home}/trials{query}").text)
 
     assert order() == ["2", "3", "1"]
     assert order("?order=new") == ["3", "2", "1"]
-    assert "learning rate 0.2 → 0.3" in words(someone.get("/p/trials").text)
-    assert "learning rate 0.1 → 0.3" in words(someone.get("/p/trials?since=1").text)
+    assert "learning rate 0.2 → 0.3" in words(someone.get(f"{someone.home}/trials").text)
+    assert "learning rate 0.1 → 0.3" in words(someone.get(f"{someone.home}/trials?since=1").text)
     for nonsense in ("?order=x&since=99&all=z", "?since=-1", "?since=%3Cb%3E"):
-        assert someone.get(f"/p/trials{nonsense}").status_code == 200
+        assert someone.get(f"{someone.home}/trials{nonsense}").status_code == 200
 
 
 @pytest.mark.slow
@@ -379,7 +417,7 @@ def test_thousands_of_trials_are_cut_to_what_can_be_read(site: Site) -> None:
         job = someone.claim()
         site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, number / 100)])
         site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
-    short, whole = someone.get("/p/trials").text, someone.get("/p/trials?all=yes").text
+    short, whole = someone.get(f"{someone.home}/trials").text, someone.get(f"{someone.home}/trials?all=yes").text
     rows = re.compile(r'<(?:tr|li|article)[^>]*data-trial="(\d+)"')
     assert len(rows.findall(short)) == 50
     assert "52" in words(short)
@@ -391,7 +429,7 @@ def test_use_these_values_fills_the_form_without_the_reasons(site: Site) -> None
     someone = person(site).to_tuning()
     someone.submit(rate="0.123", **{"reason.learning_rate": "guess"})
     someone.train(0.5)
-    page = someone.get("/p/tune?from=1").text
+    page = someone.get(f"{someone.home}/tune?from=1").text
     assert re.search(r'<input[^>]*name="value.learning_rate"[^>]*value="0.123"', page)
     assert not re.search(r'<option value="guess"[^>]* selected', page)
 
@@ -400,11 +438,11 @@ def test_curves_are_read_after_a_cursor(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit(epochs="3")
     someone.train(0.3, 0.4, 0.5)
-    whole = someone.get("/p/trials/1/curve").json()
+    whole = someone.get(f"{someone.home}/trials/1/curve").json()
     assert [point[4] for point in whole["points"]] == [0.3, 0.4, 0.5]
-    rest = someone.get(f"/p/trials/1/curve?attempt={whole['attempt']}&after=1").json()
+    rest = someone.get(f"{someone.home}/trials/1/curve?attempt={whole['attempt']}&after=1").json()
     assert [point[0] for point in rest["points"]] == [2]
-    assert someone.get("/p/trials/9/curve").status_code == 404
+    assert someone.get(f"{someone.home}/trials/9/curve").status_code == 404
 
 
 # The final choice
@@ -414,13 +452,13 @@ def test_choosing_a_past_trial_asks_once_and_then_ends_the_session(site: Site) -
     someone = person(site).to_tuning()
     someone.submit(rate="0.2")
     someone.train(0.5)
-    page = someone.get("/p/final?trial=1")
+    page = someone.get(f"{someone.home}/final?trial=1")
     assert page.status_code == 200
     assert "0.2" in words(page.text)
     assert someone.session.choice is None
     key = key_of(page.text)
-    assert someone.post("/p/final", {"trial": "1", "key": key}).headers["location"] == "/p"
-    assert someone.post("/p/final", {"trial": "1", "key": key}).status_code == 303  # a double click
+    assert someone.post(f"{someone.home}/final", {"trial": "1", "key": key}).headers["location"] == someone.home
+    assert someone.post(f"{someone.home}/final", {"trial": "1", "key": key}).status_code == 303  # a double click
     choice = someone.session.choice
     assert choice is not None
     assert choice.trial_id == someone.session.trials[0].id
@@ -430,12 +468,12 @@ def test_the_tick_box_submits_a_configuration_as_final_without_training_it(site:
     someone = person(site).to_tuning()
     asked = someone.submit(rate="0.3", final="yes")
     address = asked.json()["go"]
-    assert address.startswith("/p/final?")
+    assert address.startswith(f"{someone.home}/final?")
     page = someone.get(address).text
     assert not someone.session.trials
     hidden = dict(re.findall(r'<input type="hidden" name="(value\.[^"]+)" value="([^"]*)"', page))
     assert hidden == {"value.epochs": "2", "value.learning_rate": "0.3"}
-    someone.post("/p/final", {"key": key_of(page), **hidden})
+    someone.post(f"{someone.home}/final", {"key": key_of(page), **hidden})
     choice = someone.session.choice
     assert choice is not None
     assert choice.trial_id is None
@@ -445,7 +483,7 @@ def test_the_tick_box_submits_a_configuration_as_final_without_training_it(site:
 def test_a_final_configuration_with_a_wrong_field_comes_back_to_the_form(site: Site) -> None:
     someone = person(site).to_tuning()
     assert someone.submit(epochs="0", final="yes").status_code == 422
-    assert someone.get("/p/final?value.epochs=0").status_code == 422
+    assert someone.get(f"{someone.home}/final?value.epochs=0").status_code == 422
     assert someone.session.choice is None
 
 
@@ -454,8 +492,8 @@ def test_a_trial_that_could_not_be_trained_is_no_final_choice(site: Site, outcom
     someone = person(site).to_tuning()
     someone.submit()
     someone.train(outcome=outcome, why="too big")
-    assert "Choose as final" not in someone.get("/p/tune").text
-    assert someone.post("/p/final", {"trial": "1"}).status_code == 409
+    assert "Choose as final" not in someone.get(f"{someone.home}/tune").text
+    assert someone.post(f"{someone.home}/final", {"trial": "1"}).status_code == 409
     assert someone.session.choice is None
 
 
@@ -464,13 +502,13 @@ def test_past_the_deadline_the_final_page_is_next_with_its_own_clock(site: Site)
     someone.submit()
     someone.train(0.5)
     site.clock.now += 200
-    assert someone.get("/p").headers["location"] == "/p/final"
+    assert someone.get(someone.home).headers["location"] == f"{someone.home}/final"
     answer = someone.submit()
-    assert answer.json()["go"] == "/p/final"
-    page = words(someone.get("/p/final").text)
+    assert answer.json()["go"] == f"{someone.home}/final"
+    page = words(someone.get(f"{someone.home}/final").text)
     assert re.search(r"\b[5-9]:\d\d\b", page)
     assert len(someone.session.trials) == 1
-    someone.post("/p/final", {"trial": "1"})
+    someone.post(f"{someone.home}/final", {"trial": "1"})
     assert someone.step is ParticipantStep.THANKS
 
 
@@ -481,7 +519,7 @@ def test_whoever_lets_the_ten_minutes_pass_sees_what_was_chosen(site: Site) -> N
     someone.train(0.5)
     site.clock.now += 1000
     site.lab.sweep()
-    page = words(someone.get("/p/thanks").text)
+    page = words(someone.get(f"{someone.home}/thanks").text)
     assert "automatic" in page
     assert someone.session.choice is not None
 
@@ -489,12 +527,12 @@ def test_whoever_lets_the_ten_minutes_pass_sees_what_was_chosen(site: Site) -> N
 def test_without_any_value_the_session_may_end_without_a_choice(site: Site) -> None:
     someone = person(site).to_tuning()
     site.clock.now += 200
-    assert someone.get("/p/final").status_code == 200
-    someone.post("/p/final")
+    assert someone.get(f"{someone.home}/final").status_code == 200
+    someone.post(f"{someone.home}/final")
     choice = someone.session.choice
     assert choice is not None
     assert choice.configuration is None
-    assert someone.get("/p/thanks").status_code == 200
+    assert someone.get(f"{someone.home}/thanks").status_code == 200
 
 
 @pytest.mark.slow
@@ -502,12 +540,12 @@ def test_no_test_score_reaches_a_participant(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit()
     someone.train(0.5)
-    someone.post("/p/final", {"trial": "1"})
+    someone.post(f"{someone.home}/final", {"trial": "1"})
     for _ in range(2):
         job = someone.claim()
         site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.987654)])
         site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
-    for path in ("/p/thanks", "/p/trials", "/p/trials/1/curve"):
+    for path in (f"{someone.home}/thanks", f"{someone.home}/trials", f"{someone.home}/trials/1/curve"):
         text = someone.get(path).text
         assert "98.7" not in text, path
         assert "0.98" not in text, path
@@ -519,13 +557,13 @@ def test_no_test_score_reaches_a_participant(site: Site) -> None:
 def test_withdrawing_asks_first_and_erases(site: Site) -> None:
     someone = person(site).to_tuning()
     someone.submit()
-    assert someone.get("/p/withdraw").status_code == 200
+    assert someone.get(f"{someone.home}/withdraw").status_code == 200
     assert someone.session.trials
-    assert someone.post("/p/withdraw").status_code == 303
+    assert someone.post(f"{someone.home}/withdraw").status_code == 303
     assert someone.step is ParticipantStep.WITHDRAWN
     assert not someone.session.trials
     assert someone.record.months is None
-    assert someone.submit().json()["go"] == "/p/withdrawn"
+    assert someone.submit().json()["go"] == f"{someone.home}/withdrawn"
 
 
 def test_nobody_sees_the_trials_of_somebody_else(site: Site) -> None:
@@ -533,19 +571,19 @@ def test_nobody_sees_the_trials_of_somebody_else(site: Site) -> None:
     one, other = Person(site, study).to_tuning(), Person(site, study).to_tuning()
     one.submit(rate="0.777")
     one.train(0.5)
-    assert "0.777" not in other.get("/p/tune").text
-    assert other.get("/p/trials/1/curve").status_code == 404
-    assert other.post("/p/tune/stop", {"number": "1"}).status_code == 404
-    assert other.post("/p/final", {"trial": "1"}).status_code in (404, 409)
+    assert "0.777" not in other.get(f"{other.home}/tune").text
+    assert other.get(f"{other.home}/trials/1/curve").status_code == 404
+    assert other.post(f"{other.home}/tune/stop", {"number": "1"}).status_code == 404
+    assert other.post(f"{other.home}/final", {"trial": "1"}).status_code in (404, 409)
 
 
 def test_the_resume_code_brings_back_on_another_browser(site: Site) -> None:
     study = toy_study(site.lab)
     _, code = site.lab.participants.join(study.id)
-    stranger = site.caller()
-    assert stranger.get("/p").status_code == 403
-    assert stranger.post("/resume", {"code": code.lower()}).headers["location"] == "/p"
-    assert stranger.get("/p").headers["location"] == "/p/terms"
+    stranger, home = site.caller(), f"/p/{study.id}"
+    assert stranger.get(home).status_code == 403
+    assert stranger.post("/resume", {"code": code.lower()}).headers["location"] == home
+    assert stranger.get(home).headers["location"] == f"{home}/terms"
     assert stranger.http.cookies
 
 
@@ -556,7 +594,7 @@ def events(someone: Person, until: str, after: str = "") -> list[tuple[str, str,
     """Events of the stream up to the first of this name: cursor, name, content."""
     received = []
     headers = {"last-event-id": after} if after else {}
-    with someone.http.stream("GET", "/p/events", headers=headers) as answer:
+    with someone.http.stream("GET", f"{someone.home}/events", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         cursor = name = ""
         for line in answer.iter_lines():
@@ -602,7 +640,7 @@ def test_a_stream_tells_at_once_what_other_threads_changed(site: Site) -> None:
     seen: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def read() -> None:
-        with suppress(httpx.RemoteProtocolError), someone.http.stream("GET", "/p/events") as answer:
+        with suppress(httpx.RemoteProtocolError), someone.http.stream("GET", f"{someone.home}/events") as answer:
             for line in answer.iter_lines():  # until the server ends
                 if line.startswith("data: "):
                     seen.put(json.loads(line[6:]))

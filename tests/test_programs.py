@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from evenhand.model.domain import show
 from evenhand.model.job import place_of
 from evenhand.model.trial import Measurement
 from evenhand.runners.agent import run_agent
+from evenhand.tasks.gate import Gate
 from evenhand.tasks.programs.command import Command
 from evenhand.tasks.programs.output import FIRST_BYTES, LAST_BYTES, Output, tail
 from evenhand.testing import check_task
@@ -195,6 +197,39 @@ def test_what_cannot_be_used_is_refused_before_a_session(
     with pytest.raises(error) as caught:
         program(settings.pop("command"), Space([LR]), **settings)
     assert words in str(caught.value)
+
+
+# Holding
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads how a process stands from /proc")
+@pytest.mark.slow
+def test_a_held_program_stands_still_with_all_that_it_started(home: Path) -> None:
+    (home / "inner.sh").write_text(f"echo $$ > {home}/inner.pid; until test -e {home}/go; do sleep 0.01; done")
+    task = shell(f"sh {home}/inner.sh & echo $$ > {home}/outer.pid; wait; echo '{{\"accuracy\": 1}}'")
+    gate, measured, ends = Gate(), list[Measurement](), list[Any]()
+    asked = {"seed": 7, "evaluation": False, "report": measured.append, "gate": gate}
+    thread = threading.Thread(target=lambda: ends.append(tasks.run_trial(task, {"lr": 0.5}, **asked)))
+    thread.start()
+    outer, inner = (wait_for(partial(content, home / name), name) for name in ("outer.pid", "inner.pid"))
+    gate.close()
+    for pid in (outer, inner):
+        wait_for(partial(stands, pid), "it is suspended", lambda state: state == "T")
+    (home / "go").touch()
+    gate.open()
+    thread.join(PATIENCE_SECONDS)
+    assert ends == [(Outcome.COMPLETED, None)]
+    assert said(measured) == [(1, 1.0, None)]
+
+
+def content(path: Path) -> str:
+    """What a file holds; nothing where it is not there."""
+    return path.read_text().strip() if path.exists() else ""
+
+
+def stands(pid: str) -> str:
+    """The letter of a process's state, as the system says it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 # Results

@@ -56,14 +56,17 @@ OWN_PORT = "lab.example.org:443"  # the scheme's own, which browsers leave out
 @pytest.mark.parametrize("prefix", ["", "/evenhand"], ids=["prefix taken off", "prefix kept"])
 def test_a_form_through_a_proxy_is_taken(site: Site, headers: dict[str, str], prefix: str) -> None:
     address = f"{site.address}{prefix}/join/{invitation(site)}"
-    assert httpx.get(address, headers=headers).status_code == 200
+    door = httpx.get(address, headers=headers).headers["location"].partition("?")[0]
+    assert door.startswith("/evenhand/p/1/join/")
+    address = f"{site.address}{prefix}{door.removeprefix('/evenhand')}"
     joined = httpx.post(address, headers={**headers, "origin": "https://lab.example.org"})
     assert joined.status_code == 200
-    cookie = joined.headers["set-cookie"]
+    cookie, last = joined.headers.get_list("set-cookie")
     assert "secure" in cookie.lower()
-    assert "path=/evenhand;" in cookie.lower()
+    assert "path=/evenhand/p/1;" in cookie.lower()
+    assert "path=/evenhand;" in last.lower()
     again = httpx.post(address, headers={**headers, "origin": "https://lab.example.org", "cookie": cookie.partition(";")[0]})
-    assert (again.status_code, again.headers["location"]) == (303, "/evenhand/p")
+    assert (again.status_code, again.headers["location"]) == (303, "/evenhand/p/1")
 
 
 def test_another_site_is_refused_behind_a_proxy(site: Site) -> None:
@@ -87,7 +90,7 @@ def test_only_named_proxies_are_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("path", "role"), PAGES, ids=[path for path, _ in PAGES])
 def test_every_link_of_a_page_lies_under_the_prefix(path: str, role: Role, site: Site) -> None:
     caller = site.caller(role, {Role.PARTICIPANT: 1}.get(role, 0))
-    token = invitation(site) if "join" in path else site.lab.tokens.issue("signin", 1)
+    token = invitation(site) if "join" in path else site.lab.people.link(site.person(Role.RESEARCHER).id)
     answer = caller.get(filled(f"/evenhand{path}", token=token) + ("?mode=pilot" if path.endswith("/report") else ""))
     assert answer.status_code in (200, 303, 404)
     links = OWN_LINK.findall(answer.text) + ([answer.headers["location"]] if answer.is_redirect else [])
@@ -152,13 +155,13 @@ def test_scripts_and_streams_find_their_way_under_the_prefix(site: Site, browser
         page.on("request", lambda request: asked.append(urlsplit(request.url).path))
         page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
         for role, subject, address in (
-            (Role.PARTICIPANT, 1, "/p/tune"),
+            (Role.PARTICIPANT, 1, "/p/1/tune"),
             (Role.RESEARCHER, 0, f"/sessions/{site.lab.participants.get(1).session_id}"),
             (Role.RESEARCHER, 0, "/studies/1"),
         ):
             token = site.caller(role, subject).identity.token
             context.add_cookies([{"name": COOKIE_NAMES[role], "value": token, "url": f"{site.address}/evenhand"}])
-            stream = ".*/evenhand/p/events.*" if role is Role.PARTICIPANT else f".*/evenhand{address}/events.*"
+            stream = ".*/evenhand/p/1/events.*" if role is Role.PARTICIPANT else f".*/evenhand{address}/events.*"
             with page.expect_request(re.compile(stream)):
                 page.goto(f"{site.address}/evenhand{address}")
     assert failed == []

@@ -119,10 +119,10 @@ class Person(Caller):
         return self.site.lab.participants.get(self.participant.id)
 
     def send(self, name: str, form: Sent) -> httpx.Response:
-        return self.http.post(f"/p/questions/{name}", data={"csrf_token": self.identity.csrf_token, **form})
+        return self.http.post(f"{self.home}/questions/{name}", data={"csrf_token": self.identity.csrf_token, **form})
 
     def fields(self, name: str = "experience") -> dict[str, FormControl]:
-        form = form_for(self.get(f"/p/questions/{name}").text, f"/p/questions/{name}")
+        form = form_for(self.get(f"{self.home}/questions/{name}").text, f"{self.home}/questions/{name}")
         assert form
         return form.fields
 
@@ -130,7 +130,7 @@ class Person(Caller):
 def experienced(site: Site, months: int = 12, languages: tuple[str, ...] = ("en", "de")) -> Person:
     """Somebody who answered the paper's form and now sees one question of each kind."""
     person = Person(site, asking(site, BACKGROUND, KINDS, languages=languages))
-    assert person.send("background", {"q.months": str(months), "q.education": "master"}).headers["location"] == "/p"
+    assert person.send("background", {"q.months": str(months), "q.education": "master"}).headers["location"] == person.home
     return person
 
 
@@ -167,7 +167,7 @@ def test_every_kind_has_its_control_and_its_answer_is_kept(site: Site) -> None:
     assert fields["q.often"].options == ("1", "2", "3", "4", "5", "6", "7")
     assert (fields["q.years"].attributes["data-low"], fields["q.years"].attributes["data-high"]) == ("0", "60")
     more: Sent = {"q.hours": "2,5", "q.words": "<i>none</i>", "q.uses.home": ["tf", "torch"]}
-    assert person.send("experience", {**ANSWERS, **more}).headers["location"] == "/p"
+    assert person.send("experience", {**ANSWERS, **more}).headers["location"] == person.home
     assert {path: answer for path, answer in person.record.answers.items() if path.startswith("experience.")} == {
         "experience.tuned": "yes",
         "experience.tools": ["torch", "tf"],
@@ -191,7 +191,7 @@ def test_all_that_is_wrong_comes_back_beside_its_field_with_what_was_typed(site:
     assert "Please choose a point from 1 to 7." in text
     assert "Please shorten this to at most 50 characters; it has 51." in text
     assert "4 answers need another look" in text
-    form = form_for(page.text, "/p/questions/experience")
+    form = form_for(page.text, f"{person.home}/questions/experience")
     assert form
     assert form.fields["q.years"].value == "<three>"
     assert form.fields["q.words"].value == "x" * 51
@@ -206,7 +206,7 @@ def test_all_that_is_wrong_comes_back_beside_its_field_with_what_was_typed(site:
 
 def test_without_scripts_follow_up_questions_are_asked_before_going_on(site: Site) -> None:
     person = experienced(site)
-    first = person.get("/p/questions/experience")
+    first = person.get(f"{person.home}/questions/experience")
     assert in_sight(first) == ["tuned", "tools", "words", "areas", "uses"]
     seen = person.fields()["seen"].value
     shorter = {name: answer for name, answer in ANSWERS.items() if name not in ("q.years", "q.often")}
@@ -216,7 +216,7 @@ def test_without_scripts_follow_up_questions_are_asked_before_going_on(site: Sit
     assert "3 more questions" in words(again)
     assert "field-problem" not in again.text
     assert "Years with PyTorch, Tensor<Flow>?" in words(again).replace(" ,", ",").replace(" ?", "?")
-    form = form_for(again.text, "/p/questions/experience")
+    form = form_for(again.text, f"{person.home}/questions/experience")
     assert form
     assert form.fields["seen"].value.split() == in_sight(again)
     refused = person.send("experience", {**shorter, "seen": form.fields["seen"].value})
@@ -233,7 +233,7 @@ def test_an_answer_that_rules_questions_out_drops_what_was_typed_there(site: Sit
 def test_a_section_that_an_earlier_page_rules_out_is_not_in_the_page(site: Site) -> None:
     person = experienced(site, months=0)
     assert "q.years" not in person.fields()
-    assert "data-when" not in person.get("/p/questions/experience").text
+    assert "data-when" not in person.get(f"{person.home}/questions/experience").text
     assert person.send("experience", ANSWERS).status_code == 303
     assert "experience.years" not in person.record.answers
 
@@ -242,7 +242,7 @@ def test_a_page_on_which_nothing_is_left_to_ask_says_so(site: Site) -> None:
     rest = replace(KINDS, sections=KINDS.sections[1:2], intro=None)
     person = Person(site, asking(site, BACKGROUND, replace(rest, sections=(replace(rest.sections[0], when=KINDS_NEED_MONTHS),))))
     person.send("background", {"q.months": "0", "q.education": "none"})
-    assert "nothing to ask here" in words(person.get("/p/questions/experience"))
+    assert "nothing to ask here" in words(person.get(f"{person.home}/questions/experience"))
     assert person.send("experience", {"seen": ""}).status_code == 303
     assert person.record.answered == ("background", "experience")
 
@@ -253,7 +253,7 @@ def test_earlier_answers_stand_in_later_texts_as_plain_text(site: Site) -> None:
     study = asking(site, replace(KINDS, name="form", sections=(QuestionSection((name,)),), intro=None), one_page(use))
     person = Person(site, study)
     person.send("form", {"q.name": "<script>alert(1)</script> **[x](javascript:y)** {form.name}"})
-    page = person.get("/p/questions/last")
+    page = person.get(f"{person.home}/questions/last")
     assert "<script>alert" not in page.text
     assert "<strong>" not in page.text
     assert "What do you use <script>alert(1)</script> **[x](javascript:y)** {form.name} for?" in html.unescape(page.text)
@@ -271,17 +271,18 @@ def test_another_language_is_chosen_without_losing_what_was_typed(site: Site) ->
     assert "Ihre Erfahrung" in page.text
     assert re.search(r"Jahre mit <span data-piped=\"experience.tools\">PyTorch \(auf Deutsch\), ", page.text)
     assert "field-problem" not in page.text
-    form = form_for(page.text, "/p/questions/experience")
+    form = form_for(page.text, f"{person.home}/questions/experience")
     assert form
     assert form.fields["q.years"].value == "thr"
     assert "experience" not in person.record.answered
-    assert "Von Hand getunt?" in person.get("/p/questions/experience").text
+    assert "Von Hand getunt?" in person.get(f"{person.home}/questions/experience").text
     assert person.send("experience", {**ANSWERS, "language": "xx"}).status_code == 303  # no such language: the answers count
 
 
 def test_a_study_of_one_language_offers_no_choice(site: Site) -> None:
-    assert 'name="language"' in experienced(site).get("/p/questions/experience").text
-    assert 'name="language"' not in experienced(site, languages=("en",)).get("/p/questions/experience").text
+    for languages, offered in ((("en", "de"), True), (("en",), False)):
+        person = experienced(site, languages=languages)
+        assert ('name="language"' in person.get(f"{person.home}/questions/experience").text) is offered
 
 
 def test_optional_radios_can_be_left_without_an_answer_again(site: Site) -> None:
@@ -300,32 +301,37 @@ def test_a_long_list_is_pulled_down_and_a_long_text_has_lines(site: Site) -> Non
     fields = person.fields("last")
     assert (fields["q.pick"].kind, fields["q.why"].kind) == ("select", "textarea")
     assert fields["q.pick"].options == ("", *(f"n{number}" for number in range(12)))
-    kept = form_for(person.send("last", {"q.pick": "n3", "q.why": ""}).text, "/p/questions/last")
+    kept = form_for(person.send("last", {"q.pick": "n3", "q.why": ""}).text, f"{person.home}/questions/last")
     assert kept
     assert kept.fields["q.pick"].value == "n3"
     text = "\n</textarea><b>two\nlines"
-    kept = form_for(person.send("last", {"q.pick": "", "q.why": text}).text, "/p/questions/last")
+    kept = form_for(person.send("last", {"q.pick": "", "q.why": text}).text, f"{person.home}/questions/last")
     assert kept
     assert kept.fields["q.why"].value.strip() == text.strip()
 
 
 def test_questionnaires_come_one_after_the_other_and_those_after_tuning_at_its_end(site: Site) -> None:
     person = Person(site, asking(site, END, BACKGROUND, one_page(Question("why", "text", two("Why")))))
-    assert person.get("/p").headers["location"] == "/p/questions/background"
-    for elsewhere in ("/p/questions/last", "/p/questions/end", "/p/questions/none", "/p/details"):
-        assert person.get(elsewhere).headers["location"] == "/p/questions/background"
-    assert "Page 1 of 2" in person.get("/p/questions/background").text
-    assert person.send("last", {"q.why": "early"}).headers["location"] == "/p/questions/background"
+    assert person.get(person.home).headers["location"] == f"{person.home}/questions/background"
+    for elsewhere in (
+        f"{person.home}/questions/last",
+        f"{person.home}/questions/end",
+        f"{person.home}/questions/none",
+        f"{person.home}/details",
+    ):
+        assert person.get(elsewhere).headers["location"] == f"{person.home}/questions/background"
+    assert "Page 1 of 2" in person.get(f"{person.home}/questions/background").text
+    assert person.send("last", {"q.why": "early"}).headers["location"] == f"{person.home}/questions/background"
     person.send("background", {"q.months": "1", "q.education": "none"})
-    assert person.get("/p").headers["location"] == "/p/questions/last"
+    assert person.get(person.home).headers["location"] == f"{person.home}/questions/last"
     person.send("background", {"q.months": "2", "q.education": "none"})  # a second tab is too late
     person.send("last", {"q.why": "so"})
     assert person.record.answers == {"background.months": 1, "background.education": "none", "last.why": "so"}
-    person.post("/p/tune/start")
-    person.post("/p/final", {})
-    assert person.get("/p").headers["location"] == "/p/questions/end"
-    assert person.get("/p/thanks").headers["location"] == "/p/questions/end"
-    assert "Page 1" not in person.get("/p/questions/end").text
+    person.post(f"{person.home}/tune/start")
+    person.post(f"{person.home}/final", {})
+    assert person.get(person.home).headers["location"] == f"{person.home}/questions/end"
+    assert person.get(f"{person.home}/thanks").headers["location"] == f"{person.home}/questions/end"
+    assert "Page 1" not in person.get(f"{person.home}/questions/end").text
     person.send("end", {"q.hard": "5"})
     assert person.record.answers["end.hard"] == 5
     assert site.lab.participants.step(person.participant.id) is ParticipantStep.THANKS
@@ -353,6 +359,6 @@ def test_nothing_that_is_posted_breaks_the_page(site: Site, form: dict[str, Any]
 def test_files_in_place_of_texts_are_no_answers(site: Site) -> None:
     person = Person(site, asking(site, BACKGROUND))
     files = dict.fromkeys(("q.months", "q.education", "seen", "language"), ("a.txt", b"12", "text/plain"))
-    page = person.http.post("/p/questions/background", data={"csrf_token": person.identity.csrf_token}, files=files)
+    page = person.http.post(f"{person.home}/questions/background", data={"csrf_token": person.identity.csrf_token}, files=files)
     assert page.status_code in (200, 422)
     assert person.record.answered == ()

@@ -12,8 +12,11 @@ from playwright.sync_api import Page, expect
 
 import evenhand
 from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
+from evenhand.methods import METHODS
+from evenhand.methods.words import METHOD_WORDS, SETTING_WORDS, form_settings
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Float
+from evenhand.model.job import Order
 from evenhand.model.session import State
 from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskRecord, TaskSpec
@@ -42,7 +45,7 @@ def invitation(page: str) -> str:
 
 def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
     toy_study(site.lab)
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     preview = site.caller()
     assert preview.get(link).status_code == 200
     assert "Sign in" in preview.get(link).text  # opening it twice spends nothing
@@ -57,7 +60,7 @@ def test_a_sign_in_link_works_once_and_not_by_being_opened(site: Site) -> None:
 
 
 def test_an_old_sign_in_link_has_ended(site: Site) -> None:
-    link = f"/signin/{site.lab.tokens.issue('signin', seconds=60)}"
+    link = f"/signin/{site.lab.people.link(site.person(Role.RESEARCHER).id, 60)}"
     site.clock.now += 61
     assert site.caller().post(link).status_code == 403
 
@@ -77,18 +80,20 @@ def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
     researcher = site.caller(Role.RESEARCHER)
     address = invitation(researcher.post(f"/studies/{study.id}/invitations").text)
     person = site.caller()
+    assert person.get(address).headers["location"] == f"/p/{study.id}{address}?cookies=tried"
+    address = f"/p/{study.id}{address}"
     assert "Begin" in person.get(address).text
     assert site.lab.participants.of_study(study.id) == []
     page = person.post(address)
     code = re.search(r'id="resume-code">([A-Z2-7-]+)<', page.text)
     assert code
     assert "P-01" in page.text
-    assert person.post(address).headers["location"] == "/p"  # a reload makes nobody else
+    assert person.post(address).headers["location"] == f"/p/{study.id}"  # a reload makes nobody else
     assert len(site.lab.participants.of_study(study.id)) == 1
     assert person.post(address, {"anew": "yes"}).status_code == 200  # somebody else at the same computer
     assert len(site.lab.participants.of_study(study.id)) == 2
     elsewhere = site.caller()
-    assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == "/p"
+    assert elsewhere.post("/resume", {"code": code[1].lower().replace("-", " ")}).headers["location"] == f"/p/{study.id}"
     assert elsewhere.http.cookies[COOKIE_NAMES[Role.PARTICIPANT]]
     wrong = site.caller().post("/resume", {"code": "ABCDE"})
     assert wrong.status_code == 404
@@ -116,15 +121,62 @@ def test_a_method_is_started_under_the_studys_budget_and_played(site: Site) -> N
     assert site.lab.view(first.id).state is State.CHOSEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("form", "why"), [({"method": "magic"}, "magic"), ({"method": "tpe", "seed": "-1"}, "seed -1"), ({}, "method")]
+    ("form", "status", "why"),
+    [
+        ({"method": "magic"}, 400, "magic"),
+        ({}, 400, "method"),
+        ({"method": "random", "mode": "life"}, 400, "expected one of live, pilot, simulated"),
+        ({"method": "tpe", "tpe.seed": "-1"}, 422, "got &#39;-1&#39;, expected a whole number, such as 0"),
+        ({"method": "tpe", "tpe.seed": "9999999999"}, 422, "got 9999999999, expected a whole number from 0 to 2147483647"),
+        ({"method": "tpe", "tpe.startup": "ten"}, 422, "got &#39;ten&#39;, expected a whole number, such as 10"),
+        ({"method": "tpe", "tpe.startup": "0"}, 409, "startup is 0, expected a whole number above 0"),
+        ({"method": "pibo", "pibo.beta": "1,000"}, 422, "can be read in two ways: please write 1000 or 1.000"),
+        ({"method": "hyperband", "seed": "1"}, 409, "lets trainings go on, and in this study they always begin anew"),
+        ({"method": "manual", "seed": "1"}, 409, "no configurations are given"),
+    ],
 )
-def test_a_method_that_cannot_be_started_says_why(form: dict[str, str], why: str, site: Site) -> None:
+def test_a_method_that_cannot_be_started_says_why_and_keeps_what_was_typed(
+    form: dict[str, str], status: int, why: str, site: Site
+) -> None:
     study = toy_study(site.lab)
     answer = site.caller(Role.RESEARCHER).post(f"/studies/{study.id}/methods", form)
-    assert answer.status_code == 400
-    assert why in answer.text.lower()
+    assert answer.status_code == status
+    assert why.lower() in answer.text.lower()
     assert site.lab.sessions.of_study(study.id) == []
+    for name, text in form.items() if status != 400 else ():
+        assert "." not in name or re.search(rf'name="{name}" value="{text}"', answer.text), f"{name} was lost"
+
+
+@pytest.mark.slow
+def test_methods_that_can_run_here_are_offered_with_a_sentence_and_their_settings(site: Site) -> None:
+    study, few = toy_study(site.lab, Budget(trials=50)), toy_study(site.lab, Budget(trials=8))
+    researcher = site.caller(Role.RESEARCHER)
+    page = researcher.get(f"/studies/{study.id}/methods").text
+    offered = re.findall(r'name="method" value="(\w+)"', page)
+    assert offered[0] == re.findall(r'value="(\w+)" checked', page)[0] == "tpe"
+    assert {"random", "sobol", "cmaes", "pibo"} < set(offered)
+    assert not {"hyperband", "asha", "priorband", "manual"} & set(offered)
+    assert "4 methods cannot run here" in page
+    assert all(METHOD_WORDS[name][:30] in page for name in offered)
+    assert re.findall(r'name="method" value="(\w+)"', researcher.get(f"/studies/{few.id}/methods").text)[0] == "sobol"
+    form = {
+        "method": "tpe",
+        "tpe.seed": "4",
+        "tpe.startup": "6",
+        "tpe.candidates": "24",
+        "random.seed": "never read",
+        "hold": "yes",
+    }
+    assert researcher.post(f"/studies/{study.id}/methods", form).headers["location"].endswith("/workbench?do=beliefs")
+    assert site.lab.sessions.of_study(study.id)[0].method == {"name": "tpe", "seed": 4, "startup": 6}
+
+
+def test_every_method_of_our_own_has_a_sentence_and_every_setting_words() -> None:
+    own = [name for name in METHODS if not METHODS.entry(name).by]
+    assert list(METHOD_WORDS) == own
+    assert {setting.name for name in own for setting in form_settings(name)} == set(SETTING_WORDS)
 
 
 def test_the_study_page_shows_who_is_ahead(site: Site) -> None:
@@ -143,6 +195,15 @@ def test_the_study_page_shows_who_is_ahead(site: Site) -> None:
     assert [point[1] for point in curves["lines"][1]["points"]] == pytest.approx([41, 62])
     assert "12 months" in page
     assert f'href="/sessions/{session.id}"' in page
+
+
+def test_at_a_tie_nobody_is_ahead(site: Site) -> None:
+    study, _, agent = tuned_study(site)
+    person = tuning_participant(site, study)
+    assert person.session_id
+    train(site, person.session_id, agent, 0.62)
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
+    assert "shared by 2: nobody is ahead" in page[page.index('id="lead"') :]
 
 
 def test_the_stream_sends_the_state_when_it_changes(site: Site) -> None:
@@ -232,11 +293,11 @@ def test_no_test_score_is_shown_before_it_is_asked_for_and_each_look_is_logged(s
     assert not [shown for shown in SHOWN if shown in said]
     assert site.lab.evaluations.looks(session.id) == []
     assert researcher.post(f"/sessions/{session.id}/reveal").status_code == 303
-    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == ["researcher"]
+    assert [who for who, _ in site.lab.evaluations.looks(session.id)] == [researcher.identity.who]
     page = researcher.get(f"/sessions/{session.id}").text
     for shown in ("71.3", "73.5", "72.4", "± 1.6"):  # each seed, the mean, the standard deviation
         assert shown in page
-    assert "Looked at by researcher" in page
+    assert "Looked at by Rosa" in page
     overview = researcher.get(f"/studies/{study.id}").text + researcher.first_event(f"/studies/{study.id}/events")
     assert not [shown for shown in SHOWN if shown in overview]
 
@@ -277,7 +338,7 @@ def test_a_trial_is_stopped_for_the_researcher(site: Site) -> None:
     job = claim(site.lab, agent)
     researcher = site.caller(Role.RESEARCHER)
     assert researcher.post(f"/sessions/{session.id}/trials/3/stop").status_code == 303
-    assert site.lab.measure(job.job_id, job.attempt, []) is False
+    assert site.lab.measure(job.job_id, job.attempt, []) is Order.STOP
     assert site.lab.sessions.get(session.id).trials[2].stop_by == "researcher"
 
 

@@ -25,6 +25,7 @@ from evenhand.lab.served import HEARTBEAT_FILE, beat
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.rehearsal.run import held_port, wait_for_server
 from evenhand.store.engine import Store
+from evenhand.store.soundness import stamp_of
 from evenhand.studies import alerts
 from evenhand.studies.alerts import UNREAD_SECONDS, Watch
 from evenhand.web.app import describe
@@ -54,7 +55,18 @@ def delete(path: Path) -> None:
     path.unlink()
 
 
-RUINS = [damage, empty, replace, delete]
+def write_over(path: Path) -> None:
+    """Another database, whole in itself, in the same file: as `cp other.sqlite lab.sqlite` does."""
+    other = path.with_name("other.sqlite")
+    lab = Lab(Store(f"sqlite:///{other}"))
+    toy_study(lab)
+    lab.close()
+    identity = path.stat().st_ino
+    path.write_bytes(other.read_bytes())
+    assert path.stat().st_ino == identity
+
+
+RUINS = [damage, empty, replace, delete, write_over]
 
 
 def settled(lab: Lab, path: Path) -> None:
@@ -78,6 +90,55 @@ def test_a_running_server_notices_a_ruin_refuses_writes_and_says_so(ruin: Callab
         assert "evenhand restore" in shown[0].what_to_do
         with pytest.raises(DatabaseLost, match="What you sent was not taken"):
             lab.participants.invite(study.id, "after")
+    lab.close()
+
+
+def test_content_that_is_written_over_the_same_file_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "lab.sqlite"
+    lab, _ = make_lab(f"sqlite:///{path}")
+    study = toy_study(lab)
+    lab.recover()
+    settled(lab, path)
+    older = path.read_bytes()
+    beside, _ = make_lab(f"sqlite:///{path}")  # a second process on the same file
+    lab.recover()
+    assert lab.fault() is beside.fault() is None  # a start beside it is no fault
+    settled(lab, path)
+    path.write_bytes(older)
+    for opened in (lab, beside):
+        fault = opened.fault()
+        assert fault is not None
+        assert (fault.kind, fault.words) == (FaultKind.REPLACED, "its file was written over with an older state of it")
+        with pytest.raises(DatabaseLost, match="an older state of it"):
+            opened.participants.invite(study.id, "after")
+        opened.close()
+    again, _ = make_lab(f"sqlite:///{path}")
+    again.recover()
+    settled(again, path)
+    write_over(path)
+    other = again.fault()
+    assert other is not None
+    assert other.words == "its file was written over with another database"
+    again.close()
+
+
+def test_a_database_of_before_gets_a_number_at_the_first_start_and_a_restore_changes_none(tmp_path: Path) -> None:
+    path = tmp_path / "lab.sqlite"
+    lab, _ = make_lab(f"sqlite:///{path}")
+    toy_study(lab)
+    made = backup.make(lab, tmp_path / "kept", tmp_path)
+    with lab.core.store.write() as tx:
+        tx.exec_driver_sql("PRAGMA application_id = 0")
+    old, _ = make_lab(f"sqlite:///{path}")
+    lab.recover()
+    stamp = stamp_of(path)
+    assert stamp is not None
+    assert stamp.database > 0
+    backup.restore(lab, backup.Backup(made), tmp_path)
+    assert stamp_of(path) == stamp
+    assert old.fault() is None
+    assert lab.fault() is not None  # its number was taken away while it was open
+    old.close()
     lab.close()
 
 

@@ -362,6 +362,7 @@ CHANGES: dict[str, Change] = {
     "jobs.lease": lambda tx, session, job: jobs.lease(tx, job, 1, 1.0, 2.0, None),
     "jobs.end_attempt": lambda tx, session, job: jobs.end_attempt(tx, job, 1.0, "lost", True),
     "jobs.finish": lambda tx, session, job: jobs.finish(tx, job, 1.0, Outcome.COMPLETED, None),
+    "jobs.note_held": lambda tx, session, job: jobs.note_held(tx, job, True, 1.0),
     "jobs.ask_to_stop": lambda tx, session, job: jobs.ask_to_stop(tx, job, Stopper.TUNER),
 }
 SILENT = {
@@ -388,7 +389,7 @@ def paused(lab: Lab) -> tuple[Session, jobs.Job]:
     lab.claim(agent_id)
     lab.sessions.pause([session.id], "a fire alarm")
     with lab.core.read() as tx:
-        return session, jobs.unfinished(tx)[0]
+        return session, jobs.unfinished(tx, session.id)[0]
 
 
 def rows(lab: Lab) -> list[Any]:

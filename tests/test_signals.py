@@ -62,7 +62,7 @@ def tuning(site: Site, signals: bool) -> tuple[Caller, Study, int]:
     person, _ = site.lab.participants.join(study.id)
     caller = site.caller(Role.PARTICIPANT, person.id)
     caller.http.follow_redirects = True
-    said = 'id="signals"' in caller.get("/p").text
+    said = 'id="signals"' in caller.get(caller.home).text
     assert said is signals  # in the terms
     site.lab.participants.consent(person.id, study.consent.version)
     session = site.lab.participants.begin(person.id)
@@ -71,14 +71,15 @@ def tuning(site: Site, signals: bool) -> tuple[Caller, Study, int]:
 
 def submit(caller: Caller, **form: Any) -> None:
     assert (
-        caller.post(caller.get("/p").url.path.replace("/tune", "/tune/submit"), {"value.epochs": "1", **form}).status_code == 200
+        caller.post(caller.get(caller.home).url.path.replace("/tune", "/tune/submit"), {"value.epochs": "1", **form}).status_code
+        == 200
     )
 
 
 @pytest.mark.slow
 def test_signals_are_kept_with_the_trial_and_erased_with_the_person(site: Site) -> None:
     caller, study, session_id = tuning(site, signals=True)
-    page = caller.get("/p").text
+    page = caller.get(caller.home).text
     assert 'name="signals" value=""' in page
     assert "signals.js" in page
     submit(caller, signals=json.dumps(SENT))
@@ -92,7 +93,7 @@ def test_signals_are_kept_with_the_trial_and_erased_with_the_person(site: Site) 
 @pytest.mark.slow
 def test_a_study_that_does_not_say_so_records_none_even_where_they_are_sent(site: Site) -> None:
     caller, _, session_id = tuning(site, signals=False)
-    assert "signals" not in caller.get("/p").text
+    assert "signals" not in caller.get(caller.home).text
     submit(caller, signals=json.dumps(SENT))
     assert [trial.signals for trial in site.lab.sessions.get(session_id).trials] == [None]
 

@@ -19,7 +19,7 @@ from evenhand.model import rules
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Float
 from evenhand.model.hyperparameter import Hyperparameter
-from evenhand.model.job import MeasurementBatch
+from evenhand.model.job import MeasurementBatch, Order
 from evenhand.model.session import Session
 from evenhand.model.space import Space
 from evenhand.model.study import Budget, Study, Text
@@ -198,10 +198,10 @@ def test_a_trial_ends_at_the_first_epoch_at_which_its_rule_says_so(lab: Lab, siz
     session, agent = ruled(lab, "patience:epochs=2")
     job, sent = train(lab, session, agent), 0
     for size in sizes[:-1]:
-        goes_on = lab.measure(job, 1, FALLING[sent : sent + size])
+        order = lab.measure(job, 1, FALLING[sent : sent + size])
         sent += size
-        assert goes_on == (sent < 6)
-        assert lab.measure(job, 1, FALLING[max(0, sent - 2) : sent]) == goes_on  # as an agent sends again what was not answered
+        assert order is (Order.GO_ON if sent < 6 else Order.STOP)
+        assert lab.measure(job, 1, FALLING[max(0, sent - 2) : sent]) is order  # as an agent sends again what was not answered
     lab.finish(job, 1, outcome, "whatever", FALLING[sent:])
     trial = lab.view(session.id).session.trials[0]
     assert (trial.outcome, trial.stop_by) == (Outcome.STOPPED, Stopper.RULE)
@@ -215,7 +215,7 @@ def test_two_reports_of_one_training_in_one_write_are_seen_in_order(lab: Lab) ->
     session, agent = ruled(lab, "patience:epochs=2")
     job = train(lab, session, agent)
     reports = [MeasurementBatch(job, 1, FALLING[:4]), MeasurementBatch(job, 1, FALLING[4:])]
-    assert lab.agents.measure_all(reports)[-1] is False
+    assert lab.agents.measure_all(reports)[-1] is Order.STOP
     assert len(lab.curve(session.id, 1).measurements) == 6
 
 

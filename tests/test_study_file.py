@@ -187,6 +187,24 @@ def test_every_setting_of_the_template_is_explained_on_its_line(tmp_path: Path) 
     assert [line.split(" = ")[0] for line in bare] == ["title"]
 
 
+def test_two_wordings_of_the_reasons_are_ready_conditions_as_the_documentation_shows_them(tmp_path: Path) -> None:
+    path = file.new(tmp_path, EXAMPLE, wordings=True)[0]
+    study = file.read(path).study
+    assert file.read(path).errors == ()
+    assert [arm.name for arm in study.arms] == ["as in the paper", "before or in this session"]
+    assert study.reasons_of("as in the paper") == study.reasons
+    words = {option.value: str(option.label) for option in study.reasons_of("before or in this session")}
+    assert words["experience"] == "worked well for me before this study"
+    assert [*words] == [option.value for option in study.reasons]
+    block = path.read_text().partition("[[conditions]]")[2].partition("\n\n")[0]
+    documented = Path(__file__).parent.parent / "docs" / "studies.md"
+    assert f"```toml\n[[conditions]]{block}\n```" in documented.read_text(encoding="utf-8")
+    path.write_text(
+        path.read_text().replace('[[conditions.reasons]]\nvalue = "guess"', '[[conditions.reasons]]\nvalue = "hunch"', 1)
+    )
+    assert [mistake.key for mistake in file.read(path).errors] == ["conditions[2].reasons"]
+
+
 def test_a_new_study_never_overwrites(tmp_path: Path) -> None:
     (tmp_path / "thanks.md").write_text("mine")
     with pytest.raises(InvalidSettings, match=r"thanks\.md exists already, and nothing was written"):
@@ -555,3 +573,20 @@ def test_the_value_and_the_evaluation_are_declared_and_a_task_of_another_rule_is
     assert not declared.errors
     changed(path, 'evaluation = "as tuned"', 'evaluation = "tuned"')
     assert [error.key for error in file.read(path).errors] == ["study.evaluation"]
+
+
+def test_a_text_that_says_another_number_than_the_study_is_worth_a_look(tmp_path: Path) -> None:
+    path = fresh(tmp_path)
+    assert warnings(file.read(path).mistakes) == ["study.contact", "texts.consent"]  # the template's own texts fit its numbers
+    (tmp_path / "thanks.md").write_text("It is trained ten times, in 120 minutes or 2 hours.")
+    changed(path, "alpha = 0.05", "alpha = 0.05\ntarget = 9")
+    declared = file.read(path)
+    assert "texts.thanks" not in warnings(declared.mistakes)
+    assert (declared.study.plan.target, declared.study.plan.participants) == (9, 31)
+    assert "plan.target" in warnings(declared.mistakes)
+    changed(path, "minutes = 120", "minutes = 30")
+    changed(path, "evaluation_seeds = 10", "evaluation_seeds = 3")
+    said = [str(mistake) for mistake in file.read(path).mistakes if mistake.key == "texts.thanks"]
+    assert [
+        expected in words for expected, words in zip(("3 times, as", "30 minutes, as", "30 minutes, as"), said, strict=True)
+    ] == [True] * 3

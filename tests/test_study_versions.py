@@ -8,7 +8,7 @@ import pytest
 
 from evenhand.lab.lab import Lab
 from evenhand.model import codec
-from evenhand.model.study import BACKGROUND, AnalysisPlan, Budget, Contrast, Question, QuestionSection, Study, Text, hash_of
+from evenhand.model.study import BACKGROUND, AnalysisPlan, Arm, Budget, Contrast, Question, QuestionSection, Study, Text, hash_of
 from evenhand.studies.versions import differences, flat, history, is_amendment, why_not_publish
 from tests.labs import make_lab, toy_study
 
@@ -25,7 +25,18 @@ def test_a_declaration_keeps_its_hash_where_it_says_nothing_of_what_is_new() -> 
     study = Study("s", "Title", 1, Budget(seconds=60), 0, Text("a"), Text("b"), Text("c"))
     before = hash_of(study, codec.to_json(study), {"1": "v"})
     assert before == "2cd226efbf5996fbcef06c291deb5027735442bc31d3c1fd4a7e873e1ced6a17", "what was published as this is another"
-    for plan in (AnalysisPlan(multiplicity="none"), AnalysisPlan(contrasts=(Contrast("a", "b"),))):
+    with_arms = replace(study, arms=(Arm("x"), Arm("y", share=2)))
+    assert (
+        hash_of(with_arms, codec.to_json(with_arms), {"1": "v"})
+        == "a2a7941859f09f13382531356f59a3efbe3deb6ea1d99fafbba6ea35a764a857"
+    )
+    worded = replace(study, arms=(Arm("x"), Arm("y", share=2, reasons=study.reasons)))
+    assert hash_of(worded, codec.to_json(worded), {"1": "v"}) != hash_of(with_arms, codec.to_json(with_arms), {"1": "v"})
+    for plan in (
+        AnalysisPlan(multiplicity="none"),
+        AnalysisPlan(contrasts=(Contrast("a", "b"),)),
+        AnalysisPlan(measures=("a.b",)),
+    ):
         planned = replace(study, plan=plan)
         assert hash_of(planned, codec.to_json(planned), {"1": "v"}) != before
 

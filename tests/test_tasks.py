@@ -562,6 +562,35 @@ def test_metrics_by_name_and_by_function() -> None:
         accuracy([1, 0, 1], [1])
 
 
+@pytest.mark.parametrize(
+    ("targets", "predictions", "words"),
+    [
+        ([0, 1], ["0", "1"], r"returned text \(such as .*'0'.*\), expected numbers like the targets"),
+        (["a", "b"], [0, 1], r"returned numbers \(such as .*0.*\), expected text"),
+        (["a", "b"], [[0.1, 0.9], [0.8, 0.2]], "returned numbers .*, expected text"),  # whose largest is a place, no label
+        (np.array(["a", "b"], dtype=object), [0, 1], "expected text"),
+        ([0, 1], [0.0, 0.7], "returned .*0.7.*, expected labels, which are whole numbers"),
+        ([0, 1], [[0.2], [0.7]], r"one score for each example, of shape \(2, 1\), expected labels \(2,\)"),
+        ([0, 1], [0], r"shape \(1,\), expected \(2,\)"),
+    ],
+)
+def test_predictions_that_could_only_be_wrong_are_refused(targets: Any, predictions: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        accuracy(targets, predictions)
+
+
+def test_what_is_no_number_has_no_accuracy_and_labels_of_other_kinds_of_numbers_have() -> None:
+    assert math.isnan(accuracy([0, 1], [[0.1, math.nan], [0.1, 0.9]]))
+    assert math.isnan(accuracy([0, 1], [0.0, math.nan]))
+    for targets, predictions in (
+        ([0, 1], [0.0, 1.0]),
+        ([0, 1], [False, True]),
+        ([True, False], [0, 1]),
+        ([0.5, 1.0], [0.5, 1.0]),
+    ):
+        assert accuracy(targets, predictions) == (0.0 if targets[0] is True else 1.0)
+
+
 def test_joined_parts() -> None:
     assert joined([1], (2, 3)) == [1, 2, 3]
     assert joined(np.array([1]), np.array([2])).tolist() == [1, 2]

@@ -1,7 +1,9 @@
 """Versions of tasks: what changes them and what does not, on every Python that is here."""
 
+import copy
 import importlib
 import json
+import math
 import os
 import re
 import shutil
@@ -10,9 +12,11 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import evenhand
@@ -20,6 +24,7 @@ from evenhand import tasks
 from evenhand.errors import DataError, InvalidSettings
 from evenhand.model import importing, siblings
 from evenhand.model.canonical import canonical
+from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Float
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.space import Space
@@ -532,6 +537,97 @@ def test_functions_that_are_handed_to_the_decorator_count_too() -> None:
     first = with_metric("def f(targets, predictions):\n    return 1.0\n")
     assert with_metric("def f(targets, predictions):\n    return 1.0  # the same\n") == first
     assert with_metric("def f(targets, predictions):\n    return 2.0\n") != first
+
+
+def made(function: Any) -> str:
+    return tasks.task(space=SPACE, metric="value", direction="minimize", max_epochs=1)(function).version
+
+
+def closing_over(held: Any) -> Callable[..., Any]:
+    def f(configuration: Configuration, run: tasks.Run) -> None:
+        run.report(value=float(held))
+
+    return f
+
+
+def other(x: float) -> float:
+    return x
+
+
+HELD: list[tuple[Any, Any]] = [
+    (1, 2),
+    (1, 1.0),
+    ("a", "b"),
+    ({"width": [1, 2]}, {"width": [1, 3]}),
+    ({1, 2}, {1, 3}),
+    (np.arange(3), np.arange(1, 4)),
+    (np.zeros(3), np.zeros((3, 1))),
+    (np.zeros(3), np.zeros(3, dtype=np.float32)),
+    (math.sin, math.cos),
+    (partial(other, 1), partial(other, 2)),
+    (closing_over(1), closing_over(2)),
+    (int, float),
+]
+
+
+@pytest.mark.parametrize(("one", "changed"), HELD)
+def test_what_a_function_was_made_with_is_in_its_version(one: Any, changed: Any) -> None:
+    assert made(closing_over(one)) == made(closing_over(copy.deepcopy(one)))
+    assert made(closing_over(one)) != made(closing_over(changed))
+
+
+def test_a_table_that_a_function_was_made_with_is_in_its_version() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas: not installed")
+    table = pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    changes = [table.assign(a=[1, 3]), table.rename(columns={"a": "c"}), table["a"], table["b"]]
+    assert made(closing_over(table)) == made(closing_over(table.copy()))
+    assert len({made(closing_over(changed)) for changed in (table, *changes)}) == 5
+
+
+def test_what_cannot_be_told_apart_by_value_is_said_with_its_name() -> None:
+    with pytest.warns(Unfollowed, match="held, which closing_over.<locals>.f was made with, is more than text and numbers"):
+        made(closing_over(object()))
+
+
+READS = """\
+import math
+{before}
+def f(configuration, run):
+    def inner():
+        return [{read} for _ in range(1)]
+    run.report(value=inner())
+    run.seed
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "one", "changed"),
+    [
+        ("WIDTH", "WIDTH = 1", "WIDTH = 2"),
+        ("help_it()", "def help_it(): return 1", "def help_it(): return 2"),
+        ("help_it()", "def help_it(n=1): return n", "def help_it(n=2): return n"),
+        ("help_it()", "DEEP = 1\ndef help_it(): return DEEP", "DEEP = 2\ndef help_it(): return DEEP"),
+        ("Net().size()", "class Net:\n    def size(self): return 1", "class Net:\n    def size(self): return 2"),
+        ("Net.size", "class Net:\n    size = 1", "class Net:\n    size = 2"),
+        (
+            "Net.size",
+            "class Base:\n    size = 1\nclass Net(Base):\n    pass",
+            "class Base:\n    size = 2\nclass Net(Base):\n    pass",
+        ),
+    ],
+)
+def test_what_a_notebook_s_function_reads_from_other_cells_is_in_its_version(read: str, one: str, changed: str) -> None:
+    def version(before: str) -> str:
+        return made(in_notebook(READS.format(before=before, read=read)))
+
+    assert version(one) == version(f"unread = seed = 3\n{one}  # said")
+    assert version(one) != version(changed)
+
+
+def test_functions_of_a_notebook_that_call_each_other_have_a_version() -> None:
+    text = "def g(n): return f(n, None) if n else 0\ndef f(configuration, run):\n    g(0)\n    run.report(value=1.0)\n"
+    assert made(in_notebook(text)) == made(in_notebook(text))
+    assert made(in_notebook(text)) != made(in_notebook(text.replace("else 0", "else 1")))
 
 
 # Their text

@@ -50,6 +50,11 @@ def caller(site: Site, person: Participant) -> Caller:
     return site.caller(Role.PARTICIPANT, person.id)
 
 
+def visitor(site: Site) -> httpx.Client:
+    """Somebody at a new browser that keeps cookies and follows redirects."""
+    return httpx.Client(base_url=site.address, follow_redirects=True)
+
+
 def fresh(site: Site, **changes: Any) -> Study:
     """A study like the toy one with other settings."""
     other = toy_study(site.lab, Budget(seconds=3600))
@@ -61,92 +66,94 @@ def fresh(site: Site, **changes: Any) -> Study:
 
 @pytest.mark.slow
 def test_a_stale_window_is_told_so_and_loses_nothing(site: Site, person: Participant, caller: Caller) -> None:
-    assert caller.post("/p/tune/submit", {**VALUES, "key": "1", "window": "one"}).status_code == 303
-    assert caller.post("/p/continue", {"window": "two"}).status_code == 303
-    answer = caller.post("/p/tune/submit", {**VALUES, "value.learning_rate": "0.07", "key": "2", "window": "one"})
+    assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "1", "window": "one"}).status_code == 303
+    assert caller.post(f"{caller.home}/continue", {"window": "two"}).status_code == 303
+    answer = caller.post(f"{caller.home}/tune/submit", {**VALUES, "value.learning_rate": "0.07", "key": "2", "window": "one"})
     assert answer.status_code == 409
     assert "open in another window" in answer.text
     assert 'value="0.07"' in answer.text
-    form = form_for(answer.text, "/p/continue")
+    form = form_for(answer.text, f"{caller.home}/continue")
     assert form is not None
     assert not form.hidden
-    wrong = caller.post("/p/tune/submit", {**VALUES, "value.learning_rate": "lots", "window": "two"})
+    wrong = caller.post(f"{caller.home}/tune/submit", {**VALUES, "value.learning_rate": "lots", "window": "two"})
     assert wrong.status_code == 422
-    form = form_for(wrong.text, "/p/continue")
+    form = form_for(wrong.text, f"{caller.home}/continue")
     assert form is not None
     assert form.hidden
     assert person.session_id is not None
     assert len(site.lab.sessions.get(person.session_id).trials) == 1
-    said = caller.post("/p/tune/submit", {**VALUES, "key": "2", "window": "one"}, headers={"accept": "application/json"})
+    said = caller.post(
+        f"{caller.home}/tune/submit", {**VALUES, "key": "2", "window": "one"}, headers={"accept": "application/json"}
+    )
     assert said.status_code == 409
     assert "another window" in said.json()["message"]
-    assert caller.post("/p/tune/stop", {"number": "1", "window": "one"}).status_code == 409
-    assert caller.post("/p/final", {"window": "one"}).status_code == 409
+    assert caller.post(f"{caller.home}/tune/stop", {"number": "1", "window": "one"}).status_code == 409
+    assert caller.post(f"{caller.home}/final", {"window": "one"}).status_code == 409
     assert site.lab.sessions.get(person.session_id).trials[0].is_open
-    assert caller.post("/p/tune/stop", {"number": "1", "window": "two"}).status_code == 303
-    caller.post("/p/continue", {"window": "one"})
-    assert caller.post("/p/tune/submit", {**VALUES, "key": "2", "window": "one"}).status_code == 303
+    assert caller.post(f"{caller.home}/tune/stop", {"number": "1", "window": "two"}).status_code == 303
+    caller.post(f"{caller.home}/continue", {"window": "one"})
+    assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "2", "window": "one"}).status_code == 303
 
 
 @pytest.mark.slow
 def test_a_stale_window_keeps_its_final_choice(site: Site, person: Participant, caller: Caller) -> None:
-    caller.post("/p/continue", {"window": "two"})
-    answer = caller.post("/p/final", {**VALUES, "window": "one"})
+    caller.post(f"{caller.home}/continue", {"window": "two"})
+    answer = caller.post(f"{caller.home}/final", {**VALUES, "window": "one"})
     assert answer.status_code == 409
-    form = form_for(answer.text, "/p/final")
+    form = form_for(answer.text, f"{caller.home}/final")
     assert form is not None
     assert form.values()["value.learning_rate"] == "0.1"
-    assert form_for(answer.text, "/p/continue") is not None
-    assert caller.post("/p/final", {**VALUES, "window": "two"}).status_code == 303
+    assert form_for(answer.text, f"{caller.home}/continue") is not None
+    assert caller.post(f"{caller.home}/final", {**VALUES, "window": "two"}).status_code == 303
     assert person.session_id is not None
     assert site.lab.sessions.get(person.session_id).choice is not None
 
 
 def test_a_window_that_is_gone_gives_way_after_some_seconds(site: Site, caller: Caller) -> None:
-    caller.post("/p/continue", {"window": "one"})
-    assert caller.post("/p/tune/submit", {**VALUES, "window": "two"}).status_code == 409
+    caller.post(f"{caller.home}/continue", {"window": "one"})
+    assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "window": "two"}).status_code == 409
     site.clock.now += 16
-    assert caller.post("/p/tune/submit", {**VALUES, "window": "two"}).status_code == 303
+    assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "window": "two"}).status_code == 303
 
 
 @pytest.mark.slow
 def test_a_second_device_is_another_window_and_a_refresh_is_not(site: Site, person: Participant, caller: Caller) -> None:
-    assert caller.post("/p/tune/submit", {**VALUES, "key": "1"}).status_code == 303
+    assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "1"}).status_code == 303
     for _ in range(3):
-        assert caller.get("/p/tune").status_code == 200
-    assert caller.post("/p/tune/stop", {"number": "1"}).status_code == 303
+        assert caller.get(f"{caller.home}/tune").status_code == 200
+    assert caller.post(f"{caller.home}/tune/stop", {"number": "1"}).status_code == 303
     device = site.caller(Role.PARTICIPANT, person.id)
-    assert device.post("/p/tune/submit", {**VALUES, "key": "2"}).status_code == 409
-    assert device.post("/p/continue").status_code == 303
-    assert device.post("/p/tune/submit", {**VALUES, "key": "2"}).status_code == 303
-    assert caller.post("/p/tune/submit", {**VALUES, "key": "3"}).status_code == 409
+    assert device.post(f"{device.home}/tune/submit", {**VALUES, "key": "2"}).status_code == 409
+    assert device.post(f"{device.home}/continue").status_code == 303
+    assert device.post(f"{device.home}/tune/submit", {**VALUES, "key": "2"}).status_code == 303
+    assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "3"}).status_code == 409
     kinds = [event.kind for event in site.lab.sessions.events()]
     assert kinds.count("took over") == 1
 
 
 def test_the_other_window_hears_of_it_at_once(site: Site, caller: Caller) -> None:
-    caller.post("/p/continue", {"window": "one"})
-    with caller.http.stream("GET", "/p/events", params={"window": "one"}) as answer:
+    caller.post(f"{caller.home}/continue", {"window": "one"})
+    with caller.http.stream("GET", f"{caller.home}/events", params={"window": "one"}) as answer:
         states = (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ") and '"writes"' in line)
         assert next(states)["writes"]
-        Caller(site, caller.identity).post("/p/continue", {"window": "two"})
+        Caller(site, caller.identity).post(f"{caller.home}/continue", {"window": "two"})
         assert not next(states)["writes"]
 
 
 @pytest.mark.slow
 def test_the_same_submission_twice_is_one_trial(site: Site, person: Participant, caller: Caller) -> None:
     for _ in range(2):
-        assert caller.post("/p/tune/submit", {**VALUES, "key": "same"}).status_code == 303
+        assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "same"}).status_code == 303
     assert person.session_id is not None
     assert len(site.lab.sessions.get(person.session_id).trials) == 1
 
 
 def test_a_clock_that_runs_out_while_the_form_is_open_takes_nothing_more(site: Site, person: Participant, caller: Caller) -> None:
-    page = caller.get("/p/tune")
+    page = caller.get(f"{caller.home}/tune")
     assert page.status_code == 200
     site.clock.now += 3601
-    answer = caller.post("/p/tune/submit", {**VALUES, "key": "late"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/p/final")
+    answer = caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "late"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{caller.home}/final")
     assert person.session_id is not None
     assert site.lab.sessions.get(person.session_id).trials == ()
 
@@ -160,17 +167,17 @@ def test_a_pause_is_told_with_its_reason_and_keeps_what_was_typed(site: Site, pe
     left = site.lab.view(person.session_id).seconds_left
     site.lab.sessions.pause([person.session_id], "a fire alarm")
     site.clock.now += 500
-    page = caller.get("/p/tune")
+    page = caller.get(f"{caller.home}/tune")
     assert "Paused by the researcher: a fire alarm" in page.text
-    answer = caller.post("/p/tune/submit", {**VALUES, "key": "1"})
+    answer = caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "1"})
     assert answer.status_code == 409
     assert 'value="0.1"' in answer.text
-    assert caller.get("/p").headers["location"] == "/p/tune"
+    assert caller.get(caller.home).headers["location"] == f"{caller.home}/tune"
     with pytest.raises(Refused, match="paused"):
         site.lab.choose(person.session_id)
     assert site.lab.sessions.unpause([person.session_id]) == [person.session_id]
     assert site.lab.view(person.session_id).seconds_left == left
-    assert caller.post("/p/tune/submit", {**VALUES, "key": "1"}).status_code == 303
+    assert caller.post(f"{caller.home}/tune/submit", {**VALUES, "key": "1"}).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -178,7 +185,7 @@ def test_a_pause_is_told_with_its_reason_and_keeps_what_was_typed(site: Site, pe
 )
 def test_the_last_minutes_are_told(site: Site, caller: Caller, left: int, words: str) -> None:
     site.clock.now += 3600 - left
-    page = caller.get("/p/tune").text
+    page = caller.get(f"{caller.home}/tune").text
     assert (words in page) if words else ("Less than" not in page)
 
 
@@ -186,7 +193,7 @@ def test_given_time_is_told_with_its_reason(site: Site, person: Participant, cal
     assert person.session_id is not None
     site.clock.now += 3590
     site.lab.sessions.extend([person.session_id], 600, "the network was down")
-    page = caller.get("/p/tune").text
+    page = caller.get(f"{caller.home}/tune").text
     assert "10 more minutes given: the network was down." in page
     assert site.lab.view(person.session_id).seconds_left == 610
 
@@ -198,15 +205,15 @@ def test_given_time_is_told_with_its_reason(site: Site, person: Participant, cal
 def test_opening_a_link_spends_nothing_and_joining_spends_it_once(site: Site, study: Study) -> None:
     _, (token, _) = site.lab.participants.invite(study.id, "letters", kind="single", cap=2)
     for _ in range(3):
-        assert httpx.get(f"{site.address}/join/{token}").status_code == 200
+        assert visitor(site).get(f"/join/{token}").status_code == 200
     for _ in range(2):  # its answer may be lost: until the first step is done it brings the same person back
-        assert httpx.get(f"{site.address}/join/{token}").status_code == 200
+        assert visitor(site).get(f"/join/{token}").status_code == 200
         answer = httpx.post(f"{site.address}/join/{token}")
         assert answer.status_code == 200
         (person,) = site.lab.participants.of_study(study.id)
         assert site.lab.participants.resume(re.findall(r'id="resume-code">([A-Z0-9-]{31})<', answer.text)[0]) == person
     site.lab.participants.consent(person.id, study.consent.version)
-    for again in (httpx.get(f"{site.address}/join/{token}"), httpx.post(f"{site.address}/join/{token}")):
+    for again in (visitor(site).get(f"/join/{token}"), httpx.post(f"{site.address}/join/{token}")):
         assert again.status_code == 403
         assert "not valid" in again.text
     (batch_,) = site.lab.participants.batches(study.id)
@@ -219,16 +226,16 @@ def test_a_form_sent_again_since_its_answer_was_lost_joins_the_same_participant(
     site: Site, study: Study, kind: Literal["single", "open"]
 ) -> None:
     _, (token,) = site.lab.participants.invite(study.id, "letters", kind=kind, cap=1)
-    address = f"{site.address}/join/{token}"
-    form = form_for(httpx.get(address).text, f"/join/{token}")
+    home = f"/p/{study.id}"
+    form = form_for(visitor(site).get(f"/join/{token}").text, f"{home}/join/{token}")
     assert form is not None
-    lost, again = httpx.post(address, data=form.values()), httpx.Client(base_url=site.address)
-    answer = again.post(f"/join/{token}", data=form.values())
+    lost, again = (visitor(site).post(form.action, data=form.values()), visitor(site))
+    answer = again.post(form.action, data=form.values())
     codes = [re.findall(r'id="resume-code">([A-Z0-9-]{31})<', page.text) for page in (lost, answer)]
     assert codes[0] == codes[1] != []
     (person,) = site.lab.participants.of_study(study.id)
     assert site.lab.participants.resume(codes[0][0]) == person
-    assert again.get("/p").headers["location"] == "/p/terms"
+    assert again.get(home).url.path == f"{home}/terms"
     assert site.lab.participants.batches(study.id)[0].joined == 1
 
 
@@ -266,7 +273,7 @@ def test_an_open_link_has_a_cap_can_be_switched_off_and_expires(site: Site, stud
 def test_the_language_is_chosen_on_joining_and_a_pilot_is_marked(site: Site) -> None:
     study = fresh(site, languages=("de", "en"), contact="Ada, ada@lab.example")
     _, (token,) = site.lab.participants.invite(study.id, "try-out", mode="pilot")
-    page = httpx.get(f"{site.address}/join/{token}").text
+    page = visitor(site).get(f"/join/{token}").text
     assert "Pilot" in page
     assert "Ada, ada@lab.example" in page
     assert "Deutsch" in page
@@ -289,7 +296,7 @@ def learner(site: Site) -> Caller:
     site.lab.participants.consent(person.id, study.consent.version)
     site.lab.participants.answer(person.id, "background", {"months": 1, "education": "master"})
     caller = site.caller(Role.PARTICIPANT, person.id)
-    caller.post("/p/practice/start")
+    caller.post(f"{caller.home}/practice/start")
     return caller
 
 
@@ -300,30 +307,30 @@ def test_the_pages_tell_the_budget_of_the_persons_own_condition(site: Site) -> N
     site.lab.participants.consent(person.id, study.consent.version)
     site.lab.participants.answer(person.id, "background", {"months": 12, "education": "msc"})
     caller = site.caller(Role.PARTICIPANT, person.id)
-    details = caller.get("/p/details").text
+    details = caller.get(f"{caller.home}/details").text
     assert "Your budget: 3 trials" in details
     assert "clock" not in details.partition("Your budget")[2].partition("</section>")[0]
-    caller.post("/p/practice/start")
-    assert "Skip it and start" in caller.get("/p/practice").text
-    assert "clock starts now" not in caller.get("/p/practice").text
+    caller.post(f"{caller.home}/practice/start")
+    assert "Skip it and start" in caller.get(f"{caller.home}/practice").text
+    assert "clock starts now" not in caller.get(f"{caller.home}/practice").text
 
 
 @pytest.mark.slow
 def test_practice_is_off_the_clock_and_counts_nowhere(site: Site, learner: Caller) -> None:
-    assert learner.get("/p").headers["location"] == "/p/practice"
-    assert learner.post("/p/practice").status_code == 303
-    assert "Practice." in learner.get("/p/practice").text
-    assert learner.post("/p/tune/submit", {"value.passes": "2", "value.step_size": "0.1"}).status_code == 303
+    assert learner.get(learner.home).headers["location"] == f"{learner.home}/practice"
+    assert learner.post(f"{learner.home}/practice").status_code == 303
+    assert "Practice." in learner.get(f"{learner.home}/practice").text
+    assert learner.post(f"{learner.home}/tune/submit", {"value.passes": "2", "value.step_size": "0.1"}).status_code == 303
     person = site.lab.participants.get(learner.identity.subject)
     assert person.practice_id is not None
     assert person.session_id is not None
     tried = site.lab.sessions.get(person.practice_id)
     assert (tried.practice, tried.task.spec.name, len(tried.trials)) == (True, practice.NAME, 1)
     site.clock.now += 900
-    assert learner.get("/p/practice").status_code == 200
+    assert learner.get(f"{learner.home}/practice").status_code == 200
     agent, _ = site.lab.agents.add("one", 1)
     job = claim(site.lab, agent)
-    assert learner.post("/p/tune/start").status_code == 303
+    assert learner.post(f"{learner.home}/tune/start").status_code == 303
     assert not site.lab.measure(job.job_id, job.attempt, [batch(0)]), "the practice trial goes on"
     site.lab.finish(job.job_id, job.attempt, Outcome.STOPPED)
     assert site.lab.participants.step(person.id) is ParticipantStep.TUNE
@@ -334,7 +341,7 @@ def test_practice_is_off_the_clock_and_counts_nowhere(site: Site, learner: Calle
 
 
 def test_practice_can_be_skipped(site: Site, learner: Caller) -> None:
-    assert learner.post("/p/tune/start").status_code == 303
+    assert learner.post(f"{learner.home}/tune/start").status_code == 303
     person = site.lab.participants.get(learner.identity.subject)
     assert person.practice_id is None
     assert site.lab.participants.step(person.id) is ParticipantStep.TUNE
@@ -349,11 +356,17 @@ def test_reasons_are_the_studys_own_and_asked_for_where_it_says_so(site: Site) -
     person = tuning_participant(site, study)
     site.lab.participants.set_language(person.id, "de")
     caller = site.caller(Role.PARTICIPANT, person.id)
-    assert "ein Bauchgefühl" in caller.get("/p/tune").text.lower() or "Ein Bauchgefühl" in caller.get("/p/tune").text
-    refused = caller.post("/p/tune/submit", {**VALUES, "reason.epochs": "gut"})
+    assert (
+        "ein Bauchgefühl" in caller.get(f"{caller.home}/tune").text.lower()
+        or "Ein Bauchgefühl" in caller.get(f"{caller.home}/tune").text
+    )
+    refused = caller.post(f"{caller.home}/tune/submit", {**VALUES, "reason.epochs": "gut"})
     assert refused.status_code == 422
     assert refused.text.count("Please choose why you set this.") == 1
-    assert caller.post("/p/tune/submit", {**VALUES, "reason.epochs": "gut", "reason.learning_rate": "gut"}).status_code == 303
+    assert (
+        caller.post(f"{caller.home}/tune/submit", {**VALUES, "reason.epochs": "gut", "reason.learning_rate": "gut"}).status_code
+        == 303
+    )
     assert person.session_id is not None
     (trial,) = site.lab.sessions.get(person.session_id).trials
     assert trial.reasons == {"epochs": "a gut feeling", "learning_rate": "a gut feeling"}
@@ -363,12 +376,12 @@ def test_the_completion_code_comes_at_the_end(site: Site) -> None:
     study = fresh(site, completion="C0DE-77")
     person = tuning_participant(site, study)
     caller = site.caller(Role.PARTICIPANT, person.id)
-    assert "C0DE-77" not in caller.get("/p/tune").text
+    assert "C0DE-77" not in caller.get(f"{caller.home}/tune").text
     agent, _ = site.lab.agents.add("one", 1)
     assert person.session_id is not None
     train(site, person.session_id, agent, 0.5)
-    caller.post("/p/final", {"trial": "1"})
-    assert "C0DE-77" in caller.get("/p/thanks").text
+    caller.post(f"{caller.home}/final", {"trial": "1"})
+    assert "C0DE-77" in caller.get(f"{caller.home}/thanks").text
 
 
 # Withdrawal
@@ -381,10 +394,10 @@ def test_withdrawing_stops_the_training_erases_everything_and_keeps_the_count(
     agent, _ = site.lab.agents.add("one", 1)
     assert person.session_id is not None
     train(site, person.session_id, agent, 0.7)
-    caller.post("/p/tune/submit", {**VALUES, "reason.epochs": "other", "other.epochs": "my very own words"})
+    caller.post(f"{caller.home}/tune/submit", {**VALUES, "reason.epochs": "other", "other.epochs": "my very own words"})
     job = claim(site.lab, agent)
     site.lab.measure(job.job_id, job.attempt, [batch(0)])
-    assert caller.post("/p/withdraw").headers["location"] == "/p/withdrawn"
+    assert caller.post(f"{caller.home}/withdraw").headers["location"] == f"{caller.home}/withdrawn"
     with pytest.raises(StaleAttempt):
         site.lab.measure(job.job_id, job.attempt, [epoch(1, 1, 0.5)])
     gone = site.lab.participants.get(person.id)
@@ -393,7 +406,7 @@ def test_withdrawing_stops_the_training_erases_everything_and_keeps_the_count(
     session = site.lab.sessions.get(person.session_id)
     assert (session.trials, session.choice, site.lab.view(person.session_id).state) == ((), None, State.WITHDRAWN)
     assert "my very own words" not in stored(site)
-    assert caller.get("/p/tune").headers["location"] == "/p/withdrawn"
+    assert caller.get(f"{caller.home}/tune").headers["location"] == f"{caller.home}/withdrawn"
 
 
 def stored(site: Site) -> str:
@@ -410,11 +423,11 @@ def test_no_address_and_no_browser_are_stored(site: Site, study: Study) -> None:
     headers = {"user-agent": "Tellingly/9.9 (Strange Machine)", "x-forwarded-for": "203.0.113.77"}
     with httpx.Client(base_url=site.address, headers=headers, follow_redirects=True) as http:
         http.post(f"/join/{token}")
-        page = http.get("/p")
-        form = form_for(page.text, "/p/terms")
+        page = http.get("/p/1")
+        form = form_for(page.text, "/p/1/terms")
         assert form is not None
-        http.post("/p/terms", data=form.values())
-        http.get("/p")
+        http.post("/p/1/terms", data=form.values())
+        http.get("/p/1")
     everything = stored(site)
     for word in ("Tellingly", "Strange", "203.0.113.77", "127.0.0.1"):
         assert word not in everything

@@ -97,6 +97,22 @@ def test_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("budget", "share", "said"),
+    [
+        (Budget(seconds=7200), 0.25, "30 minutes"),
+        (Budget(seconds=100), 0.25, "25 seconds"),
+        (Budget(seconds=7200, epochs=30), 0.25, "30 minutes and 7 epochs"),
+        (Budget(epochs=2), 0.25, "1 epoch"),
+        (Budget(trials=9), 0.25, ""),
+        (Budget(seconds=7200), 1.0, ""),
+        (Budget(seconds=7200), None, ""),
+    ],
+)
+def test_what_one_trial_may_use_is_said_where_it_is_not_all(budget: Budget, share: float | None, said: str) -> None:
+    assert words.trial_share_words(budget, share) == said
+
+
+@pytest.mark.parametrize(
     ("budget", "said"),
     [
         (Budget(seconds=7200), "120 minutes"),

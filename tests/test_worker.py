@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +16,9 @@ import pytest
 from evenhand.errors import StaleAttempt, Unreachable
 from evenhand.lab.client import Client
 from evenhand.lab.lab import Lab
-from evenhand.model.job import Assignment
+from evenhand.model.job import Assignment, MeasurementBatch
 from evenhand.model.session import Session
-from evenhand.model.trial import Outcome, Trial
+from evenhand.model.trial import Measurement, Outcome, Trial
 from evenhand.runners.agent import Patience, run_agent
 from evenhand.settings import Rules
 from tests.agents import ended, opened, record_of, submit, training, undisturbed
@@ -71,7 +71,11 @@ def laboratory_in(folder: Path, patience: Patience, slots: int = 2) -> Iterator[
     claimed: list[Assignment] = []
 
     class Watched(Lab):
-        """Notes what was claimed."""
+        """Notes what was claimed, and holds what is measured against the plan, as the server does at its door."""
+
+        def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
+            self.agents.check(MeasurementBatch(job_id, attempt, batch))
+            return super().measure(job_id, attempt, batch, agent_id)
 
         def claim(self, agent_id: int, **options: Any) -> Assignment | None:
             assignment = super().claim(agent_id, **options)
@@ -147,6 +151,7 @@ def test_a_stop_reaches_the_training_and_keeps_what_it_measured(laboratory: Labo
     [
         ("hungry", {}, Outcome.INVALID, "does not fit in memory"),
         ("mistaken", {}, Outcome.INVALID, "KeyError: 'the bug'"),
+        ("excessive", {"epochs": 2}, Outcome.INVALID, "epoch is 3, expected at most 2, the last that it was asked for"),
         ("digits", {"learning_rate": 100.0, "epochs": 30}, Outcome.DIVERGED, "loss became"),
         ("fatal", {}, Outcome.FAILED, "its worker process died"),
     ],

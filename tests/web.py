@@ -17,13 +17,15 @@ from starlette.routing import Mount
 from evenhand.lab.lab import Lab
 from evenhand.lab.participants import join_key
 from evenhand.model.participant import Participant
+from evenhand.model.person import Person
 from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study
 from evenhand.model.trial import Outcome
 from evenhand.settings import HERE, PublicAddress, Rules
 from evenhand.studies import classroom
-from evenhand.web.access import COOKIE_NAMES, Identity, Role
+from evenhand.web.access import COOKIE_NAMES, PEOPLE, Identity, Role
 from evenhand.web.app import create_app
+from evenhand.web.seats import home
 from tests.labs import SPACE, Clock, claim, epoch, make_lab, toy_study
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -39,11 +41,22 @@ class Site:
     folder: Path
 
     def caller(self, role: Role = Role.PUBLIC, subject: int = 0) -> "Caller":
-        """Somebody with a fresh, valid token of this role."""
+        """Somebody with a fresh, valid token of this role: of those who run the lab, as `person` has them."""
         if role is Role.PUBLIC:
             return Caller(self, Identity(role))
+        if role in PEOPLE:
+            person = self.person(role)
+            return Caller(self, Identity(role, person.id, self.lab.tokens.issue("researcher", person.id), person))
         kinds: Any = role.value
         return Caller(self, Identity(role, subject, self.lab.tokens.issue(kinds, subject)))
+
+    def person(self, role: Role) -> Person:
+        """Olga, the owner, or Rosa, a researcher; made where they are not there yet."""
+        owner = self.lab.people.first_owner("Olga")
+        if role is Role.OWNER:
+            return owner
+        known = [person for person in self.lab.people.present() if person.name == "Rosa"]
+        return known[0] if known else self.lab.people.add("Rosa")
 
 
 class Caller:
@@ -57,6 +70,11 @@ class Caller:
         elif identity.token:
             headers["authorization"] = f"Bearer {identity.token}"
         self.http = httpx.Client(base_url=site.address, headers=headers, cookies=cookies, timeout=PATIENCE_SECONDS)
+
+    @property
+    def home(self) -> str:
+        """Of a participant: what the addresses of their pages begin with."""
+        return home(self.site.lab.participants.get(self.identity.subject).study_id)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """GET a page."""
@@ -193,7 +211,11 @@ SUBJECTS = {
     "job": "1",
     "job_id": "1",
     "token": "x",
+    "person_id": "1",
+    "handle": "x",
+    "agent_id": "1",
     "name": "background",
+    "old": "tune",
 }
 
 

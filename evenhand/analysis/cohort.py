@@ -11,10 +11,11 @@ from evenhand.model.archive import Archive
 from evenhand.model.evaluation import Evaluation
 from evenhand.model.participant import Participant
 from evenhand.model.session import Session
-from evenhand.model.study import ExclusionRule, Grouping, Mode, ParticipantGroup, Study
+from evenhand.model.study import ExclusionRule, Grouping, Mode, Option, ParticipantGroup, Question, Study
 from evenhand.model.trial import Outcome, Trial
 
 EXPERIENCE_QUESTION = "background.months"
+UNORDERED_OPTION = "other"  # "something else": the option that is neither less nor more than the others
 
 
 def cohort(
@@ -27,8 +28,8 @@ def cohort(
 ) -> Cohort:
     """Everyone of a mode whose session began and ended with a choice, less those excluded by the researcher or by a planned rule.
 
-    grouping: by another question than the study's own. automatic: whether choices count that were made at the deadline for a
-    participant who made none.
+    grouping: by another question than the study's own. experience: the question that measures it. automatic: whether choices
+    count that were made at the deadline for a participant who made none.
     """
     study, part = archive.study, archive.of_mode(mode)
     by = grouping or study.grouping
@@ -44,7 +45,7 @@ def cohort(
         members.append(
             CohortMember(
                 pseudonym=person.pseudonym,
-                experience=person.number(experience),
+                experience=experience_of(study, experience, person),
                 group=group_of(study, by, person),
                 condition=person.condition,
                 session=session,
@@ -121,6 +122,26 @@ def _ended(session: Session) -> float:
     return (
         session.choice.at if session.choice is not None else max([trial.finished_at or 0 for trial in session.trials], default=0)
     )
+
+
+# Experience
+
+
+def experience_of(study: Study, measure: str, person: Participant) -> float | None:
+    """A participant's answer to a measure of experience: its number, or of one choice among ordered ones, its place from 0.
+
+    The option `other` has no place in any order.
+    """
+    question = study.question(measure)
+    if question is None or question.kind != "single":
+        return person.number(measure)
+    places = {option.value: float(place) for place, option in enumerate(ordered_options(question))}
+    return places.get(str(person.answers.get(measure)))
+
+
+def ordered_options(question: Question) -> tuple[Option, ...]:
+    """The options of a question that stand in an order, the least first."""
+    return tuple(option for option in question.options if option.value != UNORDERED_OPTION)
 
 
 # Groups

@@ -35,6 +35,8 @@ from evenhand.analysis.study_items import (
     TryPoint,
     TunerDisclosure,
     Violin,
+    WordingCounts,
+    Wordings,
 )
 from evenhand.model.archive import Archive
 from evenhand.model.configuration import Configuration
@@ -336,6 +338,25 @@ def contradictions(cohort: Cohort, offered: Sequence[Option]) -> Contradictions:
         "(mandatory values have none to compare with); shares: mean over members, without those values"
     )
     return Contradictions(n, tuple(counts), tuple(groups), how)
+
+
+def wordings(cohort: Cohort, offered: Sequence[Option], conditions: Sequence[str]) -> Wordings:
+    """Contradicted reasons by condition: where conditions word the reasons differently, whether one confuses fewer people."""
+    shares: dict[str, list[float]] = {}
+    rows = []
+    for condition in conditions:
+        counts = [
+            (reason_counts(member.session, offered)[0].total(), len(contradicted(member, offered)))
+            for member in cohort.members
+            if member.condition == condition
+        ]
+        there = [(given, against) for given, against in counts if given]
+        shares[condition] = [against / given for given, against in there]
+        sums = (sum(given for given, _ in there), sum(against for _, against in there))
+        rows.append(WordingCounts(condition, len(there), *sums, summaries.mean(shares[condition])))
+    test = stats.mann_whitney(*shares.values()) if len(shares) == 2 else stats.kruskal(shares)
+    how = f"one share a participant: contradicted values of those with a reason; {test.name}: {test.how}"
+    return Wordings(tuple(rows), test, how)
 
 
 def contradicted(member: CohortMember, offered: Sequence[Option]) -> list[tuple[str, str]]:

@@ -7,10 +7,11 @@ says so by its numbers; one that cannot be computed says why.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
-from evenhand.analysis import stats, summaries
-from evenhand.analysis.cohort import cohort, counted
+from evenhand.analysis import experience, paper_items, stats, summaries
+from evenhand.analysis.cohort import EXPERIENCE_QUESTION, cohort, counted
 from evenhand.analysis.paper_items import first_reaching, from_defaults
 from evenhand.analysis.process_signals import process_signals, rule_words
 from evenhand.analysis.study_items import Cohort, CohortMember
@@ -19,7 +20,7 @@ from evenhand.model.direction import best_of, best_so_far, recorded_value, value
 from evenhand.model.domain import Value, show
 from evenhand.model.evaluation import SeedScore
 from evenhand.model.space import Space
-from evenhand.model.study import Grouping, Mode, ParticipantGroup, Study, reason_codes
+from evenhand.model.study import Grouping, Mode, ParticipantGroup, Study, measures, reason_codes
 from evenhand.model.trial import Outcome, Trial
 from evenhand.model.words import is_share
 
@@ -51,16 +52,21 @@ class Choices:
     score: Score = "test"
     automatic: bool = True
     flagged: bool = True
+    measure: str = ""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A headline under one set of choices. is_p: whether it is a p-value, whose side of alpha is a conclusion."""
+    """A headline under one set of choices. is_p: whether it is a p-value, whose side of alpha is a conclusion.
+
+    place: the paper's figure or table that it is of.
+    """
 
     value: float | None
     n: int
     is_p: bool = False
     why: str | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,39 @@ def sensitivity(archive: Archive, mode: Mode) -> Sensitivity:
     return Sensitivity(len(_cohort(archive, mode, plan).members), alpha, tuple(rows), tuple(skipped), how)
 
 
+@dataclass(frozen=True)
+class MeasuresTable:
+    """Figures 4 to 9 and Table 2 by each measure of experience.
+
+    measures: the study's own one first. groups: how each makes the groups, in words. rows: figure or table, headline, and its
+    number by each measure. flips: the rows and places at which significance at alpha is another one than by the first.
+    """
+
+    measures: tuple[str, ...]
+    groups: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[Figure, ...]], ...]
+    flips: frozenset[tuple[int, int]]
+
+
+def by_measures(archive: Archive, mode: Mode) -> MeasuresTable:
+    """Every headline by the study's own measure of experience, and by each other one that it asks for."""
+    names = (EXPERIENCE_QUESTION, *measures(archive.study))
+    choices = [Choices(measure=name) for name in ("", *names[1:])]
+    columns = [headlines(archive, mode, chosen) for chosen in choices]
+    rows = tuple(
+        (figure.place, headline, tuple(column[headline] for column in columns)) for headline, figure in columns[0].items()
+    )
+    alpha = archive.study.plan.alpha
+    flips = {
+        (at, place)
+        for at, (_, _, figures) in enumerate(rows)
+        for place, figure in enumerate(figures)
+        if figure.is_p and None not in (figure.value, figures[0].value) and (figure.value < alpha) != (figures[0].value < alpha)  # type: ignore[operator]
+    }
+    groups = tuple(_cohort(archive, mode, chosen).boundaries for chosen in choices)
+    return MeasuresTable(names, groups, rows, frozenset(flips))
+
+
 def alternatives(archive: Archive, mode: Mode) -> list[tuple[str, str, str, Choices | str]]:
     """Choice, how it is planned, the alternative, and the choices that it makes; or why it does not arise here."""
     rows: list[tuple[str, str, str, Choices | str]] = []
@@ -156,6 +195,7 @@ def headlines(archive: Archive, mode: Mode, choices: Choices) -> dict[str, Figur
         **_means(people, finals),
         **_by_try(archive, people, choices),
         **_defaults(archive, people, choices),
+        **_guesses(archive, people),
     }
 
 
@@ -164,11 +204,11 @@ def _cohort(archive: Archive, mode: Mode, choices: Choices) -> Cohort:
     if choices.boundary == "other":
         grouping = moved(grouping)
     people = cohort(archive, mode, grouping=grouping, automatic=choices.automatic)
-    if choices.flagged:
-        return people
-    names = {member.pseudonym for member in people.members}
-    flagged = {row.pseudonym for row in process_signals(archive, names) if row.flagged}
-    return replace(people, members=tuple(member for member in people.members if member.pseudonym not in flagged))
+    if not choices.flagged:
+        names = {member.pseudonym for member in people.members}
+        flagged = {row.pseudonym for row in process_signals(archive, names) if row.flagged}
+        people = replace(people, members=tuple(member for member in people.members if member.pseudonym not in flagged))
+    return experience.by_measure(archive, people, choices.measure) if choices.measure else people
 
 
 def moved(grouping: Grouping) -> Grouping:
@@ -260,14 +300,13 @@ def _tests(people: Cohort, finals: Mapping[str, float | None], choices: Choices)
     groups = _grouped(people, finals)
     kruskal = stats.kruskal(groups)
     figures = {
-        "Spearman's rho of score and experience": Figure(rank.rho, rank.n, why=rank.why),
-        "p of Spearman's rho": Figure(rank.p, rank.n, True, rank.why),
-        "p of Kruskal-Wallis": Figure(kruskal.p, kruskal.n, True, kruskal.why),
+        "Spearman's rho of score and experience": Figure(rank.rho, rank.n, why=rank.why, place="Fig. 4"),
+        "p of Spearman's rho": Figure(rank.p, rank.n, True, rank.why, "Fig. 4"),
+        "p of Kruskal-Wallis": Figure(kruskal.p, kruskal.n, True, kruskal.why, "Fig. 5"),
     }
-    if len(groups) > 1:
-        first, last = people.groups[0], people.groups[-1]
-        spread = stats.levene({first: groups[first], last: groups[last]}, choices.centre)
-        figures[f"p of Levene, {first} and {last}"] = Figure(spread.p, spread.n, True, spread.why)
+    for first, second in combinations(people.groups, 2):
+        spread = stats.levene({first: groups[first], second: groups[second]}, choices.centre)
+        figures[f"p of Levene, {first} and {second}"] = Figure(spread.p, spread.n, True, spread.why, "Table 2")
     return figures
 
 
@@ -280,32 +319,53 @@ def _grouped(people: Cohort, finals: Mapping[str, float | None]) -> dict[str, li
 
 def _means(people: Cohort, finals: Mapping[str, float | None]) -> dict[str, Figure]:
     return {
-        f"mean score, {group}": Figure(summaries.mean(values), len(values), why=None if values else "no score in this group")
+        f"mean score, {group}": Figure(
+            summaries.mean(values), len(values), why=None if values else "no score in this group", place="Fig. 5"
+        )
         for group, values in _grouped(people, finals).items()
     }
 
 
 def _by_try(archive: Archive, people: Cohort, choices: Choices) -> dict[str, Figure]:
-    """Tries to the highest planned threshold, of those who reached it; log-rank with the others; and Fig. 7 at its fifth try."""
-    threshold = max(archive.study.plan.thresholds, default=None)
+    """Tries to each planned threshold, of those who reached it; log-rank with the others; and Fig. 7 at its fifth try."""
     figures: dict[str, Figure] = {}
-    needed: dict[str, tuple[list[float], list[bool]]] = {}
     for group in people.groups:
         rows = [_values(member, choices, value_of if choices.best else _own_value) for member in people.of(group)]
         fifth = [value for row in rows if len(row) >= COMPARED_TRY and (value := row[COMPARED_TRY - 1]) is not None]
         why = None if fifth else f"nobody of this group has a value at try {COMPARED_TRY}"
-        figures[f"value at try {COMPARED_TRY} (Fig. 7), {group}"] = Figure(summaries.mean(fifth), len(fifth), why=why)
-        if threshold is None:
-            continue
+        name = f"value at try {COMPARED_TRY} (Fig. 7), {group}"
+        figures[name] = Figure(summaries.mean(fifth), len(fifth), why=why, place="Fig. 7")
+    for threshold in archive.study.plan.thresholds:
+        figures |= _tries(people, choices, threshold)
+    return figures
+
+
+def _tries(people: Cohort, choices: Choices, threshold: float) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {}
+    needed: dict[str, tuple[list[float], list[bool]]] = {}
+    for group in people.groups:
         counting = [_values(member, choices, recorded_value) for member in people.of(group)]
         ends = [first_reaching(row, threshold, people.maximize) for row in counting]
         needed[group] = [float(number) for number, _ in ends], [did for _, did in ends]
         tries = [number for number, did in ends if did]
         why = None if tries else "nobody of this group reached it"
-        figures[f"tries to {threshold:g}, {group}"] = Figure(summaries.mean(tries), len(tries), why=why)
-    if threshold is not None:
-        test = stats.log_rank(needed)
-        figures[f"p of log-rank, tries to {threshold:g}"] = Figure(test.p, test.n, True, test.why)
+        figures[f"tries to {threshold:g}, {group}"] = Figure(summaries.mean(tries), len(tries), why=why, place="Fig. 6")
+    test = stats.log_rank(needed)
+    figures[f"p of log-rank, tries to {threshold:g}"] = Figure(test.p, test.n, True, test.why, "Fig. 6")
+    return figures
+
+
+def _guesses(archive: Archive, people: Cohort) -> dict[str, Figure]:
+    """The share of guesses among the reasons of each group, and its correlation with experience."""
+    reasons = paper_items.reasons(people, archive.study.reasons, None)
+    figures = {}
+    for group in reasons.groups:
+        share = dict(group.shares).get(paper_items.GUESS_REASON)
+        why = None if share is not None else "nobody of this group gave a reason that is offered"
+        figures[f"share of guesses, {group.group}"] = Figure(share, group.members, why=why, place="Fig. 9")
+    rank = reasons.guessing
+    figures["rho of guessing and experience"] = Figure(rank.rho, rank.n, why=rank.why, place="Fig. 9")
+    figures["p of guessing and experience"] = Figure(rank.p, rank.n, True, rank.why, "Fig. 9")
     return figures
 
 
@@ -316,7 +376,7 @@ def _defaults(archive: Archive, people: Cohort, choices: Choices) -> dict[str, F
         first = [(member.session.space, made[0]) for member in people.of(group) if (made := counted(member.session))]
         began = [_starts_from_defaults(archive.study, space, trial, choices) for space, trial in first]
         why = None if began else "nobody of this group made a trial"
-        figures[f"starts from defaults, {group}"] = Figure(summaries.mean(began), len(began), why=why)
+        figures[f"starts from defaults, {group}"] = Figure(summaries.mean(began), len(began), why=why, place="Fig. 8")
     fits = [
         float(trial.configuration[name] == (choices.defaults or {}).get(name, hyperparameter.default))
         for member in people.members
@@ -327,7 +387,7 @@ def _defaults(archive: Archive, people: Cohort, choices: Choices) -> dict[str, F
         and not (hyperparameter := member.session.space[name]).mandatory
     ]
     why = None if fits else "nobody gave the reason `default` for an optional value"
-    figures["values given as a default that are at it"] = Figure(summaries.mean(fits), len(fits), why=why)
+    figures["values given as a default that are at it"] = Figure(summaries.mean(fits), len(fits), why=why, place="Fig. 9")
     return figures
 
 

@@ -26,6 +26,7 @@ INTERVAL_LEVEL = 0.95  # coverage of every interval
 RESAMPLES = 9999
 EXACT_BELOW_PARTICIPANTS = 50  # a group, below which Mann-Whitney is exact where nothing is tied (as in R's wilcox.test)
 NUMBERS_AT_ONCE = 4_000_000  # numbers that a bootstrap holds at a time
+LEAST_FOR_RHO_DIFFERENCE = 5  # participants with both measures: below them Fisher's z has hardly any freedom
 LEAST_FOR_SKEW = 8  # values, below which D'Agostino's test of skewness has no approximation
 SKEW_LEVEL = 0.05  # at which data is called skewed
 # Romano, Kromrey, Coraggio and Skowronek (2006), "Appropriate statistics for ordinal level data": bounds of |Cliff's delta|.
@@ -77,6 +78,24 @@ class Correlation:
     rho: float | None
     p: float | None
     interval: Interval
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class RhoDifference:
+    """Spearman's rho of an outcome with a first measure less that with a second, of the same `n` participants.
+
+    rhos: both. between: rho of the two measures. z, p: of Meng, Rosenthal and Rubin's test.
+    """
+
+    n: int
+    rhos: tuple[float, float] | None
+    between: float | None
+    difference: float | None
+    interval: Interval
+    z: float | None
+    p: float | None
     how: str
     why: str | None = None
 
@@ -164,6 +183,59 @@ def spearman(x: Sequence[float], y: Sequence[float], seed: int | None) -> Correl
         how = "Spearman's rho with average ranks; p two-sided: the chance of a perfect order among all orders"
     interval = _none("not asked for") if seed is None else _interval((a, b), _rho, seed, paired=True)
     return Correlation(n, rho, p, interval, how)
+
+
+def rho_difference(outcome: Sequence[float], first: Sequence[float], second: Sequence[float]) -> RhoDifference:
+    """Does an outcome go together with one measure more than with another one of the same participants?
+
+    p by Meng, Rosenthal and Rubin (1992), "Comparing correlated correlation coefficients", eq. 1; interval by Zou (2007), "Toward
+    using confidence intervals to compare correlations", eq. 15. Both take three correlations and n, and were made for Pearson's
+    r, which Spearman's rho is of ranks; with tied months and six degrees a test simulates that they keep their level.
+    """
+    how = (
+        "Spearman's rho of the score with the first measure less that with the second, of those who answered both; p two-sided "
+        f"by Meng, Rosenthal and Rubin's test (1992), intervals by Zou (2007), {INTERVAL_LEVEL:.0%}, both on ranks"
+    )
+    rows = [row for row in zip(outcome, first, second, strict=True) if all(map(math.isfinite, row))]
+    n = len(rows)
+    if n < LEAST_FOR_RHO_DIFFERENCE:
+        why = f"not computable: {n} participants answered both, at least {LEAST_FOR_RHO_DIFFERENCE} are needed"
+        return RhoDifference(n, None, None, None, _none("no estimate"), None, None, how, why)
+    score, one, two = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    if any(_is_constant(column) for column in (score, one, two)):
+        why = f"not computable: all {n} values of the score or of a measure are equal"
+        return RhoDifference(n, None, None, None, _none("no estimate"), None, None, how, why)
+    rhos, between = (float(_rho(one, score)), float(_rho(two, score))), float(_rho(one, two))
+    difference = rhos[0] - rhos[1]
+    if max(abs(rho) for rho in (*rhos, between)) > 1 - 1e-12:
+        why = "not computable: a perfect correlation leaves no error to compare with"
+        return RhoDifference(n, rhos, between, difference, _none("a correlation is perfect"), None, None, how, why)
+    z = meng_z(*rhos, between, n)
+    low, high = zou_interval(*rhos, between, n)
+    p = 2 * float(stats.norm.sf(abs(z)))
+    return RhoDifference(n, rhos, between, difference, Interval(low, high, "Zou (2007)"), z, p, how)
+
+
+def meng_z(first: float, second: float, between: float, n: int) -> float:
+    """Meng, Rosenthal and Rubin's Z of two correlations with one outcome, whose measures correlate as `between`."""
+    mean_square = (first**2 + second**2) / 2
+    f = min(1.0, (1 - between) / (2 * (1 - mean_square)))
+    h = (1 - f * mean_square) / (1 - mean_square)
+    return (math.atanh(first) - math.atanh(second)) * math.sqrt((n - 3) / (2 * (1 - between) * h))
+
+
+def zou_interval(first: float, second: float, between: float, n: int) -> tuple[float, float]:
+    """Zou's interval of the difference of two correlations with one outcome, from the intervals of both by Fisher's z."""
+    away = float(stats.norm.ppf(0.5 + INTERVAL_LEVEL / 2)) / math.sqrt(n - 3)
+    (low_1, high_1), (low_2, high_2) = (
+        (math.tanh(math.atanh(rho) - away), math.tanh(math.atanh(rho) + away)) for rho in (first, second)
+    )
+    squares = first**2 + second**2 + between**2
+    shared = (between - first * second / 2) * (1 - squares) + between**3
+    c = shared / ((1 - first**2) * (1 - second**2))
+    down = (first - low_1) ** 2 + (high_2 - second) ** 2 - 2 * c * (first - low_1) * (high_2 - second)
+    up = (high_1 - first) ** 2 + (second - low_2) ** 2 - 2 * c * (high_1 - first) * (second - low_2)
+    return first - second - math.sqrt(max(0.0, down)), first - second + math.sqrt(max(0.0, up))
 
 
 def mean_interval(values: Sequence[float], seed: int, resamples: int = RESAMPLES) -> Interval:

@@ -7,7 +7,7 @@ Accuracies are in the metric's own unit (shares from 0 to 1). Each record says h
 from dataclasses import dataclass
 from typing import Literal
 
-from evenhand.analysis.stats import Correlation, Pair, Skewness
+from evenhand.analysis.stats import Correlation, Pair, Skewness, Test
 from evenhand.model.session import Session
 from evenhand.model.study import Mode
 
@@ -272,6 +272,26 @@ class Contradictions:
     n: int
     counts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     groups: tuple[ReasonShares, ...]
+    how: str
+
+
+@dataclass(frozen=True)
+class WordingCounts:
+    """Reasons under one condition. n: participants who gave any; given: values with a reason; mean: of each one's own share."""
+
+    condition: str
+    n: int
+    given: int
+    contradicted: int
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Wordings:
+    """Contradicted reasons by condition, and whether conditions differ in each participant's own share of them."""
+
+    conditions: tuple[WordingCounts, ...]
+    test: Test
     how: str
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli.options import Database, console, slots_of
+from evenhand.cli.options import Database, console, laboratory, slots_of
 from evenhand.errors import InvalidSettings
 
 app = typer.Typer()
@@ -49,7 +49,5 @@ def add_agent(
     db: Database = None,
 ) -> None:
     """Make an agent known and print its token, once."""
-    from evenhand.lab.lab import Lab
-
-    _, token = Lab.connect(db).agents.add(name, slots)
+    _, token = laboratory(db).agents.add(name, slots)
     console.print(token)

@@ -31,6 +31,8 @@ def backup(
     with console.status("Writing ..."):
         made = backup.write(lab, folder, data_dir) if folder.suffix == ".zip" else backup.make(lab, folder, data_dir)
     console.print(f"{made}: {made.stat().st_size / 1e6:.1f} MB, readable by you only")
+    if counts := backup.odd_cells_of(made):
+        console.print(f"Of what the database holds {backup.odd_words(counts)}; the backup keeps them byte for byte.")
 
 
 @app.command()
@@ -56,6 +58,8 @@ def restore(
         lab = Lab.connect(url)
         done = backup.restore(lab, copy, settings.data_dir())
     console.print(f"{done.rows} rows are back; {done.erased} people who withdrew since were erased again")
+    for line in backup.replaced_words(done.replaced):
+        console.print(line)
     console.print(f"What was there before: {ruin or done.safety}")
     if ruin is not None:
         console.print("It was damaged and lies there as it was. A server that runs on it has to be stopped and started again.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from evenhand.cli.options import Database, Processes, bars, console, writable
@@ -62,7 +63,7 @@ def compare(
 
 
 def write(comparison: "Comparison", setup: "Setup", out: Path) -> None:
-    """Write a comparison's report, and its disclosure sheet beside it, and print its ranks."""
+    """Write a comparison's report, and its disclosure sheet beside it, and print its ranks and the reviewer's checklist."""
     from evenhand.report import latex, page
     from evenhand.report.comparison import report
 
@@ -71,12 +72,13 @@ def write(comparison: "Comparison", setup: "Setup", out: Path) -> None:
         out.write_text(page.html(built, time.strftime("%Y-%m-%d", time.gmtime())), encoding="utf-8")
         sheet = out.with_suffix(".tex")
         sheet.write_text(latex.latex(built), encoding="utf-8")
-    ranks = next((item.table for section in built.sections for item in section.items if item.key == "average-ranks"), None)
-    if ranks is not None:
-        table = Table(*ranks.columns, box=None)
-        for row in ranks.rows:
-            table.add_row(*row)
-        console.print(table)
+    tables = {item.key: item.table for item in built.items}
+    for shown in (tables["average-ranks"], tables["recommendations"]):
+        if shown is not None:
+            table = Table(*shown.columns, box=None)
+            for row in shown.rows:
+                table.add_row(*map(escape, row))
+            console.print(table)
     for line in built.lead:
         console.print(line, markup=False)
     console.print(f"{out}: {len(built.items)} items; {sheet}: the disclosure sheet")

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from evenhand import settings
 from evenhand.errors import InvalidSettings, NotFound
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ ServerSlots = Annotated[
 ]
 Processes = Annotated[int | None, typer.Option("--processes", min=1, help="runs at once [default: one per core]")]
 Port = Annotated[int, typer.Option(help="port of the laboratory", min=0, max=65535)]
+Host = Annotated[str, typer.Option(help="address of the running laboratory")]
+PublicUrl = Annotated[
+    str | None,
+    typer.Option(help="where browsers find it behind a proxy, as https://lab.example.org/evenhand [default: settings.toml's]"),
+]
+LinkHours = Annotated[
+    float | None,
+    typer.Option("--hours", min=0.01, max=8760, help="for which it is valid [default: settings.toml's, or 24]"),
+]
 SessionName = Annotated[str, typer.Argument(help="the session's name or number", metavar="SESSION")]
 StudyName = Annotated[str, typer.Argument(help="the study's name or number", metavar="STUDY")]
 
@@ -86,6 +96,31 @@ def shown_steps(begin: str = "", *, long: bool = False) -> Iterator[Callable[[st
     with bars(long=long) as progress:
         bar = progress.add_task(begin, total=None)
         yield lambda what, done, total: progress.update(bar, description=what, completed=done, total=total)
+
+
+def laboratory(db: str | None) -> "Lab":
+    """The laboratory of `--db`. What a command does there is recorded under the person named as this machine's user is."""
+    from evenhand.lab.base import act_as
+    from evenhand.lab.lab import Lab
+    from evenhand.lab.served import user_here
+
+    lab = Lab.connect(db)
+    act_as(user_here(lab))
+    return lab
+
+
+def who_here(lab: "Lab") -> str:
+    """How looks at test scores name who gives a command: one of the laboratory's people, or nobody knows whom."""
+    from evenhand.lab.served import user_here
+    from evenhand.model.person import UNNAMED
+
+    person = user_here(lab)
+    return UNNAMED if person is None else person.who
+
+
+def address_of(host: str, port: int, public_url: str | None) -> str:
+    """Where browsers find the running laboratory."""
+    return settings.public_address(public_url).url or f"http://{host}:{port}"
 
 
 def slots_of(slots: int | None) -> int:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenhand.cli.options import Database, console, mode_of, writable
+from evenhand.cli.options import Database, console, laboratory, mode_of, who_here, writable
 from evenhand.errors import InvalidSettings
 
 if TYPE_CHECKING:
     from evenhand.model.archive import Archive
     from evenhand.model.study import Mode
+    from evenhand.report.blocks import Report
 
 
 def report(
@@ -27,16 +28,29 @@ def report(
     db: Database = None,
 ) -> None:
     """Write the study's tables and figures as one page, or as PDF; each look at test scores is logged."""
-    from evenhand.report import document, page
     from evenhand.report import study as study_report
 
     wanted = None if mode is None else mode_of(mode)
-    if out.suffix not in (".html", ".pdf"):
-        raise InvalidSettings(f"--out {str(out)!r}: expected a name that ends in .html or .pdf")
-    (document if out.suffix == ".pdf" else page).check()
+    check_out(out)
     with console.status("Computing ..."):
         archive, chosen = _records(study, wanted, db)
         built = study_report.build(archive, chosen, regroup=regroup)
+    write(built, out, figures)
+
+
+def check_out(out: Path) -> None:
+    """Nothing, or an error where no report can be written there or made here: asked before anything is computed."""
+    from evenhand.report import document, page
+
+    if out.suffix not in (".html", ".pdf"):
+        raise InvalidSettings(f"--out {str(out)!r}: expected a name that ends in .html or .pdf")
+    (document if out.suffix == ".pdf" else page).check()
+
+
+def write(built: "Report", out: Path, figures: Path | None) -> None:
+    """Write a report as a page or PDF, and each figure and table by itself where a folder is named; say what was written."""
+    from evenhand.report import document, page
+
     today = time.strftime("%Y-%m-%d", time.gmtime())
     with console.status("Drawing ..."):
         if out.suffix == ".pdf":
@@ -62,7 +76,5 @@ def _records(study: str, mode: "Mode | None", db: str | None) -> "tuple[Archive,
             raise InvalidSettings(f"--mode {mode!r}: {study} holds {package.mode} records; leave --mode out")
         return package.archive, package.mode
 
-    from evenhand.lab.lab import Lab
-
-    lab = Lab.connect(db)
-    return lab.studies.archive(lab.studies.named(study).id, mode or "live"), mode or "live"
+    lab = laboratory(db)
+    return lab.studies.archive(lab.studies.named(study).id, mode or "live", who_here(lab)), mode or "live"

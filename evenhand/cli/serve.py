@@ -8,22 +8,23 @@ from evenhand import __version__, settings
 from evenhand.cli.options import (
     Database,
     DataName,
+    Host,
+    LinkHours,
     Port,
+    PublicUrl,
     ServerSlots,
     Setting,
     Size,
+    address_of,
     check_port,
     console,
     escape,
+    laboratory,
     slots_of,
     task_settings,
 )
 
 app = typer.Typer()
-PublicUrl = Annotated[
-    str | None,
-    typer.Option(help="where browsers find it behind a proxy, as https://lab.example.org/evenhand [default: settings.toml's]"),
-]
 
 
 @app.command()
@@ -49,6 +50,7 @@ def serve(
         from evenhand.lab.lab import Lab
         from evenhand.lab.served import signin_link
         from evenhand.model.extras import install
+        from evenhand.model.words import lasting
         from evenhand.studies.sample import TASK_WITHOUT_TORCH, sample_study
         from evenhand.web.serving import Server
 
@@ -65,7 +67,8 @@ def serve(
     server = Server(lab, host, port, slots_of(slots), public)
     address = public.url or f"http://{host}:{port}"
     console.print(f"Evenhand {__version__} is running at [bold]{address}[/]")
-    console.print(f"Sign in as the researcher, once, within a day: [bold]{signin_link(lab, address)}[/]")
+    lasts = lasting(settings.sign_in_times().link)
+    console.print(f"Sign in as the researcher, once, within {lasts}: [bold]{signin_link(lab, address)}[/]")
     console.print(f"Data: {settings.data_dir()}   Stop with Ctrl-C; running trainings go back to the queue.")
     server.run()
 
@@ -76,13 +79,15 @@ def _statistics(statistics: Any) -> str:
 
 @app.command()
 def signin(
-    host: Annotated[str, typer.Option(help="address of the running laboratory")] = "127.0.0.1",
+    name: Annotated[str, typer.Argument(help="for whom [default: the owner who came first]", metavar="[NAME]")] = "",
+    hours: LinkHours = None,
+    host: Host = "127.0.0.1",
     port: Port = settings.DEFAULT_PORT,
     db: Database = None,
     public_url: PublicUrl = None,
 ) -> None:
-    """Print a new one-time sign-in link for the researcher."""
-    from evenhand.lab.lab import Lab
+    """Print a new one-time sign-in link: for the owner, or for one of the other people."""
     from evenhand.lab.served import signin_link
 
-    console.print(signin_link(Lab.connect(db), settings.public_address(public_url).url or f"http://{host}:{port}"))
+    seconds = None if hours is None else 3600 * hours
+    console.print(signin_link(laboratory(db), address_of(host, port, public_url), name, seconds))

@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from evenhand import settings
-from evenhand.cli import archive, report
+from evenhand.cli import archive, pool, report
 from evenhand.cli.accounts import print_account_of
-from evenhand.cli.options import Database, StudyName, console
+from evenhand.cli.options import Database, StudyName, console, laboratory
 from evenhand.errors import InvalidSettings, Refused
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ app = typer.Typer(name="study", help="Studies: from the file to the report.", no
 app.command(name="report")(report.report)
 app.command(name="export")(archive.export)
 app.command(name="import")(archive.import_)
+app.command(name="pool")(pool.pool)
 SURE_POWER = 0.999  # power from which on larger studies are not listed
 TIMED_EPOCHS = 2  # epochs that `plan` trains; the quicker one counts, since the first one loads what trainings need
 
@@ -32,23 +33,28 @@ Address = Annotated[str, typer.Option(help="the laboratory's address, as those w
 def new(
     folder: Annotated[Path, typer.Argument(help="a folder, made if need be")],
     task: Annotated[str, typer.Option(help="a built-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME")] = "black-magic",
-    data: Annotated[str | None, typer.Option(help="data set by name, or a folder or tar [default: the best at hand]")] = None,
-    size: Annotated[int | None, typer.Option(help="image size in pixels [default: 32]")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="data set by name, or a folder or tar [default: a calibrated preset's]")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="image size in pixels [default: the preset's; with --data 32]")] = None,
+    wordings: Annotated[
+        bool, typer.Option("--reason-wordings", help="two conditions: the paper's reasons, and in words that say which past")
+    ] = False,
 ) -> None:
     """Write a commented study.toml with its texts beside it."""
     from evenhand.model.task import TaskSpec
     from evenhand.studies import file
     from evenhand.tasks.builtin import images
 
-    if task == "black-magic":
+    says_data = data is not None or size is not None
+    if says_data and task != "black-magic":
+        raise InvalidSettings(f"--data and --size are for black-magic here; the task {task!r} brings its own data")
+    spec = None if task == "black-magic" else TaskSpec(task)  # None: in a preset
+    if says_data:
         chosen = data or images.best_at_hand()
         given = str(Path(chosen).resolve()) if Path(chosen).exists() else chosen
         spec = TaskSpec(task, {"data": given, "size": size or 32})
-    elif data is None and size is None:
-        spec = TaskSpec(task)
-    else:
-        raise InvalidSettings(f"--data and --size are for black-magic here; the task {task!r} brings its own data")
-    for path in file.new(folder, spec):
+    for path in file.new(folder, spec, wordings=wordings):
         console.print(str(path))
     console.print(f"Edit them, then: evenhand study check {folder}")
 
@@ -165,10 +171,8 @@ def _print_power(analysis: Any) -> None:
 @app.command(name="add")
 def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT}", db: Database = None) -> None:
     """Bring a study, or its next version, into the laboratory; it is not live until it is published."""
-    from evenhand.lab.lab import Lab
-
     declared, loaded = _usable(folder)
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     study = lab.studies.declare(declared.with_tasks({key: lab.studies.add_task(task.record) for key, task in loaded.items()}))
     state = "published already" if study.published_at is not None else "not published yet: try it out as a pilot"
     console.print(f"Study {study.id} {study.name!r}, version {study.version}, {study.hash[:12]}: {state}")
@@ -182,10 +186,9 @@ def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT
 @app.command(name="list")
 def listed(db: Database = None) -> None:
     """List the studies with their state."""
-    from evenhand.lab.lab import Lab
     from evenhand.model import rules
 
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     table = Table("", "name", "version", "state", "participants", box=None)
     for study in lab.studies.all():
         people = [person for person in lab.participants.of_study(study.id) if person.mode == "live"]
@@ -202,11 +205,10 @@ def publish(
     db: Database = None,
 ) -> None:
     """Go live: run the checklist, then freeze the newest version."""
-    from evenhand.lab.lab import Lab
     from evenhand.studies import checklist
     from evenhand.studies.versions import why_not_publish
 
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     record = lab.studies.named(study)
     newest = lab.studies.versions(record.id)[-1]
     checks = checklist.checklist(checklist.facts_of(lab, record.id, like))
@@ -229,11 +231,10 @@ def diff(
     db: Database = None,
 ) -> None:
     """What a version of a study declares differently from an earlier one."""
-    from evenhand.lab.lab import Lab
     from evenhand.model.typed_numbers import whole_number
     from evenhand.studies.versions import differences
 
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     known = {version.version: version for version in lab.studies.versions(lab.studies.named(study).id)}
     first, _, last = (versions or f"{max(1, len(known) - 1)}:{len(known)}").partition(":")
     before, after = known.get(whole_number(first) or 0), known.get(whole_number(last) or 0)
@@ -252,9 +253,7 @@ def diff(
 @app.command(name="close")
 def close(study: StudyName, db: Database = None) -> None:
     """End collection: nobody can join any more, and the report may be read."""
-    from evenhand.lab.lab import Lab
-
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     done = lab.studies.close(lab.studies.named(study).id)
     console.print(f"Study {done.name!r} is closed.")
 
@@ -269,9 +268,7 @@ def invite(
     db: Database = None,
 ) -> None:
     """Print invitation links, once."""
-    from evenhand.lab.lab import Lab
-
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     record, mode = lab.studies.named(study), "pilot" if pilot else "live"
     kind: Any = "single" if single else "open"
     _, tokens = lab.participants.invite(record.id, "by command", kind=kind, cap=single or cap, mode=mode)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from evenhand.cli.options import (
     check_port,
     console,
     escape,
+    laboratory,
     session_called,
     task_settings,
     task_spec,
@@ -226,10 +227,9 @@ def end(
     db: Database = None,
 ) -> None:
     """End a session of `evenhand tune` whose process is gone with its best trial, or the one that is picked."""
-    from evenhand.lab.lab import Lab
     from evenhand.model import choices, state_words
 
-    lab = Lab.connect(db)
+    lab = laboratory(db)
     ended = lab.sessions.end(session_called(lab, session).id, trial)
     chosen = ended.chosen_trial
     if chosen is None:

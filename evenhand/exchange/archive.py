@@ -32,7 +32,7 @@ from evenhand.exchange.codebook import (
     columns_of,
 )
 from evenhand.model import codec, rules
-from evenhand.model.archive import Archive, Event
+from evenhand.model.archive import Archive, Event, PublicRelease
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Value, frozen
 from evenhand.model.environment import Environment
@@ -42,7 +42,7 @@ from evenhand.model.session import EarlierChoice, Evaluated, Extension, FinalCho
 from evenhand.model.signals import Signals
 from evenhand.model.study import MODES, Budget, Mode, Study
 from evenhand.model.task import TaskRecord
-from evenhand.model.trial import Measurement, Outcome, Stopper, Trial
+from evenhand.model.trial import Hold, Measurement, Outcome, Stopper, Trial
 
 T = TypeVar("T")
 _Key = tuple[int, int]  # a session's number and a trial's within it
@@ -66,6 +66,7 @@ class Package:
         self.mode: Mode = manifest["mode"]
         self._tasks: dict[int, TaskRecord] = {}
         self._environments: dict[str, Environment] = {}
+        self._public: PublicRelease | None = None
         self._numbers: dict[_Key, int] = {}  # the trial's id, by its session's number and its own
         self.versions, self.batches = self._declared()
         self._hashes = {version.version: version.hash for version in self.versions}
@@ -132,7 +133,8 @@ class Package:
             raise self._wrong(f"{name}: expected an object")
         return document
 
-    def _rows(self, table: str) -> Iterator[Row]:
+    def rows(self, table: str) -> Iterator[Row]:
+        """The rows of a table of the codebook, as they lie in the archive."""
         name, columns = table + FORMATS[self._form], columns_of(table, self._format)
         with self._open(name) as source:
             if self._form != "parquet":
@@ -144,7 +146,7 @@ class Package:
 
     def _each(self, table: str, make: Callable[[Row], T]) -> Iterator[T]:
         """What each row of a table is; InvalidSettings with the file and the row where it is none."""
-        for number, row in enumerate(self._rows(table), 1):
+        for number, row in enumerate(self.rows(table), 1):
             try:
                 self._check_whose(row)
                 yield make(row)
@@ -161,6 +163,11 @@ class Package:
     def _wrong(self, why: str) -> InvalidSettings:
         return InvalidSettings(f"{self._path}: {why}; export the study again")
 
+    @property
+    def document(self) -> Row:
+        """The study as declared, as it lies in the archive."""
+        return self._json(STUDY)
+
     # The study
 
     def _declared(self) -> tuple[tuple[Study, ...], tuple[Batch, ...]]:
@@ -172,6 +179,7 @@ class Package:
             if not versions or named - self._tasks.keys() - {None}:
                 raise InvalidSettings("expected at least one version of the study, and every task that it names")
             self._environments = codec.from_json(dict[str, Environment], document.get("environments", {}))
+            self._public = codec.from_json(PublicRelease, document["public"]) if "public" in document else None
             fixed = {"study_id": 1, "mode": self.mode, "enabled": False}
             batches = tuple(
                 codec.from_json(Batch, {**batch, "id": batch["number"], **fixed}) for batch in document["invitations"]
@@ -212,7 +220,7 @@ class Package:
         }
         self._check_environments(sessions, evaluations)
         archive = Archive(study, self.versions, tuple(used.values()), people, sessions, evaluations)
-        return replace(archive, environments=self._environments)
+        return replace(archive, environments=self._environments, public=self._public)
 
     def _check_references(
         self, sessions: Sequence[Session], people: Sequence[Participant], of_sessions: Mapping[str, Mapping[int, object]]
@@ -256,6 +264,7 @@ class Package:
             stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
             environment=row.get("environment"),
             signals=None if row.get("signals") is None else codec.from_json(Signals, row["signals"]),
+            holds=codec.from_json(tuple[Hold, ...], row.get("holds") or []),
             value_epoch=row.get("value_epoch", None if row["value"] is None else row["epochs_done"]),
             **{name: row[name] for name in plain},
         )

@@ -1,7 +1,9 @@
 """Backups: a zip of every table at one moment, made and brought back while the laboratory goes on, and the list of erasures.
 
-A backup holds `manifest.json` and one file of JSON lines a table. Whoever withdrew after it was made stays erased when it is
-restored: every withdrawal is in the database, in the data directory's `erasures-KEY.jsonl`, and in a copy beside each backup.
+A backup holds `manifest.json` and one file of JSON lines a table. Where cells hold what their column should not, a table has the
+closest values, and a second file of lines (`TABLE.odd.jsonl`) has these cells byte for byte. Whoever withdrew after it was made
+stays erased when it is restored: every withdrawal is in the database, in the data directory's `erasures-KEY.jsonl`, and in a copy
+beside each backup.
 """
 
 import hashlib
@@ -15,24 +17,38 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from evenhand import __version__
-from evenhand.errors import DatabaseLost, DataError, InvalidSettings, Refused
-from evenhand.lab.backups import TABLE_COLUMNS, TABLE_NAMES, Erasure, Row, revisions, upgraded
+from evenhand.errors import DatabaseLost, DataError, EvenhandError, InvalidSettings, Refused
+from evenhand.lab.backups import (
+    TABLE_COLUMNS,
+    TABLE_NAMES,
+    BackupTrouble,
+    Erasure,
+    OddCell,
+    Replaced,
+    Row,
+    RowsNoted,
+    revisions,
+    upgraded,
+)
 from evenhand.lab.lab import Lab, key_of
 from evenhand.lab.places import Fault, FaultKind, fault_of, file_of
 from evenhand.lab.served import HEARTBEAT_FILE
+from evenhand.settings import private_folder
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+MOST_ODD_BYTES = 1_000_000  # of a table's odd cells that wait in memory
 NAME_PATTERN = re.compile(r"evenhand-(\d{8}T\d{6}Z)\.zip")
 STAMP_FORMAT = "%Y%m%dT%H%M%SZ"
 LEAST_FREE_BYTES = 1_000_000_000  # bytes that the disk shall have free
@@ -44,7 +60,10 @@ AFTER_CLOSE_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup says of itself. tables: rows and SHA-256 of each table's file; made_at: seconds since the epoch."""
+    """What a backup says of itself. made_at: seconds since the epoch.
+
+    tables: rows and SHA-256 of each table's file; `odd` and `odd_sha256` where it has cells that are not what their column holds.
+    """
 
     format: int
     version: str
@@ -55,11 +74,15 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did: how many rows, how many people who withdrew since were erased again, and where the backup before is."""
+    """What a restore did: how many rows, how many people who withdrew since were erased again, and where the backup before is.
+
+    replaced: what became of odd cells, and of rows that the database would not take.
+    """
 
     rows: int
     erased: int
     safety: Path
+    replaced: Replaced
 
 
 # Out
@@ -67,7 +90,7 @@ class Restored:
 
 def make(lab: Lab, folder: Path, data_dir: Path) -> Path:
     """A backup in a folder, named after its time; the list of erasures is brought up to date there. Its path."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     at = lab.clock()
     while (path := folder / f"evenhand-{_stamp(at)}.zip").exists():
         at += 1
@@ -108,16 +131,72 @@ def _write(lab: Lab, file: IO[bytes]) -> None:
     made_at, tables = lab.clock(), {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive, lab.backups.make() as rows:
         for name in TABLE_NAMES:
-            with archive.open(f"{name}.jsonl", "w", force_zip64=True) as out:
-                digest, count = hashlib.sha256(), 0
-                for row in rows(name):
-                    line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-                    digest.update(line)
-                    out.write(line)
-                    count += 1
-            tables[name] = {"rows": count, "sha256": digest.hexdigest()}
+            tables[name] = _write_table(archive, name, rows)
         manifest = Manifest(FORMAT, __version__, revisions()[0], made_at, tables)
         archive.writestr(MANIFEST, json.dumps(asdict(manifest), indent=1))
+
+
+def _write_table(archive: zipfile.ZipFile, name: str, rows: RowsNoted) -> dict[str, Any]:
+    """A table's file, and one of its odd cells where it has any; what the manifest says of them."""
+    with tempfile.SpooledTemporaryFile(MOST_ODD_BYTES) as odd:
+        odd_lines, lines = _Lines(odd), None
+        with archive.open(f"{name}.jsonl", "w", force_zip64=True) as out:
+            lines = _Lines(out)
+            for row in rows(name, lambda cell: odd_lines.add(cell.to_json())):
+                lines.add(row)
+        said: dict[str, Any] = {"rows": lines.count, "sha256": lines.digest.hexdigest()}
+        if odd_lines.count:
+            said |= {"odd": odd_lines.count, "odd_sha256": odd_lines.digest.hexdigest()}
+            odd.seek(0)
+            with archive.open(f"{name}.odd.jsonl", "w", force_zip64=True) as out:
+                shutil.copyfileobj(odd, out)
+    return said
+
+
+class _Lines:
+    """A file of JSON lines that is being written, with its count and sum."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self.digest, self.count = hashlib.sha256(), 0
+
+    def add(self, value: Row) -> None:
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        self.digest.update(line)
+        self._out.write(line)
+        self.count += 1
+
+
+def odd_cells_of(path: Path) -> Mapping[str, int]:
+    """By table, how many cells of a backup hold what their column should not; none for most."""
+    with zipfile.ZipFile(path) as archive:
+        return _odd_counts(Manifest(**json.loads(archive.read(MANIFEST))))
+
+
+def _odd_counts(manifest: Manifest) -> Mapping[str, int]:
+    return {name: table["odd"] for name, table in manifest.tables.items() if "odd" in table}
+
+
+def odd_words(counts: Mapping[str, int]) -> str:
+    """How many odd cells there are, and in which tables."""
+    total, tables = sum(counts.values()), ", ".join(f"{name}: {count}" for name, count in counts.items())
+    return f"{total} {'value is' if total == 1 else 'values are'} not what the column may hold ({tables})"
+
+
+def replaced_words(replaced: Replaced) -> list[str]:
+    """What a restore could not do as for all other rows, in words; empty where there was nothing."""
+    lines = []
+    if replaced.exact:
+        lines.append(f"{replaced.exact} values that are not what the column may hold are back as they were, byte for byte")
+    if replaced.closest:
+        lines.append(f"{replaced.closest} such values are back as the closest that this database takes; the backup has them")
+    if replaced.left_out:
+        count, tables = sum(replaced.left_out.values()), ", ".join(f"{name}: {n}" for name, n in replaced.left_out.items())
+        lines.append(
+            f"{count} rows were left out, which the database does not take ({tables}): they refer to rows that are not there, or "
+            "repeat what may be there once; the backup has them"
+        )
+    return lines
 
 
 # In
@@ -160,6 +239,18 @@ class Backup:
             for line in lines:
                 yield json.loads(line)
 
+    def odd(self, name: str) -> Iterator[OddCell]:
+        """A table's odd cells, in the order of its rows."""
+        if "odd" in self.manifest.tables[name]:
+            with self._archive.open(f"{name}.odd.jsonl") as lines:
+                for line in lines:
+                    yield OddCell.from_json(json.loads(line))
+
+    @property
+    def odd_count(self) -> int:
+        """How many cells are odd."""
+        return sum(_odd_counts(self.manifest).values())
+
     def close(self) -> None:
         """Close the file."""
         self._archive.close()
@@ -174,43 +265,52 @@ class Backup:
             raise self._damaged(f"its {MANIFEST} is missing or cannot be read ({error})") from None
 
     def _check(self, name: str) -> None:
-        digest, count = hashlib.sha256(), 0
-        try:
-            with self._archive.open(f"{name}.jsonl") as lines:
-                for line in lines:
-                    digest.update(line)
-                    count += 1
-                    row = json.loads(line)
-                    if self.is_newest and row.keys() != TABLE_COLUMNS[name]:
-                        raise ValueError(f"line {count} has the columns {sorted(row)}")
-        except (KeyError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._damaged(f"its table {name!r} cannot be read ({error})") from None
         said = self.manifest.tables[name]
-        if (count, digest.hexdigest()) != (said["rows"], said["sha256"]):
-            raise self._damaged(f"its table {name!r} is not what was written: {count} rows, expected {said['rows']}")
+        try:
+            self._check_lines(f"table {name!r}", f"{name}.jsonl", said["rows"], said["sha256"], partial(self._check_row, name))
+            if "odd" in said:
+                what, file = f"list of odd cells of {name!r}", f"{name}.odd.jsonl"
+                self._check_lines(what, file, said["odd"], said["odd_sha256"], OddCell.from_json)
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged(f"its table {name!r} cannot be read ({error})") from None
+
+    def _check_row(self, name: str, row: Row) -> None:
+        if self.is_newest and row.keys() != TABLE_COLUMNS[name]:
+            raise ValueError(f"a row has the columns {sorted(row)}")
+
+    def _check_lines(self, what: str, file: str, rows: int, sha256: str, check: Callable[[Row], object]) -> None:
+        digest, count = hashlib.sha256(), 0
+        with self._archive.open(file) as lines:
+            for line in lines:
+                digest.update(line)
+                count += 1
+                check(json.loads(line))
+        if (count, digest.hexdigest()) != (rows, sha256):
+            raise self._damaged(f"its {what} is not what was written: {count} rows, expected {rows}")
 
 
 def restore(lab: Lab, backup: Backup, data_dir: Path) -> Restored:
     """Put a backup in the place of all that the database holds, after a backup of that; a server goes on meanwhile.
 
-    One write: all of it, or nothing. Whoever withdrew since, as this database or a list of erasures in the data directory or
-    beside the backup knows, is erased again.
+    One write. Odd cells are written as they were; into PostgreSQL, or from an older backup, as the closest values. Whoever
+    withdrew since, as this database or a list of erasures in the data directory or beside the backup knows, is erased again.
     """
     note_erasures(lab, [data_dir])
     folder = data_dir / "backups"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     safety = folder / f"before-restore-{_stamp(lab.clock())}-{secrets.token_hex(3)}.zip"
     write(lab, safety, data_dir)
     erasures = read_erasures([data_dir, backup.path.parent])
     with tempfile.TemporaryDirectory(dir=data_dir) as scratch:
         if backup.is_newest:
-            erased = lab.backups.restore(backup.rows, backup.manifest.made_at, erasures)
+            done = lab.backups.restore(backup.rows, backup.odd, backup.manifest.made_at, erasures)
         else:
             past = backup.manifest
             with upgraded(Path(scratch) / "past.sqlite", past.revision, past.tables, backup.rows) as rows:
-                erased = lab.backups.restore(rows, past.made_at, erasures)
+                done = lab.backups.restore(rows, lambda _: (), past.made_at, erasures)
+            done.replaced.closest += backup.odd_count
     note_erasures(lab, [data_dir], also=erasures)
-    return Restored(backup.count, erased, safety)
+    return Restored(backup.count, done.erased, safety, done.replaced)
 
 
 # Over a ruin
@@ -314,10 +414,15 @@ def note_erasures(lab: Lab, folders: Iterable[Path], also: Iterable[Erasure] = (
 
 
 class Keeper:
-    """Makes a backup an hour while a study is live and something changed, removes old ones, and lists who withdraws at once."""
+    """Makes a backup an hour while a study is live and something changed, removes old ones, and lists who withdraws at once.
+
+    troubles: what is wrong with the backups that were due last, by folder.
+    """
 
     def __init__(self, lab: Lab, data_dir: Path) -> None:
         self._lab, self._data_dir = lab, data_dir
+        self._known: Mapping[Path, int | None] = {}
+        self.troubles: Mapping[Path, BackupTrouble] = {}
         self._changes = 0
         self._kept: dict[Path, tuple[int, int]] = {}  # by folder, what the newest backup there holds: changes and activity
         lab.on_change.append(self._note_change)
@@ -335,32 +440,56 @@ class Keeper:
         if self._lab.fault() is not None:
             return
         now = self._lab.clock()
-        due = [folder for folder in sorted(self._folders(now)) if not 0 <= now - _newest(folder) < INTERVAL_SECONDS]
+        folders = self._folders(now)
+        self.troubles = {folder: trouble for folder, trouble in self.troubles.items() if folder in folders}
+        due = [folder for folder in sorted(folders) if not 0 <= now - _newest(folder) < INTERVAL_SECONDS]
         state = (self._changes, self._lab.backups.activity())
         for folder in due:
             if self._kept.get(folder) != state or not _ours(folder):
-                self._make(folder)
-                self._kept[folder] = state
+                self._try(folder, folders[folder], state)
             else:
                 os.utime(_ours(folder)[0][1])  # it still holds everything, so nobody needs to be told that it is old
 
-    def _make(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _try(self, folder: Path, study_id: int | None, state: tuple[int, int]) -> None:
+        """Make a backup. One that fails is tried again at the next look, and stops none of the other folders'."""
+        before = self.troubles.get(folder)
+        others = {other: trouble for other, trouble in self.troubles.items() if other != folder}
+        try:
+            counts = odd_cells_of(self._make(folder))
+            self._kept[folder] = state
+            trouble = BackupTrouble(folder, odd_words(counts), False, study_id) if counts else None
+        except Exception as error:
+            trouble = BackupTrouble(folder, _why(error), True, study_id)
+            if trouble != before:
+                log.exception("the backup in %s failed; it is tried again each minute", folder)
+        self.troubles = others if trouble is None else {**others, folder: trouble}
+
+    def _make(self, folder: Path) -> Path:
+        private_folder(folder)
         free = shutil.disk_usage(folder).free
         if free < LEAST_FREE_BYTES:
-            raise OSError(f"no backup was made: the disk of {folder} has {free / 1e6:.0f} MB free, and 1000 MB are asked for")
-        make(self._lab, folder, self._data_dir)
+            raise Refused(f"its disk has {free / 1e6:.0f} MB free, and {LEAST_FREE_BYTES / 1e6:.0f} MB are asked for")
+        made = make(self._lab, folder, self._data_dir)
         for path in outdated(folder):
             path.unlink(missing_ok=True)
+        return made
 
-    def _folders(self, now: float) -> set[Path]:
-        """Where backups go: of studies that are live, or were closed so lately that some people may go on."""
-        folders = set()
-        for study in self._lab.studies.all():
+    def _folders(self, now: float) -> Mapping[Path, int | None]:
+        """Where backups go, and the study that names the folder, None where several do: of studies that are live, or were closed
+        so lately that some people may go on. Where the studies cannot be read, as before, and into the data directory."""
+        try:
+            studies = self._lab.studies.all()
+        except Exception:
+            log.exception("the studies cannot be read; backups go where they went before, and into the data directory")
+            return {**self._known, self._data_dir / "backups": None}
+        folders: dict[Path, int | None] = {}
+        for study in studies:
             closed = study.closed_at is not None and now - study.closed_at > AFTER_CLOSE_SECONDS
             if study.published_at is not None and not study.archived and not closed:
                 given = study.backup.strip()
-                folders.add(Path(given).expanduser() if given else self._data_dir / "backups")
+                folder = Path(given).expanduser() if given else self._data_dir / "backups"
+                folders[folder] = None if folder in folders else study.id
+        self._known = folders
         return folders
 
     def _note_change(self, session_id: int) -> None:
@@ -374,6 +503,13 @@ class Keeper:
                     note_erasures(self._lab, [folder])
             except OSError:
                 log.exception("the list of withdrawals in %s could not be written; the next backup tries again", folder)
+
+
+def _why(error: Exception) -> str:
+    """Why a backup failed, without paths: a study's webhook is told, too."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if isinstance(error, EvenhandError) else f"{type(error).__name__}; the server's log says more"
 
 
 def _newest(folder: Path) -> float:

@@ -129,7 +129,7 @@ SESSIONS = (
         "interventions",
         "json",
         "what a person did in a method's session, or believes of its hyperparameters",
-        values="a list of at, who, kind, trial, detail, reason",
+        values="a list of at, who, kind, trial, detail, reason; who: `person ID`, or `researcher` from before people had names",
         source="researcher",
     ),
     _time("chose_at", "when the final choice was made"),
@@ -157,10 +157,24 @@ SESSIONS = (
 TRIALS = (
     SESSION,
     TRIAL,
-    Column("proposer", "text", "who proposed it", source="server"),
+    Column(
+        "proposer",
+        "text",
+        "who proposed it",
+        values="a participant's pseudonym, a method, or `person ID` of somebody who helped a method",
+        source="server",
+    ),
     _time("submitted_at", "when it was submitted", optional=False),
     _time("claimed_at", "when an agent took it (the attempt that counts)"),
     _time("finished_at", "when it ended"),
+    Column(
+        "holds",
+        "json",
+        "times in which its training stood still, since its session was paused",
+        values="a list of start, end",
+        source="server",
+        since=5,
+    ),
     Column("epochs_planned", "integer", "epochs it was submitted for", "epochs", source="tuner"),
     Column("epochs_done", "integer", "epochs completed, those it went on from included", "epochs", source="agent"),
     Column("epochs_begun", "integer", "epochs it completed itself, and the one it ended in: its cost", "epochs", source="agent"),
@@ -284,7 +298,13 @@ EVENTS = (
     Column("participant", "integer", "whom it is about", source="export", optional=True),
     Column("session", "integer", "the session it is about", source="export", optional=True),
     Column("trial", "integer", "the trial it is about, by its number in the session", source="export", optional=True),
-    Column("detail", "json", "the rest; agents, jobs and invitations by numbers of this archive", source="server"),
+    Column(
+        "detail",
+        "json",
+        "the rest; agents, jobs and invitations by numbers of this archive",
+        values="who: the `person ID` who asked for it, where it was one of those who run the laboratory",
+        source="server",
+    ),
 )
 
 TABLES: Mapping[str, tuple[Column, ...]] = {

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from evenhand import __version__
 from evenhand.errors import InvalidSettings, Refused
@@ -31,6 +31,7 @@ from evenhand.model.session import EarlierChoice, Session
 from evenhand.model.study import OWN_WORDS_REASON, Mode, Study, reason_codes
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Trial
+from evenhand.settings import private_opener
 
 # What a walk over the participants gives.
 WALKED_TABLES = ("participants", "sessions", "trials", "values", "evaluations", "answers")
@@ -44,16 +45,26 @@ File = tuple[str, Iterable[bytes]]
 # Where to
 
 
-def to_folder(export: "Export", folder: Path) -> None:
-    """Write an archive as files of a folder, which must be empty or not there; nothing is left of one that fails."""
+class Files(Protocol):
+    """What is written as an archive."""
+
+    def files(self) -> Iterator[File]:
+        """Every file's name and its blocks, to be taken in this order."""
+
+
+def to_folder(export: Files, folder: Path) -> None:
+    """Write an archive as files of a folder, which must be empty or not there; nothing is left of one that fails.
+
+    It holds what people said: only its owner can read it.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refused(f"{folder} is there already, and not an empty folder; choose another name")
     draft = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    draft.mkdir(mode=0o700, parents=True)
     try:
         for name, blocks in export.files():
-            with (draft / name).open("wb") as out:
+            with open(draft / name, "wb", opener=private_opener) as out:
                 out.writelines(blocks)
         if folder.exists():
             folder.rmdir()
@@ -62,12 +73,12 @@ def to_folder(export: "Export", folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def to_zip(export: "Export", path: Path) -> None:
-    """Write an archive as a zip; a file that is there is replaced when all is written."""
+def to_zip(export: Files, path: Path) -> None:
+    """Write an archive as a zip that only its owner can read; a file that is there is replaced when all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.part")
     try:
-        with draft.open("wb") as out:
+        with open(draft, "wb", opener=private_opener) as out:
             out.writelines(zipped(export.files()))
         draft.replace(path)
     finally:
@@ -147,14 +158,27 @@ class _Walked:
 
 
 class Export:
-    """One mode of a study's records. Making it is the look at test scores, where it holds any; `files` may be taken once."""
+    """One mode of a study's records; `files` may be taken once. Making it is the look at test scores, where it holds any.
 
-    def __init__(self, lab: Lab, study_id: int, mode: Mode, *, who: str, form: str = "csv", evaluations: bool = True) -> None:
+    looked: the look is logged already, so that making it changes nothing.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        study_id: int,
+        mode: Mode,
+        *,
+        who: str,
+        form: str = "csv",
+        evaluations: bool = True,
+        looked: bool = False,
+    ) -> None:
         if form not in codebook.FORMATS:
             raise InvalidSettings(f"format {form!r}: expected one of {', '.join(codebook.FORMATS)}")
         table_files.writer("events", form, _Drain())  # says now that a package is missing
         self._lab, self._form = lab, form
-        self._outline: Outline = lab.transfer.export(study_id, mode, who, evaluations)
+        self._outline: Outline = lab.transfer.export(study_id, mode, who, evaluations, looked=looked)
         self._hashes = {version.version: version.hash for version in self._outline.versions}
         self._reason_codes = {
             version.version: reason_codes(version.reasons) for version in (self._outline.study, *self._outline.versions)
@@ -314,6 +338,7 @@ class Export:
             "trial": trial.number,
             "extra": dict(trial.extra),
             "signals": codec.to_json(trial.signals),
+            "holds": codec.to_json(trial.holds),
             **{key: getattr(trial, key) for key in PLAIN_OF_TRIAL},
             **self._whose(session.version),
         }

@@ -16,7 +16,7 @@ import numpy as np
 from evenhand.analysis.contest import Rates
 from evenhand.analysis.surface import Shown, Surface
 from evenhand.errors import DataError, Refused
-from evenhand.settings import data_dir
+from evenhand.settings import data_dir, private_folder, private_opener
 
 FORMAT = 1
 DECIMALS = 5  # of kept coordinates: beyond what a drawing shows
@@ -62,9 +62,9 @@ def write(path: Path, scored: Scored) -> None:
     Raises:
         Refused: there is one already: the first look counts.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with fresh.open("w", encoding="utf-8") as file:
+    with open(fresh, "w", encoding="utf-8", opener=private_opener) as file:
         json.dump({"format": FORMAT, **asdict(scored), "surface": _surface(scored.surface)}, file)
         file.flush()
         os.fsync(file.fileno())

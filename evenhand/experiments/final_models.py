@@ -7,8 +7,8 @@ The folder holds `card.json` (what it is, and a checksum of each file), `README.
 import hashlib
 import json
 import platform
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -191,7 +191,8 @@ def write(lab: Lab, session: Session, model: FinalModel, certainty: str, folder:
     check_folder(folder)
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    part = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    part.mkdir()
     try:
         why = _write_predictor(model, part)
         _write_parts(model.kept, part)
@@ -209,7 +210,6 @@ def write(lab: Lab, session: Session, model: FinalModel, certainty: str, folder:
         before = folder.with_name(f"{part.name}-before")
         if folder.exists():
             folder.rename(before)
-        part.chmod(0o755)
         part.rename(folder)
         shutil.rmtree(before, ignore_errors=True)
     except BaseException:

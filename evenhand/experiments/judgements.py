@@ -1,11 +1,11 @@
 """What a person says of a trial from Python: a rating, or a veto. The session's page and the command line say the same."""
 
-import getpass
 from collections.abc import Callable
 from contextlib import closing
 
 from evenhand.errors import NotFound
 from evenhand.experiments.dataframes import StoredSession
+from evenhand.lab import served
 from evenhand.lab.lab import Lab
 from evenhand.model.session import Session
 
@@ -37,7 +37,7 @@ def rate(
         InvalidSettings: the rating is no number.
     """
     return _said(
-        session, db, lambda lab, session_id: lab.interventions.rate(session_id, trial, rating, who=who or user(), reason=why)
+        session, db, lambda lab, session_id: lab.interventions.rate(session_id, trial, rating, who=_who(lab, who), reason=why)
     )
 
 
@@ -63,17 +63,19 @@ def veto(
     """
     if take_back:
         return _said(
-            session, db, lambda lab, session_id: lab.interventions.allow(session_id, trial, who=who or user(), reason=why)
+            session, db, lambda lab, session_id: lab.interventions.allow(session_id, trial, who=_who(lab, who), reason=why)
         )
-    return _said(session, db, lambda lab, session_id: lab.interventions.veto(session_id, trial, who=who or user(), reason=why))
+    return _said(session, db, lambda lab, session_id: lab.interventions.veto(session_id, trial, who=_who(lab, who), reason=why))
 
 
 def user() -> str:
     """The user's name on this machine."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return UNKNOWN
+    return served.user() or UNKNOWN
+
+
+def _who(lab: Lab, name: str | None) -> str:
+    """How the record names who says it: one of the laboratory's people by their id, anybody else by their name."""
+    return lab.people.who(name or user()) or name or user()
 
 
 def _said(session: int | str, db: str | None, say: Callable[[Lab, int], Session]) -> StoredSession:

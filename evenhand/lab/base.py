@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 
 from evenhand.errors import NotAllowed, Refused
 from evenhand.lab.changes import Changes
+from evenhand.model.person import Person, with_names
 from evenhand.model.session import Session
 from evenhand.model.study import Study
 from evenhand.settings import Rules, rules_from_environment
-from evenhand.store import events
+from evenhand.store import events, people
 from evenhand.store.engine import Store
 
 T = TypeVar("T")
@@ -82,10 +83,23 @@ def listening(listeners: list[Listener], listener: Listener) -> Iterator[None]:
         listeners.remove(listener)
 
 
+def act_as(person: Person | None) -> None:
+    """From now on, in this thread or request, what is written says that this person asked for it; None: nobody did."""
+    events.ACTING.set(None if person is None else person.who)
+
+
+def names_in(tx: Connection, text: str) -> str:
+    """A text with people's names in the place of their ids."""
+    names = {person.who: person.name for person in people.everybody(tx)}
+    return with_names(text, names.get)
+
+
 def check_may_intervene(tx: Connection, sessions: Sequence[Session], who: str | None) -> None:
     """NotAllowed where `who` looked at a test score of one of these sessions' tasks."""
     if who is not None and any(events.looked_at_task(tx, task_id, who) for task_id in {session.task.id for session in sessions}):
-        raise NotAllowed(f"{who} has looked at a test score of this task, and so cannot intervene in its open sessions any more")
+        raise NotAllowed(
+            f"{names_in(tx, who)} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
+        )
 
 
 def refuse_archive(study: Study) -> None:

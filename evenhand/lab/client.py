@@ -17,7 +17,7 @@ from evenhand.errors import CodeRefused, EvenhandError, InvalidConfiguration, In
 from evenhand.model import codec
 from evenhand.model.configuration import Configuration
 from evenhand.model.environment import Environment
-from evenhand.model.job import Assignment
+from evenhand.model.job import Assignment, Order
 from evenhand.model.recent import Recent
 from evenhand.model.sent_code import MOST_FILE_BYTES, MOST_LIST_BYTES, SentCode
 from evenhand.model.session import Session, View
@@ -112,16 +112,18 @@ class Client:
         answer = self._post("/api/agent/claim", refused=list(refused), session_id=session_id, seconds=seconds)
         return None if answer["assignment"] is None else codec.from_json(Assignment, answer["assignment"])
 
-    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
-        """Send what a training measured; whether it shall go on.
+    def measure(
+        self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None, *, is_held: bool = False
+    ) -> Order:
+        """Send what a training measured, and whether it stands still; what it shall do.
 
         What threads send while a post is under way goes in one post, and what one may not hold in several.
         """
-        answers = [self._measure(job_id, attempt, part) for part in _parts_of(batch)]  # all are sent, also after a stop
-        return False not in answers
+        orders = [self._measure(job_id, attempt, part, is_held) for part in _parts_of(batch)]  # all are sent, also after a stop
+        return Order.STOP if Order.STOP in orders else orders[-1]
 
-    def _measure(self, job_id: int, attempt: int, batch: Sequence[Measurement]) -> bool:
-        mine = _Posted((job_id, attempt, [codec.row_of(measurement) for measurement in batch]))
+    def _measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], is_held: bool = False) -> Order:
+        mine = _Posted((job_id, attempt, [codec.row_of(measurement) for measurement in batch]), is_held)
         with self._counting:
             self._unposted.append(mine)
             leads, self._posting = not self._posting, True
@@ -167,9 +169,11 @@ class Client:
                 waiter.reply = error
 
     def _send_reports(self, group: "Sequence[_Posted]") -> None:
-        answers = self._repeat("/api/agent/measure", reports=[waiter.report for waiter in group])["answers"]
-        for waiter, answer in zip(group, answers, strict=True):
-            waiter.reply = answer
+        reports, held = [waiter.report for waiter in group], [waiter.report[0] for waiter in group if waiter.is_held]
+        answer = self._repeat("/api/agent/measure", reports=reports, **({"held": held} if held else {}))
+        to_hold = answer.get("hold", ())  # an older laboratory holds nothing
+        for waiter, reply in zip(group, answer["answers"], strict=True):
+            waiter.reply = Order.HOLD if reply is True and waiter.report[0] in to_hold else reply
 
     def finish(
         self,
@@ -344,9 +348,10 @@ def _read_before(session_id: int, known: Session | None) -> dict[str, Any]:
 class _Posted:
     """One training's report, and what the server replied."""
 
-    def __init__(self, report: tuple[int, int, list[Any]]) -> None:
+    def __init__(self, report: tuple[int, int, list[Any]], is_held: bool) -> None:
         self.report = report
-        self.reply: bool | str | Exception | None = None
+        self.is_held = is_held
+        self.reply: bool | Order | str | Exception | None = None
         self.woken = threading.Event()  # it was posted, or is the first that waits
 
     @property
@@ -354,13 +359,13 @@ class _Posted:
         """Whether a thread has posted it."""
         return self.reply is not None
 
-    def answer(self) -> bool:
-        """Whether the training shall go on; raises what went wrong."""
+    def answer(self) -> Order:
+        """What the training shall do; raises what went wrong."""
         if isinstance(self.reply, str):
             raise StaleAttempt(self.reply)
         if isinstance(self.reply, Exception):
             raise self.reply
-        return bool(self.reply)
+        return Order(self.reply or 0)
 
 
 def _parts_of(batch: Sequence[Measurement]) -> list[Sequence[Measurement]]:

@@ -31,7 +31,8 @@ class Deadlines:
         self._swept_at = 0.0
 
     def sweep(self, session_id: int | None = None) -> None:
-        """Do what time asks for: end lost attempts, stop trials at the deadline, choose for tuners who let theirs pass.
+        """Do what time asks for: end lost attempts, stop trials that have used what one may and those at the deadline, choose for
+        tuners who let theirs pass.
 
         session_id: for this session only, as a process does that is not the server: while the server is down, the others' clocks
         stand still, which the server credits when it is back.
@@ -39,12 +40,17 @@ class Deadlines:
         self._swept_at = self._core.clock()
         with self._core.read() as tx:
             late, lost = sessions.past_limit(tx, self._swept_at), jobs.expired(tx, self._swept_at)
+            limited = jobs.with_limited_trials(tx)
         if session_id is not None:
+            limited = [limited_id for limited_id in limited if limited_id == session_id]
             late = [session for session in late if session.id == session_id]
             lost = [job for job in lost if job.session_id == session_id]
         for lost_job in lost:
             with _alone(lost_job.session_id):
                 self._end_lost(lost_job)
+        for limited_id in limited:
+            with _alone(limited_id):
+                self._end_long(limited_id)
         for session in late:
             with _alone(session.id):
                 if rules.state_of(session, self._core.clock()) is State.CHOOSING:
@@ -60,6 +66,18 @@ class Deadlines:
             job, now = jobs.get(tx, lost.id), self._core.clock()
             if job and job.finished_at is None and job.leased_until is not None and job.leased_until < now:
                 fail_attempt(tx, job, now, "its agent was not heard of any more", attempts=self._core.rules.attempts)
+
+    def _end_long(self, session_id: int) -> None:
+        """Stop the session's trials that have used what its study lets one trial use of the time."""
+        with self._core.read() as tx:
+            session = sessions.get(tx, session_id)
+        if not any(rules.has_used_its_share(session, trial, self._core.clock()) for trial in session.trials):
+            return
+        with self._core.change(session_id) as tx:
+            session, now = sessions.get(tx, session_id), self._core.clock()
+            for trial in session.trials:
+                if rules.has_used_its_share(session, trial, now):
+                    stop(tx, trial, now, Stopper.RULE, rules.SHARE_USED)
 
     def _end_time(self, session: Session) -> None:
         now = self._core.clock()
@@ -81,6 +99,7 @@ class Deadlines:
 
     def recover(self, down_since: float | None = None) -> None:
         """What a starting server does first: renew live leases, and credit the outage to the sessions it serves."""
+        self._core.store.note_start()
         with self._core.change() as tx:
             now = self._core.clock()
             jobs.renew_all(tx, now + self._core.rules.lease)

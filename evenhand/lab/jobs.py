@@ -14,12 +14,13 @@ from evenhand.errors import NotFound, StaleAttempt
 from evenhand.lab.base import Core, listening
 from evenhand.lab.crews import Crews
 from evenhand.lab.deadlines import Deadlines
+from evenhand.lab.plausible import Expected, check, expected
 from evenhand.lab.stopping import StoppingRules
 from evenhand.lab.tokens import Tokens
 from evenhand.lab.writes import fail_attempt
 from evenhand.model import rules as equal_terms
 from evenhand.model.environment import Environment, StatedEnvironment, why_refused
-from evenhand.model.job import AgentRecord, Assignment, MeasurementBatch, pinned_away, place_of
+from evenhand.model.job import AgentRecord, Assignment, MeasurementBatch, Order, pinned_away, place_of
 from evenhand.model.recent import Recent
 from evenhand.model.session import Session, Waiting
 from evenhand.model.trial import Measurement, Outcome
@@ -32,6 +33,7 @@ NOT_THEIR_JOB_REASON = "job {} is not this agent's; stop this training and claim
 NOBODY_TRAINS = "no connected agent"  # what the words begin with, where agents are there and all refuse
 MOST_TRIED_JOBS = 100  # that wait and that a claim looks at again within its write: each session's first, then others
 AGENT_SEEN_SECONDS = 1.0  # seconds for which it is not written again that an agent was heard of
+MOST_REMEMBERED_ATTEMPTS = 10_000  # of which it is remembered what they may measure
 MOST_REMEMBERED_AGENTS = 10_000  # of which it is remembered what they said last
 
 
@@ -51,6 +53,7 @@ class Agents:
         # What each agent said last, giving back a training of a task version for which it could do nothing:
         self._said: Recent[tuple[int, str], str] = Recent(MOST_REMEMBERED_AGENTS)
         self._idle: Recent[int, bool] = Recent(MOST_REMEMBERED_AGENTS)  # whether nothing waited when the agent last asked
+        self._wanted: Recent[tuple[int, int], tuple[Expected, str]] = Recent(MOST_REMEMBERED_ATTEMPTS)  # and the metric
         self._noted: Recent[int, float] = Recent(MOST_REMEMBERED_AGENTS)  # when it was last written that an agent was heard of
 
     def add(
@@ -191,6 +194,7 @@ class Agents:
                 attempt = jobs.lease(tx, job, agent_id, now, now + self._core.rules.lease, environment_key)
                 session = sessions.get(tx, job.session_id, logged=True)
                 self._stopping.note(tx, session)
+                self._wanted[job.id, attempt] = expected(session, job.trial_id, 0), session.task.metric
                 assignment = _assignment(session, job, attempt)
                 if job.trial_id is None:
                     plan = equal_terms.evaluation_plan(session, _values_of_choice(tx, session))
@@ -199,17 +203,35 @@ class Agents:
         self._core.notify(job.session_id, acts=lost)
         return assignment
 
-    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
-        """Store what a training measured and renew its lease; whether it shall go on. StaleAttempt: the lease is over.
+    def check(self, report: MeasurementBatch) -> None:
+        """Nothing, or InvalidSettings where a report from elsewhere cannot be what its training measured: see `plausible`."""
+        if not report.batch:
+            return
+        key = report.job_id, report.attempt
+        if key not in self._wanted:
+            with self._core.read() as tx:
+                job = jobs.get(tx, report.job_id)
+                if job is None:
+                    return  # whoever stores it says that
+                session = sessions.get(tx, job.session_id, logged=True)
+            self._wanted[key] = expected(session, job.trial_id, None), session.task.metric
+        wanted, metric = self._wanted[key]
+        check(report.batch, wanted, metric)
+        wanted.next_index = max(wanted.next_index or 0, report.batch[-1].index + 1)
 
-        agent_id: also where it is another agent's.
+    def measure(
+        self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None, *, is_held: bool = False
+    ) -> Order:
+        """Store what a training measured and renew its lease; what it shall do. StaleAttempt: the lease is over.
+
+        agent_id: also where it is another agent's. is_held: whether it stands still, as it was told.
         """
-        answer = self.measure_all([MeasurementBatch(job_id, attempt, batch)], agent_id)[0]
+        answer = self.measure_all([MeasurementBatch(job_id, attempt, batch, is_held)], agent_id)[0]
         if isinstance(answer, StaleAttempt):
             raise answer
         return answer
 
-    def measure_all(self, reports: Sequence[MeasurementBatch], agent_id: int | None = None) -> list[bool | StaleAttempt]:
+    def measure_all(self, reports: Sequence[MeasurementBatch], agent_id: int | None = None) -> list[Order | StaleAttempt]:
         """What `measure` gives, or would raise, for each of these: those of one agent's trainings are stored in one write."""
 
         def write(tx: Connection) -> list[jobs.Job | StaleAttempt]:
@@ -221,9 +243,10 @@ class Agents:
 
         answers = self._core.together(write)
         measured = zip(reports, answers, strict=True)
-        for session_id in {job.session_id for report, job in measured if report.batch and isinstance(job, jobs.Job)}:
+        news = {job.session_id for report, job in measured if isinstance(job, jobs.Job) and (report.batch or job.holds)}
+        for session_id in news:
             self._core.notify(session_id, acts=False)
-        return [job.stop_by is None if isinstance(job, jobs.Job) else job for job in answers]
+        return [_order(job) if isinstance(job, jobs.Job) else job for job in answers]
 
     def _append(self, tx: Connection, held: Sequence[tuple[MeasurementBatch, jobs.Job]]) -> dict[int, jobs.Job]:
         """Store what these trainings measured, as far as their stopping rules let them go; the jobs then, by id."""
@@ -237,11 +260,19 @@ class Agents:
                 jobs.append(tx, reports.values())
                 reports.clear()
             reports[job.id], after[job.id], _ = self._stopping.judged(tx, after[job.id], sent)
+            after[job.id] = self._note_hold(tx, after[job.id], sent.is_held, now)
         jobs.append(tx, reports.values())
         for report, job in held:
             if report.batch and report.batch[0].index // cap != report.batch[-1].index // cap:
                 self._thin(tx, job)
         return after
+
+    def _note_hold(self, tx: Connection, job: jobs.Job, is_held: bool, now: float) -> jobs.Job:
+        """Note where a training has come to stand still, or to go on. Only one of a paused session can come to stand still."""
+        if is_held == job.is_held or (is_held and not job.is_paused):
+            return job
+        events.record(tx, now, "held" if is_held else "trains on", job.session_id, job.trial_id)
+        return jobs.note_held(tx, job, is_held, now)
 
     def finish(
         self,
@@ -306,6 +337,8 @@ class Agents:
         queued = next((trial for trial in unsettled(session.trials) if trial.is_open and trial.claimed_at is None), None)
         if queued is None:
             return None
+        if session.is_paused:
+            return Waiting(1, 0, None, "its session is paused")
         unfinished = jobs.unfinished_trials(tx)
         waiting = [job for job in unfinished if job.leased_until is None]
         position = 1 + next((i for i, job in enumerate(waiting) if job.trial_id == queued.id), 0)
@@ -352,8 +385,17 @@ def _free(tx: Connection, waiting: Sequence[jobs.Job], now: float) -> list[jobs.
     ids = dict.fromkeys([*firsts.values(), *(job.id for job in waiting)])
     jobs_by_id = jobs.some(tx, list(ids)[:MOST_TRIED_JOBS]) if ids else {}
     return [
-        job for job in jobs_by_id.values() if job.finished_at is None and (job.leased_until is None or job.leased_until < now)
+        job
+        for job in jobs_by_id.values()
+        if job.finished_at is None and not job.is_paused and (job.leased_until is None or job.leased_until < now)
     ]
+
+
+def _order(job: jobs.Job) -> Order:
+    """What a training is told that has reported."""
+    if job.stop_by is not None:
+        return Order.STOP
+    return Order.HOLD if job.is_paused else Order.GO_ON
 
 
 def _holder(job: jobs.Job | None, report: MeasurementBatch, agent_id: int | None) -> jobs.Job | StaleAttempt:

@@ -18,6 +18,7 @@ from evenhand.lab.interventions import Interventions
 from evenhand.lab.jobs import Agents
 from evenhand.lab.open_spaces import OpenSpaces
 from evenhand.lab.participants import Participants
+from evenhand.lab.people import People
 from evenhand.lab.places import Fault
 from evenhand.lab.seats import Seats
 from evenhand.lab.sessions import Sessions
@@ -28,7 +29,7 @@ from evenhand.lab.transfer import Transfer
 from evenhand.lab.tuning import Tuning
 from evenhand.model.configuration import Configuration
 from evenhand.model.environment import Environment
-from evenhand.model.job import Assignment
+from evenhand.model.job import Assignment, Order
 from evenhand.model.sent_code import SentCode
 from evenhand.model.session import Session, View
 from evenhand.model.trial import LearningCurve, Measurement, Outcome, Stopper, Trial
@@ -45,14 +46,15 @@ def key_of(url: str) -> str:
 class Lab:
     """The laboratory on one database. Threads may share it.
 
-    tokens, studies, participants, seats, sessions, open_spaces, evaluations, interventions, crews, agents, transfer, backups:
-    its services, by noun.
+    tokens, people, studies, participants, seats, sessions, open_spaces, evaluations, interventions, crews, agents,
+    transfer, backups: its services, by noun.
     """
 
     def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
         self.core = Core(store, rules, clock)
         self._deadlines = Deadlines(self.core)
         self.tokens = Tokens(self.core)
+        self.people = People(self.core, self.tokens)
         self.crews = Crews(self.core, self.tokens)
         self.agents = Agents(self.core, self.tokens, self._deadlines, StoppingRules(self.core), self.crews)
         self._tuning = Tuning(self.core, self.agents)
@@ -194,9 +196,11 @@ class Lab:
         """The next training for this agent, leased to it as a new attempt; None where nothing waits."""
         return self.agents.claim(agent_id, refused=refused, session_id=session_id, seconds=seconds)
 
-    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
-        """Store what a training measured and renew its lease; whether it shall go on."""
-        return self.agents.measure(job_id, attempt, batch, agent_id)
+    def measure(
+        self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None, *, is_held: bool = False
+    ) -> Order:
+        """Store what a training measured and renew its lease; what it shall do. is_held: whether it stands still, as told."""
+        return self.agents.measure(job_id, attempt, batch, agent_id, is_held=is_held)
 
     def finish(
         self,

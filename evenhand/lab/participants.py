@@ -4,7 +4,7 @@ import hashlib
 import logging
 import secrets
 from base64 import b32encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -14,10 +14,11 @@ from evenhand.errors import InvalidSettings, NotAllowed, NotFound, Refused
 from evenhand.lab.base import Core, hash_token, refuse_archive
 from evenhand.lab.tuning import Tuning
 from evenhand.lab.writes import open_session
-from evenhand.model import rules
+from evenhand.model import places, rules
 from evenhand.model.configuration import Configuration
 from evenhand.model.nicknames import why_not_nickname
 from evenhand.model.participant import Batch, Participant
+from evenhand.model.places import Occupancy
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session
 from evenhand.model.signals import Signals
@@ -126,8 +127,9 @@ class Participants:
 
     def _invited(self, tx: Connection, token: str) -> Batch:
         batch_id = tokens.subject(tx, "invite", hash_token(token), self._core.clock())
-        if batch_id is None and (waiting := self._joined_by(tx, token)) is not None:
-            batch_id = waiting.batch_id
+        joined = self._joined_by(tx, token) if batch_id is None else None
+        if joined is not None:
+            batch_id = joined.batch_id
         if batch_id is None:
             raise NotAllowed(INVALID_INVITATION_REASON)
         batch = participant_rows.batch(tx, batch_id)
@@ -135,7 +137,17 @@ class Participants:
         closed = "this study has ended; thank you for your interest" if study.closed_at or study.archived else None
         if why := closed or batch.why_closed(self._core.clock()):
             raise NotAllowed(why)
+        if joined is None and batch.mode == "live" and (why := self._occupancy(tx, study).why_full):
+            raise NotAllowed(why)
         return batch
+
+    def occupancy(self, study_id: int) -> Occupancy:
+        """How many live participants finished or are under way, of those that the study looks for."""
+        with self._core.read() as tx:
+            return self._occupancy(tx, studies.study(tx, study_id))
+
+    def _occupancy(self, tx: Connection, study: Study) -> Occupancy:
+        return places.occupancy(participant_rows.places(tx, study.id, "live"), study.plan.target, self._core.clock())
 
     def joined_with(self, key: str) -> tuple[Participant, str] | None:
         """Who joined by the form with this key, and the resume code; None where nobody did."""
@@ -257,7 +269,7 @@ class Participants:
     def _assign(self, tx: Connection, study: Study, participant: Participant) -> None:
         if participant.condition is not None:
             return
-        counts = participant_rows.assigned(tx, study.id, participant.mode)
+        counts = places.in_conditions(participant_rows.places(tx, study.id, participant.mode), self._core.clock())
         if condition := rules.assign(study.arms, counts, study.seed, participant.id):
             participant_rows.update_facts(tx, participant.id, condition=condition)
             events.record(tx, self._core.clock(), "assigned", participant=participant.id, condition=condition)
@@ -445,7 +457,7 @@ class Participants:
             participant, now = participant_rows.get(tx, participant_id), self._core.clock()
             if participant.withdrawn_at is not None:
                 return participant
-            erase(tx, participant, now)
+            erase(tx, participant.id, own_session_ids(participant), now)
             gone = participant_rows.get(tx, participant_id)
         for listener in list(self._core.on_withdrawal):
             listener()
@@ -460,13 +472,12 @@ def own_session_ids(participant: Participant) -> list[int]:
     return [session_id for session_id in (participant.session_id, participant.practice_id) if session_id is not None]
 
 
-def erase(tx: Connection, participant: Participant, now: float) -> None:
-    """Delete all that a participant did and said; the rows that keep the count stay."""
-    session_ids = own_session_ids(participant)
+def erase(tx: Connection, participant_id: int, session_ids: Sequence[int], now: float) -> None:
+    """Delete all that a participant did and said; the rows that keep the count stay. session_ids: all of theirs."""
     for session_id in session_ids:
         sessions.erase(tx, session_id)
         sessions.update_facts(tx, session_id, withdrawn_at=now)
-    participant_rows.erase(tx, participant.id)
-    participant_rows.update_facts(tx, participant.id, withdrawn_at=now)
+    participant_rows.erase(tx, participant_id)
+    participant_rows.update_facts(tx, participant_id, withdrawn_at=now)
     for erased in session_ids or (None,):
-        events.record(tx, now, "withdrawn", erased, participant=participant.id)
+        events.record(tx, now, "withdrawn", erased, participant=participant_id)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from evenhand.errors import NotFound, Refused
-from evenhand.lab.base import Core, check_may_intervene, refuse_archive
+from evenhand.lab.base import Core, check_may_intervene, refuse_archive, refuse_open
 from evenhand.lab.processes import has_ended, in_words, this_process
 from evenhand.lab.shown import curve_after, curve_as_shown
 from evenhand.lab.stopping import notices
@@ -231,7 +231,8 @@ class Sessions:
             return curve_as_shown(session, trial, jobs.newest(tx, trial.id, trial.attempt))
 
     def pause(self, session_ids: Sequence[int], reason: str, who: str | None = None) -> list[int]:
-        """Let sessions stand still: their clocks stop, nothing new is accepted, a running training goes on. Those that paused.
+        """Let sessions stand still: their clocks stop, nothing new is accepted or begins to train, and what trains is held at its
+        next report, where its agent knows how to. Those that paused.
 
         who: checked as in `stop_trial` where sessions were picked one by one; what happens to everyone alike can favour nobody.
         """
@@ -241,6 +242,8 @@ class Sessions:
             now = self._core.clock()
             candidates = [sessions.get(tx, session_id) for session_id in session_ids]
             check_may_intervene(tx, candidates, who)
+            for session in candidates:
+                refuse_open(session)
             able = [session.id for session in candidates if rules.state_of(session, now) in rules.PAUSABLE_STATES]
             for session_id in able:
                 sessions.pause(tx, session_id, reason.strip(), now)
@@ -249,8 +252,14 @@ class Sessions:
             self._core.notify(session_id)
         return able
 
+    def pausers(self, session_id: int) -> dict[float, str]:
+        """Who began and ended the session's pauses, by the moment; of pauses from before people had names nothing is known."""
+        with self._core.read() as tx:
+            noted = [event for kind in ("paused", "went on") for event in event_rows.of_kind(tx, session_id, kind)]
+        return {event.at: str(event.detail["who"]) for event in noted if "who" in event.detail}
+
     def unpause(self, session_ids: Sequence[int]) -> list[int]:
-        """Let paused sessions go on; the time of the pause is credited. Those that were paused."""
+        """Let paused sessions go on, with what was held or waited; the time of the pause is credited. Those that were paused."""
         with self._core.change() as tx:
             now = self._core.clock()
             paused = [session_id for session_id in session_ids if sessions.end_pause(tx, session_id, now)]
@@ -258,6 +267,7 @@ class Sessions:
                 event_rows.record(tx, now, "went on", session_id)
         for session_id in paused:
             self._core.notify(session_id)
+        self._core.tell_agents()
         return paused
 
     def extend(self, session_ids: Sequence[int], seconds: float, reason: str, who: str | None = None) -> list[int]:

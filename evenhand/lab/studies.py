@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab.base import Core, refuse_archive
+from evenhand.lab.evaluations import scores_to_read
 from evenhand.model import codec, rules
 from evenhand.model.archive import Archive
 from evenhand.model.environment import pin
+from evenhand.model.person import UNNAMED
 from evenhand.model.study import Mode, Study, hash_of
 from evenhand.model.task import TaskRecord
 from evenhand.settings import AGENT_SILENCE_SECONDS
@@ -15,7 +17,6 @@ from evenhand.store import environments, events, jobs, sessions, studies
 from evenhand.store import participants as participant_rows
 from evenhand.tasks import machine
 
-RESEARCHER = "researcher"
 MOST_NAMED_STUDIES = 12  # studies that an error lists
 
 
@@ -147,17 +148,15 @@ class Studies:
         with self._core.read() as tx:
             return studies.task(tx, studies.study(tx, study_id).task_id)
 
-    def archive(self, study_id: int, mode: Mode, who: str = RESEARCHER) -> Archive:
+    def archive(self, study_id: int, mode: Mode, who: str = UNNAMED, *, looked: bool = False) -> Archive:
         """A study's records of one mode, with the test scores; each evaluated session's look is logged.
 
-        Refused for live records while the study still collects: rankings by test stay hidden until it is closed.
+        looked: it is logged already; see `scores_to_read`, which also says when this is refused.
         """
-        with self._core.change() as tx:  # a short write: what it logs may be read afterwards, however long that takes
-            if why := rules.why_scores_hidden(studies.study(tx, study_id), mode):
-                raise Refused(why)
-            scored = jobs.scored(tx, study_id, mode)
-            for session_id in scored:
-                events.look(tx, session_id, who, self._core.clock())
+        now = None if looked else self._core.clock()
+        # A short write: what it logs may be read afterwards, however long that takes.
+        with self._core.read() if looked else self._core.change() as tx:
+            scored = scores_to_read(tx, studies.study(tx, study_id), mode, who, now)
         with self._core.read() as tx:
             study = studies.study(tx, study_id)
             selection = [session for session in sessions.of_study(tx, study_id) if session.mode == mode and not session.practice]

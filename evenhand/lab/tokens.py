@@ -58,10 +58,14 @@ class Tokens:
         """Make a token invalid."""
         with self._core.change() as tx:
             tokens.revoke(tx, kind, hash_token(token))
-        self._trusted.clear()
+        self.forget()
 
     def revoke_all(self, kind: Token, subject: int = 0) -> None:
         """Make every token of a kind for one subject invalid."""
         with self._core.change() as tx:
             tokens.revoke_all(tx, kind, subject)
+        self.forget()
+
+    def forget(self) -> None:
+        """Look every token up again: some may have been revoked."""
         self._trusted.clear()

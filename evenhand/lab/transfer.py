@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab.base import Core, hash_token
-from evenhand.model import rules
+from evenhand.lab.evaluations import scores_to_read
 from evenhand.model.archive import Archive, Event
 from evenhand.model.evaluation import Evaluation
 from evenhand.model.participant import Batch, Participant
@@ -64,18 +64,12 @@ class Transfer:
 
     # Out
 
-    def export(self, study_id: int, mode: Mode, who: str, evaluations: bool = True) -> Outline:
-        """Begin an export. With test scores, the rule of `archive` holds: refused for live records while the study collects, and
-        each evaluated session's look is logged."""
-        with self._core.change() as tx:
+    def export(self, study_id: int, mode: Mode, who: str, evaluations: bool = True, *, looked: bool = False) -> Outline:
+        """Begin an export. With test scores, the rule of `archive` holds."""
+        now = None if looked else self._core.clock()
+        with self._core.change() if evaluations and not looked else self._core.read() as tx:
             study = studies.study(tx, study_id)
-            evaluated = None
-            if evaluations:
-                if why := rules.why_scores_hidden(study, mode):
-                    raise Refused(why)
-                evaluated = frozenset(jobs.scored(tx, study_id, mode))
-                for session_id in sorted(evaluated):
-                    event_rows.look(tx, session_id, who, self._core.clock())
+            evaluated = scores_to_read(tx, study, mode, who, now) if evaluations else None
             return Outline(
                 study=study,
                 versions=tuple(studies.versions(tx, study_id)),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.errors import Refused
-from evenhand.lab.base import Core
+from evenhand.lab.base import Core, names_in
 from evenhand.lab.jobs import Agents
 from evenhand.lab.shown import curve_after, session_as_shown
 from evenhand.lab.writes import choose, queue, stop, trial_of
@@ -91,7 +91,7 @@ class Tuning:
             if key is not None and (number := sessions.number_by_key(tx, session_id, key)) is not None:
                 return trial_of(session_as_shown(session), number)
             if session.taken_over_by is not None:
-                raise Refused(f"{session.taken_over_by} has taken over; the method goes on when it is handed back")
+                raise Refused(f"{names_in(tx, session.taken_over_by)} has taken over; the method goes on when it is handed back")
             if revision is not None and revision != session.revision:
                 raise Refused("the space was reshaped meanwhile; suggest again within it")
             if not isinstance(configuration, Configuration):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from evenhand.model.configuration import Configuration
 from evenhand.model.environment import Environment
-from evenhand.model.job import Assignment
+from evenhand.model.job import Assignment, Order
 from evenhand.model.sent_code import SentCode
 from evenhand.model.session import Session, View
 from evenhand.model.trial import LearningCurve, Measurement, Outcome, Stopper, Trial
@@ -75,8 +75,10 @@ class AgentVerbs(Protocol):
     ) -> Assignment | None:
         """The next training for this agent, waited for so long; None where nothing waits."""
 
-    def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
-        """Store what a training measured and renew its lease; whether it shall go on."""
+    def measure(
+        self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None, *, is_held: bool = False
+    ) -> Order:
+        """Store what a training measured and renew its lease; what it shall do. is_held: whether it stands still, as told."""
 
     def finish(
         self,

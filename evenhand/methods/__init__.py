@@ -30,6 +30,7 @@ __all__ = [
     "called",
     "check",
     "chosen",
+    "defaults_of",
     "load_method",
     "method",
     "settings_of",
@@ -122,6 +123,12 @@ def load_method(
 def settings_of(name: str) -> tuple[str, ...]:
     """The names of the settings of the method called `name`. Raises as `method` does."""
     return tuple(_parameters(_factory(name)))
+
+
+def defaults_of(name: str) -> dict[str, Any]:
+    """The settings of the method called `name` that have a default, with it. Raises as `method` does."""
+    known = _parameters(_factory(name))
+    return {key: parameter.default for key, parameter in known.items() if parameter.default is not parameter.empty}
 
 
 def uses_priors(name: str) -> bool:

@@ -26,11 +26,29 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicRelease:
+    """What was done to an archive that anybody may read.
+
+    k: how many people share each combination of coarsened answers, at least; smallest: how many do at least in fact. suppressed:
+    people whose answers were left out. coarsened: in words, by QUESTIONNAIRE.QUESTION. texts: free texts left out.
+    """
+
+    k: int
+    smallest: int
+    cells: int
+    suppressed: int
+    coarsened: Mapping[str, str]
+    texts: int
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Archive:
     """A study with all that was recorded in it, but for measurements: what analyses and reports are functions of.
 
     study: at its newest version; versions: all of them. tasks: every task that a session was on. evaluations: by session id.
-    environments: those that trials and evaluations were trained in, by key.
+    environments: those that trials and evaluations were trained in, by key. public: what was coarsened, where it is an archive
+    that anybody may read.
     """
 
     study: Study
@@ -40,6 +58,7 @@ class Archive:
     sessions: tuple[Session, ...]
     evaluations: Mapping[int, Evaluation] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
+    public: PublicRelease | None = None
 
     def of_task(self, task_id: int) -> "Archive":
         """The part of one task: the sessions on it, and their participants."""

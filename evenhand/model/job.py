@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -15,12 +16,24 @@ from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Measurement
 
 
+class Order(IntEnum):
+    """What a laboratory answers a training's report; false where the training is to end."""
+
+    STOP = 0
+    GO_ON = 1
+    HOLD = 2  # stand still at the next report, and keep the lease
+
+
 class MeasurementBatch(NamedTuple):
-    """What one training measured since its last report; it may be nothing, and still keeps the lease."""
+    """What one training measured since its last report; it may be nothing, and still keeps the lease.
+
+    is_held: whether the training stands still.
+    """
 
     job_id: int
     attempt: int
     batch: Sequence[Measurement]
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

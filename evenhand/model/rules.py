@@ -15,13 +15,13 @@ from typing import Literal, NamedTuple
 from evenhand.errors import InvalidSettings
 from evenhand.model import direction, numbers
 from evenhand.model.direction import is_better, value_of
-from evenhand.model.domain import Value, is_same, show
+from evenhand.model.domain import Integer, Value, is_same, show
 from evenhand.model.evaluation import Evaluation, EvaluationPlan
 from evenhand.model.participant import Participant
 from evenhand.model.session import Session, State
 from evenhand.model.space import Space
 from evenhand.model.study import Arm, Budget, Mode, Questionnaire, Study, Until
-from evenhand.model.trial import COUNTED_OUTCOMES, Outcome, Trial
+from evenhand.model.trial import COUNTED_OUTCOMES, Hold, Outcome, Trial
 from evenhand.model.trial_history import fold, unsettled
 from evenhand.model.words import budget_words, plural
 from evenhand.settings import AGENT_SILENCE_SECONDS, Rules
@@ -57,6 +57,7 @@ class Phase(StrEnum):
 ENDED_STATES = frozenset({State.CHOSEN, State.EVALUATED, State.WITHDRAWN})
 GOING_ON_STATES = frozenset({State.TUNING, State.CHOOSING, State.PAUSED})
 PAUSABLE_STATES = GOING_ON_STATES - {State.PAUSED}
+SHARE_USED = "it had used as much of the time as one trial may"  # why a trial was stopped at its study's `trial_share`
 MOST_TRIALS = 10**9  # of one session, beyond any
 PRACTICE_BUDGET = Budget(trials=3)  # enough to see how the pages work
 
@@ -87,9 +88,9 @@ def credit(session: Session, now: float) -> float:
 
     An exploratory session's time without its process is an outage.
 
-    Waiting is the time in which a job was queued and none was running: |Q u R u O| - |R u O|. An outage or a pause O counts
-    whole, since nobody could act in it. A trial runs from the claim of its last attempt, so what earlier, dead attempts trained
-    is waiting.
+    Waiting is the time in which a job was queued and none was running: |Q u R u O| - |R u O|. An outage, a pause or a hold O
+    counts whole, since nobody could act in it; a hold lasts a moment longer than its pause, until its agent hears of the end. A
+    trial runs from the claim of its last attempt, so what earlier, dead attempts trained is waiting.
     """
     outages = [
         (extension.start, extension.start + extension.seconds) for extension in session.extensions if extension.start is not None
@@ -98,6 +99,8 @@ def credit(session: Session, now: float) -> float:
     outages += [(pause.start, pause.end if pause.end is not None else now) for pause in session.pauses]
     given = sum(extension.seconds for extension in session.extensions if extension.start is None)
     waits, later = fold(session.trials, "waits", _Waits, _Waits.add)
+    holds = (*waits.holds, *(hold for trial in later for hold in trial.holds))
+    outages += [(hold.start, min(now, hold.end if hold.end is not None else now)) for hold in holds if hold.start < now]
     waited = waits.without(outages) + _waited([*waits.rest, *later], outages, now)
     return waited + union_length(outages) + given
 
@@ -125,6 +128,7 @@ class _Waits:
 
     rest: the last trials, beside which the next one may have been waiting or running. All before ended before these were
     submitted, so that nothing after changes when they waited. The lists are shared with what `add` gave before and after.
+    holds: in which any of the trials stood still.
     """
 
     count: int = 0
@@ -133,18 +137,19 @@ class _Waits:
     sums: list[float] = field(default_factory=lambda: [0.0])
     rest: tuple[Trial, ...] = ()
     rest_ends: float = float("-inf")
+    holds: tuple[Hold, ...] = ()
 
     def add(self, trial: Trial) -> "_Waits":
         """With one more that has ended; trials come in the order in which they were submitted."""
-        ends = max(self.rest_ends, trial.finished_at or 0.0)
+        ends, holds = max(self.rest_ends, trial.finished_at or 0.0), self.holds + trial.holds
         if trial.submitted_at < self.rest_ends:
-            return replace(self, rest=(*self.rest, trial), rest_ends=ends)
+            return replace(self, rest=(*self.rest, trial), rest_ends=ends, holds=holds)
         waits = _uncovered(*_intervals(self.rest, self.rest_ends))
         for start, end in waits:
             self.starts.append(start)
             self.ends.append(end)
             self.sums.append(self.sums[-1] + end - start)
-        return replace(self, count=self.count + len(waits), rest=(trial,), rest_ends=ends)
+        return replace(self, count=self.count + len(waits), rest=(trial,), rest_ends=ends, holds=holds)
 
     def without(self, outages: Sequence[Interval]) -> float:
         """The summed length, without what lies in an outage."""
@@ -249,6 +254,32 @@ def trials_left(session: Session) -> int | None:
 def epochs_left(session: Session) -> int | None:
     """Epochs the budget still allows, or None where it does not count epochs."""
     return None if session.budget.epochs is None else max(0, session.budget.epochs - epochs_used(session))
+
+
+def epochs_for_one(session: Session) -> int | None:
+    """Epochs that the next trial may use, or None where the budget does not count epochs.
+
+    Those that are left, or the study's share of all where that is less, but never fewer than the shortest training takes.
+    """
+    left, all_epochs, share = epochs_left(session), session.budget.epochs, session.trial_share
+    if left is None or all_epochs is None or share is None:
+        return left
+    fidelity = session.current_space.fidelity
+    shortest = fidelity.domain.low if fidelity is not None and isinstance(fidelity.domain, Integer) else session.task.max_epochs
+    return min(left, max(shortest, int(share * all_epochs)))
+
+
+def seconds_for_one(session: Session) -> float | None:
+    """Seconds that one trial may train, or None where nothing limits them."""
+    if session.budget.seconds is None or session.trial_share is None or session.trial_share >= 1:
+        return None
+    return session.trial_share * session.budget.seconds
+
+
+def has_used_its_share(session: Session, trial: Trial, now: float) -> bool:
+    """Whether a trial that trains has used all seconds that one may, and has done an epoch, so that it has a value to keep."""
+    most, trains = seconds_for_one(session), trial.is_open and trial.stop_by is None
+    return most is not None and trains and trial.epochs_done > trial.epochs_before and trial.seconds(now) >= most
 
 
 @dataclass(frozen=True)
@@ -357,6 +388,9 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
     left = epochs_left(session)
     if left is not None and epochs > left:
         return f"this needs {epochs} epochs and {left} of {session.budget.epochs} are left; ask for fewer"
+    most = epochs_for_one(session)
+    if most is not None and epochs > most:
+        return f"this needs {epochs} epochs, and one trial may use {most} of the {session.budget.epochs}; ask for fewer"
     unfinished = [trial for trial in unsettled(session.trials) if trial.is_open]
     if len(unfinished) >= session.budget.parallel:
         trains = any(trial.claimed_at is not None for trial in unfinished)
@@ -395,7 +429,7 @@ def state_of(session: Session, now: float) -> State:
         return State.EVALUATED if done and evaluations.planned else State.CHOSEN
     if session.started_at is None:
         return State.WAITING
-    if session.pauses and session.pauses[-1].end is None:
+    if session.is_paused:
         return State.PAUSED
     end = deadline(session, now)
     return State.CHOOSING if end is not None and now >= end else State.TUNING
@@ -451,20 +485,25 @@ def must_choose_by(session: Session, now: float, rules: Rules) -> float | None:
     return None if end is None else end + rules.choosing
 
 
-def best_trial(session: Session) -> Trial | None:
+def best_trial(session: Session, *, ended: bool = False) -> Trial | None:
     """The trial with the best value on validation; None where no trial has a value.
 
     Of equals the one that is best by the further objectives, in their order, then the earliest: so it is on the front.
 
     One that diverged or turned out `invalid` after an epoch is passed over: it cannot be the final choice.
+
+    ended: only of the trials that have ended. That is what is shown as the best so far, since it never falls: the value of one
+    that trains is its last epoch's, and that may be worse than the one before.
     """
     tally, later = _tally(session)
+    if ended:
+        later = [trial for trial in later if not trial.is_open]
     first = tally.highest if session.maximize else tally.lowest
     best = direction.best_trial(later if first is None else [first, *later], session.maximize)
     further = session.aims.objectives[1:]
     if best is None or not further:
         return best
-    alike = (trial for trial in session.trials if value_of(trial) == best.value)
+    alike = (trial for trial in session.trials if value_of(trial) == best.value and not (ended and trial.is_open))
     return min(alike, key=lambda trial: (*(direction.cost_of(trial.extra.get(aim.name), aim) for aim in further), trial.number))
 
 
@@ -585,9 +624,10 @@ def why_scores_hidden(study: Study, mode: Mode) -> str | None:
 
 
 def assign(arms: Sequence[Arm], counts: Mapping[str, int], seed: int, number: int) -> str | None:
-    """The condition for the next participant: the one with the fewest assigned for its share; equals are drawn by the seed.
+    """The condition for the next participant: the one with the fewest for its share; equals are drawn by the seed.
 
-    counts: participants already assigned, by condition. number: the participant's, so that the draw can be repeated.
+    counts: participants who completed it or were seen lately, by condition. number: the participant's, so that the draw can be
+    repeated.
     """
     if not arms:
         return None

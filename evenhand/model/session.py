@@ -138,6 +138,7 @@ class Session(_Remembering):
     resumable: bool = False
     evaluation_mode: EvaluationMode = "retrain"
     value_rule: ValueRule = "last"
+    trial_share: Real | None = None
     pauses: tuple[Pause, ...] = ()
     trials: Sequence[Trial] = ()
     extensions: tuple[Extension, ...] = ()
@@ -174,6 +175,11 @@ class Session(_Remembering):
     def revision(self) -> int:
         """How often the space was reshaped."""
         return sum(intervention.kind == "reshaped" for intervention in self.interventions)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a pause of it lasts."""
+        return bool(self.pauses) and self.pauses[-1].end is None
 
     @property
     def taken_over_by(self) -> str | None:

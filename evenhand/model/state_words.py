@@ -55,7 +55,23 @@ def status_of(trial: Trial) -> str:
         return str(trial.outcome)
     if trial.stop_by is not None:
         return "stopping"
+    if trial.is_held:
+        return "held"
     return "waiting" if trial.claimed_at is None else "training"
+
+
+def hold_words(trial: Trial) -> str:
+    """What becomes of an open trial of a session that is paused."""
+    if trial.stop_by is not None:
+        return f"Trial {trial.number} stops."
+    if trial.is_held:
+        return f"Trial {trial.number} stands still, and goes on from there after the pause."
+    if trial.claimed_at is None:
+        return f"Trial {trial.number} waits, and begins after the pause."
+    return (
+        f"Trial {trial.number} still trains: at its next report it is held. An agent of an older version cannot hold it and "
+        "trains it to its end."
+    )
 
 
 def outcome_words(trial: Trial) -> str:

@@ -16,6 +16,7 @@ MODES: tuple[Mode, ...] = ("live", "pilot", "simulated")
 EvaluationMode = Literal["retrain", "as tuned"]  # whether a choice's test score is of a model that learnt from validation, too
 ValueRule = Literal["last", "best"]  # of which epoch a trial's value is
 VALUE_RULES: tuple[ValueRule, ...] = ("last", "best")
+USUAL_TRIAL_SHARE = 0.25  # of the budget: what one trial may use where a study file does not say it; no first draw takes more
 EVALUATION_MODES: tuple[EvaluationMode, ...] = ("retrain", "as tuned")
 
 
@@ -145,6 +146,7 @@ class Arm:
     """An experimental condition: what differs in it from the study's own settings, and its share among the assigned.
 
     assistant: whether an assistant (a chatbot) may be used in it; None: nothing is said.
+    reasons: the study's reasons in other words; empty: in its own. What is stored is the same under every wording.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Arm:
     presets: bool | None = None
     live_validation: bool | None = None
     assistant: bool | None = None
+    reasons: tuple[Option, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,9 @@ class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
-    contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks.
+    target: with so many people who finished or are under way, nobody else can join; None: there is no such end.
+    contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks. measures: other
+    measures of experience beside months, as QUESTIONNAIRE.QUESTION; empty: those of OTHER_MEASURES that are asked.
     flags: whom the sensitivity table leaves out once, where the study records process signals.
     """
 
@@ -223,11 +228,13 @@ class AnalysisPlan:
     alpha: Real = 0.05
     expected: Real = 0.6
     participants: int | None = None
+    target: int | None = None
     exclusions: tuple[ExclusionRule, ...] = ()
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
     multiplicity: Literal["holm", "none"] = "holm"
     flags: FlagRule = FlagRule()
+    measures: tuple[str, ...] = ()
 
 
 EDUCATION: Mapping[str, str] = {
@@ -293,6 +300,8 @@ ASSISTANT = Questionnaire(
 )
 ASSISTANT_USED = "assistant.used"  # the questions above, as QUESTIONNAIRE.QUESTION
 ASSISTANT_WHICH = "assistant.which"
+# The further measures of experience that the paper's section 4.1 names, as the template of a study asks for them.
+OTHER_MEASURES = ("background.programming", "background.machine_learning", "background.level", "background.education")
 OWN_WORDS_REASON = "other"  # whoever chooses it can give own words
 # The paper's Table 3.
 REASONS = (
@@ -322,6 +331,8 @@ class Study:
     their trials were (`as tuned`).
     value_rule: whether a trial's value is its last completed epoch's, as in the papers, or its best one's.
     signals: whether the tune page records process signals: how a form is filled in, never with what.
+    trial_share: the largest share of the budget's time, and of its epochs, that one trial may use, a person's as a method's;
+    None: all of it.
     machines: whether its trainings are for agents of one kind only, to which it is pinned when it is published, or for any.
 
     version, hash, packages, published_at, note, environment: of this version; None where it was not published. environment: what
@@ -350,6 +361,7 @@ class Study:
     practice: bool = False
     classroom: bool = False
     resumable: bool = False
+    trial_share: Real | None = None
     machines: Literal["alike", "any"] = "alike"
     signals: bool = False
     languages: tuple[str, ...] = ("en",)
@@ -393,6 +405,16 @@ class Study:
         arm = self.arm(condition)
         return bool(arm and arm.assistant) if self.is_about_assistants else None
 
+    def reasons_of(self, condition: str | None) -> tuple[Option, ...]:
+        """The reasons as people of a condition read them."""
+        arm = self.arm(condition)
+        return (arm.reasons if arm else ()) or self.reasons
+
+    def shows_live(self, condition: str | None) -> bool:
+        """Whether validation is shown under this condition while a trial trains, not only when it has ended."""
+        arm = self.arm(condition)
+        return self.live_validation if arm is None or arm.live_validation is None else arm.live_validation
+
     def questionnaire(self, name: str) -> Questionnaire | None:
         """The questionnaire of this name."""
         return next((questionnaire for questionnaire in self.questionnaires if questionnaire.name == name), None)
@@ -402,6 +424,19 @@ class Study:
         questionnaire_name, _, name = path.partition(".")
         questionnaire = self.questionnaire(questionnaire_name)
         return next((question for question in questionnaire.questions if question.name == name), None) if questionnaire else None
+
+
+def measures(study: Study) -> tuple[str, ...]:
+    """The other measures of experience that are compared with months of deep learning.
+
+    Args:
+        study: whose plan names them, or whose questionnaires ask for some of OTHER_MEASURES.
+
+    Returns:
+        QUESTIONNAIRE.QUESTION of each.
+    """
+    named = study.plan.measures or OTHER_MEASURES
+    return tuple(path for path in named if study.question(path) is not None and path != MONTHS.by)
 
 
 # What is not declared but happens to a version, or names where it came from: it stays out of the hash.
@@ -437,7 +472,10 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
-LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity", "flags"})  # in no hash where they say what holds without them
+LATER_ARM_FIELDS = frozenset({"reasons", "assistant"})  # likewise
+LATER_PLAN_FIELDS = frozenset(
+    {"contrasts", "multiplicity", "measures", "target", "flags"}
+)  # in no hash where they say what holds without them
 
 
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:
@@ -446,6 +484,8 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
     # A study that says nothing of these keeps the hash that it had before there were such things.
     if not study.resumable:
         del content["resumable"]
+    if study.trial_share is None:
+        del content["trial_share"]
     if study.machines == "alike":
         del content["machines"]
     if not study.signals:
@@ -461,10 +501,14 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
         if key not in LATER_PLAN_FIELDS or getattr(study.plan, key) != getattr(plan, key)
     }
     content["budget"] = _caps(declared["budget"])
-    declared_arms = [
-        {key: value for key, value in arm.items() if (key, value) != ("assistant", None)} for arm in declared["arms"]
+    arms = [
+        {
+            **{key: value for key, value in arm.items() if key not in LATER_ARM_FIELDS or value not in (None, [], ())},
+            "task_id": tasks.get(str(arm["task_id"])),
+            "budget": _caps(arm["budget"]),
+        }
+        for arm in declared["arms"]
     ]
-    arms = [{**arm, "task_id": tasks.get(str(arm["task_id"])), "budget": _caps(arm["budget"])} for arm in declared_arms]
     return digest({**content, "arms": arms, "task": tasks[str(study.task_id)]})
 
 

@@ -7,6 +7,10 @@ from typing import Any, Literal
 from evenhand.model.domain import Real
 from evenhand.model.space import Space
 
+# What statistics of tasks call the levels that an accuracy is read against, both of the validation data.
+CHANCE = "accuracy of the most common class"
+BASELINE = "accuracy of the nearest class mean"
+LEVEL_WORDS = {CHANCE: "chance", BASELINE: "nearest class mean"}  # what charts call them
 ROW_WORDS = ("rows", "examples", "images", "points", "pieces")  # what statistics of tasks call their rows
 
 
@@ -44,6 +48,19 @@ class Metric:
 
     name: str
     direction: Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What an accuracy is read against.
+
+    Attributes:
+        name: what charts call it.
+        value: the accuracy that needs no tuning, a share of 1.
+    """
+
+    name: str
+    value: Real
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,14 @@ class TaskRecord:
     def knows_epochs(self) -> bool:
         """Whether it is known beforehand how many epochs a training takes; else only its function knows."""
         return self.space.fidelity is not None or self.max_epochs > 1
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Chance and the simple baseline on validation data, where its statistics say them and its metric is accuracy."""
+        if self.metric != "accuracy":
+            return ()
+        known = {key: self.statistics.get(key) for key in LEVEL_WORDS}
+        return tuple(Level(LEVEL_WORDS[key], value) for key, value in known.items() if isinstance(value, float))
 
     def rows(self, split: Literal["validation", "test"]) -> int | None:
         """How many rows of a split a configuration is scored on.

@@ -75,6 +75,23 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A time in which a training stood still, since its session was paused.
+
+    Attributes:
+        start: when it began, in seconds since 1970.
+        end: when it ended; None while it lasts.
+    """
+
+    start: Real
+    end: Real | None = None
+
+    def seconds(self, now: float) -> float:
+        """How long it lasted until `now`, in seconds since 1970."""
+        return max(0.0, (now if self.end is None else min(self.end, now)) - self.start)
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One training of one configuration with the tuning seed, scored on validation data.
 
@@ -108,6 +125,7 @@ class Trial:
         violation: by how much it misses what its session requires, as shares of the bounds added up; 0 where it keeps all.
         veto: which person said that it must not be chosen, and why; empty where nobody did.
         signals: how its form was filled in, where the study records that; None where nothing was recorded.
+        holds: when the attempt that counts stood still, in order.
     """
 
     id: int
@@ -137,6 +155,7 @@ class Trial:
     violation: Real = 0.0
     veto: str = ""
     signals: Signals | None = None
+    holds: tuple[Hold, ...] = ()
 
     @property
     def is_feasible(self) -> bool:
@@ -158,8 +177,13 @@ class Trial:
         """Whether it is queued or training."""
         return self.outcome is None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether its training stands still now."""
+        return self.is_open and bool(self.holds) and self.holds[-1].end is None
+
     def seconds(self, now: float) -> float:
-        """How long it has trained, or did in all.
+        """How long it has trained, or did in all, without the times in which it stood still.
 
         Args:
             now: the time, in seconds since 1970.
@@ -169,7 +193,8 @@ class Trial:
         """
         if self.claimed_at is None:
             return 0.0
-        return (self.finished_at if self.finished_at is not None else now) - self.claimed_at
+        until = self.finished_at if self.finished_at is not None else now
+        return until - self.claimed_at - sum(hold.seconds(until) for hold in self.holds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from evenhand.model.domain import show
 from evenhand.model.study import Budget, EvaluationMode, Until
+from evenhand.model.task import TaskRecord
 
 DASH = "–"  # for what is not there
 NARROW_SPACE = "\u202f"  # a narrow space, at which no line breaks
@@ -47,6 +48,11 @@ def score(value: float | None, share: bool) -> str:
     if value is None:
         return DASH
     return percent(value) if share else number(value)
+
+
+def levels_words(task: TaskRecord) -> str:
+    """What a task's accuracies are read against: chance 10.4 %, nearest class mean 78.2 %; nothing where that is not known."""
+    return ", ".join(f"{level.name} {percent(level.value)}" for level in task.levels)
 
 
 def points(difference: float | None, share: bool) -> str:
@@ -174,6 +180,14 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def lasting(seconds: float) -> str:
+    """How long something is good for: 30 days, 24 hours, 90 minutes."""
+    for unit, length in (("day", 86400.0), ("hour", 3600.0)):
+        if seconds >= 2 * length:
+            return f"{round(seconds / length, 1):g} {unit}s"
+    return f"{round(seconds / 60, 1):g} minutes"
+
+
 def span(seconds: float) -> str:
     """About how long something takes: 48 s, 12 min, 2.5 h."""
     if seconds < 90:
@@ -186,15 +200,27 @@ def minutes(value: float) -> str:
     return plural(int(value), "minute") if value == int(value) else f"{value:g} minutes"
 
 
+def span_words(seconds: float) -> str:
+    """An exact time in minutes, or where these are not whole in seconds: 2 minutes, 90 seconds."""
+    return minutes(seconds / 60) if seconds % 60 == 0 else f"{seconds:g} seconds"
+
+
 def budget_words(budget: Budget) -> str:
     """A budget as people say it: 20 trials and 90 seconds, 60 trials, 4 at once, 9 trials or until no better, no cap."""
-    parts = []
-    if budget.seconds is not None:
-        parts.append(minutes(budget.seconds / 60) if budget.seconds % 60 == 0 else f"{budget.seconds:g} seconds")
+    parts = [] if budget.seconds is None else [span_words(budget.seconds)]
     parts += [plural(budget.trials, "trial")] if budget.trials is not None else []
     parts += [plural(budget.epochs, "epoch")] if budget.epochs is not None else []
     caps = " and ".join(parts) + (" or " if parts and budget.until else "") + (until_words(budget.until) if budget.until else "")
     return (caps or "no cap") + (f", {budget.parallel} at once" if budget.parallel > 1 else "")
+
+
+def trial_share_words(budget: Budget, share: float | None) -> str:
+    """What one trial may use of a budget, as people say it: 30 minutes and 25 epochs; nothing where it may use all."""
+    if share is None or share >= 1:
+        return ""
+    parts = [span_words(share * budget.seconds)] if budget.seconds is not None else []
+    parts += [plural(max(1, int(share * budget.epochs)), "epoch")] if budget.epochs is not None else []
+    return " and ".join(parts)
 
 
 def until_words(until: Until) -> str:

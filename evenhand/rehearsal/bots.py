@@ -28,6 +28,7 @@ from evenhand.model.rules import derive_seed
 from evenhand.model.space import Space
 from evenhand.rehearsal.html_forms import Form, FormControl, form_for, forms
 from evenhand.rehearsal.policies import LEVELS, MONTHS, Level, Limits, Tried, next_move
+from evenhand.settings import private_opener
 
 Mishap = Literal[
     "refresh", "two tabs", "invalid input", "abandons", "withdraws", "early stops", "comes back", "lets time run out"
@@ -143,7 +144,8 @@ class Memory:
         self.bots.setdefault(str(number), {}).update(facts)
         if self.path is not None:
             fresh = self.path.with_suffix(".new")
-            fresh.write_text(json.dumps(self.bots))
+            with open(fresh, "w", encoding="utf-8", opener=private_opener) as file:
+                json.dump(self.bots, file)
             fresh.replace(self.path)
 
     def of(self, number: int) -> dict[str, Any]:
@@ -160,10 +162,20 @@ class Page:
     html: str
 
     @property
+    def home(self) -> str:
+        """What the addresses of this study's pages begin with; "" on any other page."""
+        within = re.match(r"/p/\d+", self.path)
+        return within[0] if within else ""
+
+    @property
+    def place(self) -> str:
+        """The page's address within its study."""
+        return self.path.partition("?")[0].removeprefix(self.home)
+
+    @property
     def step(self) -> str:
-        """The page's kind: the part after /p/."""
-        parts = self.path.split("?")[0].strip("/").split("/")
-        return parts[1] if len(parts) > 1 else parts[0]
+        """The page's kind: the first part of its place."""
+        return self.place.strip("/").partition("/")[0]
 
 
 class Bot:
@@ -173,6 +185,7 @@ class Bot:
         self.crowd, self.plan, self.diary, self.memory = crowd, plan, diary, memory
         self._http = http
         self._befell: set[str] = set()
+        self._home: str = memory.of(plan.number).get("home", "")
         for name, value in memory.of(plan.number).get("cookies", {}).items():
             http.cookies.set(name, value)
 
@@ -247,18 +260,20 @@ class Bot:
             return
         joining = self.memory.of(self.plan.number).get("joining")
         if joining is None:
-            form = self._form(await self.get(address), address)
+            page = await self.get(address)
+            form = self._form(page, page.home + address)
             joining = form.values() | ({"name": f"Bot {self.plan.number}"} if "name" in form.fields else {})
+            self._home = page.home
             # Before it is sent: sent again from the same browser, it joins nobody else.
-            self.memory.keep(self.plan.number, joining=joining, browser=self._cookies())
+            self.memory.keep(self.plan.number, joining=joining, home=self._home, browser=self._cookies())
         for name, value in self.memory.of(self.plan.number)["browser"].items():
             self._http.cookies.set(name, value)
-        page = await self._ask("POST", address, joining)
+        page = await self._ask("POST", self._home + address, joining)
         code = re.search(r'id="resume-code">([A-Z0-9-]+)<', page.html)
         self.memory.keep(self.plan.number, cookies=self._cookies(), code=code[1] if code else "")
-        page = await self.get("/p")
+        page = await self.get(self._home)
         if page.step == "terms":
-            await self.send(self._form(page, "/p/terms"), {"agree": "yes"})
+            await self.send(self._form(page, f"{self._home}/terms"), {"agree": "yes"})
 
     async def walk(self) -> None:
         """Go from page to page until the end, whatever the server says is next."""
@@ -268,7 +283,7 @@ class Bot:
             await self.send(self._form(page, "/resume"), {"code": code.lower()})
         last, repeats = "", 0
         while True:
-            page = await self.get("/p")
+            page = await self.get(self._home)
             repeats = repeats + 1 if page.step == last else 0
             last = page.step
             if repeats > 30 and page.step not in ("tune", "practice"):
@@ -282,14 +297,19 @@ class Bot:
         if page.step in ("thanks", "withdrawn"):
             return False
         if page.step == "terms":
-            await self.send(self._form(page, "/p/terms"), {"agree": "yes"})
+            await self.send(self._form(page, f"{self._home}/terms"), {"agree": "yes"})
         elif page.step in ("background", "questions"):
             await self._answer(page)
         elif page.step == "details":
             start_form = next(
-                (form for form in forms(page.html) if form.action.startswith(("/p/practice/start", "/p/tune/start"))), None
+                (
+                    form
+                    for form in forms(page.html)
+                    if form.action.startswith((f"{self._home}/practice/start", f"{self._home}/tune/start"))
+                ),
+                None,
             )
-            await self.send(start_form or self._form(page, "/p/tune/start"))
+            await self.send(start_form or self._form(page, f"{self._home}/tune/start"))
         elif page.step == "practice":
             await self._practise(page)
         elif page.step == "tune":
@@ -302,23 +322,23 @@ class Bot:
 
     async def _practise(self, page: Page) -> None:
         """One practice trial by the odd bots, none by the even ones; then the clock starts."""
-        if self.plan.number % 2 and (begin := form_for(page.html, "/p/practice")) is not None:
+        if self.plan.number % 2 and (begin := form_for(page.html, f"{self._home}/practice")) is not None:
             page = await self.send(begin)
-            if (form := form_for(page.html, "/p/tune/submit")) is not None:
+            if (form := form_for(page.html, f"{self._home}/tune/submit")) is not None:
                 page = await self.send(form)
-        await self.send(self._form(page, "/p/tune/start"))
+        await self.send(self._form(page, f"{self._home}/tune/start"))
 
     # Questions
 
     async def _answer(self, page: Page) -> None:
         form = next(
-            (form for form in forms(page.html) if form.method == "post" and form.action.startswith("/p/")),
+            (form for form in forms(page.html) if form.method == "post" and form.action.startswith(f"{self._home}/")),
             None,
         )
         form = next((form for form in forms(page.html) if any(_is_question(name) for name in form.fields)), form)
         if form is None:
             raise Misled(f"{self.name}: no questions at {page.path}; {_words(page.html)}")
-        rng = np.random.default_rng(derive_seed(self.crowd.seed, "answers", self.plan.number, page.path))
+        rng = np.random.default_rng(derive_seed(self.crowd.seed, "answers", self.plan.number, f"/p{page.place}"))
         answers = {name: self._reply(control, rng) for name, control in form.fields.items() if _is_question(name)}
         if self.befalls("invalid input"):
             wrong = {name: "as many as it takes" for name, control in form.fields.items() if _is_number(control)}
@@ -358,7 +378,7 @@ class Bot:
             self.befalls("abandons")
             return False
         if count >= 1 and self.befalls("refresh"):
-            page = await self.get("/p/tune")
+            page = await self.get(f"{self._home}/tune")
         if "lets time run out" in self.plan.mishaps and count >= 2:
             self.befalls("lets time run out")
             await asyncio.sleep(1)
@@ -377,7 +397,7 @@ class Bot:
         """Send a configuration; the status, or 0 where the page is no longer the one to send it from."""
         if page.step != "tune":
             return 0
-        form = self._form(page, "/p/tune/submit")
+        form = self._form(page, f"{self._home}/tune/submit")
         held = {name: "" for name in form.fields if name.startswith(("value.", "reason.", "other."))}
         if self.befalls("invalid input"):
             name = next(key for key in typed if key.startswith("value."))
@@ -385,7 +405,7 @@ class Bot:
             if refused.status != 422:
                 self.trouble(f"{name} = lots was answered with {refused.status}, not 422")
         if self.befalls("two tabs"):
-            other = self._form(await self.get("/p/tune"), "/p/continue")
+            other = self._form(await self.get(f"{self._home}/tune"), f"{self._home}/continue")
             await self.send(other, {"window": "the other tab"})
         answer = await self.send(form, {**held, **typed})
         if await self._takes_over(answer):
@@ -398,7 +418,7 @@ class Bot:
 
     async def _takes_over(self, answer: Page) -> bool:
         """Go on in this window where the page says that another one is writing; whether it said so."""
-        form = form_for(answer.html, "/p/continue")
+        form = form_for(answer.html, f"{self._home}/continue")
         if answer.status != 409 or form is None or form.hidden:
             return False
         await self.send(form)
@@ -406,7 +426,7 @@ class Bot:
 
     async def _history(self) -> list[Tried]:
         """The trials that have ended, in their order, as the page of all trials shows them."""
-        page = await self.get("/p/trials?order=new&all=yes")
+        page = await self.get(f"{self._home}/trials?order=new&all=yes")
         trials: dict[int, Tried] = {}
         for row in page.html.split("<tr data-trial=")[1:]:
             number, values = re.match(r'"(\d+)"', row), re.search(r'data-values="([^"]*)"', row)
@@ -429,8 +449,8 @@ class Bot:
             if state["step"] != "tune" or not run["open"]:
                 return
             if self._is_bad(run, best) and self.befalls("early stops"):
-                page = await self.get("/p/tune")
-                if (form := form_for(page.html, "/p/tune/stop")) is not None:
+                page = await self.get(f"{self._home}/tune")
+                if (form := form_for(page.html, f"{self._home}/tune/stop")) is not None:
                     await self.send(form, {"number": str(run["number"])})
 
     def _is_bad(self, run: Mapping[str, Any], best: float | None) -> bool:
@@ -443,7 +463,7 @@ class Bot:
         until = time.monotonic() + DOWN_SECONDS
         while True:
             try:
-                async with self._http.stream("GET", "/p/events", timeout=httpx.Timeout(10, read=30)) as stream:
+                async with self._http.stream("GET", f"{self._home}/events", timeout=httpx.Timeout(10, read=30)) as stream:
                     if stream.status_code != 200:
                         return
                     name = ""
@@ -460,21 +480,23 @@ class Bot:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _choose(self, tried: Sequence[Tried]) -> None:
-        page = await self.get("/p/final")
+        page = await self.get(f"{self._home}/final")
         if page.step != "final":
             return
         valued = [(trial.value, -index) for index, trial in enumerate(tried) if trial.value is not None]
         if not valued:
             typed = _typed(self.crowd.space, tried[-1].configuration, {})
-            page = await self._ask("GET", "/p/final", {name: value for name, value in typed.items() if name.startswith("value.")})
+            page = await self._ask(
+                "GET", f"{self._home}/final", {name: value for name, value in typed.items() if name.startswith("value.")}
+            )
         else:
             _, place = max(valued, key=lambda pair: (sign_of(self.crowd.maximize) * pair[0], pair[1]))
-            page = await self.get(f"/p/final?trial={1 - place}")
+            page = await self.get(f"{self._home}/final?trial={1 - place}")
         await self._finish(page)
 
     async def _finish(self, page: Page) -> None:
         """Send the form that ends the session: the marked trial, or no choice where there is none."""
-        sent = [form for form in forms(page.html) if form.action.startswith("/p/final") and form.method == "post"]
+        sent = [form for form in forms(page.html) if form.action.startswith(f"{self._home}/final") and form.method == "post"]
         if not sent:
             await asyncio.sleep(RETRY_SECONDS)  # its last trial is being stopped
             return
@@ -487,8 +509,8 @@ class Bot:
             self.trouble(f"the final choice was answered with {answer.status}: {_words(answer.html)}")
 
     async def _withdraw(self) -> bool:
-        page = await self.get("/p/withdraw")
-        await self.send(self._form(page, "/p/withdraw"))
+        page = await self.get(f"{self._home}/withdraw")
+        await self.send(self._form(page, f"{self._home}/withdraw"))
         return True
 
 

@@ -9,7 +9,8 @@ from evenhand.analysis.cohort import EXPERIENCE_QUESTION, own_sessions
 from evenhand.analysis.sensitivity import Sensitivity
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.archive import Archive
-from evenhand.model.study import Mode, Study
+from evenhand.model.study import Mode, Study, measures
+from evenhand.model.task import Level
 from evenhand.model.words import NARROW_SPACE, metric_name, number, p_value, points, score
 
 MODE_MARKS = {"live": "", "pilot": "Pilot: not part of the study", "simulated": "Simulated participants: no human data"}
@@ -57,10 +58,36 @@ class ReportContext:
             for name, task in zip(names, tasks, strict=True)
         }
 
+    @cached_property
+    def coarse(self) -> Mapping[str, str]:
+        """The measures of experience that are coarse in a public archive, and how."""
+        coarsened = self.archive.public.coarsened if self.archive.public else {}
+        used = (EXPERIENCE_QUESTION, self.people.by, *measures(self.study))
+        return {question: coarsened[question] for question in dict.fromkeys(used) if question in coarsened}
+
+    @property
+    def coarse_words(self) -> str:
+        """What is said beside numbers of coarse answers; nothing where none is."""
+        if not self.coarse:
+            return ""
+        return f"Of coarse answers, so it differs from the number of the exact ones: {', '.join(self.coarse)}"
+
     @property
     def accuracy(self) -> str:
         """The metric's name, for an axis."""
         return metric_name(self.people.metric)
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """Chance and the simple baseline on validation data; nothing where tasks of several levels are shown together."""
+        levels = {session.task.levels for session in self.archive.sessions}
+        return levels.pop() if len(levels) == 1 else ()
+
+    @property
+    def level_words(self) -> str:
+        """What a figure's description adds of its lines; nothing where it has none."""
+        said = ", ".join(f"{level.name} {self.score(level.value)}" for level in self.levels)
+        return f"; lines: {said}, on validation data" if said else ""
 
     def score(self, value: float | None) -> str:
         """A value of the metric as people read it.
@@ -101,6 +128,11 @@ class ReportContext:
             if definition
             else question
         )
+
+
+def measure_name(question: str) -> str:
+    """A measure of experience as a table's head says it: the question's name."""
+    return question.rpartition(".")[2].replace("_", " ")
 
 
 def short_mark(mode: Mode) -> str:

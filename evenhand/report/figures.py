@@ -18,6 +18,7 @@ from evenhand.analysis.power import PowerCurve
 from evenhand.analysis.stats import Survival
 from evenhand.analysis.study_items import Boxes, ByTry, Experience, Histogram, ParticipantPoint, Reasons, Scatter, Starts, Tries
 from evenhand.model.extras import require
+from evenhand.model.task import Level
 from evenhand.report.blocks import Item, ReportSection, plain
 from evenhand.report.vega import (
     CAUTION,
@@ -42,6 +43,7 @@ from evenhand.report.vega import (
 
 DRAWING_PURPOSE = "a drawing"
 FLOW_WIDTH, BOX_WIDTH, BOX_HEIGHT = 460, 290, 42  # of the flow diagram: its width, its boxes' width and height
+LEVEL_DASHES = [6, 2, 1, 2]
 LOSS_CHARACTERS = 42  # characters of a line beside an arrow
 CLIP_PATTERN = re.compile(r'(?<=id="clip)\d+(?=")|(?<=url\(#clip)\d+(?=\))')  # the number in a clip's id, and where it is used
 
@@ -56,8 +58,20 @@ def _shapes(groups: Sequence[str]) -> "alt.Shape":
     return alt.Shape(**named("group", groups, [POINT_SHAPES[index % len(POINT_SHAPES)] for index in range(len(groups))]))
 
 
-def histogram(bins: Histogram, title: str, share: bool, colour: str, unit: str) -> Spec:
-    """Fig. 1 and Fig. 3: bars of counts."""
+def _levels(levels: Sequence[Level], y: str) -> "list[alt.Chart]":
+    """A fine line across for each level that an accuracy is read against, with its name; y: the axis' title."""
+    if not levels:
+        return []
+    rows = [{"y": level.value, "name": level.name, "said": f"{level.name}: {_said(level.value, True)}"} for level in levels]
+    at, description = alt.Y("y:Q", axis=axis(y, True), scale=_spread()), alt.Description("said:N")
+    lines = chart(rows).mark_rule(color=QUIET, strokeDash=LEVEL_DASHES)
+    names = chart(rows).mark_text(color=QUIET, align="right", baseline="bottom", dx=-2, dy=-1, aria=False)
+    across = alt.value("width")
+    return [lines.encode(y=at, description=description), names.encode(x=across, y=at, text=alt.Text("name:N"))]
+
+
+def histogram(bins: Histogram, title: str, share: bool, colour: str, unit: str, levels: Sequence[Level] = ()) -> Spec:
+    """Fig. 1 and Fig. 3: bars of counts, and fine upright lines for levels."""
     rows = [
         {"low": low, "high": high, "count": count, "said": f"{low:.4g} to {high:.4g}: {count}"}
         for low, high, count in zip(bins.edges, bins.edges[1:], bins.counts, strict=False)
@@ -74,6 +88,13 @@ def histogram(bins: Histogram, title: str, share: bool, colour: str, unit: str) 
     if bins.mean is not None:
         mean = chart([{"mean": bins.mean, "said": f"mean {bins.mean:.4g}"}]).mark_rule(color=INK, strokeDash=[4, 3], size=1.5)
         layers.append(mean.encode(x=alt.X("mean:Q"), description=alt.Description("said:N")))
+    for level in levels:
+        at = chart([{"at": level.value, "name": level.name, "said": f"{level.name}: {_said(level.value, True)}"}])
+        beside: dict[str, Any] = {"align": "left", "dx": 3} if level.value <= 0.5 else {"align": "right", "dx": -3}
+        line = at.mark_rule(color=QUIET, strokeDash=LEVEL_DASHES)
+        name = at.mark_text(color=QUIET, baseline="top", aria=False, **beside)
+        layers.append(line.encode(x=alt.X("at:Q"), description=alt.Description("said:N")))
+        layers.append(name.encode(x=alt.X("at:Q"), y=alt.value(0), text=alt.Text("name:N")))
     return spec(layers)
 
 
@@ -82,7 +103,7 @@ def experience(experiences: Experience, title: str) -> Spec:
     return histogram(experiences.histogram, title, False, PERSON, "participants")
 
 
-def scatter(plot: Scatter, groups: Sequence[str], x: str, y: str, share: bool) -> Spec:
+def scatter(plot: Scatter, groups: Sequence[str], x: str, y: str, share: bool, levels: Sequence[Level] = ()) -> Spec:
     """Fig. 4: a point a participant."""
     rows = [
         {"x": point.experience, "y": point.final, "group": point.group or NO_GROUP, "said": _point(point, share)}
@@ -97,7 +118,7 @@ def scatter(plot: Scatter, groups: Sequence[str], x: str, y: str, share: bool) -
         shape=_shapes(shown),
         description=alt.Description("said:N"),
     )
-    return spec([layer])
+    return spec([*_levels(levels, y), layer])
 
 
 def _spread() -> "alt.Scale":
@@ -115,7 +136,7 @@ def _said(value: float | None, share: bool) -> str:
     return f"{100 * value:.1f} %" if share else f"{value:.4g}"
 
 
-def boxes(grouped: Boxes, y: str, share: bool) -> Spec:
+def boxes(grouped: Boxes, y: str, share: bool, levels: Sequence[Level] = ()) -> Spec:
     """Fig. 5: a box a group, every participant as a point beside it."""
     groups = [box.group for box in grouped.boxes]
     rows = [
@@ -144,6 +165,7 @@ def boxes(grouped: Boxes, y: str, share: bool) -> Spec:
     medians = chart(rows).mark_tick(size=46, thickness=2, color=INK)
     people = chart(points).mark_point(filled=True, size=34, color=INK, opacity=0.7, xOffset=34)
     layers = [
+        *_levels(levels, y),
         whiskers.encode(x=x, y=at("low"), y2=alt.Y2("high")),
         halves.encode(x=x, y=at("first"), y2=alt.Y2("third"), color=_colours(groups, legend=None), description=description),
         medians.encode(x=x, y=at("median")),
@@ -193,7 +215,7 @@ def violins(tries: Tries) -> Spec:
     return spec(layers, width=min(PLOT_WIDTH, 140 * max(len(groups), 1)))
 
 
-def by_try(progress: ByTry, y: str, share: bool) -> Spec:
+def by_try(progress: ByTry, y: str, share: bool, levels: Sequence[Level] = ()) -> Spec:
     """Fig. 7: the mean of the best so far by try as lines with a band of one standard error; of the trial itself as points."""
     groups = [line.group for line in progress.best]
     bands, lines, points = [], [], []
@@ -218,6 +240,7 @@ def by_try(progress: ByTry, y: str, share: bool) -> Spec:
 
     looks = {"color": _colours(groups), "shape": _shapes(groups), "description": alt.Description("said:N")}
     layers = [
+        *_levels(levels, y),
         chart(bands).mark_area(opacity=0.2).encode(x=x, y=height("low"), y2=alt.Y2("high"), color=looks["color"]),
         chart(lines).mark_line(size=2).encode(x=x, y=height("y"), color=looks["color"]),
         chart(lines).mark_point(filled=True, size=45).encode(x=x, y=height("y"), **looks),

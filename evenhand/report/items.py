@@ -32,6 +32,8 @@ class ReportItem:
         section: the key of the section that it stands in.
         whole_study: whether it tells of the study as a whole. Others are made of each task by itself where participants worked
             on several, since scores of different tasks are never put together.
+        exact: whether its numbers need the answers on experience themselves, not only the groups: of a public archive, whose
+            answers are coarse, it says so.
 
     Raises:
         InvalidSettings: there is no such section.
@@ -40,6 +42,7 @@ class ReportItem:
     make: Make
     section: str = FURTHER_SECTION
     whole_study: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.section not in SECTIONS:
@@ -55,12 +58,15 @@ class ReportItem:
             Its items, in order; of each task where there are several and it is not of the whole study.
         """
         if self.whole_study or not frame.by_task:
-            return _items(self.make(frame))
-        return tuple(
-            replace(item, key=f"{item.key}-task-{place}", title=f"{item.title} ({task})") if isinstance(item, Item) else item
-            for place, (task, its) in enumerate(frame.by_task.items(), 1)
-            for item in _items(self.make(its))
-        )
+            made = _items(self.make(frame))
+        else:
+            made = tuple(
+                replace(item, key=f"{item.key}-task-{place}", title=f"{item.title} ({task})") if isinstance(item, Item) else item
+                for place, (task, its) in enumerate(frame.by_task.items(), 1)
+                for item in _items(self.make(its))
+            )
+        words = frame.coarse_words if self.exact else ""
+        return tuple(replace(item, how=f"{item.how}. {words}") for item in made) if words else made
 
 
 def _items(made: Item | Iterable[Item]) -> tuple[Item, ...]:
@@ -76,13 +82,16 @@ class Heading:
     optional: bool = False
 
 
-def report_item(section: str = FURTHER_SECTION, *, whole_study: bool = False) -> Callable[[Make], ReportItem]:
+def report_item(
+    section: str = FURTHER_SECTION, *, whole_study: bool = False, exact: bool = False
+) -> Callable[[Make], ReportItem]:
     """Make a report item of a function of `ReportContext`.
 
     Args:
         section: where it stands: people, setup, conditions, accuracy, efficiency, strategies, reviewers, search, sensitivity,
             disclosure, provenance, or further.
         whole_study: whether it tells of the study as a whole, and is not made of each task by itself.
+        exact: whether its numbers need the answers on experience themselves, not only the groups.
 
     Returns:
         The decorator.
@@ -90,7 +99,7 @@ def report_item(section: str = FURTHER_SECTION, *, whole_study: bool = False) ->
     Raises:
         InvalidSettings: there is no such section.
     """
-    return lambda make: ReportItem(make, section, whole_study)
+    return lambda make: ReportItem(make, section, whole_study, exact)
 
 
 def _about_random(frame: ReportContext) -> str:
@@ -126,9 +135,11 @@ REPORT_ITEMS = Registry(
         "conditions": "evenhand.report.study_conditions:conditions",
         "contrasts": "evenhand.report.study_conditions:contrasts",
         "contrast-power": "evenhand.report.study_conditions:contrast_power",
+        "reason-wordings": "evenhand.report.study_conditions:wordings",
         "across-tasks": "evenhand.report.study_conditions:across_tasks",
         "assistants": "evenhand.report.study_conditions:assistants",
         "scatter": "evenhand.report.study_paper:scatter",
+        "measures": "evenhand.report.study_paper:measures",
         "boxes": "evenhand.report.study_paper:boxes",
         "levene": "evenhand.report.study_paper:levene",
         "headlines": "evenhand.report.study_paper:headlines",
@@ -148,6 +159,7 @@ REPORT_ITEMS = Registry(
         "likeness": "evenhand.report.study_review:likeness",
         "sensitivity": "evenhand.report.study_review:sensitivities",
         "process-signals": "evenhand.report.study_review:signals",
+        "measures-figures": "evenhand.report.study_review:by_measures",
         "disclosure": "evenhand.report.study_review:disclosure",
         "versions": "evenhand.report.study_review:versions",
         "tasks": "evenhand.report.study_review:tasks",

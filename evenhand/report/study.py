@@ -9,7 +9,7 @@ from evenhand.model.archive import Archive
 from evenhand.model.direction import words_of
 from evenhand.model.rules import derive_seed
 from evenhand.model.study import Grouping, Mode
-from evenhand.model.words import MODE_WORDS, budget_words, cases, interval, is_share
+from evenhand.model.words import MODE_WORDS, budget_words, cases, interval, is_share, plural, trial_share_words
 from evenhand.report import figures, items
 from evenhand.report.blocks import Report
 from evenhand.report.context import MODE_MARKS, ReportContext, p_words, short_mark
@@ -22,7 +22,7 @@ def build(archive: Archive, mode: Mode, *, regroup: str | None = None) -> Report
         title=archive.study.title,
         mode=mode,
         mark=MODE_MARKS[mode],
-        lead=_lead(frame),
+        lead=(*_lead(frame), *_public(frame)),
         facts=_facts(frame),
         sections=figures.marked_sections(short_mark(mode), items.sections(frame)),
     )
@@ -67,12 +67,30 @@ def _lead_of(frame: ReportContext) -> tuple[str, ...]:
     return tuple(words for words in (first, second, third) if words)
 
 
+def _public(frame: ReportContext) -> tuple[str, ...]:
+    """Of a public archive: which answers are coarse, and what that does to the numbers."""
+    release = frame.archive.public
+    if release is None:
+        return ()
+    first = (
+        f"Computed from a public archive: at least {release.smallest} people share each combination of answers "
+        f"(k = {release.k}); the answers of {plural(release.suppressed, 'participant')} were left out, so they are in no group."
+    )
+    if not frame.coarse:
+        return (first, "No answer that a number needs is coarse.")
+    kept = frame.people.by not in frame.coarse or bool(frame.study.grouping.groups and frame.people.by == frame.study.grouping.by)
+    groups = "Groups are exact" if kept else "Groups are coarse, too"
+    coarse = "; ".join(f"{question} ({words})" for question, words in frame.coarse.items())
+    return (first, f"Coarse are {coarse}. {groups}; numbers that need the answers themselves say so.")
+
+
 def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
     attrition = flow(frame.archive, frame.mode)
     trials = sum(len(counted(member.session)) for member in frame.people.members)
     arms = ", ".join(arm.name for arm in frame.study.arms)
     names = [*frame.tasks] or [task.spec.plain_name for task in frame.archive.tasks]
     contexts = frame.by_task or {" and ".join(names): frame}
+    one_trial = trial_share_words(frame.study.budget, frame.study.trial_share)
     return (
         ("participants", f"{attrition.count(Milestone.INCLUDED)} in the statistics of {attrition.n} who joined"),
         ("configurations tried", str(trials)),
@@ -81,6 +99,7 @@ def _facts(frame: ReportContext) -> tuple[tuple[str, str], ...]:
             "; ".join(f"{name}, {its.accuracy}, {words_of(its.people.maximize)}" for name, its in contexts.items()),
         ),
         ("budget", budget_words(frame.study.budget)),
+        *((("of it for one trial", f"at most {one_trial}"),) if one_trial else ()),
         (
             "evaluation",
             f"{frame.study.evaluation_seeds} seeds on test data that no tuner saw, {MODE_WORDS[frame.study.evaluation_mode]}",

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from evenhand.analysis import conditions as analysis
+from evenhand.analysis import paper_items
 from evenhand.analysis.power import power_curve
 from evenhand.analysis.study_items import Cohort
 from evenhand.model.rules import derive_seed
 from evenhand.model.study import AnalysisPlan
 from evenhand.model.words import DASH, NARROW_SPACE, cases, interval, number, p_value, percent
 from evenhand.report.blocks import Item, table
-from evenhand.report.context import ReportContext
+from evenhand.report.context import ReportContext, p_words
 from evenhand.report.items import report_item
 from evenhand.report.study_review import mixed_item
 
@@ -51,7 +52,7 @@ def conditions(frame: ReportContext) -> list[Item]:
     ]
 
 
-@report_item("conditions", whole_study=True)
+@report_item("conditions", whole_study=True, exact=True)
 def contrasts(frame: ReportContext) -> list[Item]:
     """The contrasts between conditions, where there are any, and what experience and groups make of them."""
     if len(frame.study.arms) < 2:
@@ -93,6 +94,41 @@ def contrasts(frame: ReportContext) -> list[Item]:
             table=table(more, adjusted, (2, 3, 4, 5)),
             why=why,
         ),
+    ]
+
+
+@report_item("conditions")
+def wordings(frame: ReportContext) -> list[Item]:
+    """Contradicted reasons by condition, where conditions word the reasons differently."""
+    if not any(arm.reasons for arm in frame.study.arms):
+        return []
+    made = paper_items.wordings(frame.people, frame.study.reasons, _names(frame))
+    rows = [
+        (
+            row.condition,
+            frame.study.reasons_of(row.condition) != frame.study.reasons,
+            row.n,
+            row.given,
+            row.contradicted,
+            row.mean,
+        )
+        for row in made.conditions
+    ]
+    cells = [
+        (name, "own" if own else "the study's", *map(str, (n, given, against)), percent(mean))
+        for name, own, n, given, against, mean in rows
+    ]
+    words = f"p {p_words(made.test.p)} ({made.test.name})" if made.test.p is not None else made.test.why or ""
+    columns = ("condition", "wording", "participants", "values with a reason", "contradicted", "mean share")
+    return [
+        Item(
+            "reason-wordings",
+            "Contradicted reasons by their wording",
+            f"{cases(sum(row.n for row in made.conditions), 'participant')}; {words}",
+            made.how,
+            table=table(columns, cells, range(2, 6)),
+            paper="22 % of the novices' values were given past experience as their reason",
+        )
     ]
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
+from evenhand.analysis import experience as experience_measures
 from evenhand.analysis import paper_items
 from evenhand.analysis.attrition import HOW_COUNTED, Stage
 from evenhand.analysis.attrition import flow as attrition_of
 from evenhand.analysis.study_items import GroupCurve, Headline
-from evenhand.model.words import cases, interval, number, p_value, score
+from evenhand.model.words import DASH, cases, interval, number, p_value, score
 from evenhand.report import figures, vega
 from evenhand.report.blocks import Item, ReportTable, table
-from evenhand.report.context import ReportContext, p_words, short_mark, threshold_words
+from evenhand.report.context import ReportContext, measure_name, p_words, short_mark, threshold_words
 from evenhand.report.items import report_item
 
 PAPER_CITATION = "Anand et al., Black Magic in Deep Learning, 2020"
@@ -68,10 +69,10 @@ def random_configurations(frame: ReportContext) -> Item:
         key="fig1-random",
         title=f"Fig. 1: {frame.accuracy} of random configurations",
         n=cases(sample.n, "configuration") + without,
-        how=sample.how,
+        how=sample.how + frame.level_words,
         spec=None
         if sample.why
-        else figures.histogram(sample, f"validation {frame.accuracy}", frame.share, vega.METHOD, "configurations"),
+        else figures.histogram(sample, f"validation {frame.accuracy}", frame.share, vega.METHOD, "configurations", frame.levels),
         table=_bins(frame, sample.edges, sample.counts) if not sample.why else None,
         paper="41.8 ± 24.3 % over 320 configurations",
         why=sample.why or "",
@@ -98,7 +99,7 @@ def spaces(frame: ReportContext) -> Item:
     )
 
 
-@report_item("setup", whole_study=True)
+@report_item("setup", whole_study=True, exact=True)
 def experience(frame: ReportContext) -> Item:
     """Fig. 3."""
     known = paper_items.experience(frame.people)
@@ -128,26 +129,68 @@ def _counts(edges: Sequence[float], counts: Sequence[int]) -> list[tuple[str, st
 # Fig. 4, 5, Table 2 and the text's numbers
 
 
-@report_item("accuracy")
+@report_item("accuracy", exact=True)
 def scatter(frame: ReportContext) -> Item:
     """Fig. 4."""
     people = frame.people
     plot = paper_items.scatter(people, frame.seed)
     rho = plot.correlation
     points = [(point.pseudonym, point.group or "–", number(point.experience), frame.score(point.final)) for point in plot.points]
-    x = frame.label(people.experience)
+    x, y = frame.label(people.experience), f"test {frame.accuracy}"
     sure = interval(rho.interval.low, rho.interval.high, lambda value: f"{value:.2f}")
     return Item(
         key="fig4-experience",
         title=f"Fig. 4: final test {frame.accuracy} against experience",
         n=cases(plot.n, "participant"),
-        how=f"{plot.how}. {rho.how}; interval: {rho.interval.how or rho.interval.why}",
-        spec=figures.scatter(plot, people.groups, x, f"test {frame.accuracy}", frame.share) if plot.points else None,
-        table=table(("participant", "group", x, f"test {frame.accuracy}"), points, [2, 3]),
+        how=f"{plot.how}. {rho.how}; interval: {rho.interval.how or rho.interval.why}{frame.level_words}",
+        spec=figures.scatter(plot, people.groups, x, y, frame.share, frame.levels) if plot.points else None,
+        table=table(("participant", "group", x, y), points, [2, 3]),
         paper="Spearman's rho 0.60, p < 0.001",
         why=rho.why or "",
         alt="" if rho.rho is None else f"Spearman's rho {rho.rho:.2f}, 95 % interval {sure}, p {p_words(rho.p)}",
     )
+
+
+@report_item("accuracy", exact=True)
+def measures(frame: ReportContext) -> list[Item]:
+    """Fig. 4's correlation by each measure of experience, where the study asks for several."""
+    compared = experience_measures.compared(frame.archive, frame.people, frame.seed)
+    if not compared:
+        return []
+    rows = []
+    for row in compared:
+        rho, difference = row.correlation, row.difference
+        sure = interval(rho.interval.low, rho.interval.high, _rho)
+        name = measure_name(row.measure)
+        own = (name, str(rho.n), _rho(rho.rho), sure, p_value(rho.p)) if rho.rho is not None else (name, str(rho.n), *3 * (DASH,))
+        if difference is None:
+            rows.append((*own, *6 * (DASH,)))
+            continue
+        apart = (str(difference.n), _rho(difference.rhos[0] if difference.rhos else None), _rho(difference.difference))
+        bounds = interval(difference.interval.low, difference.interval.high, _rho)
+        rows.append((*own, *apart, bounds, p_value(difference.p), p_value(row.adjusted)))
+    first = measure_name(compared[0].measure)
+    columns = (
+        "measure", "n", "rho", "95 % interval", "p", "n of both", f"rho of {first} among them", f"{first} less this",
+        "95 % interval", "p", "p (Holm)",
+    )  # fmt: skip
+    whys = dict.fromkeys(row.difference.why for row in compared if row.difference is not None and row.difference.why)
+    how = next(row.difference.how for row in compared if row.difference is not None)
+    return [
+        Item(
+            "measures",
+            f"Measures of experience and the final test {frame.accuracy}",
+            cases(len(frame.people.evaluated), "participant"),
+            f"Spearman's rho of each measure with the final score; options of one choice count by their order. {how}",
+            table=table(columns, rows, range(1, len(columns))),
+            why="; ".join(whys),
+            paper="months of experience alone; section 4.1 asks whether another measure correlates better",
+        )
+    ]
+
+
+def _rho(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
 
 
 @report_item("accuracy")
@@ -167,8 +210,8 @@ def boxes(frame: ReportContext) -> Item:
         key="fig5-groups",
         title=f"Fig. 5: final test {frame.accuracy} by group",
         n=cases(grouped.n, "participant"),
-        how=grouped.how,
-        spec=figures.boxes(grouped, f"test {frame.accuracy}", frame.share) if grouped.n else None,
+        how=grouped.how + frame.level_words,
+        spec=figures.boxes(grouped, f"test {frame.accuracy}", frame.share, frame.levels) if grouped.n else None,
         table=table(columns, rows, range(1, 9)),
         why="" if grouped.n else "not computable: nobody has a final test score yet",
         alt="; ".join(f"{box.group}: median {frame.score(box.median)}" for box in grouped.boxes if box.n),
@@ -273,8 +316,8 @@ def by_try(frame: ReportContext) -> Item:
         key="fig7-by-try",
         title=f"Fig. 7: validation {frame.accuracy} by try",
         n=cases(progress.n, "participant"),
-        how=progress.how + "; lines and filled marks: best so far, open marks: the trial itself",
-        spec=figures.by_try(progress, f"validation {frame.accuracy}", frame.share) if drawn else None,
+        how=progress.how + "; lines and filled marks: best so far, open marks: the trial itself" + frame.level_words,
+        spec=figures.by_try(progress, f"validation {frame.accuracy}", frame.share, frame.levels) if drawn else None,
         table=table(columns, rows, range(2, 6)),
         why="" if drawn else "not drawn: no trial has a value",
         alt="; ".join(_course(frame, curve) for curve in progress.best if curve.points),
@@ -324,7 +367,7 @@ def reasons_offered(frame: ReportContext) -> Item:
     )
 
 
-@report_item("strategies")
+@report_item("strategies", exact=True)
 def reasons(frame: ReportContext) -> Item:
     """Fig. 9."""
     offered = paper_items.reasons(frame.people, frame.study.reasons, frame.seed)

@@ -3,17 +3,18 @@
 import statistics
 from collections.abc import Mapping
 
-from evenhand.analysis import behaviour, mixed_model, paper_items, power, stats, summaries
+from evenhand.analysis import behaviour, mixed_model, paper_items, power, sensitivity, stats, summaries
 from evenhand.analysis.cohort import counted
 from evenhand.analysis.environments import strata, where_trained
 from evenhand.analysis.process_signals import process_signals, rule_words
 from evenhand.analysis.summaries import Summary
 from evenhand.model.environment import Environment
 from evenhand.model.rules import derive_seed
+from evenhand.model.study import measures
 from evenhand.model.words import NARROW_SPACE, cases, interval, number, p_value, score
 from evenhand.report import figures
 from evenhand.report.blocks import Item, table
-from evenhand.report.context import ReportContext, p_words, threshold_words
+from evenhand.report.context import ReportContext, measure_name, p_words, threshold_words
 from evenhand.report.items import report_item
 
 # What reviewers ask
@@ -266,31 +267,60 @@ def likeness(frame: ReportContext) -> list[Item]:
 # Sensitivity, disclosure, provenance
 
 
-@report_item("sensitivity")
+@report_item("sensitivity", exact=True)
 def sensitivities(frame: ReportContext) -> Item:
     """Each headline that moves under another choice."""
-    sensitivity = frame.moved
+    moved = frame.moved
     rows = []
-    for row in sensitivity.rows:
+    for row in moved.rows:
         if not row.moves and not row.flips:
             continue
         flips = "–" if row.flips is None else "yes" if row.flips else "no"
         n = str(row.n[0]) if row.n[0] == row.n[1] else f"{row.n[0]}, {row.n[1]}"
         rows.append((row.headline, row.choice, row.planned_as, row.alternative, number(row.planned), number(row.under), n, flips))
     columns = ("headline", "choice", "as planned", "instead", "number as planned", "number instead", "n", "conclusion changes")
-    skipped = "; ".join(f"{choice} ({why})" for choice, why in sensitivity.skipped)
-    same = len(sensitivity.rows) - len(rows)
-    how = f"{sensitivity.how}. {same} further rows, whose number stays the same, are not shown" + (
+    skipped = "; ".join(f"{choice} ({why})" for choice, why in moved.skipped)
+    same = len(moved.rows) - len(rows)
+    how = f"{moved.how}. {same} further rows, whose number stays the same, are not shown" + (
         f". Did not arise: {skipped}" if skipped else ""
     )
     return Item(
         "sensitivity",
         "Each headline under each other choice",
-        cases(sensitivity.n, "participant"),
+        cases(moved.n, "participant"),
         how,
         table=table(columns, rows, [4, 5, 6]),
         why="" if rows else "no headline can be computed, or none moves under any other choice",
     )
+
+
+@report_item("sensitivity", exact=True)
+def by_measures(frame: ReportContext) -> list[Item]:
+    """Figures 4 to 9 and Table 2 by each measure of experience, where the study asks for several."""
+    if not measures(frame.study):
+        return []
+    made = sensitivity.by_measures(frame.archive, frame.mode)
+    names = [measure_name(measure) for measure in made.measures]
+    rows = [
+        (place, headline, *(_measured(figure, (at, column) in made.flips) for column, figure in enumerate(figures)))
+        for at, (place, headline, figures) in enumerate(made.rows)
+    ]
+    groups = "; ".join(f"{name}: {words}" for name, words in zip(names, made.groups, strict=True) if words)
+    how = (
+        f"each number of the paper's figures computed again with another measure of experience. Groups by {groups}. Those of "
+        "other measures are as large as the study's own, as nearly as equal answers allow, or the options where there are as "
+        "many. "
+        f"(!): significance at {frame.study.plan.alpha:g} is another one than by {names[0]}; no p is adjusted"
+    )
+    n = cases(len(frame.people.members), "participant")
+    shown = table(("of", "number", *names), rows, range(2, 2 + len(names)))
+    title = "Figures 4 to 9 and Table 2 by each measure of experience"
+    return [Item("measures-figures", title, n, how, table=shown, folded=True)]
+
+
+def _measured(figure: sensitivity.Figure, flips: bool) -> str:
+    shown = p_value(figure.value) if figure.is_p else number(figure.value)
+    return f"{shown}{' (!)' if flips else ''} (n{NARROW_SPACE}={NARROW_SPACE}{figure.n})"
 
 
 @report_item("sensitivity")

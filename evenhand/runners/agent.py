@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from evenhand.errors import CodeRefused, Dismissed, EvenhandError, StaleAttempt, Unreachable
+from evenhand.errors import CodeRefused, Dismissed, EvenhandError, InvalidSettings, StaleAttempt, Unreachable
 from evenhand.lab.client import Client
 from evenhand.lab.verbs import AgentVerbs
 from evenhand.model import codec
-from evenhand.model.job import Assignment
+from evenhand.model.job import Assignment, Order
 from evenhand.model.sent_code import SentCode
 from evenhand.model.trial import Measurement, Outcome
 from evenhand.runners.fork_server import ForkServer, Worker
@@ -40,6 +40,7 @@ MOST_MEASUREMENTS = 1000  # measurements in one post
 REFUSED_SECONDS = 60.0  # seconds for which a task version that is not here is not asked for
 HEED_SECONDS = 5.0  # between two questions of an agent without work which studies refuse it
 OVER_LONG_SECONDS = 5.0  # seconds after a task's limit on time without a word, at which a training is killed
+WORDS = {Order.STOP: "stop", Order.HOLD: "hold", Order.GO_ON: "go on"}  # for a worker
 LOAD_SECONDS = 0.02  # seconds for which reading may go on where a post is due
 
 
@@ -353,7 +354,9 @@ class _Training:
         self._job = assignment.job_id, assignment.attempt
         self._unsent: list[Measurement] = []
         self._end: _End | None = None
-        self._stop_sent = False
+        self._order = Order.GO_ON  # what the worker was told last
+        self._is_held = self._said_held = False  # whether the worker stands still, and what the lab knows of that
+        self._held_seconds, self._held_at = 0.0, 0.0  # for which it stood still, and since when it does
         self._first_sent = False  # the first measurement is posted at once, so that a chart begins early
         self._posted_at = asked_at
         self._retry_at = 0.0
@@ -381,7 +384,8 @@ class _Training:
     def _is_over_long(self) -> bool:
         """Whether nothing is heard of it after the task's limit on time, at which it ends by itself where it reports."""
         limit = self._assignment.max_seconds
-        return limit is not None and time.monotonic() - max(self._begun_at + limit, self._heard_at) > OVER_LONG_SECONDS
+        begun_at = self._begun_at + self._held_seconds
+        return limit is not None and time.monotonic() - max(begun_at + limit, self._heard_at) > OVER_LONG_SECONDS
 
     def _answered(self) -> bool:
         """Post what is due; whether the lab now knows how it ended."""
@@ -393,10 +397,16 @@ class _Training:
             self._agent.unanswered(error)
             self._retry_at = time.monotonic() + RETRY_SECONDS
             return False
+        except InvalidSettings as error:  # its task says what cannot be: a fault of the task, which would only come again
+            if not self._unsent:
+                raise
+            self._unsent = []
+            self._end, self.clean = _End(Outcome.INVALID, f"what it measured was not taken: {error}"), False
+            return False
 
     def _due(self) -> float:
         """When to post next."""
-        if self._end is not None:
+        if self._end is not None or self._is_held != self._said_held:
             return 0.0
         if self._unsent:
             return self._posted_at + POST_SECONDS if self._first_sent else 0.0
@@ -405,14 +415,12 @@ class _Training:
     def _post(self) -> bool:
         """Send what waits; whether that was all, and how it ended with it."""
         while self._end is None or len(self._unsent) > MOST_MEASUREMENTS:
-            batch, posted_at = self._unsent[:MOST_MEASUREMENTS], time.monotonic()
-            go_on = self._agent.verbs.measure(*self._job, batch)
-            self._posted_at = posted_at
+            batch, posted_at, is_held = self._unsent[:MOST_MEASUREMENTS], time.monotonic(), self._is_held
+            order = self._agent.verbs.measure(*self._job, batch, is_held=is_held)
+            self._posted_at, self._said_held = posted_at, is_held
             self._first_sent = self._first_sent or bool(batch)
             del self._unsent[: len(batch)]
-            if not go_on and not self._stop_sent:
-                self._stop_sent = True
-                self._tell("stop")
+            self._pass_on(order)
             if not self._unsent:
                 break
         if self._end is None:
@@ -424,6 +432,12 @@ class _Training:
             self._unsent = []
             self._agent.verbs.release(*self._job, self._end.why or "", self._end.counts)
         return True
+
+    def _pass_on(self, order: Order) -> None:
+        """Tell the worker what the lab says, where that is new to it. What is to end is told nothing more."""
+        if order is not self._order and self._order is not Order.STOP:
+            self._order = order
+            self._tell(WORDS[order])
 
     def _read(self) -> None:
         """Take what the worker says until a post is due, and then what it has said already, if that is not too much."""
@@ -444,6 +458,7 @@ class _Training:
 
     def _take(self, message: list[object]) -> None:
         self._heard_at = time.monotonic()
+        self._note_held(message[0] == "held")
         match message:
             case ["measured", row]:
                 self._unsent.append(codec.measurement_of(row))
@@ -454,6 +469,13 @@ class _Training:
                 self.clean = True
                 self._agent.refuse(self._assignment.task_version, str(why))
                 self._end = _End(None, str(why), counts=False)
+
+    def _note_held(self, is_held: bool) -> None:
+        if is_held and not self._is_held:
+            self._held_at = self._heard_at
+        elif self._is_held and not is_held:
+            self._held_seconds += self._heard_at - self._held_at
+        self._is_held = is_held
 
     def _tell(self, *message: object) -> None:
         with suppress(OSError):  # reading will tell that it is dead

@@ -11,9 +11,10 @@ from typing import Self
 from evenhand import tasks
 from evenhand.errors import MissingHere, StaleAttempt
 from evenhand.lab.lab import Lab
-from evenhand.model.job import Assignment
+from evenhand.model.job import Assignment, Order
 from evenhand.model.trial import Measurement
 from evenhand.tasks import Stopped, Task, machine, requirements
+from evenhand.tasks.gate import Gate
 from evenhand.tasks.threads import one_thread
 
 FLUSH_SECONDS = 0.2  # seconds between two writes of what a training measured
@@ -103,6 +104,7 @@ def _asked(pipe: "Pipe", assignment: Assignment) -> tasks.TrainingRequest:
         assignment.place,
         assignment.plan,
         assignment.value_rule,
+        pipe.gate,
     )
 
 
@@ -178,6 +180,8 @@ class Pipe:
         self._job: tuple[int, int] | None = None  # and attempt, while one trains
         self._stopped = False
         self._error: BaseException | None = None
+        self._was_held = False  # what was said last of whether it stands still
+        self.gate = Gate(self.check)
         self.interrupted = False  # whether what trains is to end as by Ctrl-C
         self._sent_at = self._swept_at = 0.0
         self._sending = threading.Lock()  # held while what was taken from `_waiting` is on its way
@@ -189,6 +193,8 @@ class Pipe:
         """While one training goes on."""
         with self._lock:
             self._job, self._waiting, self._stopped, self._error = (job_id, attempt), [], False, None
+            self._was_held = False
+            self.gate.open()
             self._sent_at = self._swept_at = time.monotonic()
         if self._thread.ident is None:
             self._thread.start()
@@ -242,14 +248,20 @@ class Pipe:
                     self._send(*job)
                 except BaseException as error:  # it is raised again in the thread that trains
                     self._error = error
+                    self.gate.open()
 
     def _send(self, job_id: int, attempt: int) -> None:
         with self._lock:
             batch, self._waiting = self._waiting, []
-        now = time.monotonic()
-        if batch or now - self._sent_at >= RENEWAL_SECONDS:
-            self._sent_at = now
-            self._stopped = not self._lab.measure(job_id, attempt, batch) or self._stopped
+        now, is_held = time.monotonic(), self.gate.is_waited_at
+        if batch or is_held != self._was_held or now - self._sent_at >= RENEWAL_SECONDS:
+            self._sent_at, self._was_held = now, is_held
+            order = self._lab.measure(job_id, attempt, batch, is_held=is_held)
+            self._stopped = order is Order.STOP or self._stopped
+            if order is Order.HOLD:
+                self.gate.close()
+            else:
+                self.gate.open()
             if batch and not self._stopped:
                 self._on_sent()
         if now - self._swept_at >= SWEEP_SECONDS:

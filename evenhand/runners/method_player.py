@@ -125,7 +125,7 @@ class Player:
         )
 
     def suggest(self, view: View) -> Suggestion | None:
-        """What the method proposes next, its epochs cut to those that remain; None where too few remain, or it has no more."""
+        """What the method proposes next, its epochs cut to those that it may use; None where they are too few, or it has none."""
         session = view.session
         rng = np.random.default_rng(rules.derive_seed(self.seed, len(session.trials)))
         space = _narrow(session.current_space, self.epochs_per_trial)
@@ -145,9 +145,11 @@ class Player:
         before = parent.epochs_done if parent is not None else 0
         planned = session.task.epochs_of(configuration) - before
         suggestion = replace(suggestion, configuration=configuration)
-        if view.epochs_left is None or planned <= view.epochs_left:
+        most = rules.epochs_for_one(session)
+        if most is None or planned <= most:
             return suggestion
-        return _cut(session.current_space, suggestion, before + view.epochs_left) if view.epochs_left else None
+        why = "that remain" if most == view.epochs_left else "that one trial may use"
+        return _cut(session.current_space, suggestion, before + most, why) if most else None
 
     def _asked(self, space: Space, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion | None:
         """What the method's own code answers; MethodFailed where it raises, or answers what is no suggestion."""
@@ -325,15 +327,16 @@ def _narrow(space: Space, epochs_per_trial: int | None) -> Space:
         raise InvalidSettings(f"epochs_per_trial cannot be fixed: {error}") from None
 
 
-def _cut(space: Space, suggestion: Suggestion, left: int) -> Suggestion | None:
+def _cut(space: Space, suggestion: Suggestion, most: int, why: str) -> Suggestion | None:
+    """The suggestion with so many epochs; None where it cannot be trained for so few. why: which these are, in words."""
     fidelity, configuration = space.fidelity, suggestion.configuration
-    if fidelity is None or not isinstance(fidelity.domain, Integer) or left < fidelity.domain.low:
+    if fidelity is None or not isinstance(fidelity.domain, Integer) or most < fidelity.domain.low:
         return None
     try:
-        cut = space.configuration({**configuration, fidelity.name: left})
+        cut = space.configuration({**configuration, fidelity.name: most})
     except InvalidConfiguration:  # with so few epochs, other hyperparameters would be active
         return None
-    explanation = f"{suggestion.explanation}; {fidelity.label} cut from {configuration[fidelity.name]} to the {left} that remain"
+    explanation = f"{suggestion.explanation}; {fidelity.label} cut from {configuration[fidelity.name]} to the {most} {why}"
     return replace(suggestion, configuration=cut, explanation=explanation)
 
 

@@ -1,7 +1,7 @@
 """What runs in a worker process: it is told what to train, trains it on one thread, and says what it measures.
 
-Messages are JSON lists. To a worker: ["train", assignment], ["stop"]. From it: ["measured", row], ["alive"],
-["ended", outcome, why], or ["refused", why] where it lacks this task in this version, or what
+Messages are JSON lists. To a worker: ["train", assignment], ["stop"], ["hold"], ["go on"]. From it: ["measured", row], ["alive"],
+["held"] while it stands still, ["ended", outcome, why], or ["refused", why] where it lacks this task in this version, or what
 its trainings need.
 """
 
@@ -25,6 +25,7 @@ from evenhand.model.job import Assignment
 from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Measurement
 from evenhand.tasks import Stopped, Task, versions
+from evenhand.tasks.gate import Gate
 from evenhand.tasks.threads import one_thread
 
 DRIVER_PATHS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # of NVIDIA's GPUs, and of AMD's
@@ -87,6 +88,7 @@ class _Trainings:
         self._connection = connection
         self._waiting: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
         self._stop = False
+        self._gate = Gate(lambda: self._say("held"))
         self._known: dict[tuple[str, str], Task] = {}
 
     def run(self) -> None:
@@ -99,11 +101,19 @@ class _Trainings:
         try:
             while True:
                 message = json.loads(self._connection.recv_bytes())
-                self._stop = message[0] == "stop"
-                if message[0] == "train":
-                    self._waiting.put(codec.from_json(Assignment, message[1]))
+                self._heed(*message)
         except (EOFError, OSError):
             os._exit(0)
+
+    def _heed(self, word: str, assignment: object = None) -> None:
+        """Do what the agent says. A stop, a hold and its end are of the training that goes on; the next one begins without."""
+        if word == "hold":
+            self._gate.close()
+            return
+        self._stop = word == "stop" or (self._stop and word != "train")
+        self._gate.open()
+        if word == "train":
+            self._waiting.put(codec.from_json(Assignment, assignment))
 
     def _train(self, assignment: Assignment) -> None:
         try:
@@ -126,6 +136,7 @@ class _Trainings:
                     place=assignment.place,
                     plan=assignment.plan,
                     value_rule=assignment.value_rule,
+                    gate=self._gate,
                 )
         except MissingHere as error:
             self._say("refused", str(error))

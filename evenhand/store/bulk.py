@@ -146,6 +146,7 @@ def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) 
         "trial_id": trial_id,
         "seed": session.tuning_seed,
         "queued_at": trial.submitted_at,
+        "holds": codec.to_json(trial.holds) or None,
         **{key: getattr(trial, key) for key in FACTS_OF_JOB},
     }
     _insert(tx, tables.job, [job])

@@ -1,9 +1,11 @@
 """A database: its connections, transactions, and writes that are committed together."""
 
+import contextvars
 import json
 import logging
 import os
 import re
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -83,6 +85,15 @@ class Store:
         """
         return self._sentinel.look() if self._sentinel is not None else None
 
+    def note_start(self) -> None:
+        """Note in a SQLite file that a server begins on it: an older copy of the file is told from it by that."""
+        if self._sqlite:
+            with self.write() as connection:
+                starts = connection.exec_driver_sql("PRAGMA user_version").scalar() or 0
+                connection.exec_driver_sql(f"PRAGMA user_version = {starts + 1}")
+                if not connection.exec_driver_sql("PRAGMA application_id").scalar():
+                    _name_database(connection)
+
     def _connect_args(self) -> dict[str, Any]:
         return {"check_same_thread": False, "timeout": BUSY_SECONDS} if self._sqlite else {}
 
@@ -142,6 +153,8 @@ class Store:
             if inspect(connection).get_table_names():
                 return False
             metadata.create_all(connection)
+            if self._sqlite:
+                _name_database(connection)
             MigrationContext.configure(connection).stamp(ScriptDirectory(str(MIGRATIONS_FOLDER)), "heads")
             return True
 
@@ -341,10 +354,11 @@ class _Group:
 
 
 class _Work:
-    """A write that another thread may do."""
+    """A write that another thread may do, in the name of whoever asked this one for it."""
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self._work = work
+        self._context = contextvars.copy_context()
         self._value: Any = None
         self.error: BaseException | None = None
         self.done = threading.Event()
@@ -353,7 +367,7 @@ class _Work:
         """Do it, as a member of a group."""
         try:
             with group.member(alone):
-                self._value = self._work(group.connection)
+                self._value = self._context.run(self._work, group.connection)
         except Exception as error:
             self.error = error
 
@@ -403,6 +417,11 @@ def read_json(text: str | bytes) -> Any:
         return msgspec.json.decode(text)
     except msgspec.MsgspecError:
         return json.loads(text)
+
+
+def _name_database(connection: Connection) -> None:
+    """Give a SQLite file a number of its own, which `soundness` looks for."""
+    connection.exec_driver_sql(f"PRAGMA application_id = {secrets.randbelow(2**31 - 1) + 1}")
 
 
 def _keep_private(file: Path) -> None:

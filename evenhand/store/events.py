@@ -1,18 +1,28 @@
 """What is only ever appended: events, and looks at evaluations."""
 
+from collections.abc import Collection
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, or_, select
 
 from evenhand.model.archive import Event
+from evenhand.model.person import UNNAMED, WHO_PATTERN
 from evenhand.store import tables
 from evenhand.store.cache import logged
+
+ACTING: ContextVar[str | None] = ContextVar("acting", default=None)  # which person asked for what is written now
 
 
 def record(
     tx: Connection, now: float, kind: str, session_id: int | None = None, trial_id: int | None = None, **detail: Any
 ) -> None:
-    """Append an event. It names things by id; personal content stays in rows that can be erased."""
+    """Append an event. It names things by id; personal content stays in rows that can be erased.
+
+    Its detail says `who` where a person asked for it.
+    """
+    if (person := ACTING.get()) is not None:
+        detail = {"who": person, **detail}
     tx.execute(_RECORD, {"at": now, "kind": kind, "session_id": session_id, "trial_id": trial_id, "detail": detail})
     if session_id is not None:
         logged(tx, session_id)
@@ -91,14 +101,25 @@ _LOOKS = (
 )
 
 
+def unseen(tx: Connection, session_ids: Collection[int], who: str) -> frozenset[int]:
+    """Of these sessions those at whose evaluation somebody has not looked."""
+    row = tables.look.c
+    seen = tx.execute(select(row.session_id).where(row.who == who, row.session_id.in_(session_ids))).scalars()
+    return frozenset(session_ids) - frozenset(seen)
+
+
 def looked_at_task(tx: Connection, task_id: int, who: str) -> bool:
-    """Whether somebody looked at any evaluation of a task."""
-    return tx.execute(_LOOKED, {"task": task_id, "by": who}).first() is not None
+    """Whether somebody looked at any evaluation of a task.
+
+    A look from before people had names counts for each of them: nobody knows which one it was.
+    """
+    by = (who, UNNAMED) if WHO_PATTERN.fullmatch(who) else (who,)
+    return tx.execute(_LOOKED, {"task": task_id, "by": by}).first() is not None
 
 
 _LOOKED = (
     select(tables.look.c.id)
     .select_from(tables.look.join(tables.session, tables.session.c.id == tables.look.c.session_id))
-    .where(tables.session.c.task_id == bindparam("task"), tables.look.c.who == bindparam("by"))
+    .where(tables.session.c.task_id == bindparam("task"), tables.look.c.who.in_(bindparam("by", expanding=True)))
     .limit(1)
 )

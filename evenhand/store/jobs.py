@@ -2,22 +2,38 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Result, Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Result,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
+from evenhand.model import codec
 from evenhand.model.evaluation import Evaluation, SeedScore
 from evenhand.model.job import AgentRecord, MeasurementBatch
 from evenhand.model.session import Session
 from evenhand.model.study import Mode
-from evenhand.model.trial import Measurement, Outcome, Stopper
-from evenhand.store import environments, tables
+from evenhand.model.trial import Hold, Measurement, Outcome, Stopper
+from evenhand.store import environments, odd_cells, tables
 from evenhand.store.cache import changed
 from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER
-from evenhand.store.studies import inserted
+from evenhand.store.studies import inserted, study
 
 _job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
 _version = tables.study_version.c
@@ -27,7 +43,10 @@ _NOT_FOR_AGENTS = select(tables.session.c.id).where(tables.session.c.driver.in_(
 
 @dataclass(frozen=True)
 class Job:
-    """One training in the queue: of a trial, or of one seed of an evaluation."""
+    """One training in the queue: of a trial, or of one seed of an evaluation.
+
+    holds: when this attempt stood still. is_paused: whether it is a trial's whose session is paused.
+    """
 
     id: int
     session_id: int
@@ -46,6 +65,13 @@ class Job:
     outcome: Outcome | None
     why: str | None
     environment: str | None
+    holds: tuple[Hold, ...]
+    is_paused: bool
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its training stands still now."""
+        return bool(self.holds) and self.holds[-1].end is None
 
 
 def add(tx: Connection, session_id: int, seed: int, now: float, *, trial_id: int | None = None, index: int | None = None) -> int:
@@ -70,10 +96,19 @@ def of_trial(tx: Connection, trial_id: int) -> Job:
     return _jobs(tx.execute(_BY_TRIAL, {"id": trial_id}))[0]
 
 
-def unfinished(tx: Connection, session_id: int | None = None) -> list[Job]:
-    """Jobs without an outcome, of one session or of all: first those of trials, each in the order of the queue."""
-    condition = and_(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED))
-    return _select(tx, condition if session_id is None else and_(condition, _job.session_id == session_id))
+def unfinished(tx: Connection, session_id: int) -> list[Job]:
+    """A session's jobs without an outcome: first those of trials, each in the order of the queue."""
+    return _select(tx, and_(_job.finished_at.is_(None), _job.session_id.not_in(_ARCHIVED), _job.session_id == session_id))
+
+
+def leased(tx: Connection) -> list[Job]:
+    """Jobs without an outcome that agents hold, with only what they are of: whatever else is stored of them."""
+    condition = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None), _job.session_id.not_in(_ARCHIVED))
+    known = ("id", "session_id", "trial_id", "attempt")
+    columns = [column if column.name in known else null().label(column.name) for column in tables.job.columns]
+    with odd_cells.any_text(tx):
+        held = _jobs(tx.execute(select(*columns).where(condition).order_by(_job.queued_at, _job.id)))
+    return [replace(job, attempt=odd_cells.closest(_job.attempt, job.attempt)) for job in held]
 
 
 def unfinished_trials(tx: Connection) -> list[Job]:
@@ -82,7 +117,7 @@ def unfinished_trials(tx: Connection) -> list[Job]:
 
 
 def claimable(tx: Connection, now: float, refused: Sequence[str], session_id: int | None, kind: str) -> list[Job]:
-    """Jobs that no live lease holds, in the order of the queue, without those of the refused task versions.
+    """Jobs that no live lease holds, in the order of the queue, without those of the refused task versions or of paused sessions.
 
     Nor are those among them that are of a study pinned to environments of another kind than this one, nor, unless they are asked
     for by their session, those of sessions whose own process trains them. Those of evaluations only where no trial waits: each
@@ -102,6 +137,7 @@ def _claimable(trials: bool, refused: bool, one: bool) -> Select[Any]:
     free = or_(_job.leased_until.is_(None), _job.leased_until < bindparam("now"))
     others = _ARCHIVED if one else _NOT_FOR_AGENTS
     conditions = [_job.finished_at.is_(None), free, _job.session_id.not_in(others), _job.session_id.not_in(_PINNED_ELSEWHERE)]
+    conditions.append(~_IS_PAUSED)
     if trials:
         conditions.append(_job.seed_index.is_(None))
     if one:  # + 0: no index of sessions serves it, since a session has ended jobs by the thousand, and unfinished ones are few
@@ -146,6 +182,20 @@ _RUNNING = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
 _BUSY = select(_job.session_id, func.count()).where(_RUNNING).group_by(_job.session_id)
 
 
+def with_limited_trials(tx: Connection) -> list[int]:
+    """Sessions of studies that limit what one trial may use, of which a trial trains that nobody has asked to stop."""
+    session = tables.session
+    query = (
+        select(session.c.id, session.c.study_id, session.c.version)
+        .join(tables.job, _job.session_id == session.c.id)
+        .where(_RUNNING, _job.trial_id.is_not(None), _job.stop_by.is_(None))
+        .distinct()
+    )
+    training = tx.execute(query).all()
+    limited = {which for which in {(row.study_id, row.version) for row in training} if study(tx, *which).trial_share is not None}
+    return [row.id for row in training if (row.study_id, row.version) in limited]
+
+
 def expired(tx: Connection, now: float) -> list[Job]:
     """Jobs whose lease has run out."""
     return _select(tx, and_(_job.finished_at.is_(None), _job.leased_until < now))
@@ -155,10 +205,14 @@ def _select(tx: Connection, condition: Any) -> list[Job]:
     return _jobs(tx.execute(_JOBS.where(condition)))
 
 
-_JOBS = select(tables.job).order_by(_job.seed_index.is_not(None), _job.queued_at, _job.id)  # evaluations come after trials
-_BY_ID = select(tables.job).where(_job.id == bindparam("id"))
-_BY_IDS = select(tables.job).where(_job.id.in_(bindparam("ids", expanding=True)))
-_BY_TRIAL = select(tables.job).where(_job.trial_id == bindparam("id"))
+_PAUSE = tables.pause.c
+_IS_PAUSED = and_(_job.seed_index.is_(None), exists().where(_PAUSE.session_id == _job.session_id, _PAUSE.end.is_(None)))
+_IN_ORDER = (_job.seed_index.is_not(None), _job.queued_at, _job.id)  # evaluations come after trials
+_JOB = select(tables.job, _IS_PAUSED.label("is_paused"))
+_JOBS = _JOB.order_by(*_IN_ORDER)
+_BY_ID = _JOB.where(_job.id == bindparam("id"))
+_BY_IDS = _JOB.where(_job.id.in_(bindparam("ids", expanding=True)))
+_BY_TRIAL = _JOB.where(_job.trial_id == bindparam("id"))
 
 
 def _jobs(rows: Result[Any]) -> list[Job]:
@@ -166,7 +220,8 @@ def _jobs(rows: Result[Any]) -> list[Job]:
         Job(
             stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
             outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-            **{key: row[key] for key in row if key not in ("stop_by", "outcome")},
+            holds=codec.from_json(tuple[Hold, ...], row["holds"]) if row["holds"] else (),
+            **{key: row[key] for key in row if key not in ("stop_by", "outcome", "holds")},
         )
         for row in rows.mappings()
     ]
@@ -192,6 +247,7 @@ _LEASE = (
         claimed_at=bindparam("at"),
         leased_until=bindparam("until"),
         environment=bindparam("environment_key"),
+        holds=None,
     )
 )
 _ATTEMPT = insert(tables.attempt)
@@ -205,6 +261,14 @@ def renew(tx: Connection, ids: Collection[int], until: float) -> None:
 _RENEW = update(tables.job).where(_job.id.in_(bindparam("ids", expanding=True))).values(leased_until=bindparam("until"))
 
 
+def note_held(tx: Connection, job: Job, is_held: bool, now: float) -> Job:
+    """Note that a training stands still from now on, or that one that did goes on, or has ended; the job then."""
+    changed(tx, job.session_id)
+    holds = (*job.holds, Hold(now)) if is_held else (*job.holds[:-1], Hold(job.holds[-1].start, now))
+    tx.execute(update(tables.job).where(_job.id == job.id).values(holds=codec.to_json(holds)))
+    return replace(job, holds=holds)
+
+
 def renew_all(tx: Connection, until: float) -> None:
     """Prolong every running lease, as a restarting server does before anything may expire."""
     running = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
@@ -216,7 +280,7 @@ def end_attempt(tx: Connection, job: Job, now: float, why: str, counts: bool) ->
     changed(tx, job.session_id)
     mine = and_(_attempt.job_id == job.id, _attempt.attempt == job.attempt)
     tx.execute(update(tables.attempt).where(mine).values(ended_at=now, why=why, counts=counts))
-    facts = {"leased_until": None, "agent_id": None, "claimed_at": None, "environment": None}
+    facts = {"leased_until": None, "agent_id": None, "claimed_at": None, "environment": None, "holds": None}
     tx.execute(update(tables.job).where(_job.id == job.id).values(facts))
 
 
@@ -229,6 +293,8 @@ def failures(tx: Connection, job_id: int) -> list[str]:
 def finish(tx: Connection, job: Job, now: float, outcome: Outcome, why: str | None) -> None:
     """Give the job its outcome, and its last attempt its end. PostgreSQL stores no NUL, which a traceback may hold."""
     changed(tx, job.session_id)
+    if job.is_held:
+        note_held(tx, job, False, now)
     facts = {"at": now, "end": outcome, "reason": why and why.replace("\0", "\ufffd")}
     tx.execute(_FINISH, {"of": job.id, **facts})
     tx.execute(_END_ATTEMPT, {"of": job.id, "at": now})

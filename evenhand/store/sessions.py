@@ -27,7 +27,7 @@ from evenhand.model.session import (
 from evenhand.model.signals import Signals
 from evenhand.model.study import Arm, Study
 from evenhand.model.task import TaskRecord
-from evenhand.model.trial import Outcome, Stopper, Trial
+from evenhand.model.trial import Hold, Outcome, Stopper, Trial
 from evenhand.model.trial_history import Trials, with_open
 from evenhand.store import studies, tables
 from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Of, changed, made
@@ -36,7 +36,8 @@ from evenhand.store.studies import budget_of, budget_to_json, inserted
 PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself, as `evenhand.tune` does: no agent takes them
 ARCHIVE_DRIVER = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
 FEW_SESSIONS = 8  # sessions, up to which each is brought up to date by itself; more are read together
-TRIAL_EVENTS = {"submitted", "claimed", "stop asked", "finished", "attempt ended"}  # events of a trial that change nothing else
+# Events of a trial that change nothing else.
+TRIAL_EVENTS = {"submitted", "claimed", "stop asked", "finished", "attempt ended", "held", "trains on"}
 # What damaged rows raise: no JSON, another kind of value, a space that contradicts itself.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, EvenhandError)
 _job, _trial = tables.job.c, tables.trial.c
@@ -454,14 +455,14 @@ _PLAIN = (
 
 def _shown(study: Study, condition: str | None) -> dict[str, Any]:
     """What the study's version, and the participant's condition, say of the session."""
-    arm = study.arm(condition) or Arm("")
-    live, presets = arm.live_validation, arm.presets
+    presets = (study.arm(condition) or Arm("")).presets
     return {
-        "live_validation": study.live_validation if live is None else live,
+        "live_validation": study.shows_live(condition),
         "presets": study.presets if presets is None else presets,
         "resumable": study.resumable,
         "evaluation_mode": study.evaluation_mode,
         "value_rule": study.value_rule,
+        "trial_share": study.trial_share,
     }
 
 
@@ -514,6 +515,7 @@ def _trials_query(valued: Valued) -> Select[Any]:
         _job.stop_by,
         _job.stop_why,
         _job.environment,
+        _job.holds,
         of_value.c.value,
         of_value.c.extra,
         of_value.c.epoch.label("value_epoch"),
@@ -596,6 +598,7 @@ def _to_trial(row: RowMapping) -> Trial:
         extra=(row["extra"] or {}) if runs else {},
         why=row["why"] or row["stop_why"],
         signals=None if row["signals"] is None else codec.from_json(Signals, row["signals"]),
+        holds=codec.from_json(tuple[Hold, ...], row["holds"]) if row["holds"] else (),
         **{key: row[key] for key in plain},
     )
 

@@ -1,4 +1,4 @@
-"""Whether a SQLite file is still the database that it was: there, the same file, and readable.
+"""Whether a SQLite file is still the database that it was: there, the same file, readable, and no other database's content.
 
 Files are looked at by connections of SQLite only: to open and close one in any other way would take this process's locks away.
 """
@@ -52,7 +52,7 @@ def fault_of(path: Path, *, whole: bool = True) -> Fault | None:
     except OSError as error:
         return _unread(error.strerror or str(error))
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as connection:
+        with closing(_opened(path)) as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 return Fault(FaultKind.EMPTY, "its file is empty")
             if whole and (verdict := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -72,6 +72,35 @@ def _unread(why: str) -> Fault:
     return Fault(FaultKind.UNREAD, f"its file cannot be read ({why})")
 
 
+@dataclass(frozen=True)
+class Stamp:
+    """What a database's file says of itself in its header, where no restore changes it.
+
+    database: a random number, of this one only; 0 where no server of this version opened it yet. starts: how often servers began
+    on it, which only grows.
+    """
+
+    database: int
+    starts: int
+
+    def follows(self, before: "Stamp") -> bool:
+        """Whether it is of the same database, no earlier than `before`."""
+        return before.database in (0, self.database) and self.starts >= before.starts
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """A file's stamp; None where it cannot be read now."""
+    try:
+        with closing(_opened(path)) as connection:
+            return Stamp(*(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")))
+    except sqlite3.Error:
+        return None
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+
+
 class Sentinel:
     """Looks at the file of an opened database again and again, and keeps what is wrong with it once something is that lasts.
 
@@ -80,7 +109,7 @@ class Sentinel:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path, self._clock = path, clock
-        self._file = _identity(path)
+        self._file, self._stamp = _identity(path), stamp_of(path)
         self._next_whole = clock() + LEAST_CHECK_SECONDS
         self.fault: Fault | None = None
 
@@ -102,7 +131,18 @@ class Sentinel:
         if whole:
             took = self._clock() - begun
             self._next_whole = self._clock() + max(LEAST_CHECK_SECONDS, took / CHECK_SHARE)
-        return fault
+        return fault or self._other()
+
+    def _other(self) -> Fault | None:
+        """Where other content was written over the same file, which is whole in itself."""
+        stamp, before = stamp_of(self._path), self._stamp
+        if stamp is None:
+            return None
+        if before is None or stamp.follows(before):
+            self._stamp = stamp
+            return None
+        what = "an older state of it" if stamp.database == before.database else "another database"
+        return Fault(FaultKind.REPLACED, f"its file was written over with {what}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

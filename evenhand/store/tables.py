@@ -290,6 +290,7 @@ job = Table(
     Column("outcome", String),
     Column("why", Text),
     Column("environment", ForeignKey("environment.key")),
+    Column("holds", JSON(none_as_null=True)),
     UniqueConstraint("session_id", "seed_index", "of_earlier"),
     Index(None, "finished_at", "queued_at"),
 )
@@ -345,6 +346,19 @@ token = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
     Column("spent_at", Double),
+    Column("made_by", String),
+    Column("last_seen", Double),
+    Column("browser", String),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("removed_at", Double),
 )
 
 look = Table(

@@ -6,14 +6,17 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from evenhand.store import tables
+from evenhand.store.events import ACTING
 
 _token = tables.token.c
 
 
-def add(tx: Connection, kind: str, hashed: str, subject: int, now: float, expires_at: float | None) -> None:
-    """Store a token's hash."""
+def add(
+    tx: Connection, kind: str, hashed: str, subject: int, now: float, expires_at: float | None, browser: str | None = None
+) -> None:
+    """Store a token's hash, and which person made it."""
     row: Mapping[str, Any] = {"hash": hashed, "kind": kind, "subject": subject, "created_at": now, "expires_at": expires_at}
-    tx.execute(insert(tables.token).values(row))
+    tx.execute(insert(tables.token).values(made_by=ACTING.get(), browser=browser, **row))
 
 
 def subject(tx: Connection, kind: str, hashed: str, now: float) -> int | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from evenhand.lab.backups import BackupTrouble
 from evenhand.lab.lab import Lab
 from evenhand.lab.places import Fault
 from evenhand.model import rules
@@ -143,7 +144,7 @@ def alerts(facts: AlertFacts, now: float) -> tuple[Alert, ...]:
 
 def failing(sessions: Iterable[Session]) -> list[Session]:
     """Sessions whose last five trainings failed alike since they last stood still, so that going on is of no use."""
-    return [session for session in sessions if not _is_paused(session) and _same_failures(session)]
+    return [session for session in sessions if not session.is_paused and _same_failures(session)]
 
 
 def _same_failures(session: Session) -> float | None:
@@ -158,15 +159,11 @@ def _same_failures(session: Session) -> float | None:
     return last[-1].finished_at if alike and failed else None
 
 
-def _is_paused(session: Session) -> bool:
-    return bool(session.pauses) and session.pauses[-1].end is None
-
-
 def _failing(facts: AlertFacts) -> list[Alert]:
     problems = []
     for session in facts.sessions:
         since = _same_failures(session)
-        if _is_paused(session) and session.pauses[-1].reason == FAILED_ALIKE_REASON:
+        if session.is_paused and session.pauses[-1].reason == FAILED_ALIKE_REASON:
             since = session.pauses[-1].start
         if since is not None:
             words = f"session {session.id} is paused: {ALIKE_FAILURES} trainings in a row failed in the same way"
@@ -178,7 +175,9 @@ def _failing(facts: AlertFacts) -> list[Alert]:
 def _unserved(facts: AlertFacts, now: float, connected: bool) -> list[Alert]:
     """Trials that wait for an agent: for too long with none, or for too long although there are some."""
     waiting = [
-        (session, max(trial.submitted_at, facts.up_since)) for session, trial in _open_trials(facts) if trial.claimed_at is None
+        (session, max(trial.submitted_at, facts.up_since, _went_on(session)))
+        for session, trial in _open_trials(facts)
+        if trial.claimed_at is None
     ]
     problems = []
     if waiting and not connected:
@@ -205,7 +204,7 @@ def _unfitting(facts: AlertFacts, now: float) -> list[Alert]:
     for session, trial in _open_trials(facts):
         if trial.claimed_at is None and not session.practice:
             key = session.study_id, session.version
-            waiting[key] = min(waiting.get(key, now), max(trial.submitted_at, facts.up_since))
+            waiting[key] = min(waiting.get(key, now), max(trial.submitted_at, facts.up_since, _went_on(session)))
     problems = []
     for key, since in waiting.items():
         refused = pinned_away(facts.pins.get(key), agents)
@@ -229,22 +228,30 @@ def _trials(count: int) -> str:
 
 
 def _open_trials(facts: AlertFacts) -> list[tuple[Session, Trial]]:
-    return [
-        (session, trial) for session in facts.sessions if not _is_paused(session) for trial in session.trials if trial.is_open
-    ]
+    return [(session, trial) for session in facts.sessions if not session.is_paused for trial in session.trials if trial.is_open]
+
+
+def _went_on(session: Session) -> float:
+    """When a session began, or went on after its last pause."""
+    return (session.pauses[-1].end if session.pauses else None) or session.started_at or 0.0
+
+
+def _measured(facts: AlertFacts, trial: Trial, now: float) -> float:
+    """When a trial measured last: what is known is without the times in which it stood still."""
+    return facts.measured.get(trial.id, 0.0) + sum(hold.seconds(now) for hold in trial.holds)
 
 
 def _stalled(facts: AlertFacts, now: float) -> list[Alert]:
     """Trainings that measure nothing, and methods that make no move."""
     trains = [
-        (session, max(facts.measured.get(trial.id, 0.0), trial.claimed_at, facts.up_since))
+        (session, max(_measured(facts, trial, now), trial.claimed_at, facts.up_since, _went_on(session)))
         for session, trial in _open_trials(facts)
         if trial.claimed_at is not None
     ]
     do = "look at the agent that trains it; the training can be stopped on the session's page."
     problems = _by_study("stalled", trains, STALL_SECONDS, now, "has measured nothing for over 2 minutes", do)
     idle = [
-        (session, max(session.started_at or 0.0, facts.up_since, *(trial.finished_at or 0.0 for trial in session.trials)))
+        (session, max(_went_on(session), facts.up_since, *(trial.finished_at or 0.0 for trial in session.trials)))
         for session in facts.sessions
         if session.kind == "method"
         and rules.state_of(session, now) is State.TUNING
@@ -318,7 +325,7 @@ def _backups(facts: AlertFacts, now: float) -> list[Alert]:
 class Watch:
     """Looks at a lab again and again, and keeps what is wrong: since when, and whether it was told.
 
-    One thread may call `look` while another one calls `look_at_database`: each keeps what it found itself.
+    One thread may call `look` while others call `look_at_database` and `note_backups`: each keeps what it found itself.
     """
 
     def __init__(self, lab: Lab, data_dir: Path) -> None:
@@ -329,6 +336,7 @@ class Watch:
         self._studies: tuple[Study, ...] = ()  # as they were read last
         self._within: tuple[Alert, ...] = ()  # what `look` found
         self._database: Alert | None = None  # what `look_at_database` found
+        self._kept: tuple[Alert, ...] = ()  # what `note_backups` was told
         self._unread_since: float | None = None  # that looks at the database could not read its file
         self._telling = threading.Lock()
 
@@ -336,7 +344,7 @@ class Watch:
     def alerts(self) -> tuple[Alert, ...]:
         """Everything that was wrong at the last looks, the database first."""
         database = self._database
-        return (*(() if database is None else (database,)), *self._within, *self._unheard.values())
+        return (*(() if database is None else (database,)), *self._kept, *self._within, *self._unheard.values())
 
     def look(self) -> tuple[Alert, ...]:
         """Everything that is wrong now. Sessions that fail alike are paused, and webhooks are told once of every change."""
@@ -369,6 +377,14 @@ class Watch:
             log.error("%s; %s", problem.words, problem.what_to_do)
         self._tell(self._studies, [before] if before else [], [problem] if problem else [], now)
         return problem
+
+    def note_backups(self, troubles: Iterable[BackupTrouble]) -> None:
+        """Keep what is wrong with the backups that were due last, and tell webhooks once of every change."""
+        now, before = self._lab.clock(), self._kept
+        since = {alert.key: alert.since for alert in before}
+        told = [_of_backup(trouble, now) for trouble in troubles]
+        self._kept = tuple(replace(alert, since=since.get(alert.key, now)) for alert in told)
+        self._tell(self._studies, before, self._kept, now)
 
     def _tell(self, studies: Sequence[Study], before: Sequence[Alert], current: Sequence[Alert], now: float) -> None:
         """Tell each study's webhook what is new in what one look found, and what has ended."""
@@ -406,6 +422,19 @@ def _of_database(fault: Fault, now: float) -> Alert:
     words = f"the database is not what it was: {fault.words}; nothing is recorded any more"
     do = "stop the server; `evenhand restore FILE` puts a backup in its place and keeps the ruin; then start it again."
     return Alert("database", now, words, do)
+
+
+def _of_backup(trouble: BackupTrouble, now: float) -> Alert:
+    about = f"folder {trouble.folder.name}"
+    if trouble.failed:
+        do = "look at its folder and disk, and at the server's log; it is tried again each minute."
+        return Alert("backup failed", now, f"a backup failed: {trouble.words}", do, about, trouble.study_id)
+    do = (
+        "another program wrote to the database, or its disk damaged it; pages that show these values may fail. "
+        "Look at them in the backup's .odd.jsonl files."
+    )
+    words = f"of what the database holds {trouble.words}; the backup was made and keeps them as they are"
+    return Alert("odd values", now, words, do, about, trouble.study_id)
 
 
 def _of(study: Study, changes: Sequence[Alert]) -> list[Alert]:

@@ -23,6 +23,7 @@ from evenhand.model.study import (
     EVALUATION_MODES,
     MONTHS,
     REASONS,
+    USUAL_TRIAL_SHARE,
     VALUE_RULES,
     AnalysisPlan,
     Arm,
@@ -46,7 +47,7 @@ from evenhand.model.toml_tables import TomlTable
 from evenhand.model.words import is_share
 from evenhand.studies import checks
 from evenhand.tasks.base import Task
-from evenhand.tasks.builtin import images
+from evenhand.tasks.builtin import presets
 
 FILE_NAME = "study.toml"
 TEXTS = ("consent", "details", "thanks")
@@ -56,6 +57,8 @@ CONTRAST_TESTS = ("mann-whitney", "brunner-munzel")
 MULTIPLICITIES = ("holm", "none")
 OPS = ("is", "is not", "at least", "at most")
 FACTS = ("trials", "minutes", "choice", "answer")
+WORDINGS_NAME = "reasons-ab.toml"  # the conditions that `new` puts in for two wordings of the reasons
+CONDITIONS_COMMENT_PATTERN = re.compile(r"^# Conditions, if .*\n(# .*\n)+", re.MULTILINE)  # in whose place they are put
 ROOT_SEEDS = 10**6  # a fresh file's root seed is drawn below this: short enough to be told
 
 
@@ -130,10 +133,11 @@ def _suits(source: TomlSource, key: str, study: Study, task: Task) -> None:
             source.note(("plan", "thresholds", place), threshold, f"a share between 0 and 1, as the {task.metric} is one", fix)
 
 
-def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None) -> list[Path]:
+def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None, wordings: bool = False) -> list[Path]:
     """Write the commented template and its texts into a folder; InvalidSettings where one of them is there already.
 
-    task: the study's (default: the black-magic task on the best data at hand). seed: its root seed (default: a random one).
+    task: the study's (default: the black-magic task in its best preset at hand). seed: its root seed (default: a random one).
+    wordings: with two conditions, which differ in how the reasons are worded.
     """
     names = [FILE_NAME, *(f"{name}.md" for name in TEXTS)]
     if taken := [name for name in names if (folder / name).exists()]:
@@ -141,17 +145,19 @@ def new(folder: Path, task: TaskSpec | None = None, seed: int | None = None) -> 
             f"{folder / taken[0]} exists already, and nothing was written; choose another folder or move it away"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    spec = task or TaskSpec("black-magic", {"data": images.best_at_hand(), "size": 32})
+    spec = task or TaskSpec("black-magic", {"preset": presets.best_at_hand()})
     name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "study"
     filled = {
         '"black-magic-study"': _toml(name),
         "seed = 2020": f"seed = {secrets.randbelow(ROOT_SEEDS) if seed is None else seed}",
         'task = "black-magic"': f"task = {_toml(_beside(spec.name, folder))}",
-        'settings = { data = "digits", size = 32 }': f"settings = {_toml(spec.settings)}",
+        'settings = { preset = "digits" }': f"settings = {_toml(spec.settings)}",
     }
     text = _template(FILE_NAME)
     for given, put in filled.items():
         text = text.replace(given, put, 1)
+    if wordings:
+        text = CONDITIONS_COMMENT_PATTERN.sub(lambda _: _template(WORDINGS_NAME), text, count=1)
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
     for template in names[1:]:
         (folder / template).write_text(_template(template), encoding="utf-8")
@@ -199,13 +205,16 @@ def _study(source: TomlSource, root: TomlTable) -> tuple[Study, dict[str, TaskSp
     languages = about.texts("languages", ("en",)) or ("en",)
     texts = _texts(source, root.table("texts"), languages)
     specs = _tasks(source, root.table("tasks", required=True))
-    budget = _budget(root.table("budget", required=True), required=True)
-    arms, arm_tasks = _arms(root, specs, budget)
+    caps = root.table("budget", required=True)
+    trial_share = caps.number("trial_share", USUAL_TRIAL_SHARE, low=0.01, high=1)
+    budget = _budget(caps, required=True)
+    arms, arm_tasks = _arms(root, specs, budget, languages)
     study = Study(
         name=about.filled("name"),
         title=about.filled("title"),
         task_id=0,
         budget=budget,
+        trial_share=trial_share,
         seed=about.whole("seed", 0, low=0, high=2**31 - 1),
         evaluation_seeds=about.whole("evaluation_seeds", 10, low=0, high=1000),
         evaluation_mode=about.choice("evaluation", EVALUATION_MODES, "retrain"),  # type: ignore[arg-type] # one of these
@@ -315,7 +324,9 @@ def _budget(table: TomlTable, required: bool = False) -> Budget:
     return Budget(seconds, None if trials is None else int(trials), None if epochs is None else int(epochs), parallel)
 
 
-def _arms(root: TomlTable, specs: Mapping[str, TaskSpec], usual: Budget) -> tuple[tuple[Arm, ...], dict[str, str]]:
+def _arms(
+    root: TomlTable, specs: Mapping[str, TaskSpec], usual: Budget, languages: tuple[str, ...]
+) -> tuple[tuple[Arm, ...], dict[str, str]]:
     arms, keys = [], {}
     for condition in root.tables("conditions"):
         name = condition.filled("name")
@@ -333,6 +344,7 @@ def _arms(root: TomlTable, specs: Mapping[str, TaskSpec], usual: Budget) -> tupl
                 presets=condition.flag("presets", True) if "presets" in condition else None,
                 live_validation=validation == "live" if validation else None,
                 assistant=condition.flag("assistant", False) if "assistant" in condition else None,
+                reasons=_options(condition, "reasons", languages),
             )
         )
         condition.raw("presets")
@@ -494,6 +506,12 @@ def _grouping(table: TomlTable, study: Study) -> Grouping:
     return Grouping(by, tuple(groups))
 
 
+def _people(table: TomlTable, name: str) -> int | None:
+    """A number of people; None where nothing is said."""
+    wanted = table.number(name, low=1, high=100_000, whole=True)
+    return None if wanted is None else int(wanted)
+
+
 def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
     test: Any = table.choice("test", TESTS, "spearman")
     rules_ = []
@@ -521,12 +539,14 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         test=test,
         alpha=table.number("alpha", 0.05, low=1e-6, high=0.5) or 0.05,
         expected=table.number("effect", 0.6, low=-1, high=1) or 0.0,
-        participants=None if (wanted := about.number("participants", low=1, high=100_000, whole=True)) is None else int(wanted),
+        participants=_people(about, "participants"),
+        target=_people(table, "target"),
         exclusions=tuple(rules_),
         hypothesis=table.text("hypothesis", ""),
         contrasts=tuple(contrasts),
         multiplicity=multiplicity,
         flags=flags,
+        measures=table.texts("measures"),
     )
     table.done()
     return plan

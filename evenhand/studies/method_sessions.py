@@ -1,6 +1,7 @@
 """Methods that run beside a study's participants: which seed and name the next session gets, and who may be started now."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab.lab import Lab
@@ -23,8 +24,12 @@ def free_name(method: str, taken: Collection[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def open_session(lab: Lab, study_id: int, method: str, seed: int, mode: Mode, driver: str) -> Session:
+def open_session(
+    lab: Lab, study_id: int, method: str, seed: int, mode: Mode, driver: str, settings: Mapping[str, Any] | None = None
+) -> Session:
     """A method's session under the study's budget, beside the records of a mode; it is not played yet.
+
+    settings: the method's own, which somebody has checked; none are its defaults.
 
     Raises:
         InvalidSettings: There is no such method, or the seed is none.
@@ -38,6 +43,5 @@ def open_session(lab: Lab, study_id: int, method: str, seed: int, mode: Mode, dr
     if mode == "live" and lab.studies.get(study_id).published_at is None:
         raise Refused("the study is not published yet; start the method in its pilot")
     taken = {session.tuner for session in lab.sessions.of_study(study_id) if session.mode == mode}
-    return lab.sessions.open(
-        study_id, tuner=free_name(method, taken), method={"name": method, "seed": seed}, driver=driver, mode=mode
-    )
+    described = {"name": method, "seed": seed, **(settings or {})}
+    return lab.sessions.open(study_id, tuner=free_name(method, taken), method=described, driver=driver, mode=mode)

@@ -7,10 +7,10 @@ from typing import Any
 from evenhand import tasks
 from evenhand.lab.lab import Lab
 from evenhand.model.extras import is_here
-from evenhand.model.study import Budget, Study, Text
+from evenhand.model.study import USUAL_TRIAL_SHARE, Budget, Study, Text
 from evenhand.model.task import TaskSpec
 from evenhand.tasks import versions
-from evenhand.tasks.builtin import images
+from evenhand.tasks.builtin import presets
 
 TIME_LIMIT_SECONDS = 120 * 60.0  # seconds, as in the paper
 EVALUATION_SEEDS = 10  # as in the paper
@@ -38,20 +38,22 @@ def study(lab: Lab, spec: TaskSpec, name: str, title: str, budget: Budget) -> St
             thanks=text("thanks"),
             evaluation_seeds=EVALUATION_SEEDS,
             machines="any",
+            trial_share=USUAL_TRIAL_SHARE,
         )
     )
 
 
 def sample_study(lab: Lab, settings: Mapping[str, Any]) -> Study:
-    """The sample study: of the paper's task, on the best data set at hand where `settings` of the task name none.
+    """The sample study: of the paper's task, in the best calibrated preset at hand where `settings` of the task name no data.
 
     Where PyTorch is not installed and nothing is set, it is of a smaller network on small images, which needs nothing else.
 
     Raises:
         PackageMissing: there are settings, and PyTorch is not installed.
     """
+    names_data = bool({"data", "preset"} & settings.keys())
     spec = (
-        TaskSpec("black-magic", {"data": images.best_at_hand(), **settings})
+        TaskSpec("black-magic", settings if names_data else {"preset": presets.best_at_hand(), **settings})
         if settings or is_here("torch")
         else TASK_WITHOUT_TORCH
     )

@@ -14,6 +14,7 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Value
 from evenhand.model.rules import derive_seed
 from evenhand.model.trial import Measurement, Outcome
+from evenhand.tasks import levels
 from evenhand.tasks.base import Task
 from evenhand.tasks.running import run_trial
 
@@ -147,9 +148,8 @@ def chance_of(task: Task) -> tuple[float | None, float]:
     if task.metric != "accuracy" or task.data is None:
         return None, 0.0
     _, y = task.data().load("validation")
-    _, counts = np.unique(np.asarray(y), return_counts=True)
-    chance = float(counts.max() / counts.sum())
-    return chance, float(np.sqrt(chance * (1 - chance) / counts.sum()))
+    chance = levels.chance_of(y)
+    return chance, float(np.sqrt(chance * (1 - chance) / len(y)))
 
 
 def sample_sheet(task: Task, path: Path, columns: int = 10) -> Path | None:

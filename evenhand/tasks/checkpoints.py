@@ -13,7 +13,7 @@ from typing import Any
 
 from evenhand.model.digest import digest
 from evenhand.model.space import Space
-from evenhand.settings import data_dir
+from evenhand.settings import data_dir, private_folder, private_opener
 
 FOLDER = "checkpoints"
 MOST = 4 << 30  # bytes of all of them; beyond it the oldest are deleted
@@ -31,9 +31,9 @@ def path_of(version: str, space: Space, configuration: Mapping[str, object], see
 
 def save(path: Path, state: Any) -> None:
     """Keep a state, written whole or not at all; the oldest ones go where the folder has grown too large."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    private_folder(path.parent)
     part = path.with_suffix(f".{os.getpid()}")
-    with part.open("wb") as file:
+    with open(part, "wb", opener=private_opener) as file:
         pickle.dump(state, file, pickle.HIGHEST_PROTOCOL)
     part.replace(path)
     _prune(path.parent)

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from evenhand.errors import DataError, InvalidSettings
+from evenhand.settings import private_folder, private_opener
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 MOST_BYTES = 4 << 30  # of all that one trial keeps
@@ -36,7 +37,7 @@ def save(folder: Path, name: str, thing: object) -> None:
         raise InvalidSettings(
             f"run.keep: got the text {thing!r}, which names a file; expected Path({thing!r}), or another object"
         )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     entry = folder / f"{name}.{uuid4().hex}"
     entry.mkdir(mode=0o700)
     try:
@@ -100,13 +101,14 @@ def _copied(path: "os.PathLike[str]", entry: Path) -> str:
             )
         shutil.copytree(source, entry / source.name, symlinks=True)
     else:
-        shutil.copyfile(source, entry / source.name)
+        with source.open("rb") as whole, open(entry / source.name, "wb", opener=private_opener) as copy:
+            shutil.copyfileobj(whole, copy)
     return source.name
 
 
 def _pickled(name: str, thing: object, entry: Path) -> str:
     try:
-        with (entry / OBJECT).open("wb") as file:
+        with open(entry / OBJECT, "wb", opener=private_opener) as file:
             pickle.dump(thing, file, pickle.HIGHEST_PROTOCOL)
             file.flush()
             os.fsync(file.fileno())
@@ -118,7 +120,7 @@ def _pickled(name: str, thing: object, entry: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with open(path, "wb", opener=private_opener) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

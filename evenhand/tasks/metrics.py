@@ -1,5 +1,6 @@
 """Metrics that `run.score` knows by name."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,11 +24,33 @@ def metric_of(name: str, score: Score | None) -> Score:
 
 
 def accuracy(targets: Any, predictions: Any) -> float:
-    """The share of right labels; predictions are labels (N,) or scores (N, classes)."""
+    """The share of right labels; predictions are labels (N,) or scores (N, classes). NaN where a score is NaN.
+
+    Raises:
+        ValueError: they cannot be compared with the targets, so that all would count as wrong, or as the first class.
+    """
     predicted, wanted = np.asarray(predictions), np.asarray(targets)
     if predicted.ndim == wanted.ndim + 1:
+        if predicted.shape[-1] == 1:
+            raise ValueError(
+                f"predict returned one score for each example, of shape {predicted.shape}, expected labels {wanted.shape}, or a "
+                "score for each class; of a single score for the second class, return (score > 0.5), or (score > 0) of a logit"
+            )
+        if np.isnan(predicted).any():
+            return math.nan
         predicted = predicted.argmax(axis=-1)
-    return float(np.mean(_matching(predicted, wanted)[0] == wanted))
+    predicted, wanted = _matching(predicted, wanted)
+    if (given := _kind_of(predicted)) != (expected := _kind_of(wanted)):
+        raise ValueError(
+            f"predict returned {given} (such as {predicted.flat[0]!r}), expected {expected} like the targets "
+            f"(such as {wanted.flat[0]!r})"
+        )
+    if wanted.dtype.kind in "biu" and predicted.dtype.kind == "f":
+        if np.isnan(predicted).any():
+            return math.nan
+        if (broken := predicted[predicted % 1 != 0]).size:
+            raise ValueError(f"predict returned {broken.flat[0]!r}, expected labels, which are whole numbers like the targets")
+    return float(np.mean(predicted == wanted))
 
 
 def mse(targets: Any, predictions: Any) -> float:
@@ -46,6 +69,12 @@ def r2(targets: Any, predictions: Any) -> float:
     """The share of the targets' variance that the predictions explain: 1 - residual / total sum of squares."""
     predicted, wanted = _matching(np.asarray(predictions, dtype=float), np.asarray(targets, dtype=float))
     return float(1 - np.sum((predicted - wanted) ** 2) / np.sum((wanted - wanted.mean(axis=0)) ** 2))
+
+
+def _kind_of(labels: Any) -> str:
+    """Whether labels are text or numbers, in words; of objects the first one says it."""
+    is_text = labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and labels.size and isinstance(labels.flat[0], str))
+    return "text" if is_text else "numbers"
 
 
 def _matching(predicted: Any, wanted: Any) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +19,9 @@ from evenhand.model.domain import plain
 from evenhand.model.evaluation import RETRAINED, EvaluationPlan
 from evenhand.model.job import kept_place_of
 from evenhand.model.trial import Measurement
-from evenhand.settings import trials_dir
+from evenhand.settings import private_folder, trials_dir
 from evenhand.tasks import kept
+from evenhand.tasks.gate import Around, Gate
 from evenhand.tasks.metrics import Score, metric_of
 from evenhand.tasks.splits import Part, Splits
 
@@ -99,6 +100,7 @@ class Run:
         number: the trial's within its session; 0 where it is none of a session.
         place: what the folder of its own is called among those of all trials; with none it gets one that is deleted.
         on_epoch: what each epoch's value is handed to, before it is reported.
+        gate: where it stands still while it is held; with none it never does.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Run:
         number: int = 0,
         place: str = "",
         on_epoch: Callable[["Run", float], None] = lambda run, value: None,
+        gate: Gate | None = None,
     ) -> None:
         self.task = task
         self.plan = plan
@@ -133,6 +136,8 @@ class Run:
         self._place = place
         self._silent = resumed is not None  # until the epochs before are there, loaded or trained again
         self._report = report
+        self._gate = gate or Gate()
+        self._around_hold: Around = nullcontext  # what `while_held` was given
         self._on_epoch = on_epoch
         self._clock = clock
         self._started = clock()
@@ -164,9 +169,7 @@ class Run:
         if not self._place:
             self._temporary = tempfile.TemporaryDirectory(prefix="evenhand-")  # deleted with this run
             return Path(self._temporary.name)
-        path = _within_trials(self._place)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path
+        return private_folder(_within_trials(self._place))
 
     @cached_property
     def _kept_folder(self) -> Path:
@@ -371,6 +374,14 @@ class Run:
         self._check_may_go_on()
         self._send(None)
 
+    def while_held(self, around: Around) -> None:
+        """Say within what the training stands still while it is held, where something else must stand still, too.
+
+        Args:
+            around: returns a context manager, which is entered when it comes to stand still, and left when it goes on.
+        """
+        self._around_hold = around
+
     def ends(self) -> None:
         """Say that the training is still there while it ends, which takes it a while; raises nothing."""
         with suppress(Exception, Stopped, KeyboardInterrupt):
@@ -389,11 +400,19 @@ class Run:
                 self._alive()
             else:
                 self._report(measurement)
+            self._stand_still_where_held()
         except Stopped as stop:
             self.ending = stop
             raise
         except Exception as error:
             raise ReporterBroken(error) from error
+
+    def _stand_still_where_held(self) -> None:
+        """The time for which it does is none of the training's, nor of its limit's."""
+        begun = self._clock()
+        if self._gate.passed(self._around_hold):
+            self._started += self._clock() - begun
+            self._alive()  # says at once that it goes on, or hears that it was stopped meanwhile
 
     def _check_finite(self, numbers: Mapping[str, float | None], step: int, epoch: int | None) -> None:
         for name, number in numbers.items():

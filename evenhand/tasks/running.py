@@ -25,6 +25,7 @@ from evenhand.model.trial import Outcome
 from evenhand.model.words import shortened, storable, text_of
 from evenhand.tasks import checkpoints, functions
 from evenhand.tasks.base import Task, Together
+from evenhand.tasks.gate import Gate
 from evenhand.tasks.run import Diverged, Finished, Reporter, ReporterBroken, Resumed, Run, Stopped, TookTooLong, score_on_test
 from evenhand.tasks.splits import Splits
 
@@ -60,6 +61,7 @@ class TrainingRequest:
     place: str = ""
     plan: EvaluationPlan = RETRAINED
     value_rule: ValueRule = "last"
+    gate: Gate | None = None
 
 
 def run_trial(
@@ -77,6 +79,7 @@ def run_trial(
     place: str = "",
     plan: EvaluationPlan = RETRAINED,
     value_rule: ValueRule = "last",
+    gate: Gate | None = None,
 ) -> Ended:
     """Train one configuration, and say how it ended.
 
@@ -95,6 +98,7 @@ def run_trial(
         place: what the trial's folder is called among those of all trials; with none it has one that is deleted.
         plan: how an evaluation is trained; by default on training and validation data together.
         value_rule: "best" where the state after the best epoch is kept, too.
+        gate: where it stands still while it is held, at a report; with none it never does.
 
     Returns:
         The outcome, and why, where it did not complete.
@@ -102,7 +106,9 @@ def run_trial(
     Raises:
         MissingHere: this machine lacks what the training needs.
     """
-    asked = TrainingRequest(configuration, seed, evaluation, report, epochs_before, keep, alive, number, place, plan, value_rule)
+    asked = TrainingRequest(
+        configuration, seed, evaluation, report, epochs_before, keep, alive, number, place, plan, value_rule, gate
+    )
     opened = _opened(task)
     run = _run_of(task, asked, clock, opened)
     seed_everything(seed)
@@ -231,6 +237,7 @@ def _run_of(task: Task, asked: TrainingRequest, clock: Callable[[], float], open
         place=asked.place,
         plan=asked.plan,
         on_epoch=_BestState(task, asked) if asked.keep and asked.value_rule == "best" else lambda run, value: None,
+        gate=asked.gate,
     )
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from evenhand.model import siblings
 from evenhand.model.canonical import PARSE_ERRORS, canonical
 from evenhand.model.digest import digest
-from evenhand.model.domain import frozen
 from evenhand.model.siblings import Followed, Unclear
+from evenhand.tasks.reached import Reached
 
 # What a version begins with; those of the first scheme, a hash over source files, are 64 hexadecimal digits.
 SCHEME_PREFIX = "v2-"
@@ -101,7 +101,7 @@ def of_own(
     sources = [_own_source(train, unclear)]
     beside = [function for function in others if file is None or file_of(function) != file]  # its own file is hashed whole
     sources += [source for function in beside if (source := _source_of(function, unclear)) not in sources]
-    bound = list(_bound(train, unclear))
+    bound = Reached(_source_of, lambda function: file_of(function) is None, unclear).of(train)
     for text in dict.fromkeys(unclear):
         warnings.warn(
             f"{text}. The version of the task {name} does not see changes there: name such files by files=[...], or state "
@@ -120,42 +120,6 @@ def _innermost(function: Any) -> Any:
         if inner is function:
             return function if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
         function = inner
-
-
-def _bound(function: Any, unclear: list[str]) -> Iterator[Any]:
-    """What a function brings along beside its source, as JSON: what a partial binds, what its object or a method's holds.
-
-    Of what is no JSON only that it is there is known, which is said in `unclear`.
-    """
-    while True:
-        if isinstance(function, partial):
-            yield _held([function.args, function.keywords], "what functools.partial binds", unclear)
-            function = function.func
-            continue
-        inner = inspect.unwrap(function)
-        if inner is not function:
-            function = inner
-            continue
-        held = getattr(function, "__self__", None) if inspect.ismethod(function) else function
-        if not inspect.isroutine(held) and not isinstance(held, type) and held is not None:
-            what = f"what the object of {type(held).__qualname__} holds"
-            yield _held(getattr(held, "__dict__", held), what, unclear)
-        return
-
-
-def _held(data: Any, what: str, unclear: list[str]) -> Any:
-    """Data as JSON, or None where it is none."""
-    try:
-        return _as_json(data)
-    except (TypeError, ValueError):
-        unclear.append(f"{what} is more than text and numbers")
-        return None
-
-
-def _as_json(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {str(frozen(name)): _as_json(part) for name, part in data.items()}
-    return [_as_json(part) for part in data] if isinstance(data, list | tuple) else frozen(data)
 
 
 def _source_of(function: Callable[..., Any], unclear: list[str]) -> Any:

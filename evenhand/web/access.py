@@ -5,7 +5,7 @@ A route that the table does not name is refused to everyone.
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,7 +14,9 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from evenhand.errors import NotAllowed
+from evenhand.lab.base import act_as
 from evenhand.lab.lab import Lab
+from evenhand.model.person import Person
 from evenhand.web.state import held_by
 
 DAY_SECONDS = 86400.0
@@ -23,19 +25,25 @@ IS_HEAD = "evenhand.head"  # key of a request's scope: it is served as GET, but 
 
 
 class Role(StrEnum):
-    """Who calls. Each but `public` is also the kind of the token that proves it."""
+    """Who calls. Each but `public` and `owner` is also the kind of the token that proves it; an owner is a researcher, too."""
 
     PUBLIC = "public"
     PARTICIPANT = "participant"
     RESEARCHER = "researcher"
+    OWNER = "owner"
     AGENT = "agent"
     METHOD = "method"
     JOIN = "join"
 
 
-COOKIE_NAMES: Mapping[Role, str] = {Role.PARTICIPANT: "evenhand_participant", Role.RESEARCHER: "evenhand_researcher"}
+COOKIE_NAMES: Mapping[Role, str] = {
+    Role.PARTICIPANT: "evenhand_participant",
+    Role.RESEARCHER: "evenhand_researcher",
+    Role.OWNER: "evenhand_researcher",
+}
+PEOPLE = frozenset({Role.RESEARCHER, Role.OWNER})  # roles of those who run the laboratory
 MOST_COOKIES = 4  # of one name that are looked at
-COOKIE_SECONDS: Mapping[Role, float] = {Role.PARTICIPANT: 180 * DAY_SECONDS, Role.RESEARCHER: 30 * DAY_SECONDS}
+PARTICIPANT_SECONDS = 180 * DAY_SECONDS  # for which a participant's browser is known
 
 PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/"): Role.PUBLIC,
@@ -45,20 +53,37 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/signin/{token}"): Role.PUBLIC,
     ("GET", "/join/{token}"): Role.PUBLIC,
     ("POST", "/join/{token}"): Role.PUBLIC,
+    ("GET", "/p/{study_id}/join/{token}"): Role.PUBLIC,
+    ("POST", "/p/{study_id}/join/{token}"): Role.PUBLIC,
     ("GET", "/class"): Role.PUBLIC,
     ("GET", "/class/{code}"): Role.PUBLIC,
     ("POST", "/class/{code}"): Role.PUBLIC,
-    ("POST", "/class/{code}/back"): Role.PUBLIC,
-    ("POST", "/class/{code}/renew"): Role.PUBLIC,
+    ("GET", "/p/{study_id}/class/{code}"): Role.PUBLIC,
+    ("POST", "/p/{study_id}/class/{code}"): Role.PUBLIC,
+    ("POST", "/p/{study_id}/class/{code}/back"): Role.PUBLIC,
+    ("POST", "/p/{study_id}/class/{code}/renew"): Role.PUBLIC,
     ("GET", "/class/{code}/board"): Role.PUBLIC,
     ("GET", "/class/{code}/events"): Role.PUBLIC,
     ("GET", "/resume"): Role.PUBLIC,
     ("POST", "/resume"): Role.PUBLIC,
+    ("GET", "/p"): Role.PUBLIC,
+    ("GET", "/p/{old}"): Role.PUBLIC,
+    ("POST", "/p/{old}"): Role.PUBLIC,
     # The researcher's pages
     ("POST", "/signout"): Role.RESEARCHER,
+    ("GET", "/people"): Role.RESEARCHER,
+    ("POST", "/people"): Role.OWNER,
+    ("POST", "/people/{person_id}/link"): Role.RESEARCHER,
+    ("POST", "/people/{person_id}/name"): Role.RESEARCHER,
+    ("POST", "/people/{person_id}/signout"): Role.RESEARCHER,
+    ("POST", "/people/{person_id}/role"): Role.OWNER,
+    ("POST", "/people/{person_id}/remove"): Role.OWNER,
+    ("POST", "/signins/{handle}/revoke"): Role.RESEARCHER,
+    ("POST", "/agents/{agent_id}/revoke"): Role.RESEARCHER,
     ("GET", "/studies"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/events"): Role.RESEARCHER,
+    ("GET", "/studies/{study_id}/methods"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/methods"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/act"): Role.RESEARCHER,
     ("POST", "/studies/{study_id}/close"): Role.RESEARCHER,
@@ -75,6 +100,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/studies/{study_id}/report.pdf"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/report.zip"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/export"): Role.RESEARCHER,
+    ("POST", "/studies/{study_id}/look"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log.csv"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/log.jsonl"): Role.RESEARCHER,
@@ -86,6 +112,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/events"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/curve"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/output"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/reveal"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/end"): Role.RESEARCHER,
@@ -99,29 +126,29 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/explore"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/explore.json"): Role.RESEARCHER,
     # The participant's pages
-    ("GET", "/p"): Role.PARTICIPANT,
-    ("GET", "/p/terms"): Role.PARTICIPANT,
-    ("POST", "/p/terms"): Role.PARTICIPANT,
-    ("GET", "/p/questions/{name}"): Role.PARTICIPANT,
-    ("POST", "/p/questions/{name}"): Role.PARTICIPANT,
-    ("GET", "/p/details"): Role.PARTICIPANT,
-    ("POST", "/p/practice/start"): Role.PARTICIPANT,
-    ("GET", "/p/practice"): Role.PARTICIPANT,
-    ("POST", "/p/practice"): Role.PARTICIPANT,
-    ("POST", "/p/continue"): Role.PARTICIPANT,
-    ("POST", "/p/tune/start"): Role.PARTICIPANT,
-    ("GET", "/p/tune"): Role.PARTICIPANT,
-    ("POST", "/p/tune/submit"): Role.PARTICIPANT,
-    ("POST", "/p/tune/stop"): Role.PARTICIPANT,
-    ("GET", "/p/trials"): Role.PARTICIPANT,
-    ("GET", "/p/trials/{number}/curve"): Role.PARTICIPANT,
-    ("GET", "/p/events"): Role.PARTICIPANT,
-    ("GET", "/p/final"): Role.PARTICIPANT,
-    ("POST", "/p/final"): Role.PARTICIPANT,
-    ("GET", "/p/thanks"): Role.PARTICIPANT,
-    ("GET", "/p/withdraw"): Role.PARTICIPANT,
-    ("POST", "/p/withdraw"): Role.PARTICIPANT,
-    ("GET", "/p/withdrawn"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/terms"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/terms"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/questions/{name}"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/questions/{name}"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/details"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/practice/start"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/practice"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/practice"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/continue"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/tune/start"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/tune"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/tune/submit"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/tune/stop"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/trials"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/trials/{number}/curve"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/events"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/final"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/final"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/thanks"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/withdraw"): Role.PARTICIPANT,
+    ("POST", "/p/{study_id}/withdraw"): Role.PARTICIPANT,
+    ("GET", "/p/{study_id}/withdrawn"): Role.PARTICIPANT,
     # Agents and methods
     ("POST", "/api/agent/hello"): Role.AGENT,
     ("POST", "/api/agent/goodbye"): Role.AGENT,
@@ -142,28 +169,32 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/api/session/choose"): Role.METHOD,
 }
 
-# GETs that are looks at test scores, or last: HEAD learns there that it may come in, and nothing runs.
+# GETs that make a whole report or archive, or last: HEAD learns there that it may come in, and nothing runs.
 NOT_RUN_BY_HEAD = frozenset(
     path for method, path in PERMISSIONS if method == "GET" and path.endswith(("/events", "/report", ".pdf", ".zip", "/export"))
 )
 
 
 class HeadIsEnough(Exception):
-    """HEAD asked for a page whose GET has effects; who may come in has heard enough."""
+    """HEAD asked for what would be made or sent for long; who may come in has heard enough."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody whose token was checked. subject: id of the participant, agent or (for a method) session."""
+    """Somebody whose token was checked. subject: id of the participant, agent, person or (for a method) session.
+
+    person: who it is, of those who run the laboratory.
+    """
 
     role: Role
     subject: int = 0
     token: str = ""
+    person: Person | None = None
 
     @property
     def who(self) -> str:
-        """The name under which looks at evaluations are logged: the same after each sign-in."""
-        return f"{self.role} {self.subject}" if self.subject else str(self.role)
+        """How looks, interventions and trials name them: the same after each sign-in."""
+        return self.person.who if self.person else f"{self.role} {self.subject}"
 
     @property
     def csrf_token(self) -> str:
@@ -185,14 +216,30 @@ def identity(request: Request) -> Identity:
     return caller
 
 
+def caller_of(request: Request) -> Person:
+    """Who of those who run the laboratory calls; of routes that are theirs."""
+    person = identity(request).person
+    assert person is not None
+    return person
+
+
 def signed_in(request: Request, role: Role) -> Identity | None:
     """The identity of `role` that the request's cookie or bearer token proves; None where it proves none."""
-    return _proved(request, role, lab_of(request).tokens.check)
+    return _person(request, role) if role in PEOPLE else _proved(request, role, lab_of(request).tokens.check)
 
 
 def _recalled(request: Request, role: Role) -> Identity | None:
-    """What `signed_in` found a moment ago, without a look at the database."""
-    return _proved(request, role, lab_of(request).tokens.recall)
+    """What `signed_in` found a moment ago of a program, without a look at the database."""
+    return None if role in PEOPLE else _proved(request, role, lab_of(request).tokens.recall)
+
+
+def _person(request: Request, role: Role) -> Identity | None:
+    """Who is signed in by the first valid token of the request, where they have the role."""
+    for token in _presented(request, role):
+        person = lab_of(request).people.signed_in(token)
+        if person is not None and (role is Role.RESEARCHER or person.is_owner):
+            return Identity(role, person.id, token, person)
+    return None
 
 
 def _proved(request: Request, role: Role, subject_of: Callable[[Any, str], int | None]) -> Identity | None:
@@ -201,6 +248,19 @@ def _proved(request: Request, role: Role, subject_of: Callable[[Any, str], int |
         if (subject := subject_of(_kind(role), token)) is not None:
             return Identity(role, subject, token)
     return None
+
+
+def stays_signed_in(request: Request) -> Callable[[], Awaitable[bool]]:
+    """Whether the sign-in that a request came with is still valid, for a stream that outlasts the request.
+
+    One that this process revokes is refused at once, one that another process does within a second.
+    """
+    people, token = lab_of(request).people, identity(request).token
+
+    async def stays() -> bool:
+        return people.recalled(token) or await run_in_threadpool(people.stays_signed_in, token)
+
+    return stays
 
 
 def _presented(request: Request, role: Role) -> list[str]:
@@ -218,7 +278,7 @@ def _kind(role: Role) -> Any:
 
 async def guard(request: Request) -> None:
     """Every route's first dependency: refuse who may not call it, and a form that did not come from our own page."""
-    template = getattr(request.scope.get("route"), "path", "")
+    template = getattr(request.scope.get("route"), "path_format", "")
     method = request.method
     role = PERMISSIONS.get((method, template))
     if role is None:
@@ -235,10 +295,12 @@ async def _check_identity(request: Request, role: Role) -> None:
     """NotAllowed where the caller is none of this role; else the request holds who it is."""
     caller = _recalled(request, role) or await run_in_threadpool(signed_in, request, role)
     if caller is None:
-        raise NotAllowed(_how_to_get_in(role))
+        raise NotAllowed(how_to_get_in(role))
     request.state.identity = caller
-    if request.method not in SAFE_METHODS and role in COOKIE_NAMES:
-        await _check_csrf(request, caller)
+    if request.method not in SAFE_METHODS:
+        if role in COOKIE_NAMES:
+            await _check_csrf(request, caller)
+        act_as(caller.person)
 
 
 def check_origin(request: Request) -> None:
@@ -258,10 +320,13 @@ async def _check_csrf(request: Request, caller: Identity) -> None:
         raise NotAllowed("this form is out of date (you signed in again since it was opened); reload the page and send it again")
 
 
-def _how_to_get_in(role: Role) -> str:
+def how_to_get_in(role: Role) -> str:
+    """What whoever is refused a page of this role has to do."""
     return {
-        Role.RESEARCHER: "this page is for the researcher: run `evenhand signin` on the lab's machine for a sign-in link",
-        Role.PARTICIPANT: "this page is for participants: open your invitation, or resume with your code",
+        Role.RESEARCHER: "this page is for researchers: run `evenhand signin` on the lab's machine, or ask an owner, for a link",
+        Role.OWNER: "this is for the laboratory's owners: sign in as one, or ask one to do it",
+        Role.PARTICIPANT: "this page is for participants of this study: open your invitation, or resume with your code. If you "
+        "just did, this browser keeps no cookies of this site: allow them, and do it again",
         Role.AGENT: "this call needs an agent's token as a bearer token; `evenhand agent --help` says how to get one",
         Role.METHOD: "this call needs the session's token as a bearer token",
         Role.JOIN: "this call needs the token that `evenhand tune --serve` prints; it is another one each time",
@@ -269,27 +334,37 @@ def _how_to_get_in(role: Role) -> str:
     }[role]
 
 
-def sign_in(request: Request, response: Response, role: Role, subject: int = 0) -> None:
-    """Issue a token of `role` and put it into the response's cookie."""
-    token = lab_of(request).tokens.issue(_kind(role), subject, COOKIE_SECONDS[role])
+def sign_in(request: Request, response: Response, participant_id: int, path: str) -> None:
+    """Let the response's browser be a participant's from now on, on the pages under `path`."""
+    token = lab_of(request).tokens.issue("participant", participant_id, PARTICIPANT_SECONDS)
+    keep_in_cookie(request, response, Role.PARTICIPANT, token, PARTICIPANT_SECONDS, path)
+
+
+def keep_in_cookie(request: Request, response: Response, role: Role, token: str, seconds: float, path: str = "") -> None:
+    """Put a token of `role` into the response's cookie, which lasts as long as the token. path: as of `set_cookie`."""
+    set_cookie(request, response, COOKIE_NAMES[role], token, seconds, path)
+
+
+def set_cookie(request: Request, response: Response, name: str, value: str, seconds: float | None = None, path: str = "") -> None:
+    """Put a cookie into a response, for our pages under `path`. seconds: how long it is kept; None: until the browser ends."""
     response.set_cookie(
-        COOKIE_NAMES[role],
-        token,
-        max_age=int(COOKIE_SECONDS[role]),
-        path=_cookie_path(request),
+        name,
+        value,
+        max_age=None if seconds is None else int(seconds),
+        path=_cookie_path(request, path),
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",
     )
 
 
-def sign_out(request: Request, response: Response, role: Role) -> None:
-    """Revoke each token of `role` in the request's cookies, and drop the cookie of our path."""
-    for token in _presented(request, role):
-        lab_of(request).tokens.revoke(_kind(role), token)
-    response.delete_cookie(COOKIE_NAMES[role], path=_cookie_path(request), httponly=True, samesite="lax")
+def sign_out(request: Request, response: Response) -> None:
+    """End each sign-in of the request's cookies, and drop the cookie of our path."""
+    for token in _presented(request, Role.RESEARCHER):
+        lab_of(request).people.sign_out(token)
+    response.delete_cookie(COOKIE_NAMES[Role.RESEARCHER], path=_cookie_path(request), httponly=True, samesite="lax")
 
 
-def _cookie_path(request: Request) -> str:
+def _cookie_path(request: Request, path: str = "") -> str:
     """Of our pages only, where others lie on the same server."""
-    return held_by(request.app).public.prefix or "/"
+    return f"{held_by(request.app).public.prefix}{path}" or "/"

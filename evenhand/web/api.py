@@ -21,7 +21,7 @@ from evenhand.lab.base import listening
 from evenhand.model import codec
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.environment import Environment
-from evenhand.model.job import Assignment, MeasurementBatch
+from evenhand.model.job import Assignment, MeasurementBatch, Order
 from evenhand.model.trial import Measurement, Outcome, Stopper
 from evenhand.web.access import identity, lab_of
 from evenhand.web.state import held_by
@@ -33,6 +33,7 @@ MOST_REPORTED_MEASUREMENTS = 50_000  # of one training in one post
 MOST_REPORTS = 1000  # trainings in one post
 MOST_EXTRAS = 100  # further metrics of one measurement
 LONGEST_NAME, LONGEST_WORDS = 200, 100_000  # letters
+MOST_SECONDS = 366 * 86_400.0  # of one training: a year
 MOST_SLOTS = 10_000
 MOST_COUNT = 2**31 - 1  # the largest integer of every database's columns
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
@@ -77,9 +78,13 @@ class ContentRequest:
 
 @dataclass
 class Reports:
-    """What several trainings of one agent measured: for each its job, its attempt, and rows as `codec.row_of` writes them."""
+    """What several trainings of one agent measured: for each its job, its attempt, and rows as `codec.row_of` writes them.
+
+    held: the jobs among them whose trainings stand still; an older agent holds none.
+    """
 
     reports: Annotated[list[tuple[Whole, Whole, list[Any]]], Field(max_length=MOST_REPORTS)]
+    held: Annotated[list[Whole], Field(max_length=MOST_REPORTS)] = field(default_factory=list)
 
 
 @dataclass
@@ -225,10 +230,18 @@ def content(request: Request, body: ContentRequest) -> JSONResponse:
 
 @router.post("/api/agent/measure")
 def measure(request: Request, body: Reports) -> JSONResponse:
-    """Store measurements, renew the leases, and say of each training whether it shall go on, or why its lease is over."""
-    reports = [MeasurementBatch(job_id, attempt, _measured(rows)) for job_id, attempt, rows in body.reports]
+    """Store measurements, renew the leases, and say of each training whether it shall go on, or why its lease is over.
+
+    hold: the jobs whose trainings are to stand still. They are among those that go on, which is all that an older agent reads.
+    """
+    held = frozenset(body.held)
+    reports = [MeasurementBatch(job_id, attempt, _measured(rows), job_id in held) for job_id, attempt, rows in body.reports]
+    for report in reports:
+        lab_of(request).agents.check(report)
     answers = lab_of(request).agents.measure_all(reports, identity(request).subject)
-    return JSONResponse({"answers": [str(answer) if isinstance(answer, StaleAttempt) else answer for answer in answers]})
+    said = [str(answer) if isinstance(answer, StaleAttempt) else answer is not Order.STOP for answer in answers]
+    to_hold = [report.job_id for report, answer in zip(reports, answers, strict=True) if answer is Order.HOLD]
+    return JSONResponse({"answers": said, "hold": to_hold})
 
 
 def _measured(rows: Sequence[Any]) -> list[Measurement]:
@@ -242,8 +255,9 @@ def _measured(rows: Sequence[Any]) -> list[Measurement]:
         for name, count in (("index", point.index), ("step", point.step), ("epoch", point.epoch or 0)):
             if not 0 <= count <= MOST_COUNT:
                 raise InvalidSettings(f"measurement {name}: {str(count)[:LONGEST_NAME]}, expected 0 to {MOST_COUNT}")
-        if point.seconds < 0:
-            raise InvalidSettings(f"measurement seconds: {point.seconds}, expected seconds since the training's start, 0 or more")
+        if not 0 <= point.seconds <= MOST_SECONDS:
+            wanted = f"seconds since the training's start, 0 to {MOST_SECONDS:.0f}"
+            raise InvalidSettings(f"measurement seconds: {point.seconds}, expected {wanted}")
         if len(point.extra) > MOST_EXTRAS or any(len(name) > LONGEST_NAME for name in point.extra):
             raise InvalidSettings(
                 f"measurement extra: {len(point.extra)} metrics, expected at most {MOST_EXTRAS}, "
@@ -256,6 +270,7 @@ def _measured(rows: Sequence[Any]) -> list[Measurement]:
 def finish(request: Request, job_id: int, body: End) -> JSONResponse:
     """End a training."""
     measured = _measured(body.rows)
+    lab_of(request).agents.check(MeasurementBatch(job_id, body.attempt, measured))
     lab_of(request).finish(job_id, body.attempt, body.outcome, body.why, measured, identity(request).subject)
     return JSONResponse({})
 

@@ -28,7 +28,7 @@ from evenhand.web.classroom import board, seats
 from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
-from evenhand.web.researcher import exports, invitations, monitor, reports, study, versions
+from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, start_method, study, versions
 from evenhand.web.state import AppState, held_by, hold
 from evenhand.web.workbench import page
 
@@ -41,6 +41,7 @@ SWEEP_SECONDS = 0.5
 WATCH_SECONDS = 15.0
 BACKUP_LOOK_SECONDS = 60.0  # between two looks whether a backup is due
 HEARTBEAT_SECONDS = 2.0
+SEEN_SECONDS = 30.0  # after which it is written that browsers were seen
 SOUNDNESS_SECONDS = 1.0  # between two looks whether the database is still there
 
 STATUS_CODES: dict[type[EvenhandError], int] = {
@@ -95,8 +96,11 @@ def create_app(
         monitor,
         invitations,
         versions,
+        looks,
         reports,
+        start_method,
         exports,
+        people,
     ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER))
@@ -167,12 +171,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         watch.look_at_database()
         state.alerts = watch.alerts
 
+    def keep_backups() -> None:
+        keeper.look()
+        watch.note_backups(keeper.troubles.values())
+        state.alerts = watch.alerts
+
     tasks = [
         asyncio.create_task(_every(SOUNDNESS_SECONDS, look_at_database)),
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
         asyncio.create_task(_every(WATCH_SECONDS, look)),
-        asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keeper.look)),
+        asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keep_backups)),
         asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: beat(heartbeat, lab.clock()))),
+        asyncio.create_task(_every(SEEN_SECONDS, lab.people.note_seen)),
     ]
     try:
         yield

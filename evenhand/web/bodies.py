@@ -18,6 +18,7 @@ BODY_SECONDS = 60.0  # seconds within which a body has to be here
 LONG_BYTES = 100 * KILO  # of a body from which on it takes a while to mend
 # JSON that may hold half a character or a zero: escaped, as bytes that are no UTF-8 and yet read, or in UTF-16 or UTF-32.
 _SUSPECT_PATTERN = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)|\xed[\xa0-\xbf]|\0|\xff\xfe|\xfe\xff")
+_ANSWERS_PATH = re.compile(r"/p/(?:[0-9]+/)?questions/")
 _WHOLE = "\N{REPLACEMENT CHARACTER}".encode()
 _CHARSET_PATTERN = re.compile(rb";\s*charset\s*=\s*(\"[^\"]*\"|[^;]*)", re.IGNORECASE)
 
@@ -34,7 +35,7 @@ def limit_bytes(path: str) -> int:
     """How long a body may be that is sent to this path."""
     if path.startswith("/api/"):
         return AGENT_BYTES
-    return ANSWERS_BYTES if path.startswith("/p/questions/") else FORM_BYTES
+    return ANSWERS_BYTES if _ANSWERS_PATH.match(path) else FORM_BYTES
 
 
 def comes(headers: Mapping[bytes, bytes]) -> bool:

@@ -9,8 +9,11 @@ from evenhand.errors import NotAllowed, NotFound
 from evenhand.lab.participants import join_key
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.study import Study
-from evenhand.web.access import Role, lab_of, sign_in, sign_out, signed_in
+from evenhand.settings import sign_in_times
+from evenhand.web.access import Role, keep_in_cookie, lab_of, sign_out, signed_in
+from evenhand.web.browsers import browser_words
 from evenhand.web.pages import LANGUAGE_NAMES, render
+from evenhand.web.seats import OLD_PLACE, PLACE, TRIED, home, keeps_cookies, last_study, seat, seated, with_cookie_check
 
 router = APIRouter()
 
@@ -26,35 +29,34 @@ def start(request: Request) -> Response:
     if signed_in(request, Role.RESEARCHER):
         studies = lab_of(request).studies.all()
         return go(f"/studies/{studies[0].id}") if studies else render(request, "researcher/no_study.html")
-    if signed_in(request, Role.PARTICIPANT):
-        return go("/p")
+    if (study_id := last_study(request)) is not None:
+        return go(home(study_id))
     return render(request, "welcome.html", code="", problem="")
 
 
 @router.get("/signin/{token}")
 def sign_in_page(request: Request, token: str) -> Response:
     """A button: nothing changes by opening a link, so that a link preview spends no token."""
-    valid = lab_of(request).tokens.check("signin", token) is not None
-    return render(request, "signin.html", token=token, valid=valid, status=200 if valid else 403)
+    person, times = lab_of(request).people.invited(token), sign_in_times()
+    return render(request, "signin.html", token=token, person=person, times=times, status=200 if person else 403)
 
 
 @router.post("/signin/{token}")
 def sign_in_researcher(request: Request, token: str) -> Response:
-    """Spend the link's token and sign the researcher in."""
-    lab = lab_of(request)
-    subject = lab.tokens.check("signin", token)
-    if subject is None or not lab.tokens.spend("signin", token):
-        return render(request, "signin.html", token=token, valid=False, status=403)
+    """Use the link up and sign its person in."""
+    made = lab_of(request).people.sign_in(token, browser_words(request.headers.get("user-agent", "")))
+    if made is None:
+        return render(request, "signin.html", token=token, person=None, times=sign_in_times(), status=403)
     response = go("/")
-    sign_in(request, response, Role.RESEARCHER, subject)
+    keep_in_cookie(request, response, Role.RESEARCHER, *made)
     return response
 
 
 @router.post("/signout")
 def sign_out_researcher(request: Request) -> Response:
-    """End the researcher's sign-in on this browser."""
+    """End somebody's sign-in on this browser."""
     response = go("/")
-    sign_out(request, response, Role.RESEARCHER)
+    sign_out(request, response)
     return response
 
 
@@ -73,9 +75,7 @@ def _invitation(request: Request, token: str, study: Study, batch: Batch, partic
 def _welcome(request: Request, participant: Participant, code: str) -> Response:
     """The resume code, on a browser that is signed in from now on."""
     study = lab_of(request).studies.get(participant.study_id)
-    response = render(request, "joined.html", study=study, participant=participant, code=code)
-    sign_in(request, response, Role.PARTICIPANT, participant.id)
-    return response
+    return seat(request, render(request, "joined.html", study=study, participant=participant, code=code), participant)
 
 
 def _closed(request: Request, why: str) -> Response:
@@ -83,18 +83,50 @@ def _closed(request: Request, why: str) -> Response:
     return render(request, "closed.html", why=why, status=403)
 
 
+def on_to_door(request: Request, study_id: int, door: str) -> Response:
+    """Send whoever was invited on to the page to join by, with a cookie to bring back.
+
+    door: the page's address within the study, where the cookie that says who takes part already is sent, too.
+    """
+    return with_cookie_check(request, go(f"{home(study_id)}{door}?{TRIED}"))
+
+
+def before_door(request: Request, study_id: int, invitation: str) -> Response | None:
+    """What comes before the page to join by: None, where it was asked for within its study by a browser that keeps cookies.
+
+    invitation: the address that leads to that page.
+    """
+    if keeps_cookies(request) and request.path_params["study_id"] == str(study_id):
+        return None
+    if TRIED not in request.url.query:
+        return go(invitation)
+    return render(request, "no_cookies.html", again=invitation, status=403)
+
+
 @router.get("/join/{token}")
+def invitation(request: Request, token: str) -> Response:
+    """On to the page to join by. Opening it spends nothing."""
+    try:
+        study, _ = _invited_to(request, token)
+    except NotAllowed as error:
+        return _closed(request, str(error))
+    return on_to_door(request, study.id, f"/join/{token}")
+
+
+@router.get(PLACE + "/join/{token}")
 def join_page(request: Request, token: str) -> Response:
     """What the study is, and a button to take part. Opening it spends nothing."""
     try:
         study, batch = _invited_to(request, token)
     except NotAllowed as error:
         return _closed(request, str(error))
-    known = signed_in(request, Role.PARTICIPANT)
-    return _invitation(request, token, study, batch, lab_of(request).participants.get(known.subject) if known else None)
+    if (other := before_door(request, study.id, f"/join/{token}")) is not None:
+        return other
+    return _invitation(request, token, study, batch, seated(request, study.id))
 
 
 @router.post("/join/{token}")
+@router.post(PLACE + "/join/{token}")
 def join(
     request: Request,
     token: str,
@@ -107,13 +139,12 @@ def join(
     A form that is sent again, since its answer was lost, shows the same participant's code again.
     """
     lab = lab_of(request)
-    known = signed_in(request, Role.PARTICIPANT)
     try:
         if key and (joined := lab.participants.joined_with(key)) is not None:
             return _welcome(request, *joined)
         study, _ = _invited_to(request, token)
-        if known and not anew and lab.participants.get(known.subject).study_id == study.id:
-            return go("/p")
+        if not anew and seated(request, study.id):
+            return go(home(study.id))
         return _welcome(request, *lab.participants.accept(token, language=language, key=key))
     except NotAllowed as error:
         return _closed(request, str(error))
@@ -132,6 +163,15 @@ def resume(request: Request, code: Annotated[str, Form()] = "") -> Response:
         participant = lab_of(request).participants.resume(code)
     except NotFound as error:
         return render(request, "resume.html", code=code, problem=str(error), status=404)
-    response = go("/p")
-    sign_in(request, response, Role.PARTICIPANT, participant.id)
-    return response
+    return seat(request, go(home(participant.study_id)), participant)
+
+
+@router.get("/p")
+@router.get(OLD_PLACE)
+@router.post(OLD_PLACE)
+def old_link(request: Request, old: str = "") -> Response:
+    """From where a participant's page lay to where it lies now; the browser sends a form there again."""
+    if (study_id := last_study(request)) is None:
+        return go("/resume")
+    address = f"{home(study_id)}/{old}".rstrip("/") + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(address, 303 if request.method == "GET" else 307)

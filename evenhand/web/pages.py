@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from evenhand.model import state_words, words
-from evenhand.web.access import identity
+from evenhand.web.access import identity, lab_of
 from evenhand.web.state import held_by
 
 TEMPLATE_FOLDER = Path(__file__).parent / "templates"
@@ -68,10 +68,13 @@ def _environment() -> Environment:
     )
     made.filters.update(
         clock=words.clock, percent=words.percent, number=words.typed, loss=words.loss, ago=words.ago, moment=words.moment,
-        exact=words.exact, plural=words.plural, score=words.show_score, metric=words.metric_name,
-        markdown=markdown, inline=inline, ticked=ticked,
+        exact=words.exact, lasting=words.lasting, plural=words.plural, score=words.show_score, metric=words.metric_name,
+        levels=words.levels_words, markdown=markdown, inline=inline, ticked=ticked,
     )  # fmt: skip
+    made.globals.update(drawn_levels=lambda task: [[level.name, level.value] for level in task.levels])
+    made.globals.update(trial_share_words=words.trial_share_words)
     made.globals.update(budget_words=words.budget_words, outcome_words=state_words.outcome_words)
+    made.globals.update(hold_words=state_words.hold_words)
     made.globals.update(how_to_go_on=state_words.how_to_go_on, mode_words=words.MODE_WORDS)
     made.globals.update(value_epoch_words=state_words.value_epoch_words)
     made.globals.update(epoch_words=state_words.epoch_words, epochs_words=state_words.epochs_words)
@@ -82,18 +85,23 @@ environment = _environment()
 
 
 def fragment(request: Request, template: str, **context: Any) -> str:
-    """A template's text, with `request`, `root` and `csrf_token` (of the identity that this route was called by) at hand."""
-    return _filled(request, template, identity(request).csrf_token, context)
+    """A template's text, with `request`, `root`, `csrf_token` and `me` at hand: of the identity that this route was called by.
+
+    `with_names` puts people's names in the place of their ids in a text of the record.
+    """
+    caller = identity(request)
+    return _filled(request, template, caller.csrf_token, {"me": caller.person, **context})
 
 
 def shared(request: Request, template: str, **context: Any) -> str:
-    """A template's text for everybody who watches the same page: without anybody's token, which each page's script puts in."""
+    """A template's text for all who watch the same page: without `me`, and without a token, which each page's script puts in."""
     return _filled(request, template, "", context)
 
 
 def _filled(request: Request, template: str, csrf_token: str, context: Mapping[str, Any]) -> str:
     root = held_by(request.app).public.prefix
-    return environment.get_template(template).render(request=request, csrf_token=csrf_token, root=root, **context)
+    common = {"request": request, "csrf_token": csrf_token, "root": root, "with_names": lab_of(request).people.shown}
+    return environment.get_template(template).render({**common, **context})
 
 
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:

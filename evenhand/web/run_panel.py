@@ -15,8 +15,9 @@ from evenhand.model.digest import digest
 from evenhand.model.direction import sign_of, value_of
 from evenhand.model.domain import Value
 from evenhand.model.session import Session, State, View
-from evenhand.model.state_words import epoch_words, epochs_words, outcome_words, status_of, value_epoch_words
+from evenhand.model.state_words import epoch_words, epochs_words, hold_words, outcome_words, status_of, value_epoch_words
 from evenhand.model.trial import UNUSABLE_OUTCOMES, LearningCurve, Measurement, Outcome, Trial
+from evenhand.model.trial_history import unsettled
 from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import clock, is_share, last_line, loss, plural, show_score
 from evenhand.web.session_stream import shown_trial
@@ -110,7 +111,8 @@ def clock_of(view: View) -> Clock:
     counts = [f"{rest} of {limit} {unit} left" for rest, limit, unit in parts]
     if left is not None and budget.seconds is not None:
         waits = view.state is State.TUNING and not ticks(view)
-        waiting = "paused: waiting for an agent" if waits else "waiting is not counted"
+        held = any(trial.is_held for trial in unsettled(view.session.trials))
+        waiting = "paused: waiting for an agent" if waits and not held else "waiting is not counted"
         if view.state is State.PAUSED:
             waiting = "paused by the researcher"
         small = " · ".join([f"left of {clock(budget.seconds)}", *counts, waiting])
@@ -124,7 +126,9 @@ def notice_of(view: View) -> str:
     """What has to be known now, beside the clock: a pause, time that was given, the last minutes; nothing most of the time."""
     session, left = view.session, view.seconds_left
     if view.state is State.PAUSED:
-        return f"Paused by the researcher: {session.pauses[-1].reason}. Your clock stands still; what you typed stays."
+        held = " ".join(hold_words(trial) for trial in unsettled(session.trials) if trial.is_open)
+        words = f"Paused by the researcher: {session.pauses[-1].reason}. Your clock stands still; what you typed stays."
+        return f"{words} {held}".rstrip()
     given = [extension for extension in session.extensions if extension.start is None]
     more = [f"{plural(round(extension.seconds / 60), 'more minute')} given: {extension.reason}" for extension in given]
     ending = ""
@@ -135,9 +139,10 @@ def notice_of(view: View) -> str:
 
 
 def ticks(view: View) -> bool:
-    """Whether the session's clock runs now: it stands still while a trial waits and none trains."""
-    opened = [trial for trial in view.session.trials if trial.is_open]
-    return view.state is State.TUNING and (not opened or any(trial.claimed_at is not None for trial in opened))
+    """Whether the session's clock runs now: it stands still while a trial waits and none trains, and while one is held."""
+    opened = [trial for trial in unsettled(view.session.trials) if trial.is_open]
+    trains = any(trial.claimed_at is not None for trial in opened) and not any(trial.is_held for trial in opened)
+    return view.state is State.TUNING and (not opened or trains)
 
 
 # The running trial
@@ -146,12 +151,12 @@ def ticks(view: View) -> bool:
 def panel_of(view: View, curve: LearningCurve | None) -> RunPanel:
     """The newest trial. curve: what it measured; None where there is no trial yet."""
     session, trial = view.session, shown_trial(view.session)
-    best = view.best
+    best = rules.best_trial(session, ended=True)
     best_value = show_score(best.value if best else None, session.task.metric)
     best_label = f"best so far · trial {best.number}" if best else "best so far"
     if trial is None or curve is None:
         return RunPanel(
-            0, 0, "none", "Nothing trained yet", "", "", "Fill in the form and start: what happens then appears here, live.",
+            0, 0, "none", "Nothing trained yet", "", "", "Fill in the form and start: what happens then appears here.",
             False, False, 0, 1, 1, None, "–", "–", "–", best_value, best_label, 0, None,
         )  # fmt: skip
     last = curve.measurements[-1] if curve.measurements else None
@@ -215,6 +220,8 @@ def note_of(view: View, trial: Trial, last: Measurement | None) -> str:
     if trial.is_open:
         if trial.stop_by is not None:
             return "It stops after the batch that is training now."
+        if view.state is State.PAUSED:
+            return hold_words(trial)
         if trial.claimed_at is None:
             return waiting_words(view)
         return "Starting: data and network are made ready." if last is None else ""
@@ -254,7 +261,8 @@ def history_of(view: View, order: str, since: str, everything: bool) -> History:
     ended = [trial for trial in session.trials if not trial.is_open]
     ordered = sorted(ended, key=lambda trial: _rank(session, trial)) if order == "best" else ended[::-1]
     shown = ordered if everything else ordered[:SHOWN_TRIALS]
-    rows = tuple(_row(view, trial, since) for trial in shown)
+    best = rules.best_trial(session, ended=True)
+    rows = tuple(_row(view, trial, since, best) for trial in shown)
     return History(rows, len(ended), order, since, tuple(sorted(trial.number for trial in shown)))
 
 
@@ -263,9 +271,9 @@ def _rank(session: Session, trial: Trial) -> tuple[bool, float, int]:
     return value is None, -sign_of(session.maximize) * (value or 0.0), -trial.number
 
 
-def _row(view: View, trial: Trial, since: str) -> HistoryRow:
+def _row(view: View, trial: Trial, since: str, best: Trial | None) -> HistoryRow:
     session = view.session
-    reference, compared = _reference(view, trial, since)
+    reference, compared = _reference(view, trial, since, best)
     same = {"before": "the same values as the trial before"}.get(since, "the same values")
     if reference is None:
         same = f"{'first trial, ' if since == 'before' else ''}all optional values at their defaults"
@@ -280,7 +288,7 @@ def _row(view: View, trial: Trial, since: str) -> HistoryRow:
         if trial.outcome in (Outcome.DIVERGED, Outcome.FAILED)
         else last_line(trial.why, LAST_LINE_CHARACTERS),
         used=clock(trial.seconds(view.now)),
-        best=view.best is not None and trial.number == view.best.number,
+        best=best is not None and trial.number == best.number,
         choosable=trial.outcome not in UNUSABLE_OUTCOMES,
     )
 
@@ -291,14 +299,14 @@ def _changes(session: Session, reference: Mapping[str, Value] | None, trial: Tri
     return changes if reference is not None else tuple(change for change in changes if not session.space[change.name].mandatory)
 
 
-def _reference(view: View, trial: Trial, since: str) -> tuple[Mapping[str, Value] | None, bool]:
+def _reference(view: View, trial: Trial, since: str, best: Trial | None) -> tuple[Mapping[str, Value] | None, bool]:
     """What a trial's changes are told against, and whether it is another trial than this one."""
     if since == "before":
         return summaries.reference(view.session, trial), True
     if since == "defaults":
         return None, True
     number = whole_number(since)
-    other = view.best if since == "best" else view.session.trial(number) if number is not None else None
+    other = best if since == "best" else view.session.trial(number) if number is not None else None
     if other is None:
         return None, True
     return other.configuration, other.number != trial.number

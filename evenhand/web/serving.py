@@ -1,6 +1,7 @@
 """The running server: the app under uvicorn, and the agents of this machine beside it."""
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -23,6 +24,8 @@ from evenhand.web.app import create_app
 from evenhand.web.state import held_by
 from evenhand.web.streams import files
 
+log = logging.getLogger(__name__)
+
 HEADER_SECONDS = 20.0  # within which the headers of a request have to be here
 GRACE_SECONDS = 2  # how long open event streams may delay the end
 LOOK_SECONDS = 0.02  # between two looks whether something has come about
@@ -35,6 +38,8 @@ class Server:
 
     def __init__(self, lab: Lab, host: str, port: int, slots: int, public: settings.PublicAddress = settings.HERE) -> None:
         data_dir = settings.data_dir()
+        for part in settings.close_to_others(data_dir):
+            log.warning("%s could be read by others; now it is its owner's only", part)
         app = create_app(lab, data_dir=data_dir, hosts=[host], public=public)
         config = _config(app, host, port)
         address = f"[{host}]" if ":" in host else host

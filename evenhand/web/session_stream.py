@@ -7,7 +7,7 @@ The cursor (trial, attempt, index) is each event's id, so that a client that com
 import math
 import re
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,18 +60,19 @@ def session_events(
     *,
     news: Callable[[Content, Content], Content] = whole,
     present: Callable[[], object] | None = None,
+    may_go_on: Callable[[], Awaitable[bool]] | None = None,
     beside: Callable[[], object] = lambda: None,
 ) -> Response:
     """The session's events, as the response to a request that may carry a cursor (header Last-Event-ID, or query `after`).
 
     describe: makes what gives the `state` event's content, from the view and the shown trial's newest batch and epoch; it is
     asked in a thread. viewer: the same for all whom it tells the same. news: what of a content is sent to whoever has the one
-    before; nothing where it is empty. present: called now and then while the stream is open. beside: a fact that is no part of
-    the view; a new one is told at once.
+    before; nothing where it is empty. present: called now and then while the stream is open. may_go_on: asked before each
+    message. beside: a fact that is no part of the view; a new one is told at once.
     """
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
     topic = Topic((session_id, viewer), lambda: SessionFeed(lab, session_id, describe(), beside, news), SESSION_PACE, session_id)
-    return stream(held_by(request.app).hub, topic, place=parse_cursor(after), present=present)
+    return stream(held_by(request.app).hub, topic, place=parse_cursor(after), present=present, may_go_on=may_go_on)
 
 
 class SessionFeed:

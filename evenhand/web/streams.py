@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -247,17 +247,27 @@ class Channel:
 # The response
 
 
-def stream(hub: Hub, topic: Topic, *, place: Hashable = None, present: Callable[[], object] | None = None) -> Response:
+def stream(
+    hub: Hub,
+    topic: Topic,
+    *,
+    place: Hashable = None,
+    present: Callable[[], object] | None = None,
+    may_go_on: Callable[[], Awaitable[bool]] | None = None,
+) -> Response:
     """The events of a topic, from a place on. present: called now and then, in a thread, while the connection is open.
 
-    Whether the caller may watch it is the route's to check, before. Refused with 503 where no more connections fit.
+    Whether the caller may watch it is the route's to check, before. may_go_on: asked before each message; where it says no, the
+    stream ends instead. Refused with 503 where no more connections fit.
     """
     if hub.watchers >= most_watchers():
         return PlainTextResponse("too many pages are open; this one tries again by itself\n", 503, {"retry-after": "10"})
-    return EventSourceResponse(_messages(hub, topic, place, present))
+    return EventSourceResponse(_messages(hub, topic, place, present, may_go_on))
 
 
-async def _messages(hub: Hub, topic: Topic, place: Hashable, present: Callable[[], object] | None) -> AsyncIterator[bytes]:
+async def _messages(
+    hub: Hub, topic: Topic, place: Hashable, present: Callable[[], object] | None, may_go_on: Callable[[], Awaitable[bool]] | None
+) -> AsyncIterator[bytes]:
     if present is not None:
         await run_in_threadpool(present)
     watcher = Watcher(place)
@@ -265,6 +275,8 @@ async def _messages(hub: Hub, topic: Topic, place: Hashable, present: Callable[[
     presence = asyncio.create_task(_keep(present)) if present is not None else None
     try:
         while message := await channel.next(watcher):
+            if may_go_on is not None and not await may_go_on():
+                break
             yield message
     finally:
         channel.remove(watcher)

@@ -48,6 +48,9 @@ declare global {
   /** What a chart draws: its x values, and for each line its y values, null where it has none. */
   type Columns = [xs: number[], ...ys: (number | null)[][]];
 
+  /** A level that an accuracy is read against. */
+  type Level = [name: string, share: number];
+
   interface ChartOptions {
     kind?: string;
     percent?: boolean;
@@ -98,6 +101,9 @@ declare global {
       /** What a chart's axes say, with a bar between them. */
       axesOf(plot: uPlot): string;
       leaders(host: HTMLElement, options?: ChartOptions): LeadersChart;
+      levelsOf(host: Element): Level[];
+      withLevels(levels: Level[], unit: number, low: number, high: number): [number, number];
+      paintLevels(plot: uPlot, levels: Level[], unit: number): void;
     };
   }
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.analysis import anytime, ranks
+from evenhand.analysis import anytime, ranks, recommendations
 from evenhand.analysis.anytime import BUDGET_FRACTIONS, UNITS, Comparison, Gap, Kind, Race, RegretCurve, Setup
 from evenhand.analysis.ranks import AverageRank, CriticalDifference, Ranking
 from evenhand.analysis.stats import INTERVAL_LEVEL
@@ -64,6 +64,7 @@ def build(comparison: Comparison, setup: Setup) -> Report:
     mode, mark = _mark(race)
     sections = (
         *_notes(scene),
+        _checklist(scene),
         _courses(scene),
         _gaps(scene),
         ReportSection("ranks", "Ranks", RANKS_NOTE, _ranks(scene, "")),
@@ -114,13 +115,53 @@ def _lead(scene: Scene) -> tuple[str, ...]:
             f"{has}: {best.rank:.2f} of {len(ranking.standings)} "
             f"({_sure_rank(best)}), over {plural(ranking.pairs, 'pair')} of task and seed on {plural(ranking.tasks, 'task')}."
         )
-    return tuple(words for words in (first, _differ(difference), _beaten(scene), *_start_ups(scene), *_labels(scene)) if words)
+    return tuple(
+        words
+        for words in (first, _differ(difference), _beaten(scene), *_less_effort(scene), *_start_ups(scene), *_labels(scene))
+        if words
+    )
 
 
 def _sure_rank(standing: AverageRank) -> str:
     if standing.low is None or standing.high is None:
         return "no interval from a single pair"
     return f"{SURE_PERCENT} interval {standing.low:.2f} to {standing.high:.2f}"
+
+
+def _less_effort(scene: Scene) -> list[str]:
+    """A warning where somebody had less effort than another, since whoever is a baseline was then not given the same chance."""
+    less = recommendations.less_effort(scene.race)
+    if not less:
+        return []
+    more = f"; and {len(less) - MOST_CLOSE_CONTESTANTS} more, see the checklist" if len(less) > MOST_CLOSE_CONTESTANTS else ""
+    return [f"Unequal effort: {'; '.join(one.words for one in less[:MOST_CLOSE_CONTESTANTS])}{more}."]
+
+
+def _checklist(scene: Scene) -> ReportSection:
+    """The paper's recommendations, each passed, not passed or unknown, with the fact."""
+    lines = recommendations.checklist(scene.race, scene.setup, scene.ranking, scene.difference)
+    rows = [(line.name, line.verdict, line.fact) for line in lines]
+    less = [(one.task, one.contestant, one.unit, number(round(one.spent, 1)), number(round(one.most, 1)), one.other)
+            for one in recommendations.less_effort(scene.race)]  # fmt: skip
+    passed = sum(line.verdict == "passed" for line in lines)
+    items = [
+        Item(
+            "recommendations",
+            "The paper's recommendations",
+            f"{cases(len(lines), 'recommendation')}, {passed} passed",
+            "Anand et al. (2020), 4.3, held against what was recorded; effort is per session, and equal from "
+            f"{recommendations.EQUAL_SHARE:.0%} of the most on",
+            table=table(("recommendation", "verdict", "fact"), rows),
+        )
+    ]
+    if less:
+        columns = ("task", "contestant", "unit", "a session", "most", "of")
+        how = "means over sessions, whole; seconds are of the session's clock, thinking and training"
+        shown = table(columns, less, (3, 4))
+        items.append(
+            Item("less-effort", "Less effort than another", cases(len(less), "case"), how, table=shown, folded=len(less) > 10)
+        )
+    return ReportSection("checklist", "A reviewer's checklist", items=tuple(items))
 
 
 def _start_ups(scene: Scene) -> list[str]:

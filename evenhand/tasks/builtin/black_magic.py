@@ -19,6 +19,7 @@ from evenhand.tasks import precision, versions
 from evenhand.tasks.base import Task
 from evenhand.tasks.builtin import images
 from evenhand.tasks.builtin.images import PreparedImages
+from evenhand.tasks.builtin.presets import PRESETS, settings_of
 from evenhand.tasks.precision import Precision
 from evenhand.tasks.run import Run
 from evenhand.tasks.settings import Checks, checked, number, whole
@@ -82,8 +83,9 @@ class BlackMagicSettings:
 
 
 def settings_from(raw: Mapping[str, Any]) -> BlackMagicSettings:
-    """The settings that `raw` holds; those left out have their defaults. InvalidSettings lists all that are wrong."""
+    """The settings that `raw` holds; others are of its preset, or have their defaults. InvalidSettings lists all wrong ones."""
     checks: Checks = {
+        "preset": (lambda v: v is None or (isinstance(v, str) and v in PRESETS), f"one of {', '.join(PRESETS)}, or null"),
         "data": (lambda v: isinstance(v, str) and bool(v), "a source's name or a path"),
         "size": (
             whole(SMALLEST_PIXELS, LARGEST_PIXELS)[0],
@@ -99,7 +101,7 @@ def settings_from(raw: Mapping[str, Any]) -> BlackMagicSettings:
         "ranges": (_is_table_of_tables, 'a table such as {"learning_rate": {"low": 0.0001, "high": 0.1}}'),
         "defaults": (lambda v: isinstance(v, Mapping), 'a table such as {"lambd": 0.0001}'),
     }
-    return BlackMagicSettings(**checked(NAME, raw, checks))
+    return BlackMagicSettings(**settings_of(checked(NAME, raw, checks)))
 
 
 def _is_table_of_tables(value: object) -> bool:
@@ -127,7 +129,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         full["last_std"] = settings.last_std
     if settings.norm:
         full["norm"] = True
-    own_space = _declared(space(prepared.counts["train"], settings.max_epochs), settings)
+    own_space = declared(space(prepared.counts["train"], settings.max_epochs), settings)
     fixed = {name: value for name, value in full.items() if name != "data"}
     full |= {name: dict(table) for name in ("ranges", "defaults") if (table := getattr(settings, name))}  # both in the space
     return Task(
@@ -145,7 +147,7 @@ def load(raw: Mapping[str, Any]) -> Task:
     )
 
 
-def _declared(wide: Space, settings: BlackMagicSettings) -> Space:
+def declared(wide: Space, settings: BlackMagicSettings) -> Space:
     """The space with the settings' ranges and defaults; InvalidSettings where a default would lie outside of its range."""
     try:
         if unknown := [name for name in settings.defaults if name not in wide or wide[name].mandatory]:

@@ -21,7 +21,7 @@ from evenhand.model.domain import Choice, Domain, Float, Integer
 from evenhand.model.hyperparameter import Hyperparameter
 from evenhand.model.rules import derive_seed
 from evenhand.model.space import Space
-from evenhand.tasks import versions
+from evenhand.tasks import levels, versions
 from evenhand.tasks.base import Direction, Task
 from evenhand.tasks.metrics import Score
 from evenhand.tasks.run import Diverged, Run
@@ -245,12 +245,18 @@ def _checksum(data: str) -> str:
     return hashlib.sha256(b"".join(arrays)).hexdigest()
 
 
-def _statistics(settings: SklearnSettings) -> dict[str, int]:
+@cache
+def _levels(data: str) -> dict[str, float]:
+    return levels.levels(splits_of(data).load, scaled=True)
+
+
+def _statistics(settings: SklearnSettings) -> dict[str, int | float]:
     bunch, splits = _bunch(settings.data), splits_of(settings.data)
     words = {"training": splits.train, "validation": splits.validation, "test": splits.test}
     counts = {f"{word} examples": len(part[1]) for word, part in words.items() if isinstance(part, tuple)}
     classes = {"classes": len(np.unique(bunch.target))} if settings.kind == "classification" else {}
-    return {**classes, "features": int(bunch.data.shape[1]), **counts}
+    read_against = _levels(settings.data) if settings.measured == "accuracy" else {}
+    return {**classes, "features": int(bunch.data.shape[1]), **counts, **read_against}
 
 
 def log_loss(targets: Any, chances: Any) -> float:

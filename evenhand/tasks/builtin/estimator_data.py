@@ -262,6 +262,8 @@ def _folds(cv: Any, rest: Rows, whole: _Whole, classes: bool, seed: int, tested:
     count = whole.x.shape[0]
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         cv = _splitter(int(cv), rest, whole, classes, seed)
+    if isinstance(cv, type):
+        raise InvalidSettings(f"cv={cv.__name__}: is a class, expected one of its objects, such as cv={cv.__name__}(5)")
     if hasattr(cv, "test_fold") and hasattr(cv, "split"):  # PredefinedSplit: of all rows
         return _pairs(list(cv.split()), count, tested)
     if hasattr(cv, "split") and not isinstance(cv, str):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from evenhand.errors import DataError, InvalidSettings
 from evenhand.model.rules import derive_seed
 from evenhand.settings import data_dir
-from evenhand.tasks import readers
+from evenhand.tasks import levels, readers
 from evenhand.tasks.download import Progress, Remote, download, locked, md5_of, part_of
 from evenhand.tasks.readers import Collection, ImageItem, Pixels
 from evenhand.tasks.splits import Splits
@@ -443,12 +443,13 @@ def shares(available: dict[str, int], count: int) -> dict[str, int]:
     return quota
 
 
-def describe(prepared: PreparedImages) -> dict[str, int | str]:
-    """What tuners may know of the data: its statistics, never its name or its classes' names."""
+def describe(prepared: PreparedImages) -> dict[str, int | float | str]:
+    """What tuners may know of the data: its statistics, never its name or its classes' names. Levels are computed once."""
     return {
         "classes": len(prepared.classes),
         "training images": prepared.counts["train"],
         "validation images": prepared.counts["validation"],
         "test images": prepared.counts["test"],
         "image size": f"{prepared.size} x {prepared.size} pixels",
+        **levels.kept(home() / "levels" / f"{prepared.folder.name}.json", prepared.load),
     }

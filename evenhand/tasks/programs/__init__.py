@@ -20,6 +20,7 @@ from typing import Any, Literal
 from evenhand.errors import DataError, EvenhandError, InvalidSettings, InvalidSpace, TaskMissing
 from evenhand.model.configuration import Configuration
 from evenhand.model.space import Space
+from evenhand.settings import private_folder, private_opener
 from evenhand.tasks import versions
 from evenhand.tasks.base import NATURAL_DIRECTIONS, Task
 from evenhand.tasks.programs import process
@@ -274,9 +275,10 @@ class Training:
         program, command, home = self.program, self.program.placed().command, run.folder
         self._check_unchanged()
         work = home / WORK
-        work.mkdir(parents=True, exist_ok=True)
+        private_folder(work)
         configuration_file = home / CONFIGURATION
-        configuration_file.write_text(json.dumps(dict(configuration), ensure_ascii=False), encoding="utf-8")
+        with open(configuration_file, "w", encoding="utf-8", opener=private_opener) as file:
+            json.dump(dict(configuration), file, ensure_ascii=False)
         facts = {"number": str(run.number), "seed": str(run.seed), "folder": str(work), "configuration": str(configuration_file)}
         fidelity = command.space.fidelity
         results = Results(run, program.metric, program.pattern, int(configuration[fidelity.name]) if fidelity else 1)
@@ -293,6 +295,7 @@ class Training:
                     take=results.take,
                     alive=run.alive,
                     ends=run.ends,
+                    while_held=run.while_held,
                 )
         except process.NotStarted as error:
             raise ProgramFailed(f"the program {arguments[0]!r} could not be started: {error}") from None

@@ -2,7 +2,8 @@
 
 The trainer holds the other end of a socket. When that closes, since the training is to stop or since the trainer is gone, however
 it went, the program and all that it started get SIGTERM, and after a grace SIGKILL. The same goes for what a program that has
-ended left running. What is said on the socket is one line: "exit CODE", or "failed ERRNO" where it could not be started.
+ended left running. A byte that comes over the socket suspends all of it (HOLD), or lets it go on (GO_ON). What is said on the
+socket is one line: "exit CODE", or "failed ERRNO" where it could not be started.
 
 It imports nothing of Evenhand, so that it is there in some 30 ms.
 """
@@ -20,6 +21,7 @@ from contextlib import suppress
 ON_LINUX = sys.platform == "linux"
 LOOK_SECONDS = 0.02  # seconds between two looks whether all of it has ended
 KILL_SECONDS = 5.0  # seconds for which what was killed is waited for
+HOLD, GO_ON = b"h", b"g"  # what the trainer says
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of Linux's prctl
 
 
@@ -41,7 +43,10 @@ def main(fd: int, grace: float, command: list[str]) -> None:
     while program.poll() is None:
         ready, _, _ = select.select([control, woken], [], [])
         if control in ready:
-            break
+            words = control.recv(4096)
+            if not words:
+                break
+            _tell(program, signal.SIGSTOP if words[-1:] == HOLD else signal.SIGCONT)
         with suppress(BlockingIOError):
             woken.recv(4096)
     _sweep(program, grace)
@@ -66,6 +71,7 @@ def _sweep(program: "subprocess.Popen[bytes]", grace: float) -> None:
         until = time.monotonic() + seconds
         if not _tell(program, number):
             return
+        _tell(program, signal.SIGCONT)  # what is suspended heeds no SIGTERM
         while time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
             if not _tell(program, 0 if number == signal.SIGTERM else number):

@@ -3,10 +3,11 @@
 import os
 from collections import deque
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from evenhand.model.words import without_colours
-from evenhand.settings import trials_dir
+from evenhand.settings import private_opener, trials_dir
 
 FIRST_BYTES = 256 << 10  # kept from the beginning
 LAST_BYTES = 256 << 10  # and from the end, as soon as there is more
@@ -24,7 +25,7 @@ class Output:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
+        self._file = FileIO(path, "wb", opener=private_opener)
         self._written = 0
         self._rest: deque[bytes] = deque()  # what came after the first bytes, of about `LAST_BYTES`
         self._rest_bytes = self._left_out = 0

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+from evenhand.tasks.gate import Around
 from evenhand.tasks.programs import guard
 from evenhand.tasks.programs.output import Output
 
@@ -34,6 +36,7 @@ def run(
     take: Callable[[str, bool], None],
     alive: Callable[[], None],
     ends: Callable[[], None],
+    while_held: Callable[[Around], None],
 ) -> int | None:
     """Run a program to its end.
 
@@ -46,6 +49,7 @@ def run(
         take: is called with each line, and whether it is of the standard output.
         alive: is called at least five times a second. What this or `take` raises ends the program, and comes out of here.
         ends: is called as often while a program that is to stop ends.
+        while_held: is given what suspends the program, and all that it started, while its training is held.
 
     Returns:
         Its exit code, or the negative number of the signal that ended it. None where its guard was ended by somebody else.
@@ -75,6 +79,7 @@ def run(
         assert started.stderr is not None
         for stream in (started.stdout, started.stderr):
             stack.enter_context(stream)
+        while_held(partial(_suspended, ours))
         try:
             said = _read(ours, (started.stdout, started.stderr), outputs, take, alive)
         finally:
@@ -90,6 +95,18 @@ def run(
             for drain in drains:
                 drain.join(OVER_SECONDS)
     return _code(said)
+
+
+@contextmanager
+def _suspended(control: socket.socket) -> Iterator[None]:
+    """Within it the program stands still; one that has ended meanwhile needs nothing."""
+    with suppress(OSError):
+        control.sendall(guard.HOLD)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            control.sendall(guard.GO_ON)
 
 
 def _read(

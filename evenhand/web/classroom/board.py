@@ -15,16 +15,17 @@ from evenhand.model.participant import Participant
 from evenhand.model.study import Study
 from evenhand.model.words import is_share
 from evenhand.studies import classroom
-from evenhand.web.access import COOKIE_SECONDS, Role, lab_of, sign_in
-from evenhand.web.entry import go
+from evenhand.web.access import PARTICIPANT_SECONDS, lab_of, set_cookie
+from evenhand.web.entry import before_door, go, on_to_door
 from evenhand.web.pages import render, shared
+from evenhand.web.seats import PLACE, home, seat
 from evenhand.web.state import base_address, held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
 
 router = APIRouter()
 
 BOARD_PACE = Pace(rest=1.0, load=4, poll=1.0)  # of the board
-SEAT_COOKIE = "evenhand_seat"  # has the browser's key; its path is the class's, so a browser may sit in several classes
+SEAT_COOKIE = "evenhand_seat"  # has the browser's key; its path is the study's, so a browser may sit in several classes
 
 
 @router.get("/class")
@@ -35,18 +36,26 @@ def code_page(request: Request, code: str = "") -> Response:
 
 
 @router.get("/class/{code}")
+def invitation(request: Request, code: str) -> Response:
+    """On to the page to join by."""
+    return on_to_door(request, _class_of(request, code).id, f"/class/{plain_code(code)}")
+
+
+@router.get(PLACE + "/class/{code}")
 def join_page(request: Request, code: str) -> Response:
     """A field for the nickname, and one for the code of a seat. Whoever has a seat on this browser already goes on."""
-    return _page(request, code, _class_of(request, code))
+    study = _class_of(request, code)
+    if (other := before_door(request, study.id, f"/class/{plain_code(code)}")) is not None:
+        return other
+    return _page(request, code, study)
 
 
 def _page(request: Request, code: str, study: Study, *, status: int = 200, **context: Any) -> Response:
     """The page by which a class is entered, on a browser that has a key from now on."""
     browser, mine = _seat(request, study)
-    plain = plain_code(code)
     shown = {"name": "", "problem": "", "back_problem": "", "longest": LONGEST_NICKNAME, **context}
-    response = render(request, "classroom/join.html", status=status, study=study, code=plain, mine=mine, **shown)
-    _keep(request, response, plain, browser)
+    response = render(request, "classroom/join.html", status=status, study=study, code=plain_code(code), mine=mine, **shown)
+    _keep(request, response, study, browser)
     return response
 
 
@@ -54,25 +63,18 @@ def _seat(request: Request, study: Study) -> tuple[str, Participant | None]:
     """This browser's key, a new one where it has none that serves, and who sits at it."""
     known = request.cookies.get(SEAT_COOKIE, "")
     try:
-        seated = lab_of(request).seats.of_browser(study.id, known)
+        sitting = lab_of(request).seats.of_browser(study.id, known)
     except NotAllowed:
         return join_key(), None
-    return (join_key(), None) if seated is not None and seated.withdrawn_at is not None else (known, seated)
+    return (join_key(), None) if sitting is not None and sitting.withdrawn_at is not None else (known, sitting)
 
 
-def _keep(request: Request, response: Response, code: str, browser: str) -> None:
-    response.set_cookie(
-        SEAT_COOKIE,
-        browser,
-        max_age=int(COOKIE_SECONDS[Role.PARTICIPANT]),
-        path=f"{held_by(request.app).public.prefix}/class/{code}",
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )
+def _keep(request: Request, response: Response, study: Study, browser: str) -> None:
+    set_cookie(request, response, SEAT_COOKIE, browser, PARTICIPANT_SECONDS, home(study.id))
 
 
 @router.post("/class/{code}")
+@router.post(PLACE + "/class/{code}")
 def join(request: Request, code: str, name: Annotated[str, Form()] = "") -> Response:
     """Take a seat under a nickname that nobody else in the class has, or looks as if they had. A browser has one seat.
 
@@ -105,27 +107,25 @@ def _welcome(request: Request, study: Study, participant: Participant, seat_code
     """The seat's code, which is not shown again, on a browser that is signed in from now on."""
     spaced = spaced_code(seat_code)
     response = render(request, "classroom/joined.html", study=study, participant=participant, seat_code=spaced)
-    sign_in(request, response, Role.PARTICIPANT, participant.id)
-    return response
+    return seat(request, response, participant)
 
 
-@router.post("/class/{code}/back")
-def come_back(request: Request, code: str, seat: Annotated[str, Form()] = "") -> Response:
+@router.post(PLACE + "/class/{code}/back")
+def come_back(request: Request, code: str, seat_code: Annotated[str, Form()] = "") -> Response:
     """Back to a seat: by its code from any browser, without one from the browser that it is kept by."""
-    study, plain = _class_of(request, code), plain_code(code)
+    study = _class_of(request, code)
     browser, mine = _seat(request, study)
-    if seat or mine is None:
+    if seat_code or mine is None:
         try:
-            mine = lab_of(request).seats.come_back(study.id, seat, browser)
+            mine = lab_of(request).seats.come_back(study.id, seat_code, browser)
         except (NotFound, Refused) as error:
             return _page(request, code, study, status=422, back_problem=_sentence(error))
-    response = go("/p")
-    _keep(request, response, plain, browser)
-    sign_in(request, response, Role.PARTICIPANT, mine.id)
-    return response
+    response = go(home(study.id))
+    _keep(request, response, study, browser)
+    return seat(request, response, mine)
 
 
-@router.post("/class/{code}/renew")
+@router.post(PLACE + "/class/{code}/renew")
 def renew(request: Request, code: str) -> Response:
     """A new code of this browser's seat, since the one before was not noted."""
     study = _class_of(request, code)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
-from evenhand.errors import InvalidConfiguration, Refused
+from evenhand.errors import InvalidConfiguration, NotAllowed, Refused
 from evenhand.lab.base import hash_token
 from evenhand.lab.lab import Lab
 from evenhand.model import rules, signals
@@ -25,16 +25,18 @@ from evenhand.model.study import Budget, Questionnaire, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import LearningCurve, Trial
 from evenhand.model.typed_numbers import whole_number
-from evenhand.model.words import is_share, metric_name
+from evenhand.model.words import is_share, metric_name, minutes
 from evenhand.tasks.builtin import practice
 from evenhand.web import run_panel, space_form
-from evenhand.web.access import identity, lab_of
+from evenhand.web.access import Role, how_to_get_in, identity, lab_of
 from evenhand.web.entry import go
 from evenhand.web.pages import render
+from evenhand.web.seats import PLACE, home
 from evenhand.web.session_stream import session_events, shown_trial
 from evenhand.web.space_form import Typed
+from evenhand.web.state import held_by
 
-router = APIRouter()
+router = APIRouter(prefix=PLACE)
 
 ELSEWHERE_MESSAGE = "this session is open in another window, so nothing was sent; what you typed is kept"
 STEP_NAMES: Mapping[ParticipantStep, str] = {
@@ -67,9 +69,14 @@ class ParticipantPlace:
         return next_questionnaire(self.study, self.participant, "after") if self.step is ParticipantStep.AFTER else None
 
     @property
+    def home(self) -> str:
+        """What the addresses of all their pages begin with."""
+        return home(self.study.id)
+
+    @property
     def address(self) -> str:
         """The page of this step."""
-        return f"/p/questions/{self.questionnaire.name}" if self.questionnaire else f"/p/{self.step}"
+        return f"{self.home}/questions/{self.questionnaire.name}" if self.questionnaire else f"{self.home}/{self.step}"
 
     @property
     def practises(self) -> bool:
@@ -80,6 +87,18 @@ class ParticipantPlace:
     def budget(self) -> Budget:
         """What the participant may spend: their condition's own budget, or the study's."""
         return rules.budget_of(self.study, self.participant.condition)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """The reasons by their stored values, in the words of the participant's condition and language."""
+        offered = self.study.reasons_of(self.participant.condition)
+        return {option.value: option.label.said(self.participant.language) for option in offered}
+
+    @property
+    def reason_words(self) -> dict[str, str]:
+        """What a reason that a trial keeps, in the study's own words, is in the participant's."""
+        mine = self.reasons
+        return {option.label.markdown: mine[option.value] for option in self.study.reasons if option.value in mine}
 
     @property
     def session_id(self) -> int:
@@ -94,10 +113,13 @@ class ParticipantPlace:
         return self.lab.view(self.session_id)
 
 
-def place_of(request: Request) -> ParticipantPlace:
-    """Where the participant who calls is."""
+def place_of(request: Request, study_id: int) -> ParticipantPlace:
+    """Where the participant who calls is; NotAllowed where they take part in another study than the address names."""
     lab = lab_of(request)
-    return ParticipantPlace(lab, *lab.participants.standing(identity(request).subject), _own_window(request))
+    place = ParticipantPlace(lab, *lab.participants.standing(identity(request).subject), _own_window(request))
+    if place.study.id != study_id:
+        raise NotAllowed(how_to_get_in(Role.PARTICIPANT))
+    return place
 
 
 def _own_window(request: Request) -> str:
@@ -118,6 +140,7 @@ def page(request: Request, here: ParticipantPlace, name: str, *, status: int = 2
     common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "budget": here.budget}
     common |= {"steps": steps_of(here.study), "window": here.window, "practises": here.practises, "language": language(here)}
     common |= {"assistant": here.study.allows_assistant(here.participant.condition)}
+    common["home"] = f"{held_by(request.app).public.prefix}{here.home}"
     return render(request, f"participant/{name}.html", status=status, **{**common, **context})
 
 
@@ -126,7 +149,7 @@ def language(here: ParticipantPlace) -> str:
     return here.participant.language
 
 
-@router.get("/p")
+@router.get("")
 def next_page(here: Here) -> Response:
     """On to the page that is next."""
     return go(here.address)
@@ -135,13 +158,13 @@ def next_page(here: Here) -> Response:
 # Terms, details
 
 
-@router.get("/p/terms")
+@router.get("/terms")
 def terms_page(request: Request, here: Here) -> Response:
     """The consent text."""
     return page(request, here, "terms", problem="") if here.step is ParticipantStep.TERMS else go(here.address)
 
 
-@router.post("/p/terms")
+@router.post("/terms")
 def consent(request: Request, here: Here, version: Annotated[str, Form()] = "") -> Response:
     """Record the consent to this version of the text; another version is shown again, with a kind word."""
     if here.step is ParticipantStep.TERMS:
@@ -149,26 +172,28 @@ def consent(request: Request, here: Here, version: Annotated[str, Form()] = "") 
             here.lab.participants.consent(here.participant.id, version)
         except Refused as error:
             return page(request, here, "terms", problem=str(error), status=409)
-    return go("/p")
+    return go(here.home)
 
 
-@router.get("/p/details")
+@router.get("/details")
 def details_page(request: Request, here: Here) -> Response:
     """What happens next, what every hyperparameter means, what the data is, and the button that starts the clock."""
     if here.step is not ParticipantStep.DETAILS:
         return go(here.address)
-    return page(request, here, "details", fields=space_form.fields(here.task.space))
+    fields, choosing = space_form.fields(here.task.space), minutes(here.lab.rules.choosing / 60)
+    shown_live = here.study.shows_live(here.participant.condition)
+    return page(request, here, "details", fields=fields, choosing=choosing, shown_live=shown_live)
 
 
-@router.post("/p/practice/start")
+@router.post("/practice/start")
 def begin_practice(here: Here) -> Response:
     """On to the practice trials, off the clock."""
     if here.step is ParticipantStep.DETAILS and here.study.practice:
         here.lab.participants.read_details(here.participant.id)
-    return go("/p")
+    return go(here.home)
 
 
-@router.get("/p/practice")
+@router.get("/practice")
 def practice_page(request: Request, here: Here) -> Response:
     """The tune page on another task, without a clock: to learn how the pages work. It opens the practice session."""
     if not here.practises:
@@ -178,27 +203,27 @@ def practice_page(request: Request, here: Here) -> Response:
     return _tune_page(request, here)
 
 
-@router.post("/p/practice")
+@router.post("/practice")
 def open_practice(here: Here) -> Response:
     """Open the practice session, once."""
     if here.practises and here.participant.practice_id is None:
         here.lab.participants.open_practice(here.participant.id, practice.load({}).record, rules.PRACTICE_BUDGET)
-    return go("/p")
+    return go(here.home)
 
 
-@router.post("/p/tune/start")
+@router.post("/tune/start")
 def begin(here: Here) -> Response:
     """Start the clock; one that runs goes on."""
     if here.step in (ParticipantStep.DETAILS, ParticipantStep.PRACTICE):
         here.lab.participants.read_details(here.participant.id)
         here.lab.participants.begin(here.participant.id)
-    return go("/p")
+    return go(here.home)
 
 
 # Tune
 
 
-@router.get("/p/tune")
+@router.get("/tune")
 def tune_page(request: Request, here: Here) -> Response:
     """The form, the running trial, the history. The query `from` names the trial whose values the form starts with."""
     if here.step is not ParticipantStep.TUNE:
@@ -238,7 +263,8 @@ def _tune(
         fields=shown,
         groups=_groups(here.task, shown),
         rest=space_form.hidden_line(here.task.space, shown),
-        reasons={option.value: option.label.said(here.participant.language) for option in here.study.reasons},
+        reasons=here.reasons,
+        reason_words=here.reason_words,
         source=source.number if source else None,
         message=message,
         key=_new_key(),
@@ -283,7 +309,7 @@ def _values(space: Space, trial: Trial) -> str:
     return json.dumps(space_form.texts_of(space, trial.configuration))
 
 
-@router.post("/p/tune/submit")
+@router.post("/tune/submit")
 async def submit(request: Request, here: Here) -> Response:
     """Start a trial with what was typed, or go on to confirm it as the final choice. Wrong fields come back with what to type.
 
@@ -302,7 +328,7 @@ def _submit(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
     try:
         configuration = space_form.configuration(here.task.space, typed)
         if form.get("final") == "yes" and here.step is ParticipantStep.TUNE:
-            return _onwards(request, f"/p/final?{urlencode(_named(here.task.space, configuration))}")
+            return _onwards(request, f"{here.home}/final?{urlencode(_named(here.task.space, configuration))}")
         reasons, key = space_form.reasons(typed, here.study.reasons), str(form.get("key", ""))[:64] or None
         if here.study.reasons_required and not here.practises and (missing := _missing_reasons(here, configuration, reasons)):
             return _again(request, here, typed, missing, "", 422)
@@ -338,11 +364,11 @@ def _window(here: ParticipantPlace, form: Mapping[str, Any]) -> str:
     return str(form.get("window", ""))[:64] or here.window
 
 
-@router.post("/p/continue")
+@router.post("/continue")
 def continue_here(request: Request, here: Here, window: Annotated[str, Form()] = "") -> Response:
     """Let this window write from now on; the one that did so far is told."""
     here.lab.participants.hold(here.participant.id, window[:64] or here.window, take=True)
-    return JSONResponse({"writes": True}) if _wants_json(request) else go("/p")
+    return JSONResponse({"writes": True}) if _wants_json(request) else go(here.home)
 
 
 def _wants_json(request: Request) -> bool:
@@ -365,7 +391,7 @@ def _named(space: Space, configuration: Configuration) -> dict[str, str]:
     return {f"{space_form.VALUE_FIELD}{name}": text for name, text in space_form.texts_of(space, configuration).items()}
 
 
-@router.post("/p/tune/stop")
+@router.post("/tune/stop")
 def stop(request: Request, here: Here, number: Annotated[int, Form()], window: Annotated[str, Form()] = "") -> Response:
     """Stop a trial early; what it measured stands."""
     if here.step in (ParticipantStep.TUNE, ParticipantStep.FINAL, ParticipantStep.PRACTICE):
@@ -377,16 +403,17 @@ def stop(request: Request, here: Here, number: Annotated[int, Form()], window: A
     return _onwards(request, here.address)
 
 
-@router.get("/p/trials")
+@router.get("/trials")
 def trials(request: Request, here: Here) -> Response:
     """The history alone. order: best, new. since: before, best, defaults or a trial's number. all: yes for every row."""
     view = here.view()
     metric = metric_name(here.task.metric)
     values = {trial.number: _values(here.task.space, trial) for trial in view.session.trials}
-    return page(request, here, "_history", view=view, history=_history(request, view), metric=metric, values=values)
+    history, words = _history(request, view), here.reason_words
+    return page(request, here, "_history", view=view, history=history, metric=metric, values=values, reason_words=words)
 
 
-@router.get("/p/trials/{number}/curve")
+@router.get("/trials/{number}/curve")
 def curve(here: Here, number: int, attempt: int = 0, after: int = -1) -> Response:
     """What a trial measured after the index `after` of `attempt`: lists of [index, step, epoch or null, loss, value]."""
     learning_curve = here.lab.curve(here.session_id, number, (attempt, after))
@@ -397,7 +424,7 @@ def curve(here: Here, number: int, attempt: int = 0, after: int = -1) -> Respons
     return JSONResponse({"number": number, "attempt": learning_curve.attempt, "points": points})
 
 
-@router.get("/p/events")
+@router.get("/events")
 async def events(request: Request, here: Here) -> Response:
     """The running trial and the session's state, live."""
 
@@ -425,7 +452,7 @@ async def events(request: Request, here: Here) -> Response:
 # The final choice
 
 
-@router.get("/p/final")
+@router.get("/final")
 def final_page(request: Request, here: Here) -> Response:
     """Asks whether a trial (query `trial`) or a configuration (its values in the query) shall be the final choice; with
     neither, which trial it shall be."""
@@ -493,7 +520,7 @@ def _choices(view: View) -> tuple[run_panel.HistoryRow, ...]:
     return tuple(row for row in rows if row.choosable)
 
 
-@router.post("/p/final")
+@router.post("/final")
 async def choose(request: Request, here: Here) -> Response:
     """End the session with the confirmed choice: a trial's number, or the values of a configuration."""
     form = dict(await request.form())
@@ -516,10 +543,10 @@ def _choose(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
             here.lab.choose(here.session_id, key=key)
     except (Refused, InvalidConfiguration) as error:
         return _final(request, here, here.view(), None, None, str(error), 409)
-    return go("/p")
+    return go(here.home)
 
 
-@router.get("/p/thanks")
+@router.get("/thanks")
 def thanks_page(request: Request, here: Here) -> Response:
     """The end, without any test score."""
     if here.step is not ParticipantStep.THANKS:
@@ -532,21 +559,21 @@ def thanks_page(request: Request, here: Here) -> Response:
 # Withdrawal
 
 
-@router.get("/p/withdraw")
+@router.get("/withdraw")
 def withdraw_page(request: Request, here: Here) -> Response:
     """Asks whether to withdraw."""
     return page(request, here, "withdraw") if here.step is not ParticipantStep.WITHDRAWN else go(here.address)
 
 
-@router.post("/p/withdraw")
+@router.post("/withdraw")
 def withdraw(here: Here) -> Response:
     """Stop and erase all that the participant did and said."""
     if here.step is not ParticipantStep.WITHDRAWN:
         here.lab.participants.withdraw(here.participant.id)
-    return go("/p/withdrawn")
+    return go(f"{here.home}/withdrawn")
 
 
-@router.get("/p/withdrawn")
+@router.get("/withdrawn")
 def withdrawn_page(request: Request, here: Here) -> Response:
     """Says that it is done."""
     if here.step is not ParticipantStep.WITHDRAWN:

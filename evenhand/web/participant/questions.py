@@ -20,8 +20,9 @@ from evenhand.model.study import Option, Question, Questionnaire, QuestionSectio
 from evenhand.web.entry import go
 from evenhand.web.pages import LANGUAGE_NAMES, inline, markdown
 from evenhand.web.participant.flow import Here, ParticipantPlace, page
+from evenhand.web.seats import PLACE
 
-router = APIRouter()
+router = APIRouter(prefix=PLACE)
 
 MOST_RADIOS = 8  # a single choice of more options is a list to pull down
 MOST_NARROW_COLUMNS = 5  # columns; a matrix of more needs a wider page
@@ -131,7 +132,7 @@ class Sheet:
         return Markup(_MARKED.sub(r'<span data-piped="\1">\2</span>', html))
 
 
-@router.get("/p/questions/{name}")
+@router.get("/questions/{name}")
 def questions_page(request: Request, here: Here, name: str) -> Response:
     """A questionnaire, empty."""
     asked = here.questionnaire
@@ -140,7 +141,7 @@ def questions_page(request: Request, here: Here, name: str) -> Response:
     return _page(request, Sheet(here, asked, here.participant.answers, {}, {}))
 
 
-@router.post("/p/questions/{name}")
+@router.post("/questions/{name}")
 async def answer(request: Request, here: Here, name: str) -> Response:
     """Keep the answers and go on, or show what is wrong beside each; follow-up questions that were not in sight are asked first.
 
@@ -166,7 +167,7 @@ def _answer(request: Request, here: ParticipantPlace, name: str, form: Mapping[s
     if of_seen or fresh:
         return _page(request, replace(sheet, problems=of_seen, fresh=fresh), 422 if of_seen else 200)
     here.lab.participants.answer(here.participant.id, asked.name, answers)
-    return go("/p")
+    return go(here.home)
 
 
 def _fresh(sheet: Sheet, form: Mapping[str, list[Any]]) -> frozenset[str]:
@@ -193,7 +194,7 @@ def _page(request: Request, sheet: Sheet, status: int = 200) -> Response:
         title=sheet.said(asked.title),
         intro=sheet.said(asked.intro, block=True),
         place=f"Page {siblings.index(asked) + 1} of {len(siblings)}" if len(siblings) > 1 else "",
-        address=f"/p/questions/{asked.name}",
+        address=f"{here.home}/questions/{asked.name}",
         parts=parts,
         seen=" ".join(sheet.visible),
         focus=_focus(parts),

@@ -11,6 +11,7 @@ from evenhand.exchange.export import Export, zipped
 from evenhand.model import rules
 from evenhand.model.study import Mode
 from evenhand.web.access import identity, lab_of
+from evenhand.web.researcher.looks import asked_first
 
 router = APIRouter()
 
@@ -24,11 +25,13 @@ def export(
     evaluations: bool | None = None,
 ) -> Response:
     """A zip of a mode's records. evaluations: whether test scores are in it; where it is not said, they are if they may be
-    looked at now. Each call with them is a look, which is logged."""
+    looked at now. Where that is a look, it is asked for first."""
     lab = lab_of(request)
     study = lab.studies.get(study_id)
     scores = rules.why_scores_hidden(study, mode) is None if evaluations is None else evaluations
-    made = Export(lab, study_id, mode, who=identity(request).who, form=form, evaluations=scores)
+    if scores and (page := asked_first(request, study_id, mode, "export")) is not None:
+        return page
+    made = Export(lab, study_id, mode, who=identity(request).who, form=form, evaluations=scores, looked=True)
     plain = re.sub(r"[^A-Za-z0-9]+", "-", study.name).strip("-") or "study"
     today = time.strftime("%Y-%m-%d", time.gmtime())
     kind = "-for-spreadsheets" if form == "spreadsheet" else ""

@@ -257,10 +257,10 @@ def log_csv(request: Request, study_id: int, session: str = "", participant: str
 
     def line(event: Event) -> str:
         text = io.StringIO()
-        csv.writer(text).writerow(_cells(event).values())
+        csv.writer(text).writerow(_cells(lab_of(request), event).values())
         return text.getvalue()
 
-    return _export(request, study_id, session, participant, "csv", "id,at,kind,session,trial,detail\r\n", line)
+    return _export(request, study_id, session, participant, "csv", "id,at,kind,who,session,trial,detail\r\n", line)
 
 
 @router.get("/studies/{study_id}/log.jsonl")
@@ -268,15 +268,23 @@ def log_lines(request: Request, study_id: int, session: str = "", participant: s
     """The events as JSON, one a line; times in UTC."""
 
     def line(event: Event) -> str:
-        return json.dumps({**_cells(event), "detail": dict(event.detail)}) + "\n"
+        return json.dumps({**_cells(lab_of(request), event), "detail": dict(event.detail)}) + "\n"
 
     return _export(request, study_id, session, participant, "jsonl", "", line)
 
 
-def _cells(event: Event) -> dict[str, Any]:
-    at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
-    detail = json.dumps(event.detail, sort_keys=True)
-    return {"id": event.id, "at": at, "kind": event.kind, "session": event.session_id, "trial": event.trial_id, "detail": detail}
+def _cells(lab: Lab, event: Event) -> dict[str, Any]:
+    """What both forms say of an event. who: the name of the person who did it, of those who run the laboratory."""
+    who = event.detail.get("who")
+    return {
+        "id": event.id,
+        "at": datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds"),
+        "kind": event.kind,
+        "who": None if who is None else lab.people.shown(str(who)),
+        "session": event.session_id,
+        "trial": event.trial_id,
+        "detail": json.dumps(event.detail, sort_keys=True),
+    }
 
 
 def _export(

@@ -15,6 +15,7 @@ from evenhand.report import document, page
 from evenhand.report import study as study_report
 from evenhand.report.blocks import Report
 from evenhand.web.access import identity, lab_of
+from evenhand.web.researcher.looks import asked_first
 from evenhand.web.shelf import Made
 from evenhand.web.state import held_by
 
@@ -25,7 +26,9 @@ ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same records give the same bytes
 
 @router.get("/studies/{study_id}/report")
 def report_page(request: Request, study_id: int, mode: Mode = "live", by: str = "") -> Response:
-    """The report; refused while live participants' scores are still hidden. Each call is a look, which is logged."""
+    """The report; refused while live participants' scores are still hidden. Where it is a look, that is asked for first."""
+    if (asked := asked_first(request, study_id, mode, "report")) is not None:
+        return asked
     study, made, today = _made(request, study_id, mode, by)
     lab = lab_of(request)
     modes = {person.mode for person in lab.participants.of_study(study_id)} - ({"live"} if study.closed_at is None else set())
@@ -38,6 +41,8 @@ def report_page(request: Request, study_id: int, mode: Mode = "live", by: str = 
 def report_pdf(request: Request, study_id: int, mode: Mode = "live", by: str = "") -> Response:
     """The report as a document."""
     document.check()
+    if (asked := asked_first(request, study_id, mode, "report.pdf")) is not None:
+        return asked
     study, made, today = _made(request, study_id, mode, by)
     return _download(request, made, _name(study, mode, today, "pdf"), lambda: document.pdf(made.report, today))
 
@@ -45,6 +50,8 @@ def report_pdf(request: Request, study_id: int, mode: Mode = "live", by: str = "
 @router.get("/studies/{study_id}/report.zip")
 def report_files(request: Request, study_id: int, mode: Mode = "live", by: str = "") -> Response:
     """Each figure as SVG and PNG, each table as CSV."""
+    if (asked := asked_first(request, study_id, mode, "report.zip")) is not None:
+        return asked
     study, made, today = _made(request, study_id, mode, by)
     return _download(request, made, _name(study, mode, today, "zip"), lambda: _packed(made.report))
 
@@ -52,7 +59,7 @@ def report_files(request: Request, study_id: int, mode: Mode = "live", by: str =
 def _made(request: Request, study_id: int, mode: Mode, by: str) -> tuple[Study, Made, str]:
     """The report of the records as they are now: made before, or made now."""
     page.check()
-    archive = lab_of(request).studies.archive(study_id, mode, identity(request).who)
+    archive = lab_of(request).studies.archive(study_id, mode, identity(request).who, looked=True)
     shelf = held_by(request.app).shelf
     made = shelf.report((study_id, mode, by), archive, lambda: study_report.build(archive, mode, regroup=by or None))
     return archive.study, made, time.strftime("%Y-%m-%d", time.gmtime())

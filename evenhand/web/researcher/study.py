@@ -15,7 +15,6 @@ from evenhand.analysis import scatter, summaries
 from evenhand.analysis.certainty import certainty_of
 from evenhand.errors import NotFound, Refused
 from evenhand.lab.lab import Lab
-from evenhand.methods import METHODS
 from evenhand.model import choices, rules, state_words
 from evenhand.model.aims import names_beside
 from evenhand.model.direction import best_so_far, value_of
@@ -27,16 +26,14 @@ from evenhand.model.trial import LearningCurve, Trial
 from evenhand.model.words import is_share, metric_name
 from evenhand.report.certainty import paragraph
 from evenhand.studies.alerts import Alert
-from evenhand.studies.method_sessions import next_seed, open_session
 from evenhand.tasks import programs
 from evenhand.tasks.programs import output
 from evenhand.web import session_stream
-from evenhand.web.access import identity, lab_of
+from evenhand.web.access import identity, lab_of, stays_signed_in
 from evenhand.web.entry import go
 from evenhand.web.flash import said
-from evenhand.web.method_threads import HELD_DRIVER
 from evenhand.web.pages import environment, render, shared
-from evenhand.web.researcher import front_drawing, overview
+from evenhand.web.researcher import front_drawing, look_costs, overview
 from evenhand.web.researcher.scores import dots
 from evenhand.web.space_form import MOST_TYPED_CHARACTERS
 from evenhand.web.state import held_by
@@ -78,13 +75,10 @@ def study_page(request: Request, study_id: int, mode: Mode | None = None) -> Res
     """Who is ahead, and whether everyone is all right: in one mode, since modes are never mixed."""
     lab = lab_of(request)
     shown = overview.overview(lab, study_id, mode)
-    sessions = [row.session for row in shown.rows if row.session]
-    seeds = {name: next_seed(sessions, name) for name in METHODS}
     return render(
         request,
         "researcher/study.html",
         shown=shown,
-        methods=seeds,
         curves=overview.curves(shown),
         problems=held_by(request.app).players.problems,
         alerts=alerts(request, study_id),
@@ -112,7 +106,8 @@ async def study_events(request: Request, study_id: int, mode: Mode | None = None
     lab = lab_of(request)
     await run_in_threadpool(lab.studies.get, study_id)
     source = partial(Stated, "state", partial(_study_state, request, study_id, mode), _news)
-    return stream(held_by(request.app).hub, Topic(("study", study_id, mode), source, STUDY_PACE))
+    topic = Topic(("study", study_id, mode), source, STUDY_PACE)
+    return stream(held_by(request.app).hub, topic, may_go_on=stays_signed_in(request))
 
 
 def _news(sent: Mapping[str, Any] | None, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,28 +125,6 @@ def _study_state(request: Request, study_id: int, mode: Mode | None) -> dict[str
     rows = [[row.key, shared(request, "researcher/_row.html", shown=shown, row=row, problems=problems)] for row in shown.rows]
     clocks = {row.key: [row.left, row.seconds_left, row.ticking] for row in shown.rows}
     return {"parts": parts, "rows": rows, "clocks": clocks, "curves": overview.curves(shown)}
-
-
-@router.post("/studies/{study_id}/methods")
-def start_method(
-    request: Request,
-    study_id: int,
-    method: Annotated[str, Form()],
-    seed: Annotated[int, Form()] = 0,
-    mode: Annotated[Mode, Form()] = "live",
-    hold: Annotated[str, Form()] = "",
-) -> Response:
-    """Open a method's session under the study's budget, beside the records of a mode, and play it.
-
-    hold: "yes" where it waits on its workbench, so that what is believed can be said before it starts.
-    """
-    lab = lab_of(request)
-    driver = HELD_DRIVER if hold == "yes" else "server"
-    session = open_session(lab, study_id, method, seed, mode, driver)
-    if driver == HELD_DRIVER:
-        return go(f"/sessions/{session.id}/workbench?do=beliefs")
-    held_by(request.app).players.play(session.id)
-    return go(f"/studies/{study_id}?mode={mode}")
 
 
 # One session
@@ -192,6 +165,7 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
         },
         "outputs": _outputs(session),
         "looks": looks,
+        "look_costs": look_costs.of_session(lab, session, who) if session.choice and not seen else (),
         "looked": session.choice is None and lab.evaluations.has_looked(session.task.id, who),
         "evaluation": seen,
         "summary": summary,
@@ -258,7 +232,10 @@ async def session_events(request: Request, session_id: int) -> Response:
     lab = lab_of(request)
     await run_in_threadpool(lab.sessions.get, session_id)
     describe = partial(PageParts, request, session_id)
-    return session_stream.session_events(request, lab, session_id, describe, ("page", identity(request).who), news=changed_parts)
+    viewer = ("page", identity(request).who)
+    return session_stream.session_events(
+        request, lab, session_id, describe, viewer, news=changed_parts, may_go_on=stays_signed_in(request)
+    )
 
 
 PART_TEMPLATES = {name: f"researcher/_session_{name}.html" for name in ("status", "front", "trials", "evaluation")}
@@ -327,6 +304,19 @@ def trial_curve(request: Request, session_id: int, number: int, attempt: int = 0
         for measurement in curve.measurements
     ]
     return JSONResponse({"attempt": curve.attempt, "points": points})
+
+
+@router.get("/sessions/{session_id}/trials/{number}/stop")
+def ask_to_stop(request: Request, session_id: int, number: int) -> Response:
+    """Whether a trial is to be stopped, and what comes of it; a page of its own, since the session's changes while one reads."""
+    lab = lab_of(request)
+    session = lab.sessions.get(session_id)
+    trial = session.trial(number)
+    if trial is None:
+        raise NotFound(f"session {session_id} has no trial {number}; it has {len(session.trials)}")
+    looked = lab.evaluations.has_looked(session.task.id, identity(request).who)
+    here = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
+    return render(request, "researcher/stop.html", **here, **bar(lab, lab.studies.get(session.study_id)))
 
 
 @router.post("/sessions/{session_id}/trials/{number}/stop")
@@ -411,7 +401,7 @@ def explore_numbers(request: Request, session_id: int) -> Response:
 
 
 def _explore(session: Session) -> Mapping[str, Any]:
-    bests = best_so_far([value_of(trial) for trial in session.trials], session.maximize)
+    bests = best_so_far([None if trial.is_open else value_of(trial) for trial in session.trials], session.maximize)
     order = [
         {
             "number": trial.number,

@@ -66,7 +66,7 @@ def publish(
 @router.post("/studies/{study_id}/signins")
 def revoke_signins(request: Request, study_id: int) -> Response:
     """Make every sign-in link that nobody used invalid; whoever is signed in stays so."""
-    lab_of(request).tokens.revoke_all("signin")
+    lab_of(request).people.revoke_links()
     return say(
         request, f"/studies/{study_id}/versions", "All unused sign-in links are invalid now; `evenhand signin` makes another."
     )

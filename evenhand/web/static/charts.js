@@ -9,6 +9,9 @@
 //   const leaders = Evenhand.charts.leaders(host, { percent: true, metric: "accuracy" });
 //   leaders.set([{ name, values: [[trial, best so far], ...] }]);
 //
+//
+// Lines for chance and a baseline come from `data-levels` of the page: [[name, share], ...].
+//
 // Any number of calls within one frame are drawn once. After drawing, host.dataset.index is the last index that is painted.
 "use strict";
 (() => {
@@ -34,6 +37,42 @@
   const tone = (kind) => (kind === "method" ? "--eh-methods-mark" : "--eh-people-mark");
 
   const shown = (percent, tick) => `${tick ? +percent.toFixed(2) : percent.toFixed(1)}\u202f%`;
+  // The levels that an accuracy is read against (chance, a simple baseline): a fine line across the plot each, with its name.
+  /** @type {(host: Part) => Level[]} */
+  const levelsOf = (host) => JSON.parse(host.closest("[data-levels]")?.dataset.levels || "[]");
+  /** @type {(levels: Level[], unit: number, low: number, high: number) => [number, number]} */
+  const withLevels = (levels, unit, low, high) => {
+    const values = levels.map(([, value]) => value * unit);
+    return [Math.min(low, ...values), Math.max(high, ...values)];
+  };
+  const LEVEL_ROOM = 12; // pixels of the page that a name takes
+  /** @type {(plot: uPlot, levels: Level[], unit: number) => void} */
+  const paintLevels = (plot, levels, unit) => {
+    const { ctx, bbox } = plot;
+    const pixels = devicePixelRatio || 1;
+    ctx.save();
+    ctx.font = `${11 * pixels}px system-ui, sans-serif`;
+    ctx.textBaseline = "middle";
+    ctx.textAlign = "right";
+    ctx.lineJoin = "round";
+    for (const [name, value] of levels) {
+      const y = plot.valToPos(value * unit, "y", true);
+      ctx.strokeStyle = ctx.fillStyle = colour("--eh-quiet");
+      ctx.lineWidth = pixels;
+      ctx.setLineDash([6 * pixels, 2 * pixels, pixels, 2 * pixels]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.setLineDash([]);
+      ctx.strokeStyle = colour("--eh-surface");
+      ctx.lineWidth = 3 * pixels;
+      const at = y - bbox.top < LEVEL_ROOM * pixels ? y + 8 * pixels : y - 8 * pixels;
+      ctx.strokeText(name, bbox.left + bbox.width - 6 * pixels, at);
+      ctx.fillText(name, bbox.left + bbox.width - 6 * pixels, at);
+    }
+    ctx.restore();
+  };
 
   /** @returns {never} */
   const own = () => { throw new Error("each kind of chart has its own"); };
@@ -304,6 +343,7 @@
       this.number = null;
       /** @type {{ number: number, value: number } | null} */
       this.top = null;
+      this.levels = levelsOf(host);
       this.epochs = this.options.epochs ?? 1;
       this.index = -1;
       /** @type {[number, number][]} */
@@ -351,8 +391,10 @@
 
     /** @type {(low: number, high: number) => [number, number]} */
     range(low, high) {
-      const [bottom, top] = this.top ? [Math.min(low ?? Infinity, near(this.top.value * this.unit)), Math.max(high ?? -Infinity, near(this.top.value * this.unit))] : [low, high];
-      if (!Number.isFinite(bottom) || bottom === null) return [0, this.unit];
+      const best = this.top ? [near(this.top.value * this.unit)] : [];
+      const known = [...(low === null ? [] : [low]), ...(high === null ? [] : [high]), ...best];
+      const [bottom, top] = withLevels(this.levels, this.unit, Math.min(...known), Math.max(...known));
+      if (!Number.isFinite(bottom)) return [0, this.unit];
       const room = Math.max((top - bottom) * 0.15, this.options.percent ? 2 : Math.abs(top) * 0.05 || 1e-3);
       return this.options.percent ? [Math.max(0, bottom - room), Math.min(100, top + room)] : [bottom - room, top + room];
     }
@@ -374,8 +416,9 @@
       };
     }
 
-    // The best value so far, and the trials' numbers at the ends of their lines.
+    // The levels, the best value so far, and the trials' numbers at the ends of their lines.
     paint(plot) {
+      paintLevels(plot, this.levels, this.unit);
       const { ctx, bbox } = plot;
       const pixels = devicePixelRatio || 1;
       const taken = [];
@@ -531,5 +574,8 @@
     leaders: (host, options) => new Leaders(host, options),
     loss: (host, options) => new Loss(host, options),
     validation: (host, options) => new Validation(host, options),
+    levelsOf,
+    withLevels,
+    paintLevels,
   };
 })();

@@ -1,6 +1,6 @@
 // One event stream of the page, that survives a lost connection, a restarted server and a hidden tab.
 //
-//   const stop = Evenhand.follow("/p/events", { state: (data) => ..., points: (data) => ... });
+//   const stop = Evenhand.follow("/studies/1/events", { state: (data) => ..., points: (data) => ... });
 //
 // Handlers get parsed JSON. The id of the last event goes back to the server as `after`, so that it sends what is missing.
 "use strict";

@@ -7,6 +7,7 @@
   const all = (selector, within = document) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
   const main = find("main");
   const csrf = find('meta[name="csrf-token"]').content;
+  const HOME = main.dataset.home;  // what the addresses of this participant's pages begin with
   const JSON_PLEASE = { accept: "application/json", "x-csrf-token": csrf };
   const LOST = "The connection is lost, so nothing was sent. What you typed is still here; try again in a moment.";
 
@@ -23,7 +24,7 @@
   const named = sessionStorage.getItem("evenhand-window") ?? crypto.randomUUID?.() ?? String(Math.random()).slice(2);
   sessionStorage.setItem("evenhand-window", named);
   for (const place of all('input[name="window"]')) place.value = named;
-  const EVENTS = `${Evenhand.root}/p/events?window=${encodeURIComponent(named)}`;
+  const EVENTS = `${HOME}/events?window=${encodeURIComponent(named)}`;
   const elsewhere = find("#elsewhere");
   const showWriter = (writes) => {
     if (!elsewhere) return;
@@ -40,7 +41,7 @@
     find("form", elsewhere).addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        await post(`${Evenhand.root}/p/continue`, event.target);
+        await post(`${HOME}/continue`, event.target);
         showWriter(true);
       } catch {
         showNotice(LOST);
@@ -76,7 +77,7 @@
       state: (state) => {
         showClock(state.clock);
         showWriter(state.writes);
-        if (state.step !== here) location.assign(`${Evenhand.root}/p`);
+        if (state.step !== here) location.assign(HOME);
       },
     });
     return;
@@ -263,7 +264,7 @@
     if (dialog.returnValue !== "stop") return;
     dialog.returnValue = "";
     try {
-      await post(`${Evenhand.root}/p/tune/stop`, find("#stop-form"));
+      await post(`${HOME}/tune/stop`, find("#stop-form"));
     } catch {
       message(LOST);
     }
@@ -335,7 +336,7 @@
     const before = shownTrials ?? numbersShown();
     const focused = history.contains(document.activeElement) ? /** @type {Part} */ (document.activeElement) : null;
     const again = focused && (focused.name ? `[name="${focused.name}"]` : focused.dataset.compare ? `[data-compare="${focused.dataset.compare}"]` : "");
-    await htmx.ajax(/** @type {any} */ ("GET"), `${Evenhand.root}/p/trials?${query}`, { target: history, swap: "innerHTML" });
+    await htmx.ajax(/** @type {any} */ ("GET"), `${HOME}/trials?${query}`, { target: history, swap: "innerHTML" });
     for (const details of all("details", history)) details.open = opened.has(details.dataset.detail);
     for (const row of all("tr[data-trial]", history)) {
       const number = row.dataset.trial;
@@ -351,7 +352,7 @@
     try {
       for (const number of ticked) {
         if (curves.has(number)) continue;
-        const answer = await fetch(`${Evenhand.root}/p/trials/${number}/curve`, { headers: { accept: "application/json" } });
+        const answer = await fetch(`${HOME}/trials/${number}/curve`, { headers: { accept: "application/json" } });
         const { points } = await answer.json();
         curves.set(number, points.filter((point) => point[2] !== null && point[4] !== null).map((point) => [point[2], point[4]]));
       }
@@ -389,7 +390,7 @@
 
   const show = (state) => {
     if (state.step !== main.dataset.step) {
-      location.assign(`${Evenhand.root}/p`);
+      location.assign(HOME);
       return;
     }
     showWriter(state.writes);

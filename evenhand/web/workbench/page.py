@@ -22,6 +22,7 @@ from evenhand.lab.lab import Lab
 from evenhand.methods.beliefs import words as prior_words
 from evenhand.model import rules
 from evenhand.model.domain import Choice, is_same, nearest
+from evenhand.model.person import UNNAMED
 from evenhand.model.rules import ENDED_STATES
 from evenhand.model.session import Intervention, Session, State
 from evenhand.model.space import Space
@@ -29,7 +30,7 @@ from evenhand.model.trial import Trial
 from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import is_share, metric_name
 from evenhand.web import session_stream, space_form
-from evenhand.web.access import identity, lab_of
+from evenhand.web.access import identity, lab_of, stays_signed_in
 from evenhand.web.flash import said, say
 from evenhand.web.method_threads import HELD_DRIVER
 from evenhand.web.pages import environment, render
@@ -96,8 +97,9 @@ async def workbench_events(request: Request, session_id: int) -> Response:
     lab = lab_of(request)
     _check(await run_in_threadpool(lab.sessions.get, session_id))
     describe = partial(PageParts, request, session_id, PART_TEMPLATES, _context)
+    viewer = ("workbench", identity(request).who)
     return session_stream.session_events(
-        request, lab, session_id, describe, ("workbench", identity(request).who), news=changed_parts
+        request, lab, session_id, describe, viewer, news=changed_parts, may_go_on=stays_signed_in(request)
     )
 
 
@@ -115,7 +117,7 @@ def _context(request: Request, session_id: int) -> dict[str, Any]:
         "held": view.state is State.WAITING and session_id in lab_of(request).sessions.to_play(HELD_DRIVER),
         "open_trials": [trial for trial in session.trials if trial.is_open],
         "became": belief_outcomes.became(session),
-        "happened": happened(session),
+        "happened": happened(session, lab_of(request).sessions.pausers(session_id)),
         "values": {trial.number: _texts(session, trial) for trial in session.trials[-SHOWN_TRIALS:]},
         "works": True,
         "shown_trials": SHOWN_TRIALS,
@@ -194,13 +196,14 @@ def _possible(shown: Sequence[space_form.HyperparameterField]) -> tuple[space_fo
     return tuple(field for field in shown if field.hyperparameter.name not in never)
 
 
-def happened(session: Session) -> tuple[Happened, ...]:
-    """Everything that people did in the session, the newest first; pauses are the researcher's."""
+def happened(session: Session, pausers: Mapping[float, str]) -> tuple[Happened, ...]:
+    """Everything that people did in the session, the newest first. pausers: who began and ended pauses, by the moment."""
     lines = [_line(session, intervention) for intervention in session.interventions]
     for pause in session.pauses:
-        lines.append(Happened(pause.start, "researcher", "paused it", (), pause.reason if pause.reason != UNSAID_REASON else ""))
+        who, reason = pausers.get(pause.start, UNNAMED), pause.reason if pause.reason != UNSAID_REASON else ""
+        lines.append(Happened(pause.start, who, "paused it", (), reason))
         if pause.end is not None:
-            lines.append(Happened(pause.end, "researcher", "let it go on", (), ""))
+            lines.append(Happened(pause.end, pausers.get(pause.end, UNNAMED), "let it go on", (), ""))
     return tuple(sorted(lines, key=lambda line: line.at, reverse=True))
 
 
