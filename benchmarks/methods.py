@@ -210,7 +210,7 @@ def priors_run(trials: int, which: tuple[str, int]) -> dict[str, Any]:
 
 
 def believed(table: tables.BenchmarkTable, kind: str, confidence: Any, seed: int) -> Space:
-    configurations, means = tables.all_rows(table.name)
+    configurations, means = rows_of(table)
     maximize = table.family.direction == "maximize"
     order = np.argsort(-means if maximize else means, kind="stable")
     count = max(1, len(order) // 100)
@@ -231,11 +231,14 @@ def _centre(hyperparameter: Any, best: Sequence[Mapping[str, str]]) -> str:
     return str(options[int(np.bincount(places).argmax())])
 
 
-def bests(table: tables.BenchmarkTable, space: Space, seed: int, count: int) -> dict[str, list[float]]:
+def bests(
+    table: tables.BenchmarkTable, space: Space, seed: int, count: int, name: str = "pibo", **settings: Any
+) -> dict[str, list[float]]:
     """After each trial the regret of the best so far. seen: of its value; worth: of its mean over the table's trainings."""
     maximize = table.family.direction == "maximize"
-    method, trials = methods.method("pibo", maximize=maximize), list[Trial]()
+    method, trials = methods.method(name, maximize=maximize, **settings), list[Trial]()
     own, sign = derive_seed(seed, "method"), -1.0 if maximize else 1.0
+    top, middle = float((np.nanmax if maximize else np.nanmin)(table.means)), float(np.nanmedian(table.means))
     regrets: dict[str, list[float]] = {"seen": [], "worth": []}
     for number in range(1, count + 1):
         rng = np.random.default_rng(derive_seed(own, len(trials)))
@@ -244,10 +247,17 @@ def bests(table: tables.BenchmarkTable, space: Space, seed: int, count: int) -> 
         value = float(table.runs[row, table.column_of(row, derive_seed(seed, "tuning"))])
         trials.append(_trial(number, suggestion.configuration, value, float(number), 0.0))
         best = min(trials, key=lambda trial: sign * (trial.value or 0.0))
-        values = best.value or 0.0, tables.mean_of(table.name, best.configuration)
+        values = best.value or 0.0, float(table.means[table.row_of(best.configuration)])
         for kind, cost in zip(regrets, values, strict=True):
-            regrets[kind].append(round(tables.regret(table.name, cost), 6))
+            regrets[kind].append(round(tables.normalised_regret(cost, best=top, median=middle), 6))
     return regrets
+
+
+def rows_of(table: tables.BenchmarkTable) -> tuple[list[dict[str, str]], tables.Numbers]:
+    """Every configuration that a table holds, and the mean of each over its trainings."""
+    kept = table.trainings > 0
+    drawn = (dict(zip(table.axes, options, strict=True)) for options in product(*table.axes.values()))
+    return [configuration for configuration, there in zip(drawn, kept, strict=True) if there], table.means[kept]
 
 
 def _trial(number: int, configuration: Any, value: float, at: float, seconds: float) -> Trial:

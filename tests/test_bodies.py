@@ -11,10 +11,14 @@ import httpx
 import pytest
 import uvicorn
 
+from evenhand.errors import InvalidSettings
+from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.typed_numbers import whole_number
 from evenhand.store.engine import read_json, written_json
 from evenhand.web import api, bodies, serving
 from evenhand.web.access import Role
+from tests.components import DATABASES
+from tests.labs import SPACE, database, make_lab
 from tests.waiting import PATIENCE_SECONDS
 from tests.web import Site, toy_site, tuned_study, tuning_participant
 
@@ -41,7 +45,9 @@ def mended(body: bytes, **headers: str) -> bytes:
 def test_a_form_beyond_its_limit_is_refused_in_words(site: Site) -> None:
     answer = site.caller().post("/resume", {"code": "x" * bodies.FORM_BYTES})
     assert answer.status_code == 413
-    assert "64 kB" in answer.text
+    assert "This request has 64,005 bytes, and 64 kB (64,000 bytes) is the most that is taken here" in answer.text
+    assert "what you typed is still there" in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
     agent = site.caller(Role.AGENT, 1)
     long = agent.http.post("/api/agent/measure", content=b" " * (bodies.AGENT_BYTES + 1))
     assert long.status_code == 413
@@ -155,9 +161,20 @@ def test_no_form_brings_half_a_character(site: Site) -> None:
 
 @pytest.mark.parametrize("text", [HALF, "a\0z"])
 def test_stored_json_can_be_written_to_a_file(text: str) -> None:
-    assert read_json(written_json({text: [text, "\N{GRINNING FACE}", "\\ud800", "\\u0000"]})) == {
-        WHOLE: [WHOLE, "\N{GRINNING FACE}", "\\ud800", "\\u0000"]
+    assert read_json(written_json({"\\u0000": [text, "\N{GRINNING FACE}", "\\ud800", "\\u0000"]})) == {
+        "\\u0000": [WHOLE, "\N{GRINNING FACE}", "\\ud800", "\\u0000"]
     }
+
+
+@pytest.mark.parametrize("backend", DATABASES)
+@pytest.mark.parametrize("name", [HALF, "a\0z"])
+def test_a_name_that_no_database_keeps_is_refused_and_never_another_one(name: str, backend: str, tmp_path: Path) -> None:
+    with database(backend, tmp_path) as url:
+        lab, _ = make_lab(url)
+        spec = TaskSpec("toy", {"within": [{name: 1}]})
+        with pytest.raises(InvalidSettings, match="holds a zero or half a character"):
+            lab.studies.add_task(TaskRecord(spec, "version 1", SPACE, "accuracy", "maximize", 10))
+        lab.close()
 
 
 @pytest.mark.parametrize(("text", "number"), [("7", 7), (" 7 ", 7), ("²", None), ("٣", None), ("9" * 5000, None), ("-1", None)])

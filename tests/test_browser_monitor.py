@@ -16,7 +16,7 @@ from evenhand.lab.lab import Lab
 from evenhand.model.session import State
 from evenhand.model.study import AnalysisPlan, Arm, Budget, Study, Text
 from evenhand.web.access import COOKIE_NAMES, Role
-from tests.labs import claim, make_lab, toy_study
+from tests.labs import SPACE, claim, make_lab, toy_study
 from tests.test_browser import Watched, look, watched
 from tests.web import Site, serve, toy_site, train, tuned_study
 
@@ -218,3 +218,41 @@ def test_an_amendment_is_published_after_its_warnings_were_read(browser: Browser
         page.get_by_role("button", name="Close it").click()
         expect(page.get_by_text("Collection ended")).to_be_visible()
         look(page, "35-closed")
+
+
+@pytest.mark.slow
+def test_what_cannot_be_taken_back_is_asked_on_pages_that_fit(browser: Browser, tmp_path: Path) -> None:
+    """Starting a method, stopping, pausing, ending and removing; and the log of it all, in words."""
+    with toy_site(tmp_path) as site, watched(browser, "409", "422") as watching:
+        study, session, agent = tuned_study(site)
+        site.lab.submit(session.id, SPACE.configuration({"epochs": 2, "learning_rate": 0.5}))
+        job = claim(site.lab, agent)
+        page = researcher(site, watching)
+        page.goto(f"{site.address}/studies/{study.id}")
+        page.get_by_role("link", name="Start a method").click()
+        expect(page.get_by_role("radio", checked=True)).to_have_value("tpe")
+        look(page, "start-method")
+        page.get_by_text("Seed and settings").first.click()
+        page.get_by_label("startup").first.fill("ten")
+        page.get_by_role("button", name="Start it").click()
+        expect(page.get_by_label("startup").first).to_have_value("ten")
+        expect(page.get_by_text("expected a whole number, such as 10")).to_be_visible()
+        look(page, "start-method-wrong")
+        page.goto(f"{site.address}/sessions/{session.id}")
+        page.get_by_role("link", name="Stop … trial 3").click()
+        expect(page.get_by_text("It makes the session joint, for good")).to_be_visible()
+        look(page, "stop-asked")
+        page.get_by_role("link", name="Back to the session").click()
+        site.lab.sessions.pause([session.id], "a fire alarm")
+        site.lab.measure(job.job_id, job.attempt, [], is_held=True)
+        expect(page.get_by_text("Trial 3 stands still, and goes on from there after the pause.")).to_be_visible()
+        expect(page.locator(".outcome-open", has_text="held")).to_be_visible()
+        look(page, "session-held")
+        page.get_by_role("link", name="End …").click()
+        look(page, "end-asked")
+        page.get_by_label("Why?").fill("its task is gone")
+        page.get_by_role("button", name="End it").click()
+        expect(page.get_by_role("heading", name="Final choice and test score")).to_be_visible()
+        page.goto(f"{site.address}/studies/{study.id}/log")
+        expect(page.get_by_text("Rosa ended random: its task is gone")).to_be_visible()
+        look(page, "log-in-words")

@@ -225,6 +225,34 @@ def test_a_stop_on_the_sessions_page_is_working_together_too(running: Bench) -> 
 
 
 @pytest.mark.slow
+def test_stop_end_and_remove_ask_and_say_what_comes_of_it(running: Bench) -> None:
+    caller, held = running.site.caller(Role.RESEARCHER), running.held()
+    stop = f"/sessions/{running.id}/trials/{held.number}/stop"
+    assert f'href="{stop}"' in caller.get(f"/sessions/{running.id}").text
+    asked = caller.get(stop).text
+    assert f"Stop trial {held.number} of" in asked
+    assert "It makes the session joint, for good:" in asked
+    end = f"/sessions/{running.id}/end"
+    asked = caller.get(end).text
+    assert "It goes on now." in asked
+    assert "It makes the session joint, for good:" in asked
+    assert not running.session.interventions, "a question changed something"
+    unsaid = caller.post(end, {"reason": " "})
+    assert unsaid.status_code == 409
+    assert "Give the reason why it is ended" in unsaid.text
+    assert caller.post(end, {"reason": "its task is gone"}).status_code == 303
+    running.agent.holds.clear()
+    assert running.session.interventions[-1].reason == "its task is gone"
+    assert "ended the session" in caller.get(f"{running.address}").text
+    waits = running.site.lab.sessions.open(running.session.study_id, tuner="tpe", method={"name": "tpe"}, driver="held")
+    page = caller.get(f"/sessions/{waits.id}/end").text
+    assert "It never started: nothing in it was trained, measured or looked at." in page
+    moved = caller.post(f"/sessions/{waits.id}/remove")
+    assert "tpe, which never started, is removed." in caller.get(moved.headers["location"]).text
+    assert waits.id not in [session.id for session in running.site.lab.sessions.of_study(waits.study_id)]
+
+
+@pytest.mark.slow
 def test_a_method_that_is_held_is_told_before_it_starts(tmp_path: Path) -> None:
     with toy_site(tmp_path) as site:
         study = toy_study(site.lab, Budget(trials=3))

@@ -243,3 +243,46 @@ def test_a_frozen_value_is_the_only_one() -> None:
     drawn = dict(narrow.at([0.1, 0.9, 0.7, 0.5]))
     assert drawn == {"epochs": 4, "optimizer": "sgd", "rate": 0.0, "momentum": pytest.approx(0.495)}
     assert math.isclose(narrow["epochs"].domain.to_unit(4), 0.5)
+
+
+def test_a_session_that_cannot_go_on_is_ended_with_its_best_trial_and_is_joint(toy: tuple[Lab, Clock]) -> None:
+    lab, clock = toy
+    session = opened(lab)
+    lab.submit(session.id, {"epochs": 1, "learning_rate": 0.1})
+    train(lab, 0.5)
+    lab.submit(session.id, {"epochs": 1, "learning_rate": 0.2})  # no agent comes any more
+    for reason in ("", "  "):
+        with pytest.raises(Refused, match="give the reason why it is ended"):
+            lab.interventions.end(session.id, who=WHO, reason=reason)
+    clock.now += 5
+    ended = lab.interventions.end(session.id, who=WHO, reason="its agent is gone")
+    assert ended.choice is not None
+    assert (ended.choice.trial_id, ended.choice.automatic) == (ended.trials[0].id, True)
+    assert (ended.trials[1].outcome, ended.trials[1].stop_by) == (Outcome.STOPPED, Stopper.RESEARCHER)
+    (intervention,) = ended.interventions
+    assert (intervention.kind, intervention.who, intervention.reason) == ("ended", WHO, "its agent is gone")
+    assert ended.is_joint
+    assert [event.kind for event in lab.sessions.events(session.id)][-3:] == ["ended", "stop asked", "chose"]
+    with pytest.raises(Refused, match="nothing in it changes any more"):
+        lab.interventions.end(session.id, who=WHO, reason="again")
+    with pytest.raises(Refused, match="only one that never started"):
+        lab.interventions.remove(session.id, who=WHO)
+
+
+def test_only_a_session_that_never_started_is_removed_and_its_number_stays_its_own(toy: tuple[Lab, Clock]) -> None:
+    lab, _ = toy
+    study = toy_study(lab)
+    session = lab.sessions.open(study.id, tuner="tpe", method={"name": "tpe", "seed": 0})
+    with pytest.raises(Refused, match="never started, so there is nothing to end; remove it"):
+        lab.interventions.end(session.id, who=WHO, reason="a mistake")
+    lab.interventions.remove(session.id, who=WHO)
+    assert lab.sessions.of_study(study.id) == []
+    assert lab.sessions.to_play() == []
+    assert lab.studies.archive(study.id, "pilot" if study.published_at is None else "simulated").sessions == ()
+    removed = lab.sessions.events(session.id)[-1]
+    assert (removed.kind, dict(removed.detail)) == ("removed", {"who": WHO, "tuner": "tpe"})
+    assert lab.sessions.open(study.id, tuner="tpe").id != session.id
+    with pytest.raises(Refused, match="removed before it started"):
+        lab.start(session.id)
+    with pytest.raises(Refused, match="only one that never started"):
+        lab.interventions.remove(session.id, who=WHO)

@@ -173,7 +173,7 @@ def test_a_participants_page_tells_steps_answers_and_events(site: Site) -> None:
     assert re.search(r"began to tune</th><td class=\"num\">not yet", page)
     assert "Master&#39;s degree" in page
     assert "3 months, medium" in page
-    assert page.count("<b>consented</b>") == 1
+    assert page.count(f"{person.pseudonym} agreed to the terms") == 1
     site.lab.participants.withdraw(person.id)
     gone = site.caller(Role.RESEARCHER).get(f"/participants/{person.id}").text
     assert "Erased." in gone

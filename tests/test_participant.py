@@ -6,13 +6,16 @@ import queue
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete, event, insert
+from sqlalchemy.pool import Pool
 
+from evenhand.errors import DiskFull
 from evenhand.model.job import Assignment
 from evenhand.model.participant import Participant
 from evenhand.model.rules import ParticipantStep
@@ -20,6 +23,7 @@ from evenhand.model.session import Session
 from evenhand.model.study import Arm, Budget, Study, Text
 from evenhand.model.trial import Outcome
 from evenhand.settings import Rules
+from evenhand.store import tables
 from evenhand.web.access import Role
 from tests.labs import epoch, toy_study
 from tests.waiting import PATIENCE_SECONDS, wait_for
@@ -184,6 +188,20 @@ def test_wrong_background_answers_are_told_beside_their_fields_and_kept(site: Si
     assert someone.record.answers == {"background.months": 18, "background.education": "master"}
 
 
+def test_details_say_what_one_trial_may_use_where_the_study_limits_it(site: Site) -> None:
+    limited = Person(site, toy_study(site.lab, Budget(seconds=7200), trial_share=0.25))
+    limited.consent()
+    limited.post(f"{limited.home}/questions/background", {"q.months": "0", "q.education": "none"})
+    text = words(limited.get(f"{limited.home}/details").text)
+    assert (
+        "One trial may use at most 30 minutes of it; a longer one is stopped then, and keeps the score of its last epoch." in text
+    )
+    free = person(site)
+    free.consent()
+    free.post(f"{free.home}/questions/background", {"q.months": "0", "q.education": "none"})
+    assert "One trial may use" not in words(free.get(f"{free.home}/details").text)
+
+
 def test_details_explain_every_hyperparameter_and_start_the_clock_only_when_asked(site: Site) -> None:
     someone = person(site)
     someone.consent()
@@ -266,12 +284,56 @@ def test_a_condition_s_words_for_the_reasons_are_read_and_the_study_s_own_are_ke
     for _ in range(2):
         someone = Person(site, study).to_tuning()
         clear = someone.record.condition == "clear"
-        assert ("Just a guess (clearly)" in someone.get("/p/tune").text) == clear
+        assert ("Just a guess (clearly)" in someone.get(f"{someone.home}/tune").text) == clear
         someone.submit(**{"reason.epochs": "guess"})
         someone.train(0.5)
         (trial,) = someone.session.trials
         assert trial.reasons == {"epochs": "just a guess"}
-        assert ("just a guess (clearly)" in someone.get("/p/tune").text.partition("and reasons")[2]) == clear
+        assert ("just a guess (clearly)" in someone.get(f"{someone.home}/tune").text.partition("and reasons")[2]) == clear
+
+
+@contextmanager
+def full_disk(site: Site) -> Iterator[None]:
+    """Within it, the database cannot grow: SQLite says of each write that it is full."""
+    store = site.lab.core.store
+    with store.write() as tx:
+        pages = tx.exec_driver_sql("PRAGMA page_count").scalar()
+
+    def limit(connection: Any, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    event.listen(Pool, "checkout", limit)
+    try:
+        with suppress(DiskFull):
+            while True:
+                with store.write() as tx:
+                    tx.execute(insert(tables.event).values(at=0.0, kind="filling", detail={"text": "x" * 400}))
+        with suppress(DiskFull):
+            while True:
+                with store.write() as tx:
+                    tx.execute(insert(tables.event).values(at=0.0, kind="", detail={}))
+        yield
+    finally:
+        event.remove(Pool, "checkout", limit)
+        with store.write() as tx:
+            tx.exec_driver_sql("PRAGMA max_page_count = 1073741823")
+            tx.execute(delete(tables.event).where(tables.event.c.kind.in_(("filling", ""))))
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_to_the_participant_and_the_same_form_is_taken_once_there_is_room(site: Site) -> None:
+    someone = person(site).to_tuning()
+    key = key_of(someone.get(f"{someone.home}/tune").text)
+    with full_disk(site):
+        told = someone.submit(key=key)
+        assert (told.status_code, told.json()["error"]) == (503, "DiskFull")
+        page = someone.submit(key=key, accept="text/html")
+        assert page.status_code == 503
+        assert "Not recorded This could not be recorded: the disk of the laboratory is full" in words(page.text)
+        assert "keep this page open, tell the researcher, and send it again once there is room" in words(page.text)
+        assert someone.get(f"{someone.home}/tune").status_code == 200
+        assert someone.session.trials == ()
+    assert someone.submit(key=key).json()["number"] == 1
 
 
 def test_wrong_fields_are_told_all_at_once_as_json_and_as_a_page(site: Site) -> None:

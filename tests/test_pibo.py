@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 
 from evenhand import methods
 from evenhand.errors import InvalidSettings, InvalidSpace
@@ -118,10 +119,83 @@ def test_the_prior_fades_and_the_explanation_says_when_it_is_overruled() -> None
     trials = [ended(n, space.configuration({"rate": n / 30}), 1 - (n / 30 - 0.6) ** 2) for n in range(1, 30)]
     (suggestion,) = suggest(methods.method("pibo", maximize=True), space, trials)
     assert abs(suggestion.configuration.number("rate") - 0.6) < 0.1
-    assert "goes against your belief about rate" in suggestion.explanation
-    assert suggestion.explanation.endswith("the prior counts to the power 0.11")
+    assert "your belief about rate was set aside after 29 trials, because what you believe" in suggestion.explanation
+    assert "the prior counts" not in suggestion.explanation
+    (kept,) = suggest(methods.method("pibo", maximize=True, tolerance=1e6), space, trials)
+    assert abs(kept.configuration.number("rate") - 0.6) < 0.1
+    assert "goes against your belief about rate" in kept.explanation
+    assert kept.explanation.endswith("the prior counts to the power 0.11")
     (first,) = suggest(methods.method("pibo", maximize=True), space, [])
     assert (first.configuration["rate"], "from your prior" in first.explanation) == (0.01, True)
+
+
+PLANE = {"x": Float(0, 1), "y": Float(0, 1)}
+
+
+def on_a_plane(x: Prior | None, y: Prior | None) -> Space:
+    return Space([Hyperparameter("x", PLANE["x"], prior=x), Hyperparameter("y", PLANE["y"], prior=y)])
+
+
+def around_a_peak(space: Space, count: int) -> list[Trial]:
+    """Trials drawn at random; the best place is at x 0.8, y 0.2, and both matter alike."""
+    drawn = np.random.default_rng(3).random((count, 2))
+    at = [space.configuration({"x": float(x), "y": float(y)}) for x, y in drawn]
+    return [ended(n, where, 1 - (where["x"] - 0.8) ** 2 - (where["y"] - 0.2) ** 2) for n, where in enumerate(at, 1)]
+
+
+def test_of_two_beliefs_the_misleading_one_is_set_aside_and_the_good_one_stays() -> None:
+    space = on_a_plane(Prior(0.1, "high", True), Prior(0.2, "high"))
+    (suggestion,) = suggest(methods.method("pibo", maximize=True), space, around_a_peak(space, 20))
+    assert "your belief about x was set aside after 20 trials" in suggestion.explanation
+    assert "keeps to your belief about y" in suggestion.explanation
+    assert abs(suggestion.configuration.number("x") - 0.8) < 0.1
+
+
+def test_good_beliefs_and_beliefs_about_importance_are_never_set_aside() -> None:
+    for space in (on_a_plane(Prior(0.8, "high"), Prior(0.2, "low")), on_a_plane(Prior(important=True), Prior(important=False))):
+        (suggestion,) = suggest(methods.method("pibo", maximize=True), space, around_a_peak(space, 20))
+        assert "set aside" not in suggestion.explanation
+
+
+def test_a_misleading_order_is_set_aside_and_importance_outlives_it() -> None:
+    space = on_a_plane(Prior(better="smaller", important=True), None)
+    trials = around_a_peak(space, 20)
+    (suggestion,) = suggest(methods.method("pibo", maximize=True), space, trials)
+    assert "your belief about x was set aside" in suggestion.explanation
+    rest = beliefs.without(space, ["x"])
+    assert rest["x"].prior == Prior(important=True)
+    assert beliefs.without(on_a_plane(Prior(0.1), None), ["x"])["x"].prior is None
+    assert beliefs.without(space, []) is space
+
+
+def test_what_a_belief_loses_is_the_difference_of_two_expected_bounds() -> None:
+    """DynaBO's criterion, computed anew by integration over the one coordinate that is believed in."""
+    space = one(Hyperparameter("rate", Float(0, 1), prior=Prior(0.1, "medium")))
+    trials = [ended(n, space.configuration({"rate": n / 12}), 1 - (n / 12 - 0.75) ** 2) for n in range(1, 12)]
+    model, best = pibo.Surrogate.of(space, trials, maximize=True), trials[8]
+    grid = (np.arange(2000) + 0.5)[:, None] / 2000
+    bound = model.bound(grid, np.sqrt(2 * np.log(1 * 11**2)))
+    expected = [
+        float(np.mean(bound * np.exp(beliefs.log_density(one(Hyperparameter("rate", Float(0, 1), prior=prior)), grid))))
+        for prior in (Prior(0.75, "medium"), Prior(0.1, "medium"))
+    ]
+    lost = pibo.losses(space, model, best, 11, np.random.default_rng(0))
+    assert lost["rate"] == pytest.approx(expected[0] - expected[1], abs=0.25)
+    assert lost["rate"] > 1
+
+
+def test_the_likelihood_and_its_slope_are_scikit_learns() -> None:
+    rng = np.random.default_rng(1)
+    features, values = rng.random((30, 3)), rng.normal(size=30)
+    kernel = kernels.ConstantKernel(1.0) * kernels.Matern([0.5] * 3, nu=2.5) + kernels.WhiteKernel(0.1)
+    process = GaussianProcessRegressor(kernel, optimizer=None).fit(features, values)
+    squares = (features[:, None, :] - features[None, :, :]) ** 2
+    for _ in range(3):
+        theta = rng.normal(size=5)
+        likelihood, slope = process.log_marginal_likelihood(theta, eval_gradient=True)
+        misfit, ours = pibo._misfit(squares, values, theta)
+        assert misfit == pytest.approx(-likelihood, rel=1e-9)
+        assert ours == pytest.approx(-slope, rel=1e-7)
 
 
 def test_importance_stretches_a_hyperparameter() -> None:
@@ -139,3 +213,5 @@ def test_importance_stretches_a_hyperparameter() -> None:
 def test_settings_are_checked() -> None:
     with pytest.raises(InvalidSettings, match="beta is -1, expected a number from 0"):
         methods.method("pibo", maximize=True, beta=-1)
+    with pytest.raises(InvalidSettings, match="tolerance is nan, expected a number from 0"):
+        methods.method("pibo", maximize=True, tolerance=float("nan"))

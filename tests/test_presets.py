@@ -8,7 +8,7 @@ import pytest
 from evenhand import tasks
 from evenhand.errors import InvalidSettings
 from evenhand.lab.lab import Lab
-from evenhand.model.domain import Choice
+from evenhand.model.domain import Choice, show
 from evenhand.model.task import TaskSpec
 from evenhand.studies import sample
 from evenhand.tasks.builtin import black_magic, presets
@@ -35,6 +35,14 @@ def test_a_preset_is_its_settings_and_the_wide_space_is_without_it() -> None:
     wide = tasks.load(TaskSpec("black-magic", {"data": "digits", "size": 17}))
     assert wide.version != preset.version
     assert wide.space["learning_rate"].domain.expected == "a number from 1e-5 to 10"
+
+
+@pytest.mark.parametrize("settings", [*({"preset": name} for name in presets.PRESETS), {"max_epochs": 3, "size": 17}])
+def test_the_example_lies_within_the_ranges(settings: dict[str, object]) -> None:
+    task = tasks.load(TaskSpec("black-magic", settings))
+    assert task.example is not None
+    example = task.space.configuration(task.example)
+    assert (example["optimizer"], example["epochs"]) == ("adam", min(10, task.max_epochs))
 
 
 def test_a_setting_beside_a_preset_wins_over_it() -> None:
@@ -65,7 +73,7 @@ def test_a_preset_changes_ranges_and_epochs_only_and_the_documentation_names_eac
     section = DOCS.read_text(encoding="utf-8").partition(f"`preset: {name}`")[2].partition("\n#")[0]
     for changed, ends in settings["ranges"].items():
         line = next(line for line in section.splitlines() if line.startswith(f"| `{changed}` |"))
-        assert all(f"{end:g}" in line for end in ends.values()), line
+        assert all(show(end) in line for end in ends.values()), line
 
 
 def test_the_sample_study_takes_the_best_preset_at_hand(tmp_path: Path) -> None:

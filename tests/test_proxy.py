@@ -56,14 +56,17 @@ OWN_PORT = "lab.example.org:443"  # the scheme's own, which browsers leave out
 @pytest.mark.parametrize("prefix", ["", "/evenhand"], ids=["prefix taken off", "prefix kept"])
 def test_a_form_through_a_proxy_is_taken(site: Site, headers: dict[str, str], prefix: str) -> None:
     address = f"{site.address}{prefix}/join/{invitation(site)}"
-    assert httpx.get(address, headers=headers).status_code == 200
+    door = httpx.get(address, headers=headers).headers["location"].partition("?")[0]
+    assert door.startswith("/evenhand/p/1/join/")
+    address = f"{site.address}{prefix}{door.removeprefix('/evenhand')}"
     joined = httpx.post(address, headers={**headers, "origin": "https://lab.example.org"})
     assert joined.status_code == 200
-    cookie = joined.headers["set-cookie"]
+    cookie, last = joined.headers.get_list("set-cookie")
     assert "secure" in cookie.lower()
-    assert "path=/evenhand;" in cookie.lower()
+    assert "path=/evenhand/p/1;" in cookie.lower()
+    assert "path=/evenhand;" in last.lower()
     again = httpx.post(address, headers={**headers, "origin": "https://lab.example.org", "cookie": cookie.partition(";")[0]})
-    assert (again.status_code, again.headers["location"]) == (303, "/evenhand/p")
+    assert (again.status_code, again.headers["location"]) == (303, "/evenhand/p/1")
 
 
 def test_another_site_is_refused_behind_a_proxy(site: Site) -> None:

@@ -14,10 +14,13 @@ from typer.testing import CliRunner
 
 from evenhand.analysis import paper_items
 from evenhand.analysis.cohort import cohort, groupings
+from evenhand.analysis.stats import spearman
+from evenhand.analysis.study_items import Histogram, ParticipantPoint, Scatter
 from evenhand.cli import report as report_commands
 from evenhand.cli.main import app
 from evenhand.errors import InvalidSettings, PackageMissing
 from evenhand.model.study import Option, Text
+from evenhand.model.task import Level
 from evenhand.report import document, figures, page, vega
 from evenhand.report import study as study_report
 from evenhand.report.blocks import Item, Report
@@ -55,6 +58,24 @@ def item(report: Report, key: str) -> Item:
 def rows(shown_item: Item) -> list[list[str]]:
     assert shown_item.table is not None
     return list(csv.reader(io.StringIO(shown_item.table.csv())))[1:]
+
+
+def test_levels_are_fine_lines_with_their_names_in_figures_of_accuracies() -> None:
+    levels = (Level("chance", 0.104), Level("nearest class mean", 0.782))
+    bins = Histogram(n=3, edges=(0.0, 0.5, 1.0), counts=(2, 1), mean=0.4, sd=0.2, how="")
+    points = (ParticipantPoint("P-01", "novice", 0.0, 0.3), ParticipantPoint("P-02", "expert", 20.0, 0.6))
+    correlation = spearman([point.experience for point in points], [point.final for point in points], 1)
+    drawings = (
+        figures.histogram(bins, "validation accuracy", True, vega.METHOD, "configurations", levels),
+        figures.scatter(Scatter(2, points, correlation, ""), ("novice", "expert"), "months", "test accuracy", True, levels),
+    )
+    for drawing in map(figures.svg, drawings):
+        assert [words for words in re.findall(r'aria-label="([^"]*)"', drawing) if words.startswith(("chance", "nearest"))] == [
+            "chance: 10.4 %",
+            "nearest class mean: 78.2 %",
+        ]
+        assert drawing.count(">nearest class mean<") == 1
+    assert "chance" not in figures.svg(figures.histogram(bins, "validation accuracy", True, vega.METHOD, "configurations"))
 
 
 @pytest.mark.slow

@@ -3,18 +3,23 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import httpx
 import pytest
 
+from evenhand.analysis import summaries
 from evenhand.model.study import Study
+from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Outcome
 from evenhand.rehearsal.html_forms import forms
 from evenhand.settings import PublicAddress
 from evenhand.studies import classroom
+from evenhand.web import run_panel
 from evenhand.web.access import COOKIE_NAMES, Role
-from tests.labs import SPACE, toy_study
+from tests.labs import SPACE, claim, epoch, toy_study
 from tests.web import Site, toy_site, tuning_participant
 
 NO_COOKIES = "This browser keeps no cookies of this site"
@@ -179,3 +184,73 @@ def test_behind_a_proxy_a_seat_is_of_the_public_path(tmp_path: Path) -> None:
         (seat,) = [line for line in joined.headers.get_list("set-cookie") if line.startswith(COOKIE_NAMES[Role.PARTICIPANT])]
         assert f"; path=/evenhand/p/{study.id};" in seat.lower()
         assert f'href="/evenhand/p/{study.id}"' in joined.text
+
+
+def test_pages_promise_a_resume_code_only_where_there_is_one(site: Site) -> None:
+    study = toy_study(site.lab)
+    lesson = classroom.study_of(site.lab.studies.task(study.task_id), "class", f"Lesson {study.id}", 30, 7)
+    for taken_part, has_code in ((study, True), (site.lab.studies.add(lesson), False)):
+        person = (
+            tuning_participant(site, taken_part) if has_code else site.lab.participants.join(taken_part.id, nickname="Ada")[0]
+        )
+        caller = site.caller(Role.PARTICIPANT, person.id)
+        if not has_code:
+            assert "open the class's address again on this device" in caller.get(f"{caller.home}/details").text
+        session = site.lab.participants.begin(person.id)
+        site.lab.choose(session.id, configuration=SPACE.configuration({"epochs": 1}))
+        assert ("Your resume code leads back to this page" in caller.get(f"{caller.home}/thanks").text) is has_code
+
+
+@pytest.mark.parametrize(
+    ("live", "seeds", "words"),
+    [
+        (True, 10, ("after each epoch, its validation", "scored on test data 10 times", "you have 10 minutes more")),
+        (False, 1, ("when it has ended, its validation", "scored on test data once")),
+        (False, 0, ("when it has ended, its validation", "you name it.", "it ends the session")),
+    ],
+)
+def test_the_details_say_what_holds_for_this_study(site: Site, live: bool, seeds: int, words: tuple[str, ...]) -> None:
+    plain = toy_study(site.lab)
+    study = site.lab.studies.add(
+        replace(plain, name=f"{plain.name} too", id=0, live_validation=live, evaluation_seeds=seeds, questionnaires=())
+    )
+    person, _ = site.lab.participants.join(study.id)
+    site.lab.participants.consent(person.id, study.consent.version)
+    page = " ".join(site.caller(Role.PARTICIPANT, person.id).get(f"/p/{study.id}/details").text.split())
+    for expected in words:
+        assert expected in page
+    assert (" times" in page) is (seeds == 10)
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_best_so_far_never_falls(site: Site, live: bool, direction: Literal["maximize", "minimize"]) -> None:
+    sign = 1 if direction == "maximize" else -1
+    record = TaskRecord(TaskSpec("toy"), f"version {direction}", SPACE, "loss", direction, 10)
+    plain = toy_study(site.lab)
+    task_id = site.lab.studies.add_task(record).id
+    study = site.lab.studies.add(replace(plain, name=f"{plain.name} too", id=0, task_id=task_id, live_validation=live))
+    person = tuning_participant(site, study)
+    assert person.session_id
+    agent, _ = site.lab.agents.add("one", 1)
+    bests = []
+
+    def look() -> None:
+        view = site.lab.view(person.session_id or 0)
+        curve = site.lab.curve(view.session.id, view.session.trials[-1].number)
+        bests.append(run_panel.panel_of(view, curve).best_value)
+
+    outcomes = ((0.3, 0.5, Outcome.COMPLETED), (0.9, 0.2, Outcome.COMPLETED), (0.95, 0.99, Outcome.DIVERGED), (0.7, 0.6, None))
+    for first, second, outcome in outcomes:
+        site.lab.submit(person.session_id, SPACE.configuration({"epochs": 2}))
+        job = claim(site.lab, agent)
+        for place, value in enumerate((first, second)):
+            site.lab.measure(job.job_id, job.attempt, [epoch(place, place + 1, sign * value)])
+            look()
+        if outcome is None:
+            site.lab.stop(person.session_id, 4)
+        site.lab.finish(job.job_id, job.attempt, outcome or Outcome.STOPPED)
+        look()
+    assert bests == [None, None, *[sign * 0.5] * 9, sign * 0.6]
+    shown = summaries.best_so_far(site.lab.sessions.get(person.session_id), "trials")
+    assert [(best.value, best.number) for best in shown] == [(sign * 0.5, 1), (sign * 0.6, 4)]

@@ -573,3 +573,20 @@ def test_the_value_and_the_evaluation_are_declared_and_a_task_of_another_rule_is
     assert not declared.errors
     changed(path, 'evaluation = "as tuned"', 'evaluation = "tuned"')
     assert [error.key for error in file.read(path).errors] == ["study.evaluation"]
+
+
+def test_a_text_that_says_another_number_than_the_study_is_worth_a_look(tmp_path: Path) -> None:
+    path = fresh(tmp_path)
+    assert warnings(file.read(path).mistakes) == ["study.contact", "texts.consent"]  # the template's own texts fit its numbers
+    (tmp_path / "thanks.md").write_text("It is trained ten times, in 120 minutes or 2 hours.")
+    changed(path, "alpha = 0.05", "alpha = 0.05\ntarget = 9")
+    declared = file.read(path)
+    assert "texts.thanks" not in warnings(declared.mistakes)
+    assert (declared.study.plan.target, declared.study.plan.participants) == (9, 31)
+    assert "plan.target" in warnings(declared.mistakes)
+    changed(path, "minutes = 120", "minutes = 30")
+    changed(path, "evaluation_seeds = 10", "evaluation_seeds = 3")
+    said = [str(mistake) for mistake in file.read(path).mistakes if mistake.key == "texts.thanks"]
+    assert [
+        expected in words for expected, words in zip(("3 times, as", "30 minutes, as", "30 minutes, as"), said, strict=True)
+    ] == [True] * 3

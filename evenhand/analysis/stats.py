@@ -193,8 +193,8 @@ def rho_difference(outcome: Sequence[float], first: Sequence[float], second: Seq
     r, which Spearman's rho is of ranks; with tied months and six degrees a test simulates that they keep their level.
     """
     how = (
-        "Spearman's rho of the score with the first measure less that with the second, of those who answered both; p two-sided "
-        f"by Meng, Rosenthal and Rubin's test (1992), intervals by Zou (2007), {INTERVAL_LEVEL:.0%}, both on ranks"
+        "rho of the score with the first measure less that with the second, of those who answered both; p two-sided by "
+        f"Meng, Rosenthal and Rubin's test (1992), intervals by Zou (2007), {INTERVAL_LEVEL:.0%}, both on ranks"
     )
     rows = [row for row in zip(outcome, first, second, strict=True) if all(map(math.isfinite, row))]
     n = len(rows)

@@ -185,15 +185,11 @@ def _until(trials: Iterable[Trial], at: float) -> tuple[Trial, ...]:
     return tuple(past)
 
 
-def best_so_far(session: Session, unit: Unit, now: float | None = None) -> tuple[Best, ...]:
-    """Each improvement of the best validation value, when its trial ended, in order.
-
-    With `now`, a trial that still trains and is ahead already comes last, as it stands.
-    """
+def best_so_far(session: Session, unit: Unit) -> tuple[Best, ...]:
+    """Each improvement of the best validation value, when its trial ended, in order; one that trains may still fall behind."""
     steps: list[Best] = []
     for trial in sorted(session.trials, key=lambda trial: (trial.finished_at or math.inf, trial.number)):
-        at = trial.finished_at or now
-        value = value_of(trial)
+        at, value = trial.finished_at, value_of(trial)
         if value is None or at is None:
             continue
         if not steps or is_better(value, steps[-1].value, session.maximize):

@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from evenhand.errors import InvalidSpace, Refused
 from evenhand.lab.base import Core, check_may_intervene, refuse_archive, refuse_open
-from evenhand.lab.writes import queue, stop, trial_of
-from evenhand.model import codec, rules
+from evenhand.lab.writes import choose, queue, stop, trial_of
+from evenhand.model import choices, codec, rules
 from evenhand.model.aims import rating_of
 from evenhand.model.configuration import Configuration
 from evenhand.model.hyperparameter import Prior
-from evenhand.model.session import Intervention, Session, space_after
+from evenhand.model.session import FinalChoice, Intervention, Session, space_after
 from evenhand.model.trial import Stopper, Trial
 from evenhand.model.words import storable
 from evenhand.store import events, sessions, studies
@@ -88,6 +88,52 @@ class Interventions:
                 self._intervene(tx, session, Intervention(self._core.clock(), who, "stopped", number, reason=reason))
             return trial_of(sessions.get(tx, session_id), number)
 
+    def end(self, session_id: int, *, who: str, reason: str) -> Session:
+        """End a method's session that cannot go on, with the best of its trials so far; the reason is kept and shown.
+
+        Refused where the session never started; see `remove`.
+        """
+        if not reason.strip():
+            raise Refused("give the reason why it is ended, such as 'its agent is gone for good'; it is kept and shown")
+        with self._core.change(session_id) as tx:
+            session, now = self._joined(tx, session_id, who), self._core.clock()
+            self._check_study(tx, session)
+            if session.started_at is None:
+                raise Refused(f"session {session_id} never started, so there is nothing to end; remove it")
+            self._intervene(tx, session, Intervention(now, who, "ended", reason=reason.strip()))
+            for trial in session.trials:
+                stop(tx, trial, now, Stopper.RESEARCHER, reason.strip())
+            session = sessions.get(tx, session_id)
+            best = choices.final_trial(session)
+            choose(tx, session, FinalChoice(now, best.configuration if best else None, best.id if best else None, automatic=True))
+            return sessions.get(tx, session_id)
+
+    def remove(self, session_id: int, *, who: str) -> Session:
+        """Remove a method's session that never started: it is in no list and no table any more.
+
+        Its row and its log stay, as those of one that was withdrawn, so that its number is no other session's.
+        """
+        with self._core.change(session_id) as tx:
+            session, now = sessions.get(tx, session_id), self._core.clock()
+            self._check_study(tx, session)
+            if session.kind != "method":
+                raise Refused(f"session {session_id} is {session.tuner}'s, who can withdraw; only a method's session is removed")
+            if session.started_at is not None or session.withdrawn_at is not None:
+                state = rules.state_of(session, now)
+                raise Refused(
+                    f"session {session_id} is {state}; only one that never started, in which nothing happened, is removed"
+                )
+            sessions.erase(tx, session_id)
+            sessions.update_facts(tx, session_id, withdrawn_at=now)
+            events.record(tx, now, "removed", session_id, who=who, tuner=session.tuner)
+            return sessions.get(tx, session_id)
+
+    def _check_study(self, tx: Connection, session: Session) -> None:
+        """Refused where a session is an archive's, or somebody's own: that one is ended by its own rules."""
+        refuse_archive(studies.study(tx, session.study_id))
+        if session.purpose == "exploratory":
+            raise Refused(f"session {session.id} is of somebody's own tuning; evenhand end {session.id} ends it")
+
     def rate(self, session_id: int, number: int, rating: object, *, who: str, reason: str = "") -> Session:
         """Rate a trial of an exploratory session: the mean of people's newest ratings is its metric `rating`."""
         detail = {"rating": rating_of(rating)}
@@ -158,4 +204,4 @@ class Interventions:
             if intervention.trial is None
             else next((trial.id for trial in session.trials if trial.number == intervention.trial), None)
         )
-        events.record(tx, intervention.at, intervention.kind, session.id, trial)
+        events.record(tx, intervention.at, intervention.kind, session.id, trial, who=intervention.who)

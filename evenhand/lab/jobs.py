@@ -73,6 +73,11 @@ class Agents:
         with self._core.read() as tx:
             return jobs.agents(tx, self._core.clock() - within)
 
+    def names(self) -> dict[int, str]:
+        """What every agent is called that was ever made known, by its id."""
+        with self._core.read() as tx:
+            return jobs.agent_names(tx)
+
     def last_measured(self) -> dict[int, float]:
         """By the id of each trial that trains: when its newest measurement was made."""
         with self._core.read() as tx:

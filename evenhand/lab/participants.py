@@ -14,8 +14,9 @@ from evenhand.errors import InvalidSettings, NotAllowed, NotFound, Refused
 from evenhand.lab.base import Core, hash_token, refuse_archive
 from evenhand.lab.tuning import Tuning
 from evenhand.lab.writes import open_session
-from evenhand.model import rules
+from evenhand.model import places, rules
 from evenhand.model.participant import Batch, Participant
+from evenhand.model.places import Occupancy
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session
 from evenhand.model.study import Arm, Budget, Mode, Study
@@ -122,8 +123,9 @@ class Participants:
 
     def _invited(self, tx: Connection, token: str) -> Batch:
         batch_id = tokens.subject(tx, "invite", hash_token(token), self._core.clock())
-        if batch_id is None and (waiting := self._joined_by(tx, token)) is not None:
-            batch_id = waiting.batch_id
+        joined = self._joined_by(tx, token) if batch_id is None else None
+        if joined is not None:
+            batch_id = joined.batch_id
         if batch_id is None:
             raise NotAllowed(INVALID_INVITATION_REASON)
         batch = participant_rows.batch(tx, batch_id)
@@ -131,7 +133,17 @@ class Participants:
         closed = "this study has ended; thank you for your interest" if study.closed_at or study.archived else None
         if why := closed or batch.why_closed(self._core.clock()):
             raise NotAllowed(why)
+        if joined is None and batch.mode == "live" and (why := self._occupancy(tx, study).why_full):
+            raise NotAllowed(why)
         return batch
+
+    def occupancy(self, study_id: int) -> Occupancy:
+        """How many live participants finished or are under way, of those that the study looks for."""
+        with self._core.read() as tx:
+            return self._occupancy(tx, studies.study(tx, study_id))
+
+    def _occupancy(self, tx: Connection, study: Study) -> Occupancy:
+        return places.occupancy(participant_rows.places(tx, study.id, "live"), study.plan.target, self._core.clock())
 
     def joined_with(self, key: str) -> tuple[Participant, str] | None:
         """Who joined by the form with this key, and the resume code; None where nobody did."""
@@ -248,7 +260,7 @@ class Participants:
     def _assign(self, tx: Connection, study: Study, participant: Participant) -> None:
         if participant.condition is not None:
             return
-        counts = participant_rows.assigned(tx, study.id, participant.mode)
+        counts = places.in_conditions(participant_rows.places(tx, study.id, participant.mode), self._core.clock())
         if condition := rules.assign(study.arms, counts, study.seed, participant.id):
             participant_rows.update_facts(tx, participant.id, condition=condition)
             events.record(tx, self._core.clock(), "assigned", participant=participant.id, condition=condition)

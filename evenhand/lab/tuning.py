@@ -26,6 +26,8 @@ class Tuning:
         """Start the session's clock; a clock that runs goes on as it is."""
         with self._core.change(session_id) as tx:
             session = sessions.get(tx, session_id)
+            if session.withdrawn_at is not None:
+                raise Refused(f"session {session_id} is not there any more: it was withdrawn from, or removed before it started")
             if session.started_at is None:
                 sessions.update_facts(tx, session_id, started_at=self._core.clock(), last_seen=self._core.clock())
                 events.record(tx, self._core.clock(), "started", session_id)

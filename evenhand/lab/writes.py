@@ -69,7 +69,8 @@ def choose(tx: Connection, session: Session, choice: FinalChoice, key: str | Non
     """End a session with its final choice: what is open is stopped, and the evaluation is queued, seed by seed."""
     sessions.choose(tx, session.id, choice, key)
     for trial in session.trials:
-        stop(tx, trial, choice.at, Stopper.TUNER)
+        if trial.stop_by is None:
+            stop(tx, trial, choice.at, Stopper.TUNER)
     study = studies.study(tx, session.study_id, session.version)
     if choice.configuration is not None and session.task.has_test and not session.practice:
         for index in range(study.evaluation_seeds):

@@ -4,7 +4,9 @@ A likely value makes a bell around it on the domain's own scale, the narrower th
 makes a slope. Each density has a floor, so that nothing is ever ruled out.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from evenhand.methods.encoding import Encoding, Matrix, to_coordinate
 from evenhand.model.domain import Choice
 from evenhand.model.hyperparameter import PRIOR_WIDTH, Hyperparameter, Prior, keeps_to
-from evenhand.model.space import Space
+from evenhand.model.space import Space, with_priors
 
 LIKELY_CHANCES = {"low": 0.5, "medium": 0.7, "high": 0.9}  # chance of the likely option of a choice without an order
 # The density at the better end less that at the worse one, which 2 would rule out.
@@ -24,6 +26,19 @@ STRETCH_FACTORS = {True: 1.5, False: 0.4, None: 1.0}  # of a hyperparameter that
 def believed(space: Space) -> list[Hyperparameter]:
     """The hyperparameters of which anything is believed."""
     return [hyperparameter for hyperparameter in space if hyperparameter.prior is not None]
+
+
+def says_where(hyperparameter: Hyperparameter) -> bool:
+    """Whether it is believed which values are good, and not only whether it matters."""
+    prior = hyperparameter.prior
+    return prior is not None and (prior.value is not None or prior.better is not None)
+
+
+def without(space: Space, names: Iterable[str]) -> Space:
+    """The space without what is believed of the values of these hyperparameters; whether they matter stays."""
+    priors = {name: prior for name in names if (prior := space[name].prior) is not None}
+    kept = {name: None if prior.important is None else replace(prior, value=None, better=None) for name, prior in priors.items()}
+    return with_priors(space, kept) if kept else space
 
 
 def weights(space: Space) -> list[float]:
@@ -82,19 +97,24 @@ def _around(hyperparameter: Hyperparameter, prior: Prior, units: Matrix) -> Matr
         return np.where(
             likely, LIKELY_CHANCES[prior.confidence] * count, (1 - LIKELY_CHANCES[prior.confidence]) * count / (count - 1)
         )
-    density: Matrix = _bell(prior, middle).pdf(units)
+    _, mass, width = _bell(prior, middle)
+    density: Matrix = np.exp(-(((units - middle) / width) ** 2) / 2) / (math.sqrt(2 * math.pi) * width * mass)
     return density
 
 
-def _bell(prior: Prior, middle: float) -> Any:
-    from scipy.stats import truncnorm  # here, since it takes half a second to load, and most sessions have no beliefs
+def _bell(prior: Prior, middle: float) -> tuple[float, float, float]:
+    """A normal distribution cut to the unit interval: its part below it, its part within, and its standard deviation."""
+    from scipy.special import ndtr  # here, since most sessions have no beliefs
 
     width = PRIOR_WIDTH[prior.confidence]
-    return truncnorm(-middle / width, (1 - middle) / width, loc=middle, scale=width)
+    low = float(ndtr(-middle / width))
+    return low, float(ndtr((1 - middle) / width)) - low, width
 
 
 def _drawn(hyperparameter: Hyperparameter, prior: Prior, uniform: Matrix) -> Matrix:
     """The prior's quantiles at `uniform`, without its floor. A slope beside a likely value only weighs; it does not draw."""
+    from scipy.special import ndtri
+
     if prior.value is not None:
         middle = to_coordinate(hyperparameter, prior.value)
         if isinstance(hyperparameter.domain, Choice) and not hyperparameter.domain.ordered:
@@ -102,7 +122,8 @@ def _drawn(hyperparameter: Hyperparameter, prior: Prior, uniform: Matrix) -> Mat
             others = [at for at in range(count) if at != int(middle * count)] or [0]
             picked = np.minimum(((uniform - sure) / (1 - sure) * len(others)).astype(int), len(others) - 1)
             return np.where(uniform < sure, middle, (np.array(others)[np.maximum(picked, 0)] + 0.5) / count)
-        quantiles: Matrix = _bell(prior, middle).ppf(uniform)
+        low, mass, width = _bell(prior, middle)
+        quantiles: Matrix = np.clip(middle + width * ndtri(low + mass * uniform), 0, 1)
         return quantiles
     if prior.better is not None:
         slope = SLOPE_DENSITIES[prior.confidence]

@@ -18,6 +18,7 @@ from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import FrozenTrial, TrialState
 
 from evenhand.methods.optuna_history import frozen, numbered, study_of
+from evenhand.methods.parzen import ParzenEstimator
 from evenhand.methods.rows import Matrix, Rows
 from evenhand.model.direction import sign_of
 from evenhand.model.space import Space
@@ -154,7 +155,7 @@ class Sampler(TPESampler):
             observed = self._get_internal_repr(others, search_space, study)
             for name, column in self._columns(rows, search_space).items():
                 observed[name] = np.concatenate([column, observed[name]])
-            densities.append(self._parzen_estimator_cls(observed, search_space, self._parzen_estimator_parameters))
+            densities.append(ParzenEstimator(observed, search_space, self._parzen_estimator_parameters))
         drawn = densities[0].sample(self._rng.rng, self._n_ei_candidates)
         best = self._compare(drawn, self._compute_acquisition_func(drawn, *densities))
         return {name: distribution.to_external_repr(best[name]) for name, distribution in search_space.items()}

@@ -485,20 +485,25 @@ def must_choose_by(session: Session, now: float, rules: Rules) -> float | None:
     return None if end is None else end + rules.choosing
 
 
-def best_trial(session: Session) -> Trial | None:
+def best_trial(session: Session, *, ended: bool = False) -> Trial | None:
     """The trial with the best value on validation; None where no trial has a value.
 
     Of equals the one that is best by the further objectives, in their order, then the earliest: so it is on the front.
 
     One that diverged or turned out `invalid` after an epoch is passed over: it cannot be the final choice.
+
+    ended: only of the trials that have ended. That is what is shown as the best so far, since it never falls: the value of one
+    that trains is its last epoch's, and that may be worse than the one before.
     """
     tally, later = _tally(session)
+    if ended:
+        later = [trial for trial in later if not trial.is_open]
     first = tally.highest if session.maximize else tally.lowest
     best = direction.best_trial(later if first is None else [first, *later], session.maximize)
     further = session.aims.objectives[1:]
     if best is None or not further:
         return best
-    alike = (trial for trial in session.trials if value_of(trial) == best.value)
+    alike = (trial for trial in session.trials if value_of(trial) == best.value and not (ended and trial.is_open))
     return min(alike, key=lambda trial: (*(direction.cost_of(trial.extra.get(aim.name), aim) for aim in further), trial.number))
 
 
@@ -619,9 +624,10 @@ def why_scores_hidden(study: Study, mode: Mode) -> str | None:
 
 
 def assign(arms: Sequence[Arm], counts: Mapping[str, int], seed: int, number: int) -> str | None:
-    """The condition for the next participant: the one with the fewest assigned for its share; equals are drawn by the seed.
+    """The condition for the next participant: the one with the fewest for its share; equals are drawn by the seed.
 
-    counts: participants already assigned, by condition. number: the participant's, so that the draw can be repeated.
+    counts: participants who completed it or were seen lately, by condition. number: the participant's, so that the draw can be
+    repeated.
     """
     if not arms:
         return None

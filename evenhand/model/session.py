@@ -55,13 +55,14 @@ class Intervention:
 
     kind: "added" a trial; "reshaped" the space (detail: by hyperparameter, see `space.reshaped`); "believes" (detail: by
     hyperparameter, a `space.Prior`, or null to take it back); "stopped" a trial; "took over", so that the method waits;
-    "handed back"; "rated" a trial (detail: rating, a number), "vetoed" it, so that it is never chosen, or "allowed" it again.
+    "handed back"; "ended" the session; "rated" a trial (detail: rating, a number), "vetoed" it, so that it is never chosen, or
+    "allowed" it again.
     trial: its number, where it is about one.
     """
 
     at: Real
     who: str
-    kind: Literal["added", "reshaped", "believes", "stopped", "took over", "handed back", "rated", "vetoed", "allowed"]
+    kind: Literal["added", "reshaped", "believes", "stopped", "took over", "handed back", "ended", "rated", "vetoed", "allowed"]
     trial: int | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""

@@ -207,6 +207,7 @@ class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
     test: the headline's test. expected: the effect it is planned for: Spearman's rho, or Cliff's delta between the outer groups.
+    target: with so many people who finished or are under way, nobody else can join; None: there is no such end.
     contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks. measures: other
     measures of experience beside months, as QUESTIONNAIRE.QUESTION; empty: those of OTHER_MEASURES that are asked.
     """
@@ -216,6 +217,7 @@ class AnalysisPlan:
     alpha: Real = 0.05
     expected: Real = 0.6
     participants: int | None = None
+    target: int | None = None
     exclusions: tuple[ExclusionRule, ...] = ()
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
@@ -355,6 +357,11 @@ class Study:
         arm = self.arm(condition)
         return (arm.reasons if arm else ()) or self.reasons
 
+    def shows_live(self, condition: str | None) -> bool:
+        """Whether validation is shown under this condition while a trial trains, not only when it has ended."""
+        arm = self.arm(condition)
+        return self.live_validation if arm is None or arm.live_validation is None else arm.live_validation
+
     def questionnaire(self, name: str) -> Questionnaire | None:
         """The questionnaire of this name."""
         return next((questionnaire for questionnaire in self.questionnaires if questionnaire.name == name), None)
@@ -412,7 +419,9 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
-LATER_PLAN_FIELDS = frozenset({"contrasts", "multiplicity", "measures"})  # in no hash where they say what holds without them
+LATER_PLAN_FIELDS = frozenset(
+    {"contrasts", "multiplicity", "measures", "target"}
+)  # in no hash where they say what holds without them
 
 
 def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str]) -> str:

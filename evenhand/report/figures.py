@@ -65,7 +65,7 @@ def _levels(levels: Sequence[Level], y: str) -> "list[alt.Chart]":
     rows = [{"y": level.value, "name": level.name, "said": f"{level.name}: {_said(level.value, True)}"} for level in levels]
     at, description = alt.Y("y:Q", axis=axis(y, True), scale=_spread()), alt.Description("said:N")
     lines = chart(rows).mark_rule(color=QUIET, strokeDash=LEVEL_DASHES)
-    names = chart(rows).mark_text(color=QUIET, align="right", baseline="bottom", dx=-2, dy=-1)
+    names = chart(rows).mark_text(color=QUIET, align="right", baseline="bottom", dx=-2, dy=-1, aria=False)
     across = alt.value("width")
     return [lines.encode(y=at, description=description), names.encode(x=across, y=at, text=alt.Text("name:N"))]
 
@@ -91,7 +91,8 @@ def histogram(bins: Histogram, title: str, share: bool, colour: str, unit: str, 
     for level in levels:
         at = chart([{"at": level.value, "name": level.name, "said": f"{level.name}: {_said(level.value, True)}"}])
         beside: dict[str, Any] = {"align": "left", "dx": 3} if level.value <= 0.5 else {"align": "right", "dx": -3}
-        line, name = at.mark_rule(color=QUIET, strokeDash=LEVEL_DASHES), at.mark_text(color=QUIET, baseline="top", **beside)
+        line = at.mark_rule(color=QUIET, strokeDash=LEVEL_DASHES)
+        name = at.mark_text(color=QUIET, baseline="top", aria=False, **beside)
         layers.append(line.encode(x=alt.X("at:Q"), description=alt.Description("said:N")))
         layers.append(name.encode(x=alt.X("at:Q"), y=alt.value(0), text=alt.Text("name:N")))
     return spec(layers)

@@ -14,6 +14,7 @@ from evenhand.report.blocks import Item, Report, ReportSection, table
 from evenhand.report.context import MODE_MARKS, p_words, short_mark
 from evenhand.report.vega import INK, METHOD, PERSON, QUIET, Spec, alt, axis, chart, spec
 
+ASIDE_PIXELS = 24  # room beyond names, which are wider in some typefaces than in the one that they were measured with
 ROW_PIXELS = 30  # height of a study's row in a forest plot
 
 
@@ -116,7 +117,7 @@ def _item(effect: PooledEffect) -> Item:
         spec=forest(effect) if effect.studies else None,
         table=table(("study", "participants", "estimate", "95 % interval", "weight"), rows, range(1, 5)),
         why=made.why or "",
-        alt="; ".join(f"{row[0]}: {row[2]} ({row[3]})" for row in rows),
+        alt="Estimates: " + "; ".join(f"{row[0]} {row[2]} ({row[3]})" for row in rows),
     )
 
 
@@ -165,7 +166,8 @@ def forest(effect: PooledEffect) -> Spec:
             description=alt.Description("said:N"),
         ),
     ]
-    return spec(layers, width=300, height=ROW_PIXELS * max(len(rows), 1))
+    room = {"left": ASIDE_PIXELS, "right": 5, "top": 5, "bottom": 5}
+    return spec(layers, width=300, height=ROW_PIXELS * max(len(rows), 1), padding=room)
 
 
 def _row(effect: PooledEffect, name: str, at: float, low: float, high: float, weight: float, kind: str) -> dict[str, object]:

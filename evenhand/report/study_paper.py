@@ -171,8 +171,8 @@ def measures(frame: ReportContext) -> list[Item]:
         rows.append((*own, *apart, bounds, p_value(difference.p), p_value(row.adjusted)))
     first = measure_name(compared[0].measure)
     columns = (
-        "measure", "n", "rho", "95 % interval", "p", "n of both", f"rho of {first} among them", f"{first} less this",
-        "95 % interval", "p", "p (Holm)",
+        "measure", "n", "rho", "95 % interval", "p", "n of both", f"rho of {first}", "difference", "95 % interval",
+        "p", "p (Holm)",
     )  # fmt: skip
     whys = dict.fromkeys(row.difference.why for row in compared if row.difference is not None and row.difference.why)
     how = next(row.difference.how for row in compared if row.difference is not None)
@@ -181,7 +181,8 @@ def measures(frame: ReportContext) -> list[Item]:
             "measures",
             f"Measures of experience and the final test {frame.accuracy}",
             cases(len(frame.people.evaluated), "participant"),
-            f"Spearman's rho of each measure with the final score; options of one choice count by their order. {how}",
+            f"Spearman's rho of each measure with the final score; options of one choice count by their order. "
+            f"Difference: {first} less this measure. {how[:1].upper()}{how[1:]}",
             table=table(columns, rows, range(1, len(columns))),
             why="; ".join(whys),
             paper="months of experience alone; section 4.1 asks whether another measure correlates better",

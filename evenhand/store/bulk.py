@@ -32,9 +32,9 @@ def participant_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
 
 
 def method_ids(tx: Connection, study_id: int, mode: Mode) -> list[int]:
-    """Ids of a study's sessions of methods of one mode, in order of opening."""
+    """Ids of a study's sessions of methods of one mode, in order of opening, without those that were removed."""
     of_methods = (_session.study_id == study_id, _session.mode == mode, _session.participant_id.is_(None))
-    query = select(_session.id).where(*of_methods, _session.practice.is_(False))
+    query = select(_session.id).where(*of_methods, _session.practice.is_(False), _session.withdrawn_at.is_(None))
     return list(tx.execute(query.order_by(_session.id)).scalars())
 
 

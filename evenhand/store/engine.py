@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from evenhand.errors import DatabaseLost, DiskFull, InvalidSettings, NotFound
 from evenhand.model.domain import MOST_INTEGER
 from evenhand.model.extras import needing
-from evenhand.model.whole_text import whole_json
+from evenhand.model.whole_text import whole_json, whole_text
 from evenhand.store.cache import KEPT_KEY, MARKS_KEY, WRITE_KEY, Kept, Marks
 from evenhand.store.soundness import Fault, Sentinel
 from evenhand.store.tables import metadata
@@ -405,10 +405,25 @@ def first_line(error: BaseException) -> str:
 def written_json(value: object) -> str:
     """JSON of which every text can be written to a file: half a character, from wherever it came, is stored as U+FFFD.
 
-    A zero, which PostgreSQL refuses, too.
+    A zero, which PostgreSQL refuses, too. Within a name that would be another name, perhaps one that is there: InvalidSettings.
     """
     text = json.dumps(value)
-    return whole_json(text) if "\\ud" in text or "\\u0000" in text else text
+    if "\\ud" not in text and "\\u0000" not in text:
+        return text
+    for name in _names(value):
+        if whole_text(name) != name:
+            raise InvalidSettings(
+                f"the name {name!r} holds a zero or half a character (a lone surrogate), which no database keeps; give another"
+            )
+    return whole_json(text)
+
+
+def _names(value: object) -> Iterator[str]:
+    """All names of JSON's objects, also of those within it."""
+    if isinstance(value, dict):
+        yield from (str(name) for name in value)
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _names(part)
 
 
 def read_json(text: str | bytes) -> Any:
@@ -445,6 +460,8 @@ def lost_words(fault: str) -> str:
 
 def _in_our_words(context: ExceptionContext) -> None:
     """What a database cannot hold is no row's: whoever asks by such a number is answered as for any that is not there."""
+    if isinstance(context.original_exception, InvalidSettings):  # of what writes JSON
+        raise context.original_exception
     execution = context.execution_context
     said = str(context.original_exception)
     sqlstate = getattr(context.original_exception, "sqlstate", None)

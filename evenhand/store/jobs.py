@@ -455,6 +455,11 @@ def agent_name(tx: Connection, agent_id: int) -> str:
     return name
 
 
+def agent_names(tx: Connection) -> dict[int, str]:
+    """What all agents are called, by id."""
+    return {row[0]: row[1] for row in tx.execute(select(tables.agent.c.id, tables.agent.c.name))}
+
+
 def agent_seen(tx: Connection, agent_id: int, now: float) -> None:
     """Note that an agent was heard of."""
     tx.execute(_SEEN, {"of": agent_id, "at": now})

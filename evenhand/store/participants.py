@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, case, delete, exists, func, insert, select, update
 
 from evenhand.errors import NotFound
 from evenhand.model.participant import Batch, Participant
+from evenhand.model.places import Place
 from evenhand.model.study import Mode
 from evenhand.store import tables
 from evenhand.store.cache import Of
@@ -68,16 +69,15 @@ def writer(tx: Connection, participant_id: int) -> tuple[str | None, float | Non
 _WRITER = select(_person.writer, _person.writer_at).where(_person.id == bindparam("id"))
 
 
-def assigned(tx: Connection, study_id: int, mode: Mode) -> Mapping[str, int]:
-    """How many participants of a mode were assigned to each condition: those withdrawn or excluded count no more."""
-    people = [
-        participant for participant in of_study(tx, study_id) if participant.mode == mode and participant.condition is not None
+def places(tx: Connection, study_id: int, mode: Mode) -> list[Place]:
+    """The places of all participants of a mode who neither withdrew nor are excluded."""
+    rows = tx.execute(_PLACES, {"study_id": study_id, "mode": mode}).all()
+    excluded = _exclusions(tx, [row.id for row in rows])
+    return [
+        Place(row.condition, max(moment for moment in row[2:-1] if moment is not None), bool(row.finished))
+        for row in rows
+        if excluded.get(row.id) is None
     ]
-    counts: dict[str, int] = defaultdict(int)
-    for person in people:
-        if person.withdrawn_at is None and person.excluded is None and person.condition is not None:
-            counts[person.condition] += 1
-    return counts
 
 
 def get(tx: Connection, participant_id: int) -> Participant:
@@ -144,6 +144,28 @@ _SESSIONS = Of(select(_session.id, _session.participant_id, _session.practice), 
 _ANSWERS = Of(select(tables.answer).order_by(_answer.question), _answer.participant_id)
 _ANSWERED = Of(select(tables.answered).order_by(_sent.at, _sent.questionnaire), _sent.participant_id)
 _EXCLUSIONS = Of(select(tables.exclusion).order_by(_exclusion.id), _exclusion.participant_id)
+
+
+_ANSWERED_LAST = select(func.max(_sent.at)).where(_sent.participant_id == _person.id).scalar_subquery()
+_SEEN_LAST = select(func.max(_session.last_seen)).where(_session.participant_id == _person.id).scalar_subquery()
+_CHOSE = exists().where(
+    tables.choice.c.session_id == _session.id,
+    tables.choice.c.configuration.is_not(None),
+    _session.participant_id == _person.id,
+    _session.practice.is_(False),
+)
+_PLACES = select(
+    _person.id,
+    _person.condition,
+    _person.created_at,
+    _person.consented_at,
+    _person.read_details_at,
+    _person.practised_at,
+    _person.writer_at,
+    _ANSWERED_LAST,
+    _SEEN_LAST,
+    _CHOSE.label("finished"),
+).where(_person.study_id == bindparam("study_id"), _person.mode == bindparam("mode"), _person.withdrawn_at.is_(None))
 
 
 def _sessions(tx: Connection, ids: Sequence[int]) -> Mapping[int, dict[bool, int]]:

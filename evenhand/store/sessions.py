@@ -80,8 +80,10 @@ def get(tx: Connection, session_id: int, logged: bool | None = None) -> Session:
 
 
 def of_study(tx: Connection, study_id: int) -> list[Session]:
-    """All sessions of a study, in order of opening."""
-    return _load(tx, tables.session.c.study_id == study_id)
+    """All sessions of a study, in order of opening, without methods' that were removed."""
+    table = tables.session.c
+    removed = and_(table.participant_id.is_(None), table.withdrawn_at.is_not(None))
+    return _load(tx, and_(table.study_id == study_id, ~removed))
 
 
 def some(tx: Connection, ids: Sequence[int]) -> list[Session]:
@@ -145,7 +147,10 @@ def driven_by(tx: Connection, driver: str) -> list[int]:
     """Ids of the methods' sessions that this driver has to play on."""
     table = tables.session.c
     query = select(table.id).where(
-        table.driver == driver, table.participant_id.is_(None), table.id.not_in(select(tables.choice.c.session_id))
+        table.driver == driver,
+        table.participant_id.is_(None),
+        table.withdrawn_at.is_(None),
+        table.id.not_in(select(tables.choice.c.session_id)),
     )
     return list(tx.execute(query.order_by(table.id)).scalars())
 
@@ -453,10 +458,9 @@ _PLAIN = (
 
 def _shown(study: Study, condition: str | None) -> dict[str, Any]:
     """What the study's version, and the participant's condition, say of the session."""
-    arm = study.arm(condition) or Arm("")
-    live, presets = arm.live_validation, arm.presets
+    presets = (study.arm(condition) or Arm("")).presets
     return {
-        "live_validation": study.live_validation if live is None else live,
+        "live_validation": study.shows_live(condition),
         "presets": study.presets if presets is None else presets,
         "resumable": study.resumable,
         "evaluation_mode": study.evaluation_mode,

@@ -6,9 +6,16 @@ from itertools import pairwise
 
 from evenhand.model.study import ExclusionRule, Grouping, ParticipantGroup, Question, Study
 from evenhand.model.toml_lines import Key, TomlSource, did_you_mean, key_text, said
+from evenhand.model.words import minutes
 
 LANGUAGE_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 INFINITE = float("inf")
+NUMBER_WORDS = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
+    "twelve": 12,
+}  # fmt: skip
+UNIT_SECONDS = {"hour": 3600.0, "hours": 3600.0, "minute": 60.0, "minutes": 60.0}
+STATED_PATTERN = re.compile(rf"\b(\d+(?:\.\d+)?|{'|'.join(NUMBER_WORDS)}) (times|hours?|minutes?)\b", re.IGNORECASE)
 
 
 def check(source: TomlSource, study: Study) -> None:
@@ -20,6 +27,7 @@ def check(source: TomlSource, study: Study) -> None:
     _distinct(source, ("conditions",), "name", [arm.name for arm in study.arms])
     _distinct(source, ("groups", "group"), "name", [group.name for group in study.grouping.groups])
     _reasons(source, study)
+    _texts(source, study)
     _grouping(source, study)
     _plan(source, study)
     for place, rule in enumerate(study.plan.exclusions):
@@ -33,6 +41,25 @@ def _languages(source: TomlSource, study: Study) -> None:
             source.note((*key, place), language, "a language's code", 'such as "en", "de" or "pt-BR"')
         elif language in study.languages[:place]:
             source.note((*key, place), language, "each language once", "remove one of the two")
+
+
+def _texts(source: TomlSource, study: Study) -> None:
+    """Numbers that a text says and the study does not hold: how often a choice is trained, and how long tuning takes."""
+    budgets = {study.budget.seconds, *(arm.budget.seconds for arm in study.arms if arm.budget)}
+    caps = {seconds for seconds in budgets if seconds is not None}
+    for name in ("consent", "details", "thanks"):
+        text = getattr(study, name).markdown
+        for found in STATED_PATTERN.finditer(text):
+            number = NUMBER_WORDS.get(found[1].lower()) or float(found[1])
+            unit = found[2].lower()
+            if unit == "times" and number != study.evaluation_seeds:
+                expected = f"{study.evaluation_seeds} times, as evaluation_seeds has it"
+            elif unit != "times" and caps and number * UNIT_SECONDS[unit] not in caps:
+                expected = f"{' or '.join(minutes(seconds / 60) for seconds in sorted(caps))}, as the budget has it"
+            else:
+                continue
+            fix = "correct the one or the other, if it is the same thing that is meant"
+            source.note(("texts", name), said(found[0]), expected, fix, "warning")
 
 
 def _distinct(source: TomlSource, key: Key, name: str, values: Sequence[str]) -> None:
@@ -155,6 +182,10 @@ def _plan(source: TomlSource, study: Study) -> None:
         given = said(f"{plan.participants} participants")
         fix = "expect more; `evenhand study plan` says what power which number gives"
         source.note(("study", "participants"), given, f"at least three for each of {number} groups", fix, "warning")
+    if plan.target is not None and plan.participants is not None and plan.target < plan.participants:
+        given = said(f"{plan.target} participants, after whom nobody else can join")
+        fix = "raise it, or expect fewer"
+        source.note(("plan", "target"), given, f"at least the {plan.participants} that are expected", fix, "warning")
     names = [arm.name for arm in study.arms]
     for place, contrast in enumerate(plan.contrasts):
         for side, name in (("first", contrast.first), ("second", contrast.second)):

@@ -146,7 +146,7 @@ def board(people: Sequence[Participant], sessions: Sequence[Session]) -> list[Bo
             BoardPlace(
                 rank=None,
                 name=person.nickname or person.pseudonym,
-                best=rules.best_trial(session) if session else None,
+                best=rules.best_trial(session, ended=True) if session else None,
                 trials=rules.trials_used(session) if session else 0,
                 training=opened is not None and opened.claimed_at is not None,
                 waiting=opened is not None and opened.claimed_at is None,

@@ -499,6 +499,12 @@ def _grouping(table: TomlTable, study: Study) -> Grouping:
     return Grouping(by, tuple(groups))
 
 
+def _people(table: TomlTable, name: str) -> int | None:
+    """A number of people; None where nothing is said."""
+    wanted = table.number(name, low=1, high=100_000, whole=True)
+    return None if wanted is None else int(wanted)
+
+
 def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
     test: Any = table.choice("test", TESTS, "spearman")
     rules_ = []
@@ -522,7 +528,8 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         test=test,
         alpha=table.number("alpha", 0.05, low=1e-6, high=0.5) or 0.05,
         expected=table.number("effect", 0.6, low=-1, high=1) or 0.0,
-        participants=None if (wanted := about.number("participants", low=1, high=100_000, whole=True)) is None else int(wanted),
+        participants=_people(about, "participants"),
+        target=_people(table, "target"),
         exclusions=tuple(rules_),
         hypothesis=table.text("hypothesis", ""),
         contrasts=tuple(contrasts),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
@@ -14,6 +15,7 @@ KILO, MEGA = 1000, 1000 * 1000
 FORM_BYTES = 64 * KILO
 ANSWERS_BYTES = 4 * MEGA  # of a questionnaire, which may ask for many texts of 20,000 letters, each of up to nine bytes in a form
 AGENT_BYTES = 8 * MEGA
+PASSED_BYTES = 64 * MEGA  # of a body that is refused: what is longer is cut off
 BODY_SECONDS = 60.0  # seconds within which a body has to be here
 LONG_BYTES = 100 * KILO  # of a body from which on it takes a while to mend
 # JSON that may hold half a character or a zero: escaped, as bytes that are no UTF-8 and yet read, or in UTF-16 or UTF-32.
@@ -48,7 +50,7 @@ async def read(headers: Mapping[bytes, bytes], receive: Receive, path: str) -> b
     limit = limit_bytes(path)
     said = headers.get(b"content-length", b"0")
     if not said.isdigit() or len(said) > 18 or int(said) > limit:
-        raise _too_long(path, limit)
+        raise _too_long(path, limit, int(said) if said.isdigit() and len(said) <= 18 else None)
     parts, length = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -59,7 +61,7 @@ async def read(headers: Mapping[bytes, bytes], receive: Receive, path: str) -> b
                 parts.append(message.get("body", b""))
                 length += len(parts[-1])
                 if length > limit:
-                    raise _too_long(path, limit)
+                    raise _too_long(path, limit, None)
                 if not message.get("more_body"):
                     return b"".join(parts)
     except TimeoutError:
@@ -67,10 +69,23 @@ async def read(headers: Mapping[bytes, bytes], receive: Receive, path: str) -> b
         raise BodyRefused(408, words) from None
 
 
-def _too_long(path: str, limit: int) -> BodyRefused:
+def _too_long(path: str, limit: int, length: int | None) -> BodyRefused:
     size = f"{limit // MEGA} MB" if limit >= MEGA else f"{limit // KILO} kB"
+    has = f"more than {size}, the most" if length is None else f"{length:,} bytes, and {size} ({limit:,} bytes) is the most"
     what_to_do = "send fewer measurements at once" if path.startswith("/api/") else "shorten its texts"
-    return BodyRefused(413, f"this request is longer than {size}, the most that is taken here; {what_to_do}, and send it again")
+    return BodyRefused(413, f"this request has {has} that is taken here; {what_to_do}, and send it again")
+
+
+async def let_pass(receive: Receive) -> None:
+    """Take in what is left of a body that was refused: a browser shows the answer only when it could send all of it."""
+    length = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(BODY_SECONDS):
+            while length < PASSED_BYTES:
+                message = await receive()
+                length += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
 
 
 async def mended(scope: Scope, body: bytes) -> tuple[Scope, bytes]:

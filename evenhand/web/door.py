@@ -6,14 +6,17 @@ from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
 
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from starlette.datastructures import MutableHeaders
+from fastapi import Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evenhand.settings import HERE, PublicAddress, without_own_port
 from evenhand.web import bodies
 from evenhand.web.access import IS_HEAD
+from evenhand.web.pages import render
 
+TOO_LONG = 413  # HTTP status
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -38,12 +41,24 @@ def path_of(scope: Scope) -> str:
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
-def _refusal(error: bodies.BodyRefused, path: str) -> Response:
-    """The answer to a body that is not taken, for programs or people. What is left of it is not waited for."""
-    headers = {"connection": "close"}
-    if path.startswith("/api/"):
-        return JSONResponse({"error": "BodyRefused", "message": str(error), "problems": []}, error.status, headers)
-    return PlainTextResponse(f"{error}\n", error.status, headers)
+async def _refuse(error: bodies.BodyRefused, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a body that is not taken: programs at once, people with a page, which leaves them what they typed."""
+    response, headers = _refusal(error, scope), Headers(scope=scope)
+    response.headers["connection"] = "close"
+    await send({"type": "http.response.start", "status": error.status, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    if isinstance(response, HTMLResponse) and error.status == TOO_LONG and "expect" not in headers:
+        await bodies.let_pass(receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _refusal(error: bodies.BodyRefused, scope: Scope) -> Response:
+    request, words = Request(scope), str(error)
+    if path_of(scope).startswith("/api/") or "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"error": "BodyRefused", "message": words, "problems": []}, error.status)
+    if "hx-request" in request.headers:
+        return PlainTextResponse(words, error.status)
+    return render(request, "error.html", status=error.status, code=error.status, message=words, name="BodyRefused")
 
 
 class Door:
@@ -101,7 +116,7 @@ class Door:
                     return
                 body = read
         except bodies.BodyRefused as error:
-            await _refusal(error, path_of(scope))(scope, receive, send_with_headers)
+            await _refuse(error, scope, receive, send_with_headers)
             return
         scope, body = await bodies.mended(scope, body)
         await self._app(scope, bodies.replayed(body, receive) if brings_body else receive, send_with_headers)

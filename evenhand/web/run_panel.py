@@ -151,12 +151,12 @@ def ticks(view: View) -> bool:
 def panel_of(view: View, curve: LearningCurve | None) -> RunPanel:
     """The newest trial. curve: what it measured; None where there is no trial yet."""
     session, trial = view.session, shown_trial(view.session)
-    best = view.best
+    best = rules.best_trial(session, ended=True)
     best_value = show_score(best.value if best else None, session.task.metric)
     best_label = f"best so far · trial {best.number}" if best else "best so far"
     if trial is None or curve is None:
         return RunPanel(
-            0, 0, "none", "Nothing trained yet", "", "", "Fill in the form and start: what happens then appears here, live.",
+            0, 0, "none", "Nothing trained yet", "", "", "Fill in the form and start: what happens then appears here.",
             False, False, 0, 1, 1, None, "–", "–", "–", best_value, best_label, 0, None,
         )  # fmt: skip
     last = curve.measurements[-1] if curve.measurements else None
@@ -261,7 +261,8 @@ def history_of(view: View, order: str, since: str, everything: bool) -> History:
     ended = [trial for trial in session.trials if not trial.is_open]
     ordered = sorted(ended, key=lambda trial: _rank(session, trial)) if order == "best" else ended[::-1]
     shown = ordered if everything else ordered[:SHOWN_TRIALS]
-    rows = tuple(_row(view, trial, since) for trial in shown)
+    best = rules.best_trial(session, ended=True)
+    rows = tuple(_row(view, trial, since, best) for trial in shown)
     return History(rows, len(ended), order, since, tuple(sorted(trial.number for trial in shown)))
 
 
@@ -270,9 +271,9 @@ def _rank(session: Session, trial: Trial) -> tuple[bool, float, int]:
     return value is None, -sign_of(session.maximize) * (value or 0.0), -trial.number
 
 
-def _row(view: View, trial: Trial, since: str) -> HistoryRow:
+def _row(view: View, trial: Trial, since: str, best: Trial | None) -> HistoryRow:
     session = view.session
-    reference, compared = _reference(view, trial, since)
+    reference, compared = _reference(view, trial, since, best)
     same = {"before": "the same values as the trial before"}.get(since, "the same values")
     if reference is None:
         same = f"{'first trial, ' if since == 'before' else ''}all optional values at their defaults"
@@ -287,7 +288,7 @@ def _row(view: View, trial: Trial, since: str) -> HistoryRow:
         if trial.outcome in (Outcome.DIVERGED, Outcome.FAILED)
         else last_line(trial.why, LAST_LINE_CHARACTERS),
         used=clock(trial.seconds(view.now)),
-        best=view.best is not None and trial.number == view.best.number,
+        best=best is not None and trial.number == best.number,
         choosable=trial.outcome not in UNUSABLE_OUTCOMES,
     )
 
@@ -298,14 +299,14 @@ def _changes(session: Session, reference: Mapping[str, Value] | None, trial: Tri
     return changes if reference is not None else tuple(change for change in changes if not session.space[change.name].mandatory)
 
 
-def _reference(view: View, trial: Trial, since: str) -> tuple[Mapping[str, Value] | None, bool]:
+def _reference(view: View, trial: Trial, since: str, best: Trial | None) -> tuple[Mapping[str, Value] | None, bool]:
     """What a trial's changes are told against, and whether it is another trial than this one."""
     if since == "before":
         return summaries.reference(view.session, trial), True
     if since == "defaults":
         return None, True
     number = whole_number(since)
-    other = view.best if since == "best" else view.session.trial(number) if number is not None else None
+    other = best if since == "best" else view.session.trial(number) if number is not None else None
     if other is None:
         return None, True
     return other.configuration, other.number != trial.number

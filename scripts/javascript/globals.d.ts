@@ -75,6 +75,8 @@ declare global {
     root: string;
     /** A colour of the style sheet as a canvas takes it: see theme.js. */
     colour(name: string): string;
+    /** Between two ticks of an axis that counts: see theme.js. */
+    wholeSteps: number[];
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
     follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
     /** Which fields of a configuration's form apply: see fields.js. */

@@ -143,8 +143,20 @@ def load(raw: Mapping[str, Any]) -> Task:
         data=partial(images.splits, prepared.load),
         settings=full,
         statistics=images.describe(prepared),
-        example=EXAMPLE,
+        example=_example(own_space),
     )
+
+
+def _example(own_space: Space) -> dict[str, Value]:
+    """The example, its numbers moved into the ranges of this space."""
+
+    def within(name: str, value: Value) -> Value:
+        domain = own_space[name].domain
+        if isinstance(domain, Choice) or isinstance(value, str):
+            return value
+        return min(max(value, domain.low), domain.high)
+
+    return {name: within(name, value) for name, value in EXAMPLE.items()}
 
 
 def declared(wide: Space, settings: BlackMagicSettings) -> Space:

@@ -25,7 +25,7 @@ from evenhand.model.study import Budget, Questionnaire, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import LearningCurve, Trial
 from evenhand.model.typed_numbers import whole_number
-from evenhand.model.words import is_share, metric_name
+from evenhand.model.words import is_share, metric_name, minutes
 from evenhand.tasks.builtin import practice
 from evenhand.web import run_panel, space_form
 from evenhand.web.access import Role, how_to_get_in, identity, lab_of
@@ -179,7 +179,9 @@ def details_page(request: Request, here: Here) -> Response:
     """What happens next, what every hyperparameter means, what the data is, and the button that starts the clock."""
     if here.step is not ParticipantStep.DETAILS:
         return go(here.address)
-    return page(request, here, "details", fields=space_form.fields(here.task.space))
+    fields, choosing = space_form.fields(here.task.space), minutes(here.lab.rules.choosing / 60)
+    shown_live = here.study.shows_live(here.participant.condition)
+    return page(request, here, "details", fields=fields, choosing=choosing, shown_live=shown_live)
 
 
 @router.post("/practice/start")

@@ -52,6 +52,7 @@ def _page(request: Request, study_id: int, typed: Mapping[str, Any], problem: st
         modes=modes_to_invite(study),
         typed={"label": "", "mode": modes_to_invite(study)[0], "kind": "open", "cap": "", "until": "", **typed},
         today=datetime.fromtimestamp(now, UTC).date().isoformat(),
+        occupancy=lab.participants.occupancy(study_id),
         problem=problem,
         said=said(request),
         status=409 if problem else 200,

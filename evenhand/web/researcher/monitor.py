@@ -15,6 +15,7 @@ from evenhand.errors import Refused
 from evenhand.lab.lab import Lab
 from evenhand.model import words
 from evenhand.model.archive import Event
+from evenhand.model.event_words import EventNames
 from evenhand.model.participant import Participant
 from evenhand.model.rules import GOING_ON_STATES, PAUSABLE_STATES
 from evenhand.model.session import Session, State
@@ -157,6 +158,7 @@ def participant_page(request: Request, participant_id: int) -> Response:
         session=session,
         batch=batch,
         people={person.id: person.pseudonym},
+        names=_names(lab, person.study_id),
         now=lab.clock(),
         steps=steps(study, person, session, lab.sessions.events(participant_id=participant_id)),
         answers=answers(study, person),
@@ -229,8 +231,24 @@ def log_page(
         participant=participant,
         older=events[-1].id if len(events) == LOG_PAGE_EVENTS else None,
         people={person.id: person.pseudonym for person in lab.participants.of_study(study_id)},
+        names=_names(lab, study_id),
         said=said(request),
         **bar(lab, study),
+    )
+
+
+def _names(lab: Lab, study_id: int) -> EventNames:
+    """What the ids in a study's events stand for."""
+    sessions = lab.sessions.of_study(study_id)
+    reasons = {(one.id, act.at, act.kind): act.reason for one in sessions for act in one.interventions if act.reason}
+    reasons |= {(one.id, pause.start, "paused"): pause.reason for one in sessions for pause in one.pauses}
+    return EventNames(
+        people={person.id: person.pseudonym for person in lab.participants.of_study(study_id)},
+        tuners={session.id: session.tuner for session in sessions},
+        agents=lab.agents.names(),
+        batches={batch.id: batch.label for batch in lab.participants.batches(study_id)},
+        trials={trial.id: trial.number for session in sessions for trial in session.trials},
+        reasons=reasons,
     )
 
 

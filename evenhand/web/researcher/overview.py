@@ -12,6 +12,7 @@ from evenhand.model.direction import sign_of
 from evenhand.model.domain import show
 from evenhand.model.job import AgentRecord, pinned_away
 from evenhand.model.participant import Participant
+from evenhand.model.places import Occupancy
 from evenhand.model.rules import ENDED_STATES, GOING_ON_STATES, ParticipantStep, Phase
 from evenhand.model.session import Session, State
 from evenhand.model.study import MODES, Mode, Study
@@ -73,8 +74,8 @@ class Overview:
     """The study's first page, in one mode. rows: who is ahead comes first; those without a value, joint ones, then those that
     withdrew, last.
 
-    newest: the newest version, which may not be published. counts: participants in each mode. refused: why the study takes no
-    claim of some of the connected agents.
+    newest: the newest version, which may not be published. counts: participants in each mode. occupancy: of the live study,
+    where it looks for so many people. refused: why the study takes no claim of some of the connected agents.
     """
 
     study: Study
@@ -82,6 +83,7 @@ class Overview:
     phase: Phase
     mode: Mode
     counts: Mapping[Mode, int]
+    occupancy: Occupancy | None
     task: TaskRecord
     now: float
     totals: Totals
@@ -146,6 +148,7 @@ def overview(lab: Lab, study_id: int, mode: Mode | None = None) -> Overview:
         phase=rules.phase_of(study, counts["pilot"] > 0),
         mode=mode,
         counts=counts,
+        occupancy=lab.participants.occupancy(study_id) if study.plan.target is not None and mode == "live" else None,
         task=lab.studies.task(study.task_id),
         now=now,
         totals=_totals(people, sessions),
@@ -195,7 +198,7 @@ def row(session: Session | None, person: Participant | None, study: Study, now: 
         left="–" if session is None or state in ENDED_STATES else left(session, now),
         seconds_left=None if state in ENDED_STATES else seconds_left,
         ticking=state is State.TUNING and seconds_left is not None and not waits and not interrupted,
-        best=rules.best_trial(session) if session else None,
+        best=rules.best_trial(session, ended=True) if session else None,
         training=training,
         evaluation=evaluation_progress(session) if session else "after the choice",
         last_seen=rules.last_seen(person, session) if person else None,
@@ -284,7 +287,7 @@ def curves(shown: Overview) -> dict[str, Any]:
         session = row.session
         if session is None or row.is_joint:
             continue
-        steps = summaries.best_so_far(session, unit, shown.now)
+        steps = summaries.best_so_far(session, unit)
         if not steps:
             continue
         end = summaries.used(session, session.choice.at if session.choice else shown.now, unit)

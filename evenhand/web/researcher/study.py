@@ -31,7 +31,7 @@ from evenhand.tasks.programs import output
 from evenhand.web import session_stream
 from evenhand.web.access import identity, lab_of, stays_signed_in
 from evenhand.web.entry import go
-from evenhand.web.flash import said
+from evenhand.web.flash import said, say
 from evenhand.web.pages import environment, render, shared
 from evenhand.web.researcher import front_drawing, look_costs, overview
 from evenhand.web.researcher.scores import dots
@@ -333,11 +333,52 @@ def stop_trial(request: Request, session_id: int, number: int) -> Response:
     return go(f"/sessions/{session_id}")
 
 
+@router.get("/sessions/{session_id}/end")
+def ask_to_end(request: Request, session_id: int) -> Response:
+    """Whether a method's session is to be ended, or removed where it never started, and what comes of it."""
+    return _ask_to_end(request, session_id)
+
+
+def _ask_to_end(request: Request, session_id: int, reason: str = "", problem: str = "", status: int = 200) -> Response:
+    context = session_context(request, session_id)
+    session, lab = context["session"], lab_of(request)
+    further = {
+        "reason": reason,
+        "refused": problem,
+        "steered": lab.evaluations.has_looked(session.task.id, identity(request).who),
+        "best": rules.best_trial(session),
+        "said": said(request),
+    }
+    return render(
+        request, "researcher/end.html", status=status, **{**context, **further, **bar(lab, lab.studies.get(session.study_id))}
+    )
+
+
 @router.post("/sessions/{session_id}/end")
-def end(request: Request, session_id: int, trial: Annotated[int | None, Form()] = None) -> Response:
-    """End an exploratory session whose process is gone: its best trial is chosen, or the one that is picked."""
-    lab_of(request).sessions.end(session_id, trial)
+def end(
+    request: Request,
+    session_id: int,
+    trial: Annotated[int | None, Form()] = None,
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """End a session that cannot go on: an exploratory one whose process is gone (its best trial is chosen, or the one that is
+    picked), or a method's of a study, for a reason."""
+    lab = lab_of(request)
+    if lab.sessions.get(session_id).purpose == "exploratory":
+        lab.sessions.end(session_id, trial)
+        return go(f"/sessions/{session_id}")
+    try:
+        lab.interventions.end(session_id, who=identity(request).who, reason=reason[:MOST_TYPED_CHARACTERS])
+    except Refused as error:
+        return _ask_to_end(request, session_id, reason, str(error), 409)
     return go(f"/sessions/{session_id}")
+
+
+@router.post("/sessions/{session_id}/remove")
+def remove(request: Request, session_id: int) -> Response:
+    """Remove a method's session that never started."""
+    session = lab_of(request).interventions.remove(session_id, who=identity(request).who)
+    return say(request, f"/studies/{session.study_id}?mode={session.mode}", f"{session.tuner}, which never started, is removed.")
 
 
 @router.post("/sessions/{session_id}/say")
@@ -401,7 +442,7 @@ def explore_numbers(request: Request, session_id: int) -> Response:
 
 
 def _explore(session: Session) -> Mapping[str, Any]:
-    bests = best_so_far([value_of(trial) for trial in session.trials], session.maximize)
+    bests = best_so_far([None if trial.is_open else value_of(trial) for trial in session.trials], session.maximize)
     order = [
         {
             "number": trial.number,

@@ -182,7 +182,7 @@
       return {
         width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, 14, 0, 0], legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
-        axes: [{ ...axis, grid: { show: false }, size: 30, space: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
+        axes: [{ ...axis, grid: { show: false }, size: 30, space: 44, incrs: Evenhand.wholeSteps },
           { ...axis, grid, size: 50, space: 36, values: (plot, ticks) => ticks.map((tick) => this.show(tick, true)) }],
         hooks: { setCursor: [(plot) => this.hint(plot)], draw: [(plot) => this.paint(plot)] },
         ...this.parts(),
@@ -309,7 +309,7 @@
   // Validation after each epoch: this trial, those that are compared, and the best value so far as a dotted line.
   class Validation extends Chart {
     constructor(host, options = {}) {
-      super(host, options, "Validation appears here after the first epoch.");
+      super(host, options, host.dataset.empty || "Validation appears here after the first epoch.");
       /** @type {{ number: number, values: [number, number][] }[]} */
       this.compared = [];
       /** @type {number | null} */

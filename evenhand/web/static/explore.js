@@ -48,7 +48,7 @@
       const xs = numbers.order.map((trial) => trial.number);
       const line = { type: "scatter", mode: "lines", x: xs, y: soFar, line: { shape: "hv", width: 2, color: tone }, hoverinfo: "skip" };
       Plotly.react(order, [line, points(numbers.order, xs)], {
-        ...base, xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d" }, yaxis: { ...grid, ticksuffix: suffix, automargin: true },
+        ...base, xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d", ...(xs.length <= 10 ? { dtick: 1 } : {}) }, yaxis: { ...grid, ticksuffix: suffix, automargin: true },
       }, options);
     }
     for (const [index, panel] of numbers.panels.entries()) {

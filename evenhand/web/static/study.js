@@ -120,7 +120,7 @@
         scales: { x: { time: false, range: () => [0, this.end()] }, y: { range: (plot, low, high) => this.range(low, high) } },
         series: [{}, ...series],
         axes: [
-          { ...axis, size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning, waiting is not counted" : `${unit} used`,
+          { ...axis, ...(short ? {} : { incrs: Evenhand.wholeSteps }), size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning, waiting is not counted" : `${unit} used`,
             values: (plot, ticks) => ticks.map((tick) => (short ? clock(tick * 60) : String(tick))) },
           { ...axis, size: wide ? 54 : 42, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
         ],
@@ -384,7 +384,7 @@
         series: [{}, ...this.numbers.map((number, index) => (number === this.shown
           ? { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } }
           : { stroke: other(number), alpha: 0.55, width: 1.25, spanGaps: true, points: { show: columns[index].filter((value) => value !== null).length === 1, size: 5, fill: other(number) } }))],
-        axes: [{ ...axis, size: 32, incrs: [1, 2, 5, 10, 20, 50, 100], space: 40 },
+        axes: [{ ...axis, size: 32, incrs: Evenhand.wholeSteps, space: 40 },
           { ...axis, size: 50, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
         hooks: { draw: [(plot) => Evenhand.charts.paintLevels(plot, this.levels, unit), (plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, [epochs, ...columns], this.host);

@@ -17,5 +17,7 @@
   };
   window.Evenhand = window.Evenhand ?? {};
   window.Evenhand.colour = colour;
+  // Between two ticks of an axis that counts: epochs, steps, trials.
+  window.Evenhand.wholeSteps = [1, 2, 5].flatMap((step) => [...Array(9).keys()].map((power) => step * 10 ** power)).sort((one, other) => one - other);
   window.Evenhand.root = document.documentElement.dataset.root ?? "";  // the path, behind a proxy, under which all pages lie
 })();

@@ -215,6 +215,7 @@ def _line(session: Session, intervention: Intervention) -> Happened:
         "stopped": f"stopped trial {intervention.trial}",
         "took over": "took over",
         "handed back": "handed back",
+        "ended": "ended the session",
         "rated": f"rated trial {intervention.trial} {intervention.detail.get('rating', 0):g}",
         "vetoed": f"vetoed trial {intervention.trial}",
         "allowed": f"took the veto of trial {intervention.trial} back",
