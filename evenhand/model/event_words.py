@@ -142,6 +142,9 @@ WORDS: Mapping[str, Callable[[_Told], str]] = {
     "agent revoked": lambda told: f"{_first(told.agent)} may not get in any more",
     # Participants
     "joined": lambda told: f"{told.person} joined",
+    "renewed seat code": lambda told: f"{told.person} got a new code for the seat",
+    "came back to seat": lambda told: f"{told.person} came back to the seat",
+    "released seat": lambda told: f"The seat of {told.person} was released",
     "consented": lambda told: f"{told.person} agreed to the terms",
     "chose language": lambda told: f"{told.person} chose the language {told.detail.get('language')}",
     "assigned": lambda told: f"{told.person} was assigned to the condition {told.detail.get('condition')}",
