@@ -91,6 +91,13 @@ def _chromium() -> str:
     return path
 
 
+def _axe() -> str:
+    spec = find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        raise Missing("axe-playwright-python, which brings axe, is not installed")
+    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
 def _nginx() -> str:
     path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if path is None:
@@ -174,6 +181,7 @@ def _peers(name: str) -> str:
 
 COMPONENTS: dict[str, Callable[[], Any]] = {
     "chromium": _chromium,
+    "axe": _axe,
     "postgres": _postgres,
     "nginx": _nginx,
     "torch": partial(_modules, "torch"),

@@ -13,6 +13,7 @@ from evenhand.lab.lab import Lab
 from evenhand.model.archive import Archive
 from evenhand.model.participant import Participant
 from evenhand.model.session import Session
+from evenhand.model.signals import Signals
 from evenhand.model.study import Arm, Budget, Mode, Option, Question, Questionnaire, QuestionSection, Study, Text
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Measurement, Outcome
@@ -78,7 +79,9 @@ def tune(lab: Lab, clock: Clock, session_id: int, agent: int, value: float) -> N
     lab.sessions.extend([session_id], 60, "for it")
     for epochs, rate in ((2, 0.1 + 0.2), (3, 0.01)):
         configuration = SPACE.configuration({"epochs": epochs, "learning_rate": rate})
-        lab.submit(session_id, configuration, reasons={"learning_rate": 'I "guess",\nso'} if epochs == 2 else {})
+        reasons = {"learning_rate": 'I "guess",\nso'} if epochs == 2 else {}
+        signals = Signals(1, 2, 3.5, {"epochs": 0.5}, {"learning_rate": 2.0}) if epochs == 2 else None
+        lab.participants.submit(session_id, configuration, reasons, None, signals)
         train(lab, clock, agent, epochs, value)
     lab.choose(session_id, number=1)
     for _ in range(2):

@@ -275,13 +275,13 @@ def test_a_look_says_what_it_costs_and_is_logged_once(tmp_path: Path) -> None:
         site.lab.studies.close(study.id)
         researcher, report = site.caller(Role.RESEARCHER), f"/studies/{study.id}/report?mode=live"
         for page in (researcher.get(report).text, researcher.get(f"/sessions/{session.id}").text):
-            assert "Each look is kept for good, as that of “researcher”" in page
+            assert "Each look is kept for good, as that of “Rosa”" in page
             assert "you can stop no trial of an open session of this task, nor pause one, give it time or work with its" in page
             assert "(1 session of it is open now)" in page
             assert "The collection of live records cannot be reopened." in page
         looked = researcher.post(f"/studies/{study.id}/look", {"then": "report", "mode": "live"})
         assert (looked.status_code, looked.headers["location"]) == (303, report)
-        assert [who for who, _ in site.lab.evaluations.looks(session.id)] == ["researcher"]
+        assert [who for who, _ in site.lab.evaluations.looks(session.id)] == [researcher.identity.who]
         for path in (report, f"/studies/{study.id}/export", f"/studies/{study.id}/report.zip"):
             assert researcher.get(path).status_code == 200
         assert "57.8" in researcher.get(report).text

@@ -77,7 +77,7 @@ def test_without_scripts_people_are_managed_as_well(site: Site, browser: Browser
     expect(page.get_by_text("Dora is an owner now.")).to_be_visible()
     page.get_by_label("Change Dora").click()
     row.get_by_label("Remove Dora ...").click()
-    row.get_by_role("button", name="Remove Dora").click()
+    row.get_by_role("button", name="Remove Dora", exact=True).click()
     expect(page.get_by_text("Dora is removed, and signed out everywhere.")).to_be_visible()
     expect(page.get_by_text("Removed: Dora")).to_be_visible()
     context.close()

@@ -70,7 +70,7 @@ def rows(shown_item: Item) -> list[list[str]]:
 @pytest.mark.slow
 def test_every_part_is_there_with_its_cases_and_how(comparison_sheet: Report) -> None:
     keys = [section.key for section in comparison_sheet.sections]
-    assert keys == ["course", "gaps", "ranks", "tests", "cost", "disclosure"]
+    assert keys == ["checklist", "course", "gaps", "ranks", "tests", "cost", "disclosure"]
     assert len({item.key for item in comparison_sheet.items}) == len(comparison_sheet.items)
     for item in comparison_sheet.items:
         assert item.n, item.key

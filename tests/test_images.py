@@ -9,7 +9,7 @@ import multiprocessing
 import tarfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from evenhand.errors import DataError, InvalidSettings
+from evenhand.tasks.builders import pictures
 from evenhand.tasks.builtin import images
 from evenhand.tasks.download import Remote, download, part_of
 from evenhand.tasks.readers import ImageItem
@@ -378,3 +379,68 @@ def test_a_source_is_fetched_with_its_state_shown(host: Host, own_data: Path, mo
     assert images.best_at_hand() == "imagenette"
     assert images.fetch("imagenette") == ready
     assert images.fetch("digits").state == "ready"
+
+
+def classes_of(folder: Path, make: Callable[[Path], None], suffix: str = ".png", where: Sequence[str] = ("a", "b")) -> Path:
+    """A folder of classes, with six pictures in each that `make` makes."""
+    for label in where:
+        (folder / label).mkdir(parents=True)
+        for number in range(6):
+            make(folder / label / f"{number}{suffix}")
+    return folder
+
+
+def plain(path: Path) -> None:
+    path.write_bytes(picture((1, 2, 3)))
+
+
+def test_pictures_of_16_bits_and_of_shares_are_spread_over_8_bits(tmp_path: Path) -> None:
+    deep = np.full((8, 8), 2000, dtype=np.uint16)
+    deep[:, 4:] = 60_000
+    sixteen = classes_of(tmp_path / "sixteen", lambda path: Image.fromarray(deep).save(path))
+    values = pictures(sixteen, 8).load("train")[0]
+    assert sorted({int(value) for value in np.unique(values)}) == [8, 233]  # 2000 / 257 and 60000 / 257, rounded
+    shares = np.full((8, 8), 0.5, dtype=np.float32)
+    floats = classes_of(tmp_path / "floats", lambda path: Image.fromarray(shares).save(path), ".tif")
+    assert set(np.unique(pictures(floats, 8).load("train")[0])) == {128}
+    odd = classes_of(tmp_path / "odd", lambda path: Image.fromarray(shares * 1000).save(path), ".tif")
+    with pytest.raises(DataError, match=r"12 files cannot be read as images: .*a/0\.tif \(its pixels are from 500 to 500"):
+        pictures(odd, 8)
+
+
+def test_what_is_no_data_is_passed_over_and_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    folder = classes_of(tmp_path / "own", plain)
+    for beside in (".ipynb_checkpoints", "__MACOSX"):
+        (folder / beside).mkdir()
+        plain(folder / beside / "x.png")
+    (folder / "a" / "0.png").rename(folder / "a" / "0.jfif")
+    assert pictures(folder, 8).classes == ("a", "b")
+    (folder / "a" / "photo.heic").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"1 pictures, such as a/photo\.heic, are of a kind that is not read here \(\.heic\)"):
+        pictures(folder, 8)
+    (folder / "a" / "photo.heic").unlink()
+    for number in (1, 2):
+        (folder / "b" / f"{number}.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"2 files cannot be read as images: .*b/1\.png .*b/2\.png .*replace or remove these"):
+        pictures(folder, 8)
+    (folder / "a" / "gone.png").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"gone\.png: is a link to what is not there"):
+        pictures(folder, 8)
+    (folder / "a" / "gone.png").unlink()
+    (folder / "c").symlink_to(classes_of(tmp_path / "elsewhere", plain, where=["c"]) / "c")
+    with pytest.raises(DataError, match=r"c: is a link to a folder, and those are not followed"):
+        pictures(folder, 8)
+
+
+def test_folders_of_splits_are_that_also_beside_others(tmp_path: Path) -> None:
+    folder = tmp_path / "splits"
+    for split in ("train", "valid", "test"):
+        classes_of(folder / split, plain)
+    (folder / "notes").mkdir()
+    (folder / "notes" / "read me.txt").write_text("no image")
+    prepared = pictures(folder, 8)
+    assert (prepared.classes, prepared.counts) == (("a", "b"), {"train": 12, "validation": 12, "test": 12})
+    (folder / "previews").mkdir()
+    plain(folder / "previews" / "x.png")
+    with pytest.raises(DataError, match=r"holds the image previews/x\.png, expected SPLIT/CLASS/FILE"):
+        pictures(folder, 8)

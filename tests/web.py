@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
 from evenhand.lab.lab import Lab
+from evenhand.lab.participants import join_key
 from evenhand.model.participant import Participant
 from evenhand.model.person import Person
 from evenhand.model.session import Session
@@ -202,6 +203,7 @@ def tuning_participant(site: Site, study: Study) -> Participant:
 SUBJECTS = {
     "code": "222222",
     "study_id": "1",
+    "class_id": "2",
     "session_id": "1",
     "participant_id": "1",
     "batch_id": "1",
@@ -226,3 +228,8 @@ def furnish(site: Site) -> None:
     train(site, person.session_id, agent, 0.4)
     lesson = site.lab.studies.add(classroom.study_of(session.task, "class", "Lesson", 30, 7))
     site.lab.participants.invite(lesson.id, "class", token=SUBJECTS["code"])
+    for name, values in (("Ada", (0.3, 0.7, 0.6)), ("Bob", (0.5,))):
+        student, _ = site.lab.seats.take(SUBJECTS["code"], name, join_key())
+        tuning = site.lab.participants.begin(student.id)
+        for value in values:
+            train(site, tuning.id, agent, value)

@@ -1,7 +1,7 @@
 """Conditions and tasks, compared and never pooled: contrasts between conditions on a task, and one mixed model across tasks."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -12,9 +12,10 @@ from evenhand.analysis.mixed_model import Mixed, Term
 from evenhand.analysis.paper_items import pooled_values
 from evenhand.analysis.stats import Effect, Interval, Test
 from evenhand.analysis.study_items import Cohort
+from evenhand.model.archive import Archive
 from evenhand.model.direction import sign_of
 from evenhand.model.extras import require
-from evenhand.model.study import AnalysisPlan, Contrast
+from evenhand.model.study import ASSISTANT_USED, ASSISTANT_WHICH, AnalysisPlan, Contrast
 
 ADJUSTED_WORDS = "least squares, score ~ condition + log(1 + experience), errors robust to unequal spread (HC3)"
 LEAST_ADJUSTED_PARTICIPANTS = 5  # with their experience: below them three coefficients leave hardly any rest
@@ -49,6 +50,33 @@ class Comparison:
     p: float | None
     by_experience: Term | None
     interaction: Test
+
+
+@dataclass(frozen=True)
+class AssistantUse:
+    """What a participant declared about an assistant. allowed: in their condition; used: None where they were not asked yet."""
+
+    pseudonym: str
+    condition: str | None
+    allowed: bool
+    used: bool | None
+    which: str
+
+
+def assistant_use(archive: Archive, pseudonyms: Collection[str]) -> list[AssistantUse]:
+    """Of these participants, who declared the use of an assistant, where the study's conditions say whether one may be used."""
+    study = archive.study
+    return [
+        AssistantUse(
+            person.pseudonym,
+            person.condition,
+            bool(study.allows_assistant(person.condition)),
+            None if (answer := person.answers.get(ASSISTANT_USED)) is None else answer == "yes",
+            str(person.answers.get(ASSISTANT_WHICH) or ""),
+        )
+        for person in archive.participants
+        if study.is_about_assistants and person.pseudonym in pseudonyms
+    ]
 
 
 def scores(people: Mapping[str, Cohort], conditions: Sequence[str], seed: int) -> tuple[ConditionScores, ...]:

@@ -13,6 +13,7 @@ from typing import Literal
 from evenhand.analysis import experience, paper_items, stats, summaries
 from evenhand.analysis.cohort import EXPERIENCE_QUESTION, cohort, counted
 from evenhand.analysis.paper_items import first_reaching, from_defaults
+from evenhand.analysis.process_signals import process_signals, rule_words
 from evenhand.analysis.study_items import Cohort, CohortMember
 from evenhand.model.archive import Archive
 from evenhand.model.direction import best_of, best_so_far, recorded_value, value_of
@@ -39,7 +40,7 @@ class Choices:
     Levene's test. diverged: how trials and evaluation seeds without a finite loss count. reasoned: whether a value at its default
     counts as one only where its reason does not say otherwise. defaults: other defaults than the space's. score: the test score,
     the session's best validation value in its place, or the test score of those alone who chose their best trial. automatic:
-    whether choices made at the deadline count.
+    whether choices made at the deadline count. flagged: whether those count whom the study's rule flags by process signals.
     """
 
     boundary: Literal["planned", "other"] = "planned"
@@ -50,6 +51,7 @@ class Choices:
     defaults: Mapping[str, Value] | None = None
     score: Score = "test"
     automatic: bool = True
+    flagged: bool = True
     measure: str = ""
 
 
@@ -179,6 +181,8 @@ def alternatives(archive: Archive, mode: Mode) -> list[tuple[str, str, str, Choi
     rows.append(("what is judged", "test score of the choice", "best validation value", Choices(score="validation")))
     rows.append(("what is judged", "test score of the choice", "only who chose their best trial", Choices(score="best only")))
     rows.append(("automatic choices", "in", "out", Choices(automatic=False)))
+    if study.signals:
+        rows.append((f"who {rule_words(study.plan.flags)}", "in", "without flagged people", Choices(flagged=False)))
     return rows
 
 
@@ -200,6 +204,10 @@ def _cohort(archive: Archive, mode: Mode, choices: Choices) -> Cohort:
     if choices.boundary == "other":
         grouping = moved(grouping)
     people = cohort(archive, mode, grouping=grouping, automatic=choices.automatic)
+    if not choices.flagged:
+        names = {member.pseudonym for member in people.members}
+        flagged = {row.pseudonym for row in process_signals(archive, names) if row.flagged}
+        people = replace(people, members=tuple(member for member in people.members if member.pseudonym not in flagged))
     return experience.by_measure(archive, people, choices.measure) if choices.measure else people
 
 

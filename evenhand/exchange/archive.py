@@ -39,6 +39,7 @@ from evenhand.model.environment import Environment
 from evenhand.model.evaluation import Evaluation, SeedScore
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.session import EarlierChoice, Evaluated, Extension, FinalChoice, Intervention, Pause, Session, judge_of
+from evenhand.model.signals import Signals
 from evenhand.model.study import MODES, Budget, Mode, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Hold, Measurement, Outcome, Stopper, Trial
@@ -262,6 +263,7 @@ class Package:
             outcome=_outcome(row),
             stop_by=Stopper(row["stop_by"]) if row["stop_by"] else None,
             environment=row.get("environment"),
+            signals=None if row.get("signals") is None else codec.from_json(Signals, row["signals"]),
             holds=codec.from_json(tuple[Hold, ...], row.get("holds") or []),
             value_epoch=row.get("value_epoch", None if row["value"] is None else row["epochs_done"]),
             **{name: row[name] for name in plain},

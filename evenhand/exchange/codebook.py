@@ -204,6 +204,16 @@ TRIALS = (
     Column("extra", "json", "further metrics by name, at that epoch", source="agent"),
     Column("why", "text", "the outcome's reason, or the traceback of the task's own code", source="agent", optional=True),
     Column("explanation", "text", "the method's reason for the whole configuration", source="method"),
+    Column(
+        "signals",
+        "json",
+        "how its form was filled in since the trial before: how often something was pasted, how often and how long the page was "
+        "left, seconds of typing each value and reason; never what. Empty: not recorded",
+        values="pastes, away, away_seconds, values, reasons",
+        source="participant's browser",
+        optional=True,
+        since=5,
+    ),
     ENVIRONMENT,
 )
 VALUES = (

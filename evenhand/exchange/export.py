@@ -337,6 +337,7 @@ class Export:
             "session": self._numbers.sessions[session.id],
             "trial": trial.number,
             "extra": dict(trial.extra),
+            "signals": codec.to_json(trial.signals),
             "holds": codec.to_json(trial.holds),
             **{key: getattr(trial, key) for key in PLAIN_OF_TRIAL},
             **self._whose(session.version),

@@ -20,6 +20,7 @@ from evenhand.lab.open_spaces import OpenSpaces
 from evenhand.lab.participants import Participants
 from evenhand.lab.people import People
 from evenhand.lab.places import Fault
+from evenhand.lab.seats import Seats
 from evenhand.lab.sessions import Sessions
 from evenhand.lab.stopping import StoppingRules
 from evenhand.lab.studies import Studies
@@ -45,8 +46,8 @@ def key_of(url: str) -> str:
 class Lab:
     """The laboratory on one database. Threads may share it.
 
-    tokens, people, studies, participants, sessions, open_spaces, evaluations, interventions, crews, agents, transfer, backups:
-    its services, by noun.
+    tokens, people, studies, participants, seats, sessions, open_spaces, evaluations, interventions, crews, agents,
+    transfer, backups: its services, by noun.
     """
 
     def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
@@ -59,6 +60,7 @@ class Lab:
         self._tuning = Tuning(self.core, self.agents)
         self.studies = Studies(self.core)
         self.participants = Participants(self.core, self._tuning)
+        self.seats = Seats(self.core, self.participants)
         self.sessions = Sessions(self.core)
         self.open_spaces = OpenSpaces(self.core, self.studies, self.sessions)
         self.evaluations = Evaluations(self.core)

@@ -15,12 +15,16 @@ from evenhand.lab.base import Core, hash_token, refuse_archive
 from evenhand.lab.tuning import Tuning
 from evenhand.lab.writes import open_session
 from evenhand.model import places, rules
+from evenhand.model.configuration import Configuration
+from evenhand.model.nicknames import why_not_nickname
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.places import Occupancy
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.session import Session
+from evenhand.model.signals import Signals
 from evenhand.model.study import Arm, Budget, Mode, Study
 from evenhand.model.task import TaskRecord
+from evenhand.model.trial import Trial
 from evenhand.store import events, sessions, studies, tokens
 from evenhand.store import participants as participant_rows
 
@@ -35,7 +39,7 @@ def join_key() -> str:
     return secrets.token_urlsafe(16)
 
 
-def _resume_code(key: str) -> str:
+def resume_code_of(key: str) -> str:
     """The code that whoever joins by the form with this key gets: 26 letters and digits."""
     if len(key) < len(join_key()):
         raise NotAllowed(f"this form's key has {len(key)} letters, expected {len(join_key())}; open the invitation again")
@@ -151,7 +155,7 @@ class Participants:
             return self._joined_with(tx, key)
 
     def _joined_with(self, tx: Connection, key: str) -> tuple[Participant, str] | None:
-        code = _resume_code(key)
+        code = resume_code_of(key)
         participant = participant_rows.by_resume_hash(tx, hash_token(code))
         return None if participant is None else (participant, _spaced(code))
 
@@ -176,7 +180,7 @@ class Participants:
                 return joined
             batch, now = self._invited(tx, token), self._core.clock()
             if (waiting := self._joined_by(tx, token)) is not None:
-                code = _resume_code(key or join_key())
+                code = resume_code_of(key or join_key())
                 participant_rows.update_facts(tx, waiting.id, resume_hash=hash_token(code))
                 return waiting, _spaced(code)
             if batch.kind == "single" and not tokens.spend(tx, "invite", hash_token(token), now):
@@ -204,7 +208,9 @@ class Participants:
         # A try-out is of the newest version, published or not; everyone else gets what was published.
         study = studies.versions(tx, study_id)[-1] if mode == "pilot" else studies.study(tx, study_id)
         refuse_archive(study)
-        code = _resume_code(key or join_key())
+        if nickname is not None and (why := why_not_nickname(nickname, self._nicknames(tx, study_id))):
+            raise Refused(why)
+        code = resume_code_of(key or join_key())
         row = {
             "study_id": study_id,
             "resume_hash": hash_token(code),
@@ -222,6 +228,9 @@ class Participants:
         if not study.consent.markdown.strip():
             self._assign(tx, study, participant_rows.get(tx, participant_id))
         return participant_rows.get(tx, participant_id), _spaced(code)
+
+    def _nicknames(self, tx: Connection, study_id: int) -> list[str]:
+        return [person.nickname for person in participant_rows.of_study(tx, study_id) if person.nickname]
 
     def resume(self, code: str) -> Participant:
         """The participant whose resume code this is; spaces, dashes and case do not matter."""
@@ -353,6 +362,17 @@ class Participants:
             for trial in practised:
                 self._tuning.stop(participant.practice_id, trial.number)
         return self._tuning.start(participant.session_id)
+
+    def submit(
+        self,
+        session_id: int,
+        configuration: Configuration,
+        reasons: Mapping[str, str],
+        key: str | None,
+        signals: Signals | None = None,
+    ) -> Trial:
+        """Queue a participant's trial, with how its form was filled in where the study records that; else as `Tuning.submit`."""
+        return self._tuning.submit(session_id, configuration, reasons=reasons, key=key, signals=signals)
 
     def step(self, participant_id: int) -> ParticipantStep:
         """Which page the participant sees next."""

@@ -230,12 +230,11 @@ class Sessions:
         with self._core.read() as tx:
             return curve_as_shown(session, trial, jobs.newest(tx, trial.id, trial.attempt))
 
-    def pause(self, session_ids: Sequence[int], reason: str, who: str | None = None, *, by: str | None = None) -> list[int]:
+    def pause(self, session_ids: Sequence[int], reason: str, who: str | None = None) -> list[int]:
         """Let sessions stand still: their clocks stop, nothing new is accepted or begins to train, and what trains is held at its
         next report, where its agent knows how to. Those that paused.
 
         who: checked as in `stop_trial` where sessions were picked one by one; what happens to everyone alike can favour nobody.
-        by: who did it, for the log, where it is not the same.
         """
         if not reason.strip():
             raise Refused("give the reason of the pause; participants read it")
@@ -248,7 +247,7 @@ class Sessions:
             able = [session.id for session in candidates if rules.state_of(session, now) in rules.PAUSABLE_STATES]
             for session_id in able:
                 sessions.pause(tx, session_id, reason.strip(), now)
-                event_rows.record(tx, now, "paused", session_id, **_by(by or who))
+                event_rows.record(tx, now, "paused", session_id)
         for session_id in able:
             self._core.notify(session_id)
         return able
@@ -259,24 +258,22 @@ class Sessions:
             noted = [event for kind in ("paused", "went on") for event in event_rows.of_kind(tx, session_id, kind)]
         return {event.at: str(event.detail["who"]) for event in noted if "who" in event.detail}
 
-    def unpause(self, session_ids: Sequence[int], *, by: str | None = None) -> list[int]:
+    def unpause(self, session_ids: Sequence[int]) -> list[int]:
         """Let paused sessions go on, with what was held or waited; the time of the pause is credited. Those that were paused."""
         with self._core.change() as tx:
             now = self._core.clock()
             paused = [session_id for session_id in session_ids if sessions.end_pause(tx, session_id, now)]
             for session_id in paused:
-                event_rows.record(tx, now, "went on", session_id, **_by(by))
+                event_rows.record(tx, now, "went on", session_id)
         for session_id in paused:
             self._core.notify(session_id)
         self._core.tell_agents()
         return paused
 
-    def extend(
-        self, session_ids: Sequence[int], seconds: float, reason: str, who: str | None = None, *, by: str | None = None
-    ) -> list[int]:
+    def extend(self, session_ids: Sequence[int], seconds: float, reason: str, who: str | None = None) -> list[int]:
         """Give time, with a reason that is kept, to sessions with a time limit and no choice yet. Those that got it.
 
-        who, by: as in `pause`.
+        who: as in `pause`.
         """
         if not 0 < seconds <= 86400:
             raise Refused(f"{seconds:g} seconds are no extension; give more than 0 and at most a day")
@@ -293,7 +290,7 @@ class Sessions:
             ]
             for session_id in able:
                 sessions.extend(tx, session_id, Extension(seconds, reason.strip()))
-                event_rows.record(tx, now, "extended", session_id, seconds=seconds, **_by(by or who))
+                event_rows.record(tx, now, "extended", session_id, seconds=seconds)
         for session_id in able:
             self._core.notify(session_id)
         return able
@@ -319,11 +316,6 @@ class Sessions:
         """The append-only log, in order, from after an event's id; with `before`, what came before it, the newest first."""
         with self._core.read() as tx:
             return event_rows.events(tx, after, limit, session_id, participant_id, study_id, before)
-
-
-def _by(who: str | None) -> dict[str, Any]:
-    """Who did it, as an event's detail has it; nothing where nobody is named."""
-    return {} if who is None else {"who": who}
 
 
 def _recorded(method: Mapping[str, Any], maximize: bool) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from evenhand.store import tokens
 
 TRUSTED_SECONDS = 1.0  # seconds for which a program's token is not looked up again: some ask many times a second
 MOST_TRUSTED_TOKENS = 10_000
-Token = Literal["signin", "researcher", "participant", "agent", "invite", "method", "class", "join"]
+Token = Literal["signin", "researcher", "participant", "agent", "invite", "method", "seat", "join"]
 
 
 class Tokens:

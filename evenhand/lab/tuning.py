@@ -11,6 +11,7 @@ from evenhand.lab.writes import choose, queue, stop, trial_of
 from evenhand.model import choices, rules
 from evenhand.model.configuration import Configuration
 from evenhand.model.session import FinalChoice, Session, State, View
+from evenhand.model.signals import Signals
 from evenhand.model.trial import LearningCurve, Stopper, Trial
 from evenhand.store import events, sessions
 
@@ -78,12 +79,14 @@ class Tuning:
         resumes: int | None = None,
         revision: int | None = None,
         key: str | None = None,
+        signals: Signals | None = None,
     ) -> Trial:
         """Queue a trial of `configuration`. The same `key` twice is one trial; Refused, with why, where the rules forbid it.
 
         configuration: a raw one is checked against the space that is in force; InvalidConfiguration where it does not fit.
         resumes: the number of the trial whose training it goes on with; only further epochs cost anything. revision: of the
         session's space, under which it was made (default: the one now): one of before is refused, so that its tuner thinks again.
+        signals: how a participant filled in its form.
         """
         with self._core.change(session_id, acts=False) as tx:
             session, now = sessions.get(tx, session_id, logged=True), self._core.clock()
@@ -96,7 +99,9 @@ class Tuning:
             if not isinstance(configuration, Configuration):
                 configuration = session.current_space.configuration(configuration)
             reasons = {name: reason for name, reason in (reasons or {}).items() if name in configuration}
-            trial = Trial(0, session_id, 0, configuration, session.tuner, now, 0, reasons, explanation, resumes=resumes)
+            trial = Trial(
+                0, session_id, 0, configuration, session.tuner, now, 0, reasons, explanation, resumes=resumes, signals=signals
+            )
             return queue(tx, session, trial, key)
 
     def stop(self, session_id: int, number: int, by: Stopper = Stopper.TUNER, *, why: str | None = None) -> Trial:

@@ -5,17 +5,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evenhand.model.archive import Event
+from evenhand.model.person import WHO_PATTERN
 from evenhand.model.words import clock, plural
 
 SERVER = "The server"
+# What a person asks for, who is named after the words.
+ASKED_FOR = frozenset(
+    {"declared", "published", "invited", "switched invitations", "closed", "reopened", "excluded", "included", "opened"}
+)
 
 
 @dataclass(frozen=True)
 class EventNames:
     """What ids stand for: participants, sessions' tuners, agents, batches of invitations, and trials' numbers.
 
-    reasons: what people said of what they did in a session, by its id, when, and what kind of thing it was. shown: a text with
-    names in the place of the ids of those who run the laboratory.
+    reasons: what people said of what they did in a session, by its id, when, and what kind of thing it was.
     """
 
     people: Mapping[int, str] = field(default_factory=dict)
@@ -24,7 +28,6 @@ class EventNames:
     batches: Mapping[int, str] = field(default_factory=dict)
     trials: Mapping[int, int] = field(default_factory=dict)
     reasons: Mapping[tuple[int, float, str], str] = field(default_factory=dict)
-    shown: Callable[[str], str] = str
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,14 @@ class _Told:
     @property
     def who(self) -> str:
         """Who did it, of those who do something to others."""
-        who = self.names.shown(str(self.detail.get("who") or "somebody"))
-        return f"{who[:1].upper()}{who[1:]}"
+        who = str(self.detail.get("who") or "somebody")
+        return who if WHO_PATTERN.fullmatch(who) else _first(who)
 
     @property
     def member(self) -> str:
-        """Whom of those who run the laboratory it is about."""
+        """Whom of those who run the laboratory it is about, by the id that pages show a name for."""
         number = self.detail.get("person")
-        return "Somebody" if number is None else self.names.shown(f"person {number}")
+        return "Somebody" if number is None else f"person {number}"
 
     @property
     def trial(self) -> str:
@@ -139,6 +142,9 @@ WORDS: Mapping[str, Callable[[_Told], str]] = {
     "agent revoked": lambda told: f"{_first(told.agent)} may not get in any more",
     # Participants
     "joined": lambda told: f"{told.person} joined",
+    "renewed seat code": lambda told: f"{told.person} got a new code for the seat",
+    "came back to seat": lambda told: f"{told.person} came back to the seat",
+    "released seat": lambda told: f"The seat of {told.person} was released",
     "consented": lambda told: f"{told.person} agreed to the terms",
     "chose language": lambda told: f"{told.person} chose the language {told.detail.get('language')}",
     "assigned": lambda told: f"{told.person} was assigned to the condition {told.detail.get('condition')}",
@@ -170,10 +176,7 @@ WORDS: Mapping[str, Callable[[_Told], str]] = {
     "claimed": _claimed,
     "held": lambda told: f"{_first(told.trial)} stood still, since its session was paused",
     "trains on": lambda told: f"{_first(told.trial)} went on to train",
-    "stop asked": lambda told: (
-        f"{_first(told.trial)} was asked to stop"
-        + ("" if told.detail.get("who") else f", by the {told.detail.get('by', 'tuner')}")
-    ),
+    "stop asked": lambda told: f"{_first(told.trial)} was asked to stop, by the {told.detail.get('by', 'tuner')}",
     "attempt ended": lambda told: f"A training of {told.trial} was lost: {told.detail.get('why', '')}",
     "finished": lambda told: f"{_first(told.trial)} ended: {told.detail.get('outcome', '')}",
     # Working together
@@ -197,7 +200,6 @@ def event_words(event: Event, names: EventNames) -> str:
     told = _Told(event, names)
     say = WORDS.get(event.kind)
     words = say(told) if say else f"{_first(event.kind)}, in {told.tuner}"
-    if told.detail.get("who") and told.who not in words:
-        words += f", by {told.who}"
+    words += f", by {told.detail['who']}" if event.kind in ASKED_FOR and "who" in told.detail else ""
     reason = names.reasons.get((event.session_id or 0, event.at, event.kind), "")
     return f"{words}: {reason}" if reason else words

@@ -145,6 +145,7 @@ class Questionnaire:
 class Arm:
     """An experimental condition: what differs in it from the study's own settings, and its share among the assigned.
 
+    assistant: whether an assistant (a chatbot) may be used in it; None: nothing is said.
     reasons: the study's reasons in other words; empty: in its own. What is stored is the same under every wording.
     """
 
@@ -154,6 +155,7 @@ class Arm:
     budget: Budget | None = None
     presets: bool | None = None
     live_validation: bool | None = None
+    assistant: bool | None = None
     reasons: tuple[Option, ...] = ()
 
 
@@ -203,6 +205,14 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagRule:
+    """Who is flagged by process signals: who pasted so often over all trials, or left the page for so many minutes in all."""
+
+    pastes: int = 3
+    away_minutes: Real = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisPlan:
     """The analysis as planned. thresholds: accuracies whose number of tries is told (the paper's Fig. 6).
 
@@ -210,6 +220,7 @@ class AnalysisPlan:
     target: with so many people who finished or are under way, nobody else can join; None: there is no such end.
     contrasts: between conditions. multiplicity: how their p-values are adjusted, over all contrasts and tasks. measures: other
     measures of experience beside months, as QUESTIONNAIRE.QUESTION; empty: those of OTHER_MEASURES that are asked.
+    flags: whom the sensitivity table leaves out once, where the study records process signals.
     """
 
     thresholds: tuple[Real, ...] = (0.25, 0.5)
@@ -222,6 +233,7 @@ class AnalysisPlan:
     hypothesis: str = ""
     contrasts: tuple[Contrast, ...] = ()
     multiplicity: Literal["holm", "none"] = "holm"
+    flags: FlagRule = FlagRule()
     measures: tuple[str, ...] = ()
 
 
@@ -259,6 +271,35 @@ BACKGROUND = Questionnaire(
         ),
     ),
 )
+# Asked after the session where a condition says whether an assistant may be used.
+ASSISTANT = Questionnaire(
+    name="assistant",
+    title=Text("An assistant"),
+    at="after",
+    intro=Text("Please answer as it was: nothing follows from either answer, and the analysis needs the true one."),
+    sections=(
+        QuestionSection(
+            questions=(
+                Question(
+                    "used",
+                    "single",
+                    Text("Did you use an assistant (ChatGPT, Claude, Copilot or another chatbot) during the session?"),
+                    options=(Option("no", Text("No")), Option("yes", Text("Yes"))),
+                ),
+                Question(
+                    "which",
+                    "text",
+                    Text("Which one, and what for?"),
+                    required=False,
+                    longest=400,
+                    when=(When("assistant.used", "is", "yes"),),
+                ),
+            )
+        ),
+    ),
+)
+ASSISTANT_USED = "assistant.used"  # the questions above, as QUESTIONNAIRE.QUESTION
+ASSISTANT_WHICH = "assistant.which"
 # The further measures of experience that the paper's section 4.1 names, as the template of a study asks for them.
 OTHER_MEASURES = ("background.programming", "background.machine_learning", "background.level", "background.education")
 OWN_WORDS_REASON = "other"  # whoever chooses it can give own words
@@ -289,6 +330,7 @@ class Study:
     evaluation_mode: how final choices are trained for their test score: on train and validation data together (`retrain`), or as
     their trials were (`as tuned`).
     value_rule: whether a trial's value is its last completed epoch's, as in the papers, or its best one's.
+    signals: whether the tune page records process signals: how a form is filled in, never with what.
     trial_share: the largest share of the budget's time, and of its epochs, that one trial may use, a person's as a method's;
     None: all of it.
     machines: whether its trainings are for agents of one kind only, to which it is pinned when it is published, or for any.
@@ -321,6 +363,7 @@ class Study:
     resumable: bool = False
     trial_share: Real | None = None
     machines: Literal["alike", "any"] = "alike"
+    signals: bool = False
     languages: tuple[str, ...] = ("en",)
     completion: str = ""
     contact: str = ""
@@ -351,6 +394,16 @@ class Study:
     def arm(self, name: str | None) -> Arm | None:
         """The condition of this name."""
         return next((arm for arm in self.arms if arm.name == name), None)
+
+    @property
+    def is_about_assistants(self) -> bool:
+        """Whether a condition says whether an assistant may be used."""
+        return any(arm.assistant is not None for arm in self.arms)
+
+    def allows_assistant(self, condition: str | None) -> bool | None:
+        """Whether an assistant may be used in a condition: not where only others say so; None where the study says nothing."""
+        arm = self.arm(condition)
+        return bool(arm and arm.assistant) if self.is_about_assistants else None
 
     def reasons_of(self, condition: str | None) -> tuple[Option, ...]:
         """The reasons as people of a condition read them."""
@@ -419,8 +472,9 @@ def reason_codes(offered: Sequence[Option]) -> dict[str, str]:
     return {words: option.value for option in offered for words in (option.label.markdown, option.value)}
 
 
+LATER_ARM_FIELDS = frozenset({"reasons", "assistant"})  # likewise
 LATER_PLAN_FIELDS = frozenset(
-    {"contrasts", "multiplicity", "measures", "target"}
+    {"contrasts", "multiplicity", "measures", "target", "flags"}
 )  # in no hash where they say what holds without them
 
 
@@ -434,6 +488,8 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
         del content["trial_share"]
     if study.machines == "alike":
         del content["machines"]
+    if not study.signals:
+        del content["signals"]
     if study.evaluation_mode == "retrain":
         del content["evaluation_mode"]
     if study.value_rule == "last":
@@ -447,7 +503,7 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
     content["budget"] = _caps(declared["budget"])
     arms = [
         {
-            **{key: value for key, value in arm.items() if key != "reasons" or value},
+            **{key: value for key, value in arm.items() if key not in LATER_ARM_FIELDS or value not in (None, [], ())},
             "task_id": tasks.get(str(arm["task_id"])),
             "budget": _caps(arm["budget"]),
         }

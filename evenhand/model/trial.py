@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Real
+from evenhand.model.signals import Signals
 
 
 class Outcome(StrEnum):
@@ -123,6 +124,7 @@ class Trial:
             was recorded.
         violation: by how much it misses what its session requires, as shares of the bounds added up; 0 where it keeps all.
         veto: which person said that it must not be chosen, and why; empty where nobody did.
+        signals: how its form was filled in, where the study records that; None where nothing was recorded.
         holds: when the attempt that counts stood still, in order.
     """
 
@@ -152,6 +154,7 @@ class Trial:
     environment: str | None = None
     violation: Real = 0.0
     veto: str = ""
+    signals: Signals | None = None
     holds: tuple[Hold, ...] = ()
 
     @property

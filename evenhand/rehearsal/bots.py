@@ -229,6 +229,9 @@ class Bot:
                 self.trouble(f"{method} {path} was answered with {answer.status_code} after {time.monotonic() - begun:.1f} s")
             return Page(answer.request.url.raw_path.decode(), answer.status_code, answer.text)
 
+    def _cookies(self) -> dict[str, str | None]:
+        return {cookie.name: cookie.value for cookie in self._http.cookies.jar}
+
     def trouble(self, words: str) -> None:
         """Note what should not have happened."""
         self.diary.troubles.append(f"{self.name}: {words}")
@@ -261,12 +264,13 @@ class Bot:
             form = self._form(page, page.home + address)
             joining = form.values() | ({"name": f"Bot {self.plan.number}"} if "name" in form.fields else {})
             self._home = page.home
-            # Before it is sent: sent again, it joins nobody else.
-            self.memory.keep(self.plan.number, joining=joining, home=self._home)
+            # Before it is sent: sent again from the same browser, it joins nobody else.
+            self.memory.keep(self.plan.number, joining=joining, home=self._home, browser=self._cookies())
+        for name, value in self.memory.of(self.plan.number)["browser"].items():
+            self._http.cookies.set(name, value)
         page = await self._ask("POST", self._home + address, joining)
         code = re.search(r'id="resume-code">([A-Z0-9-]+)<', page.html)
-        cookies = {cookie.name: cookie.value for cookie in self._http.cookies.jar}
-        self.memory.keep(self.plan.number, cookies=cookies, code=code[1] if code else "")
+        self.memory.keep(self.plan.number, cookies=self._cookies(), code=code[1] if code else "")
         page = await self.get(self._home)
         if page.step == "terms":
             await self.send(self._form(page, f"{self._home}/terms"), {"agree": "yes"})

@@ -156,3 +156,47 @@ def across_tasks(frame: ReportContext) -> list[Item]:
     if not frame.by_task:
         return []
     return [mixed_item("across-tasks", "All tasks in one mixed model", analysis.across(_people(frame), _names(frame)))]
+
+
+@report_item("conditions", whole_study=True)
+def assistants(frame: ReportContext) -> list[Item]:
+    """Who declared to have used an assistant, where conditions say whether one may be used."""
+    if not frame.study.is_about_assistants:
+        return []
+    cohorts = [context.people for context in frame.by_task.values()] or [frame.people]
+    members = {member.pseudonym: member for cohort in cohorts for member in cohort.members}
+    declared = analysis.assistant_use(frame.archive, members)
+    rows = []
+    for name in _names(frame):
+        its = [use for use in declared if use.condition == name]
+        asked, used = [use for use in its if use.used is not None], [use for use in its if use.used]
+        share = percent(len(used) / len(asked)) if asked else DASH
+        allowed = "allowed" if frame.study.allows_assistant(name) else "not allowed"
+        rows.append((name, allowed, str(len(its)), str(len(asked)), str(len(used)), share))
+    against = [use for use in declared if use.used and not use.allowed]
+    how = "as participants declared after the session; nothing was observed"
+    if against:
+        names = ", ".join(use.pseudonym for use in against)
+        how += f". Used against the condition's rule by {names}, who stay in every other table"
+    users = [
+        (use.pseudonym, use.condition or DASH, "yes" if use.allowed else "no", use.which or DASH) for use in declared if use.used
+    ]
+    n = cases(len(declared), "participant")
+    return [
+        Item(
+            "assistants",
+            "Use of an assistant, by condition",
+            n,
+            how,
+            table=table(("condition", "an assistant", "n", "asked", "used one", "share"), rows, range(2, 6)),
+            why="" if declared else "nobody is in the statistics yet",
+        ),
+        Item(
+            "assistant-use",
+            "Declared use of an assistant",
+            cases(len(users), "participant"),
+            "each participant who said yes, in their own words",
+            table=table(("participant", "condition", "allowed", "which, and what for"), users),
+            why="" if users else "nobody declared any",
+        ),
+    ]

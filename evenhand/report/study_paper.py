@@ -364,7 +364,7 @@ def reasons_offered(frame: ReportContext) -> Item:
         "Table 3: the reasons offered",
         cases(len(listed), "reason"),
         "as declared",
-        table=table(("", "reason"), listed),
+        table=table(("option", "reason"), listed),
     )
 
 

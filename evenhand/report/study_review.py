@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from evenhand.analysis import behaviour, mixed_model, paper_items, power, sensitivity, stats, summaries
 from evenhand.analysis.cohort import counted
 from evenhand.analysis.environments import strata, where_trained
+from evenhand.analysis.process_signals import process_signals, rule_words
 from evenhand.analysis.summaries import Summary
 from evenhand.model.environment import Environment
 from evenhand.model.rules import derive_seed
@@ -320,6 +321,34 @@ def by_measures(frame: ReportContext) -> list[Item]:
 def _measured(figure: sensitivity.Figure, flips: bool) -> str:
     shown = p_value(figure.value) if figure.is_p else number(figure.value)
     return f"{shown}{' (!)' if flips else ''} (n{NARROW_SPACE}={NARROW_SPACE}{figure.n})"
+
+
+@report_item("sensitivity")
+def signals(frame: ReportContext) -> list[Item]:
+    """Who is flagged by process signals, where the study records them."""
+    if not frame.study.signals:
+        return []
+    people = process_signals(frame.archive, {member.pseudonym for member in frame.people.members})
+    rows = [
+        (
+            row.pseudonym,
+            f"{row.recorded} of {row.trials}",
+            str(row.pastes),
+            str(row.away),
+            number(row.away_minutes),
+            "yes" if row.flagged else "no",
+        )
+        for row in people
+    ]
+    flagged = sum(row.flagged for row in people)
+    how = f"flagged: who {rule_words(frame.study.plan.flags)}. {flagged} of {len(people)} are; the sensitivity table leaves them "
+    how += "out once; trials from a browser without scripts have no signals, and flag nobody"
+    columns = ("participant", "trials with signals", "pastes", "page left, times", "page left, minutes", "flagged")
+    shown = table(columns, rows, (2, 3, 4))
+    n = cases(len(people), "participant")
+    return [
+        Item("process-signals", "Process signals", n, how, table=shown, why="" if rows else "nobody is in the statistics yet")
+    ]
 
 
 @report_item("disclosure")

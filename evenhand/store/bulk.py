@@ -135,7 +135,11 @@ def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) 
         "number", "explanation", "proposer", "submitted_at", "epochs_planned", "resumes", "epochs_before", "revision",
     )  # fmt: skip
     row = {key: getattr(trial, key) for key in columns}
-    json = {"configuration": dict(trial.configuration), "reasons": dict(trial.reasons)}
+    json = {
+        "configuration": dict(trial.configuration),
+        "reasons": dict(trial.reasons),
+        "signals": codec.to_json(trial.signals),
+    }
     trial_id = inserted(tx, tables.trial, {**row, **json, "session_id": session_id, "key": None})
     job = {
         "session_id": session_id,

@@ -24,6 +24,7 @@ from evenhand.model.session import (
     Session,
     judge_of,
 )  # fmt: skip
+from evenhand.model.signals import Signals
 from evenhand.model.study import Arm, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Hold, Outcome, Stopper, Trial
@@ -235,6 +236,7 @@ def add_trial(tx: Connection, trial: Trial, key: str | None) -> int:
         "resumes": trial.resumes,
         "epochs_before": trial.epochs_before,
         "revision": trial.revision,
+        "signals": codec.to_json(trial.signals),
     }
     return inserted(tx, tables.trial, row)
 
@@ -600,6 +602,7 @@ def _to_trial(row: RowMapping) -> Trial:
         epochs_begun=done - before + begun,
         extra=(row["extra"] or {}) if runs else {},
         why=row["why"] or row["stop_why"],
+        signals=None if row["signals"] is None else codec.from_json(Signals, row["signals"]),
         holds=codec.from_json(tuple[Hold, ...], row["holds"]) if row["holds"] else (),
         **{key: row[key] for key in plain},
     )

@@ -215,6 +215,7 @@ trial = Table(
     Column("resumes", Integer),
     Column("epochs_before", Integer, nullable=False, default=0, server_default="0"),
     Column("revision", Integer, nullable=False, default=0, server_default="0"),
+    Column("signals", JSON(none_as_null=True)),
     UniqueConstraint("session_id", "number"),
     UniqueConstraint("session_id", "key"),
 )

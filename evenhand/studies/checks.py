@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from evenhand.model.study import ExclusionRule, Grouping, ParticipantGroup, Question, Study
+from evenhand.model.study import ASSISTANT, ASSISTANT_USED, ExclusionRule, Grouping, ParticipantGroup, Question, Study
 from evenhand.model.toml_lines import Key, TomlSource, did_you_mean, key_text, said
 from evenhand.model.words import minutes
 
@@ -29,6 +29,7 @@ def check(source: TomlSource, study: Study) -> None:
     _reasons(source, study)
     _texts(source, study)
     _grouping(source, study)
+    _assistant(source, study)
     _plan(source, study)
     for place, rule in enumerate(study.plan.exclusions):
         _rule(source, study, rule, ("plan", "exclude", place))
@@ -85,6 +86,15 @@ def _reasons(source: TomlSource, study: Study) -> None:
             key = ("conditions", place, "reasons")
             fix = "give each reason its own words, and keep values and order"
             source.note(key, said(", ".join(worded)), f"the study's reasons in other words: {', '.join(values)}", fix)
+
+
+def _assistant(source: TomlSource, study: Study) -> None:
+    """A questionnaire of one's own in place of the bundled one has to ask what the report counts."""
+    used = study.question(ASSISTANT_USED)
+    if study.is_about_assistants and (used is None or {option.value for option in used.options} != {"no", "yes"}):
+        fix = 'add a question used of kind single with the options "no" and "yes", or leave the questionnaire out: one is bundled'
+        place = [form.name for form in study.questionnaires].index(ASSISTANT.name)
+        source.note(("questionnaires", place), said(f"no question {ASSISTANT_USED}"), "one that the report counts", fix)
 
 
 # Groups

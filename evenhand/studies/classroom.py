@@ -1,25 +1,26 @@
 """A class that tunes together: its study, its board by validation alone, and whether the slots can serve it."""
 
 import math
-import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from evenhand.analysis.cohort import own_sessions
 from evenhand.lab.lab import Lab
+from evenhand.lab.seats import short_code
 from evenhand.model import rules
-from evenhand.model.direction import sign_of
+from evenhand.model.direction import best_so_far, sign_of, value_of
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Trial
-from evenhand.model.words import plural
+from evenhand.model.words import budget_words, clock, plural
 
-CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # without those that look alike on a projector
-CODE_LENGTH = 6  # letters of a join code: 887 million codes, for a lesson, on the room's network
 ENOUGH_TRIALS = 5  # trials that each student should get, at least
-LONGEST_NAME = 24
+LEADERS = 6  # places of the board that are shown large, the others beside each other
+DRAWN = 5  # of them with a curve: more lines cannot be told apart from the last row
 
 
 @dataclass(frozen=True)
@@ -104,25 +105,14 @@ def study_of(task: TaskRecord, name: str, title: str, minutes: float, seed: int)
 
 def open_class(lab: Lab, study: Study, students: int) -> tuple[Batch, str]:
     """The class's one invitation, and its code, which the room reads from the wall. Twice as many may join as are expected."""
-    code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+    code = short_code()
     batch, _ = lab.participants.invite(study.id, "class", cap=2 * students, token=code)
     return batch, code
 
 
-def plain_code(text: str) -> str:
-    """A code as it is stored: capitals, without spaces and dashes."""
-    return "".join(letter for letter in text.upper() if letter.isalnum())
-
-
-def nickname(text: str) -> str | None:
-    """A nickname in one line without what cannot be seen; None where nothing is left."""
-    plain = " ".join("".join(letter for letter in text if letter.isprintable()).split())[:LONGEST_NAME].strip()
-    return plain or None
-
-
 @dataclass(frozen=True)
 class BoardPlace:
-    """One student on the board. rank: None without a value; equal values share one."""
+    """One student on the board. rank: None without a value; equal values share one. session: None before it is opened."""
 
     rank: int | None
     name: str
@@ -131,6 +121,7 @@ class BoardPlace:
     training: bool
     waiting: bool
     chosen: bool
+    session: Session | None
 
 
 def board(people: Sequence[Participant], sessions: Sequence[Session]) -> list[BoardPlace]:
@@ -151,12 +142,53 @@ def board(people: Sequence[Participant], sessions: Sequence[Session]) -> list[Bo
                 training=opened is not None and opened.claimed_at is not None,
                 waiting=opened is not None and opened.claimed_at is None,
                 chosen=session is not None and session.choice is not None,
+                session=session,
             )
         )
     sign = -sign_of(any(session.maximize for session in sessions))
     values = sorted(sign * place.best.value for place in places if place.best and place.best.value is not None)
     ranked = [replace(place, rank=_rank(place, sign, values)) for place in places]
     return sorted(ranked, key=lambda place: (place.rank is None, place.rank or 0))
+
+
+def curves(places: Sequence[BoardPlace]) -> list[dict[str, Any]]:
+    """Of the leaders, the best value so far after each trial: their name, and pairs of a trial's number and a value."""
+    lines = []
+    for place in places[:DRAWN]:
+        if place.session is not None and place.best is not None:
+            bests = best_so_far([value_of(trial) for trial in place.session.trials], place.session.maximize)
+            numbered = zip((trial.number for trial in place.session.trials), bests, strict=True)
+            lines.append({"name": place.name, "values": [[number, best] for number, best in numbered if best is not None]})
+    return lines
+
+
+@dataclass(frozen=True)
+class ClassClock:
+    """How long the class still has, in words: big and small.
+
+    ends_at: when the last student's time is up, in seconds by the server's clock; None where it does not run.
+    """
+
+    ends_at: int | None
+    big: str
+    small: str
+
+
+def clock_of(study: Study, sessions: Sequence[Session], now: float) -> ClassClock:
+    """The class's clock: of whoever has the most time left, since each student's own starts with the first step."""
+    limit = study.budget.seconds
+    begun = [session for session in own_sessions(sessions).values() if session.started_at is not None]
+    open_ones = [session for session in begun if session.choice is None and session.withdrawn_at is None]
+    tuning = f"{plural(len(open_ones), 'student')} tuning"
+    if limit is None:
+        return ClassClock(None, "no limit", f"{tuning} · {budget_words(study.budget)} each")
+    if not begun:
+        return ClassClock(None, clock(limit), "for each, from the own start on")
+    ends = max((end for session in open_ones if (end := rules.deadline(session, now)) is not None), default=None)
+    if ends is None or ends <= now:
+        return ClassClock(None, clock(0), "time is up" if open_ones else "everyone is done")
+    until = time.strftime("%H:%M", time.localtime(ends))
+    return ClassClock(round(ends), clock(ends - now), f"left, until {until} · {tuning}")
 
 
 def _rank(place: BoardPlace, sign: float, values: Sequence[float]) -> int | None:

@@ -18,6 +18,7 @@ from evenhand import tasks
 from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.model import questionnaires, toml_lines
 from evenhand.model.study import (
+    ASSISTANT,
     BACKGROUND,
     EVALUATION_MODES,
     MONTHS,
@@ -29,6 +30,7 @@ from evenhand.model.study import (
     Budget,
     Contrast,
     ExclusionRule,
+    FlagRule,
     Grouping,
     Option,
     ParticipantGroup,
@@ -223,6 +225,7 @@ def _study(source: TomlSource, root: TomlTable) -> tuple[Study, dict[str, TaskSp
         languages=languages,
         reasons_required=about.flag("reasons_required", False),
         machines=_machines(about),
+        signals=about.flag("signals", False),
         completion=about.text("completion", ""),
         contact=about.text("contact", ""),
         backup=_backup(source, about),
@@ -238,6 +241,8 @@ def _study(source: TomlSource, root: TomlTable) -> tuple[Study, dict[str, TaskSp
     )
     about.done()
     study = replace(study, grouping=_grouping(root.table("groups"), study))
+    if study.is_about_assistants and study.questionnaire(ASSISTANT.name) is None:
+        study = replace(study, questionnaires=(*study.questionnaires, ASSISTANT))
     return study, specs, arm_tasks
 
 
@@ -338,10 +343,12 @@ def _arms(
                 budget=budget,
                 presets=condition.flag("presets", True) if "presets" in condition else None,
                 live_validation=validation == "live" if validation else None,
+                assistant=condition.flag("assistant", False) if "assistant" in condition else None,
                 reasons=_options(condition, "reasons", languages),
             )
         )
         condition.raw("presets")
+        condition.raw("assistant")
         condition.raw("validation")
         condition.done()
     if len(arms) == 1:
@@ -522,6 +529,10 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         of_two: Any = contrast.choice("test", CONTRAST_TESTS, "brunner-munzel")
         contrasts.append(Contrast(first, second, of_two, contrast.number("effect", 0.5, low=-1, high=1) or 0.0))
         contrast.done()
+    flag, usual = table.table("flags"), FlagRule()
+    minutes = flag.number("away_minutes", usual.away_minutes, low=0)
+    flags = FlagRule(flag.whole("pastes", usual.pastes, low=1, high=100_000), usual.away_minutes if minutes is None else minutes)
+    flag.done()
     multiplicity: Any = table.choice("multiplicity", MULTIPLICITIES, "holm")
     plan = AnalysisPlan(
         thresholds=table.numbers("thresholds", (0.25, 0.5)),
@@ -534,6 +545,7 @@ def _plan(table: TomlTable, about: TomlTable) -> AnalysisPlan:
         hypothesis=table.text("hypothesis", ""),
         contrasts=tuple(contrasts),
         multiplicity=multiplicity,
+        flags=flags,
         measures=table.texts("measures"),
     )
     table.done()

@@ -39,10 +39,8 @@ class ClassFolder:
     def items(self) -> list[ImageItem]:
         """All images, ordered by their path."""
         items = []
-        for file in readers.files_below(self.path):
-            place = PurePosixPath(file.relative_to(self.path).as_posix())
-            if place.suffix.lower() not in readers.SUFFIXES or place.name.startswith("."):
-                continue
+        paths = [PurePosixPath(file.relative_to(self.path).as_posix()) for file in readers.files_below(self.path)]
+        for place in readers.images_among(paths, self.path):
             if len(place.parts) < 2:
                 raise DataError(f"{self.path}: holds the image {place}, expected CLASS/FILE, a folder for each class")
             items.append(ImageItem("all", place.parts[0], str(place)))
@@ -52,17 +50,31 @@ class ClassFolder:
 
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the order given."""
-        for item in wanted:
-            file = self.path / item.name
-            yield item, readers.decode(file.read_bytes(), size, str(file))
+        files = ((item, self.path / item.name) for item in wanted)
+        yield from readers.decoded(((item, file.read_bytes, str(file)) for item, file in files), size)
 
 
 def collection_of(folder: Path) -> readers.Collection:
-    """The images of a folder: CLASS/FILE, or SPLIT/CLASS/FILE where its own folders are called train, validation and test."""
+    """The images of a folder: CLASS/FILE, or SPLIT/CLASS/FILE where two or more of its own folders are called as splits are.
+
+    What lies beside such folders is refused when it is listed, unless it holds no image.
+
+    Args:
+        folder: where they lie.
+
+    Returns:
+        The images, not yet listed.
+
+    Raises:
+        DataError: there is no such folder.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; give one of CLASS/FILE, a folder for each class")
-    names = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
-    return readers.Folder(folder) if names and names <= readers.SPLIT_NAMES.keys() else ClassFolder(folder)
+    own = [entry for entry in folder.iterdir() if entry.is_dir() and readers.is_of_the_data(PurePosixPath(entry.name))]
+    names = {entry.name.lower() for entry in own}
+    splits = {readers.SPLIT_NAMES[name] for name in names & readers.SPLIT_NAMES.keys()}
+    has_splits = len(splits) > 1 or (names and names <= readers.SPLIT_NAMES.keys())
+    return readers.Folder(folder) if has_splits else ClassFolder(folder)
 
 
 def account_of(folder: Path, items: Sequence[ImageItem]) -> DataAccount:

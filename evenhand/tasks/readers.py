@@ -9,7 +9,7 @@ import os
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
@@ -21,7 +21,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from evenhand.errors import DataError
 
 Pixels = NDArray[np.uint8]  # (size, size, 3), or (N, size, size, 3)
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".dng", ".cr2", ".nef", ".arw", ".psd"})
+NOT_OF_THE_DATA = "__MACOSX"  # a folder that archives of macOS have; those that begin with a dot are not either
+SHOWN = 20  # damaged files that an error names
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -71,28 +74,82 @@ def square(image: Image.Image, size: int) -> Pixels:
     return np.asarray(image, dtype=np.uint8)
 
 
+class Damaged(DataError):
+    """A file cannot be read as an image. where: which one; why: in words."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where}: cannot be read as an image ({why}); replace or remove this file")
+        self.where, self.why = where, why
+
+
 def decode(content: bytes, size: int, where: str) -> Pixels:
-    """An encoded image as `square` gives it; DataError naming `where` if it is damaged."""
+    """An encoded image as `square` gives it; `Damaged` naming `where` if it is that."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return square(ImageOps.exif_transpose(image), size)
+            return square(_eight_bits(ImageOps.exif_transpose(image)), size)
     except UNREADABLE as error:
+        raise Damaged(where, str(error) or type(error).__name__) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image of 8 bits a channel: 16 bits are spread over them, numbers from 0 to 1, too. ValueError for other numbers."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    most = 1.0 if image.mode == "F" else 65_535.0
+    if not (low >= 0 and high <= most):  # nan, too
+        raise ValueError(f"its pixels are from {low:g} to {high:g}, expected 0 to {most:g}; save it with 8 or 16 bits a channel")
+    return Image.fromarray(np.rint(values.astype(np.float64) * (255 / most)).astype(np.uint8))
+
+
+def decoded(files: Iterable[tuple[ImageItem, Callable[[], bytes], str]], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
+    """Images one by one: of each its item, what reads it, and its name. At the end DataError naming all that are damaged."""
+    damaged: list[Damaged] = []
+    for item, content, where in files:
+        try:
+            pixels = decode(content(), size, where)
+        except Damaged as error:
+            damaged.append(error)
+        except OSError as error:
+            damaged.append(Damaged(where, error.strerror or type(error).__name__))
+        else:
+            yield item, pixels
+    if len(damaged) == 1:
+        raise damaged[0]
+    if damaged:
+        named = "; ".join(f"{error.where} ({error.why})" for error in damaged[:SHOWN])
+        more = f"; and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else ""
+        raise DataError(f"{len(damaged)} files cannot be read as images: {named}{more}; replace or remove these files")
+
+
+def is_of_the_data(path: PurePosixPath) -> bool:
+    """Whether a file belongs to the data: no part of its path begins with a dot, as what programs keep beside it does."""
+    return not any(part.startswith(".") or part == NOT_OF_THE_DATA for part in path.parts)
+
+
+def images_among(paths: Iterable[PurePosixPath], source: Path) -> list[PurePosixPath]:
+    """The images of a source; DataError where there are pictures among them that nothing here reads."""
+    own = [path for path in paths if is_of_the_data(path)]
+    unread = sorted(path for path in own if path.suffix.lower() in UNREAD_SUFFIXES)
+    if unread:
+        kinds = ", ".join(sorted({path.suffix.lower() for path in unread}))
         raise DataError(
-            f"{where}: cannot be read as an image ({str(error) or type(error).__name__}); replace or remove this file"
-        ) from error
+            f"{source}: {len(unread)} pictures, such as {unread[0]}, are of a kind that is not read here ({kinds}); save them as "
+            "JPEG or PNG, or take them out"
+        )
+    return [path for path in own if path.suffix.lower() in SUFFIXES]
 
 
-def _item(path: PurePosixPath, source: Path) -> ImageItem | None:
-    """The image at SPLIT/CLASS/FILE, below any further folders; None for other files."""
-    if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-        return None
+def _item(path: PurePosixPath, source: Path) -> ImageItem:
+    """The image at SPLIT/CLASS/FILE, below any further folders."""
     if len(path.parts) < 3 or path.parts[-3].lower() not in SPLIT_NAMES:
         raise DataError(f"{source}: holds the image {path}, expected {LAYOUT}")
     return ImageItem(SPLIT_NAMES[path.parts[-3].lower()], path.parts[-2], str(path))
 
 
 def _listed(paths: Iterable[PurePosixPath], source: Path) -> list[ImageItem]:
-    items = [item for item in (_item(path, source) for path in paths) if item]
+    items = [_item(path, source) for path in images_among(paths, source)]
     if not items:
         raise DataError(f"{source}: holds no images, expected {LAYOUT}")
     return sorted(items, key=lambda item: item.name)
@@ -111,9 +168,8 @@ class Folder:
 
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the order given."""
-        for item in wanted:
-            file = self.path / item.name
-            yield item, decode(file.read_bytes(), size, str(file))
+        files = ((item, self.path / item.name) for item in wanted)
+        yield from decoded(((item, file.read_bytes, str(file)) for item, file in files), size)
 
 
 @dataclass(frozen=True)
@@ -129,12 +185,14 @@ class Tar:
 
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the archive's order."""
-        by_name = {item.name: item for item in wanted}
+        yield from decoded(self._opened({item.name: item for item in wanted}), size)
+
+    def _opened(self, by_name: dict[str, ImageItem]) -> Iterator[tuple[ImageItem, Callable[[], bytes], str]]:
         for member, archive in self._members():
             item = by_name.pop(str(_plain(member.name)), None)
             stream = archive.extractfile(member) if item else None
             if item and stream:
-                yield item, decode(stream.read(), size, f"{member.name} in {self.path}")
+                yield item, stream.read, f"{member.name} in {self.path}"
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         end = 0
@@ -211,8 +269,18 @@ def digits() -> Arrays:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below `folder`, ordered by path."""
-    return sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names)
+    """Every file below `folder`, ordered by path. DataError for a link to a folder, which is not followed, or to nothing."""
+    files = []
+    for root, folders, names in os.walk(folder):
+        place = PurePosixPath(Path(root).relative_to(folder).as_posix())
+        linked = next((name for name in folders if (Path(root) / name).is_symlink() and is_of_the_data(place / name)), None)
+        if linked is not None:
+            raise DataError(f"{Path(root) / linked}: is a link to a folder, and those are not followed; put the folder there")
+        files += [Path(root) / name for name in names]
+        broken = next((path for path in files[len(files) - len(names) :] if path.is_symlink() and not path.exists()), None)
+        if broken is not None:
+            raise DataError(f"{broken}: is a link to what is not there; remove it, or bring the file that it is meant for")
+    return sorted(files)
 
 
 def sha256_of(path: Path) -> str:

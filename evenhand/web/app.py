@@ -24,7 +24,7 @@ from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
 from evenhand.settings import HERE, PublicAddress
 from evenhand.studies.alerts import Watch
 from evenhand.web import access, api, entry
-from evenhand.web.classroom import board
+from evenhand.web.classroom import board, seats
 from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
@@ -90,6 +90,7 @@ def create_app(
         questions,
         entry,
         board,
+        seats,
         study,
         page,
         monitor,

@@ -56,6 +56,10 @@ declare global {
     percent?: boolean;
     empty?: string;
     epochs?: number;
+    /** What the values are: "accuracy". */
+    metric?: string;
+    /** Large letters, for the wall. */
+    large?: boolean;
   }
   interface LossChart {
     set(points: Point[]): void;
@@ -70,6 +74,9 @@ declare global {
     compare(trials: { number: number; values: [number, number][] }[]): void;
     best(best: { number: number; value: number } | null): void;
   }
+  interface LeadersChart {
+    set(lines: { name: string; values: [number, number][] }[]): void;
+  }
   interface EvenhandScripts {
     /** The path, behind a proxy, under which all pages lie; empty where there is none. */
     root: string;
@@ -79,6 +86,8 @@ declare global {
     wholeSteps: number[];
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
     follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
+    /** Seconds as 1:23:41 or 2:10. */
+    clock(seconds: number): string;
     /** Which fields of a configuration's form apply: see fields.js. */
     fields: {
       same(one: string, other: string, option?: boolean): boolean;
@@ -89,6 +98,11 @@ declare global {
     charts: {
       loss(host: HTMLElement, options?: ChartOptions): LossChart;
       validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
+      /** A table of a chart's numbers. */
+      table(heads: string[], rows: string[][]): HTMLTableElement;
+      /** What a chart's axes say, with a bar between them. */
+      axesOf(plot: uPlot): string;
+      leaders(host: HTMLElement, options?: ChartOptions): LeadersChart;
       levelsOf(host: Element): Level[];
       withLevels(levels: Level[], unit: number, low: number, high: number): [number, number];
       paintLevels(plot: uPlot, levels: Level[], unit: number): void;

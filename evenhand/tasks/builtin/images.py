@@ -30,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 MOST_TRAINING_IMAGES = 13_000  # training images at most, as in the black-magic study
 HELD_OUT_IMAGES = 500  # validation images, and as many test images, as in the black-magic study
 HELD_OUT_DIVISOR = 6  # ... but each at most this part (one sixth) of a small collection
-FORMAT = 1  # counted up when the preparation changes, so that older prepared folders are not used
+FORMAT = 2  # counted up when the preparation changes, so that older prepared folders are not used
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 _FASHION_HOME = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"

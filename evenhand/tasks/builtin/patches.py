@@ -137,7 +137,7 @@ class Patches(readers.Folder):
     def items(self) -> list[ImageItem]:
         """All images, ordered by their path."""
         paths = [PurePosixPath(file.relative_to(self.path).as_posix()) for file in readers.files_below(self.path)]
-        shown = [path for path in paths if path.suffix.lower() in readers.SUFFIXES and not path.name.startswith(".")]
+        shown = readers.images_among(paths, self.path)
         if not shown:
             raise DataError(f"{self.path}: holds no images, expected {LAYOUT}")
         return [self._item(path) for path in shown]

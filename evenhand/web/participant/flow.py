@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from evenhand.errors import InvalidConfiguration, NotAllowed, Refused
 from evenhand.lab.base import hash_token
 from evenhand.lab.lab import Lab
-from evenhand.model import rules
+from evenhand.model import rules, signals
 from evenhand.model.configuration import Configuration
 from evenhand.model.participant import Participant
 from evenhand.model.rules import STEP_OF_STATE, ParticipantStep, next_questionnaire
@@ -139,6 +139,7 @@ def page(request: Request, here: ParticipantPlace, name: str, *, status: int = 2
     """One of the participant's pages."""
     common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "budget": here.budget}
     common |= {"steps": steps_of(here.study), "window": here.window, "practises": here.practises, "language": language(here)}
+    common |= {"assistant": here.study.allows_assistant(here.participant.condition)}
     common["home"] = f"{held_by(request.app).public.prefix}{here.home}"
     return render(request, f"participant/{name}.html", status=status, **{**common, **context})
 
@@ -331,7 +332,7 @@ def _submit(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
         reasons, key = space_form.reasons(typed, here.study.reasons), str(form.get("key", ""))[:64] or None
         if here.study.reasons_required and not here.practises and (missing := _missing_reasons(here, configuration, reasons)):
             return _again(request, here, typed, missing, "", 422)
-        trial = here.lab.submit(here.session_id, configuration, reasons=reasons, key=key)
+        trial = here.lab.participants.submit(here.session_id, configuration, reasons, key, _signals(here, form))
     except InvalidConfiguration as error:
         return _again(request, here, typed, space_form.problems(here.task.space, error), "", 422)
     except Refused as error:
@@ -339,6 +340,13 @@ def _submit(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
     if _wants_json(request):
         return JSONResponse({"number": trial.number, "key": _new_key()})
     return go(f"{here.address}#run")
+
+
+def _signals(here: ParticipantPlace, form: Mapping[str, Any]) -> signals.Signals | None:
+    """How the form was filled in, where the study records that: never of practice, never without the participant's script."""
+    if not here.study.signals or here.practises:
+        return None
+    return signals.read(str(form.get("signals", "")), [hyperparameter.name for hyperparameter in here.task.space])
 
 
 def _missing_reasons(here: ParticipantPlace, chosen: Configuration, given: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ def words(lab: Lab, study: Study, sessions: Sequence[Session], who: str) -> tupl
     """What it costs `who` to look at the evaluations of these sessions of a study, a sentence each."""
     task_ids = {session.task.id for session in sessions}
     costs = [
-        f"Each look is kept for good, as that of “{who}”, with its time; nothing takes it back.",
+        f"Each look is kept for good, as that of “{lab.people.shown(who)}”, with its time; nothing takes it back.",
         _steering(lab, task_ids, who),
     ]
     if any(session.mode == "live" for session in sessions) and not study.archived:

@@ -63,17 +63,16 @@ def act(
             raise Refused("no row is ticked; tick those that are meant, or choose everyone")
     else:
         rows = [row for row in rows if row.state in ABLE_STATES[what] and row.kind == "participant"]
-    done = _do(lab, what, [row.session.id for row in rows if row.session], reason, minutes, who, whom == "picked")
+    done = _do(lab, what, [row.session.id for row in rows if row.session], reason, minutes, who if whom == "picked" else None)
     return say(request, f"/studies/{study_id}?mode={mode}", _told(what, rows, done, minutes))
 
 
-def _do(lab: Lab, what: What, ids: Sequence[int], reason: str, minutes: float, who: str, picked: bool) -> list[int]:
-    checked = who if picked else None  # what happens to everyone alike can favour nobody
+def _do(lab: Lab, what: What, ids: Sequence[int], reason: str, minutes: float, who: str | None) -> list[int]:
     if what == "pause":
-        return lab.sessions.pause(ids, reason, checked, by=who)
+        return lab.sessions.pause(ids, reason, who)
     if what == "resume":
-        return lab.sessions.unpause(ids, by=who)
-    return lab.sessions.extend(ids, 60 * minutes, reason, checked, by=who)
+        return lab.sessions.unpause(ids)
+    return lab.sessions.extend(ids, 60 * minutes, reason, who)
 
 
 def _told(what: What, rows: Sequence[TunerRow], done: Sequence[int], minutes: float) -> str:
@@ -250,7 +249,6 @@ def _names(lab: Lab, study_id: int) -> EventNames:
         batches={batch.id: batch.label for batch in lab.participants.batches(study_id)},
         trials={trial.id: trial.number for session in sessions for trial in session.trials},
         reasons=reasons,
-        shown=lab.people.shown,
     )
 
 

@@ -1,10 +1,13 @@
-// Charts of one trial, drawn by uPlot: its loss, and its validation beside other trials'. Fills window.Evenhand.charts.
+// Charts of one trial, drawn by uPlot: its loss, and its validation beside other trials'; and of a class's leaders. Fills
+// window.Evenhand.charts.
 //
 //   const loss = Evenhand.charts.loss(host, { kind: "participant" });
 //   loss.set(points); loss.append(points); loss.stepsPerEpoch(203);   // points: [index, step, epoch or null, loss, value, seconds]
 //   const validation = Evenhand.charts.validation(host, { kind, percent: true, epochs: 10 });
 //   validation.set(number, points); validation.append(points); validation.plan(epochs);
 //   validation.compare([{ number, values: [[epoch, value], ...] }]); validation.best({ number, value } or null);
+//   const leaders = Evenhand.charts.leaders(host, { percent: true, metric: "accuracy" });
+//   leaders.set([{ name, values: [[trial, best so far], ...] }]);
 //
 //
 // Lines for chance and a baseline come from `data-levels` of the page: [[name, share], ...].
@@ -12,7 +15,9 @@
 // Any number of calls within one frame are drawn once. After drawing, host.dataset.index is the last index that is painted.
 "use strict";
 (() => {
-  const FONT = "12px system-ui, sans-serif";
+  const SANS = "system-ui, sans-serif";
+  const SMALL = 12, LARGE = 18; // px of a chart's letters, and of one for the wall
+  const WALL = 700; // px of width from which a chart for the wall has large letters
   const DASHES = [[6, 4], [2, 3], [10, 3, 2, 3], [14, 5]];
   const INDEX = 0, STEP = 1, EPOCH = 2, LOSS = 3, VALUE = 4;
   const TABLE_EVERY = 1000; // ms between two fillings of an opened table
@@ -31,6 +36,7 @@
   const finite = (value) => (Number.isFinite(value) ? value : null);
   const tone = (kind) => (kind === "method" ? "--eh-methods-mark" : "--eh-people-mark");
 
+  const shown = (percent, tick) => `${tick ? +percent.toFixed(2) : percent.toFixed(1)}\u202f%`;
   // The levels that an accuracy is read against (chance, a simple baseline): a fine line across the plot each, with its name.
   /** @type {(host: Part) => Level[]} */
   const levelsOf = (host) => JSON.parse(host.closest("[data-levels]")?.dataset.levels || "[]");
@@ -71,6 +77,24 @@
   /** @returns {never} */
   const own = () => { throw new Error("each kind of chart has its own"); };
 
+  /** @type {(heads: string[], rows: string[][]) => HTMLTableElement} */
+  const numbersTable = (heads, rows) => {
+    const table = /** @type {Table} */ (make("table"));
+    const head = make("tr");
+    head.append(...heads.map((text) => { const cell = /** @type {HTMLTableCellElement} */ (make("th", "", text)); cell.scope = "col"; return cell; }));
+    table.append(make("thead"), make("tbody"));
+    table.tHead.append(head);
+    table.tBodies[0].append(...rows.map((texts) => {
+      const row = make("tr");
+      row.append(...texts.map((text) => make("td", "", text)));
+      return row;
+    }));
+    return table;
+  };
+  // What the axes say, where tests and readers of the page's source see it.
+  /** @type {(plot: uPlot) => string} */
+  const axesOf = (plot) => plot.axes.map((axis) => axis.label ?? "").join(" | ");
+
   // What every chart does: one drawing a frame, the host's size, the theme's colours, a table of its numbers, a tip.
   class Chart {
     constructor(host, options, waiting) {
@@ -83,6 +107,7 @@
       this.tip = make("div", "chart-tip");
       this.tip.hidden = true;
       host.append(this.empty);
+      host.setAttribute("role", "img");
       this.numbers = this.table();
       new ResizeObserver(() => this.resize()).observe(host);
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
@@ -90,6 +115,8 @@
     }
 
     // What each kind of chart says for itself.
+    /** @returns {{ across: string, up: string }} what the axes show, with its unit */
+    names() { return own(); }
     /** @returns {Columns} */
     columns() { return own(); }
     /** @returns {Partial<uPlot.Options> & Pick<uPlot.Options, "series">} */
@@ -124,17 +151,7 @@
       }
       this.filled = performance.now();
       const { heads, rows } = this.cells();
-      const table = make("table");
-      const head = make("tr");
-      head.append(...heads.map((text) => { const cell = make("th", "", text); cell.scope = "col"; return cell; }));
-      table.append(make("thead"), make("tbody"));
-      table.tHead.append(head);
-      table.tBodies[0].append(...rows.map((texts) => {
-        const row = make("tr");
-        row.append(...texts.map((text) => make("td", "", text)));
-        return row;
-      }));
-      this.numbers.body.replaceChildren(rows.length ? table : make("p", "", "No number yet."));
+      this.numbers.body.replaceChildren(rows.length ? numbersTable(heads, rows) : make("p", "", "No number yet."));
     }
 
     // What is said where there is nothing to draw.
@@ -162,6 +179,8 @@
       this.empty.hidden = !isEmpty;
       this.empty.textContent = this.nothing();
       this.fill();
+      const { across: horizontal, up } = this.names();
+      this.host.setAttribute("aria-label", `Chart: ${up} against ${horizontal}. The numbers are in the table below it.`);
       if (!this.host.clientWidth) return;
       const key = this.key();
       if (this.plot && !this.stale && key === this.drawn) this.plot.setData(data);
@@ -169,6 +188,7 @@
         if (this.plot) this.plot.destroy();
         this.plot = new uPlot(this.settings(), data, this.host);
         this.plot.over.append(this.tip);
+        this.host.dataset.axes = axesOf(this.plot);
       }
       this.drawn = key;
       this.stale = false;
@@ -177,17 +197,23 @@
 
     /** @returns {uPlot.Options} */
     settings() {
-      const axis = { stroke: colour("--eh-quiet"), font: FONT, ticks: { show: false } };
+      const size = this.size();
+      const font = `${size}px ${SANS}`;
+      const { across, up } = this.names();
+      const axis = { stroke: colour("--eh-quiet"), font, labelFont: font, labelGap: 2, labelSize: size + 6, ticks: { show: false } };
       const grid = { stroke: colour("--eh-line"), width: 1 };
       return {
         width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, 14, 0, 0], legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
-        axes: [{ ...axis, grid: { show: false }, size: 30, space: 44, incrs: Evenhand.wholeSteps },
-          { ...axis, grid, size: 50, space: 36, values: (plot, ticks) => ticks.map((tick) => this.show(tick, true)) }],
+        axes: [{ ...axis, label: across, grid: { show: false }, size: size * 2, space: size * 3.6, incrs: Evenhand.wholeSteps },
+          { ...axis, label: up, grid, size: size * 4, space: size * 3, values: (plot, ticks) => ticks.map((tick) => this.show(tick, true)) }],
         hooks: { setCursor: [(plot) => this.hint(plot)], draw: [(plot) => this.paint(plot)] },
         ...this.parts(),
       };
     }
+
+    // px of its letters
+    size() { return this.options.large && this.host.clientWidth >= WALL ? LARGE : SMALL; }
 
     /** @type {(plot: uPlot) => void} */
     paint() {}
@@ -247,6 +273,7 @@
 
     last() { return this.points.length ? this.points[this.points.length - 1][INDEX] : -1; }
     key() { return this.known ? "epochs" : "steps"; }
+    names() { return { across: this.known ? "epochs" : "batches", up: "training loss" }; }
     show(value) { return Math.abs(value) >= 1e5 ? value.toExponential(0) : String(+value.toPrecision(4)); }
 
     // A function of one's own may report its metric and no loss.
@@ -309,7 +336,7 @@
   // Validation after each epoch: this trial, those that are compared, and the best value so far as a dotted line.
   class Validation extends Chart {
     constructor(host, options = {}) {
-      super(host, options, "Validation appears here after the first epoch.");
+      super(host, options, host.dataset.empty || "Validation appears here after the first epoch.");
       /** @type {{ number: number, values: [number, number][] }[]} */
       this.compared = [];
       /** @type {number | null} */
@@ -345,12 +372,10 @@
 
     last() { return this.index; }
     key() { return this.compared.map((trial) => trial.number).join(); }
+    names() { return { across: "epoch", up: `validation ${this.options.metric ?? "score"}` }; }
     get unit() { return this.options.percent ? 100 : 1; }
 
-    show(value, tick = false) {
-      if (this.options.percent) return `${tick ? +value.toFixed(2) : value.toFixed(1)}\u202f%`;
-      return String(+value.toPrecision(4));
-    }
+    show(value, tick = false) { return this.options.percent ? shown(value, tick) : String(+value.toPrecision(4)); }
 
     /** @returns {Columns} */
     columns() {
@@ -456,8 +481,97 @@
     }
   }
 
+  // The leaders of a class: the best value so far after each trial, a line for each of them with the name at its end.
+  class Leaders extends Chart {
+    constructor(host, options = {}) {
+      super(host, { large: true, ...options }, "The leaders' curves appear here after their first trials.");
+      /** @type {{ name: string, values: [number, number][] }[]} */
+      this.lines = [];
+      this.changed();
+    }
+
+    set(lines) {
+      this.lines = lines;
+      this.changed();
+    }
+
+    last() { return this.lines.length - 1; }
+    key() { return `${this.size()}\n${this.lines.map((line) => line.name).join("\n")}`; }
+    names() { return { across: "trials of each", up: `best validation ${this.options.metric ?? "score"} so far` }; }
+    get unit() { return this.options.percent ? 100 : 1; }
+    show(value, tick = false) { return this.options.percent ? shown(value, tick) : String(+value.toPrecision(4)); }
+
+    /** @returns {Columns} */
+    columns() {
+      const last = Math.max(0, ...this.lines.flatMap((line) => line.values.map(([trial]) => trial)));
+      const trials = Array.from({ length: last }, (_, index) => index + 1);
+      return [trials, ...this.lines.map((line) => {
+        const byTrial = new Map(line.values);
+        return trials.map((trial) => { const value = byTrial.get(trial); return value === undefined ? null : value * this.unit; });
+      })];
+    }
+
+    /** @returns {Partial<uPlot.Options> & Pick<uPlot.Options, "series">} */
+    parts() {
+      const [first, rest] = [colour("--eh-people-mark"), colour("--eh-people")];
+      return {
+        padding: [14, 7.5 * this.size(), 0, 0], // names stand at the ends of the lines
+        scales: { x: { time: false, range: (plot, low, high) => [1, Math.max(2, high ?? 2)] } },
+        series: [{}, ...this.lines.map((line, index) => ({
+          stroke: index ? rest : first, width: index ? 2 : 4, spanGaps: true, paths: uPlot.paths.stepped?.({ align: 1 }), dash: index ? DASHES[(index - 1) % DASHES.length] : undefined,
+          points: { show: line.values.length === 1, size: 10, fill: index ? rest : first },
+        }))],
+      };
+    }
+
+    paint(plot) {
+      const { ctx } = plot;
+      const pixels = devicePixelRatio || 1;
+      const [size, height] = [this.size() * pixels, this.size() * 1.15 * pixels];
+      ctx.save();
+      ctx.textBaseline = "middle";
+      ctx.textAlign = "left";
+      ctx.fillStyle = colour("--eh-text");
+      const ends = this.lines.map(({ name, values }, index) => {
+        const [trial, value] = values[values.length - 1];
+        const text = name.length > 12 ? `${name.slice(0, 11)}…` : name;
+        const x = plot.valToPos(trial, "x", true) + size / 2;
+        return { text, index, x, y: plot.valToPos(near(value * this.unit), "y", true), width: 0 };
+      }).sort((one, other) => one.y - other.y);
+      const placed = [];
+      ctx.lineJoin = "round";
+      ctx.lineWidth = 4 * pixels;
+      ctx.strokeStyle = colour("--eh-page"); // behind the letters, where a line crosses them
+      for (const end of ends) {
+        ctx.font = `${end.index ? 400 : 700} ${size}px ${SANS}`;
+        end.width = ctx.measureText(end.text).width + size;
+        const beside = placed.filter((other) => end.x < other.x + other.width && other.x < end.x + end.width);
+        for (const other of beside) if (end.y < other.y + height) end.y = other.y + height;
+        placed.push(end);
+        ctx.strokeText(end.text, end.x, end.y);
+        ctx.fillText(end.text, end.x, end.y);
+      }
+      ctx.restore();
+    }
+
+    words(plot, index) {
+      const columns = this.columns();
+      const texts = this.lines.map((line, at) => (columns[at + 1][index] == null ? "" : `${line.name}: ${this.show(columns[at + 1][index])}`)).filter(Boolean);
+      return texts.length ? `trial ${plot.data[0][index]} · ${texts.join(" · ")}` : "";
+    }
+
+    cells() {
+      const [trials, ...columns] = this.columns();
+      const rows = trials.map((trial, index) => [String(trial), ...columns.map((column) => (column[index] === null ? "–" : this.show(column[index])))]);
+      return { heads: ["Trial", ...this.lines.map((line) => line.name)], rows };
+    }
+  }
+
   window.Evenhand = window.Evenhand ?? {};
   window.Evenhand.charts = {
+    table: numbersTable,
+    axesOf,
+    leaders: (host, options) => new Leaders(host, options),
     loss: (host, options) => new Loss(host, options),
     validation: (host, options) => new Validation(host, options),
     levelsOf,

@@ -5,6 +5,7 @@
   const numbers = await (await fetch(main.dataset.explore, { headers: { accept: "application/json" } })).json();
   const order = /** @type {HTMLElement} */ (document.getElementById("explore-order"));
   const panels = /** @type {HTMLElement} */ (document.getElementById("explore-panels"));
+  const metric = `validation ${main.dataset.metric}`;
   const factor = numbers.percent ? 100 : 1;
   const LARGEST_DRAWN = 1e305; // beyond it numbers have no distance: they are drawn there, and their words say what they are
   const near = (value) => Math.max(-LARGEST_DRAWN, Math.min(LARGEST_DRAWN, value * factor));
@@ -48,7 +49,7 @@
       const xs = numbers.order.map((trial) => trial.number);
       const line = { type: "scatter", mode: "lines", x: xs, y: soFar, line: { shape: "hv", width: 2, color: tone }, hoverinfo: "skip" };
       Plotly.react(order, [line, points(numbers.order, xs)], {
-        ...base, xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d", ...(xs.length <= 10 ? { dtick: 1 } : {}) }, yaxis: { ...grid, ticksuffix: suffix, automargin: true },
+        ...base, xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d", ...(xs.length <= 10 ? { dtick: 1 } : {}) }, yaxis: { ...grid, title: { text: metric }, ticksuffix: suffix, automargin: true },
       }, options);
     }
     for (const [index, panel] of numbers.panels.entries()) {
@@ -67,10 +68,27 @@
         type: "line", x0: panel.default, x1: panel.default, yref: "paper", y0: 0, y1: 1, line: { color: colour("--quiet"), width: 1, dash: "dot" },
       }];
       Plotly.react(host, [points(panel.points, panel.points.map((point) => point.x), panel.label)],
-        { ...base, height: 240, xaxis, yaxis: { ...grid, ticksuffix: suffix, nticks: 5 }, shapes: mark }, options);
+        { ...base, height: 240, xaxis, yaxis: { ...grid, title: { text: metric, standoff: 4 }, ticksuffix: suffix, nticks: 5, automargin: true }, shapes: mark }, options);
     }
   };
+  // The numbers of all charts of the page: a row a trial, a column for each hyperparameter that has a chart.
+  const cells = (row, texts, tag) => row.append(...texts.map((content) => Object.assign(document.createElement(tag), { textContent: content })));
+  const fill = () => {
+    const table = /** @type {Table} */ (document.getElementById("explore-numbers"));
+    const shown = (value) => (value === null ? "–" : `${+(value * factor).toPrecision(6)}${suffix}`);
+    const labels = numbers.panels.map((panel) => new Map(panel.points.map((point) => [point.number, point.label])));
+    const head = table.createTHead().insertRow();
+    cells(head, ["Trial", metric, "best so far", ...numbers.panels.map((panel) => panel.label)], "th");
+    for (const cell of head.cells) /** @type {HTMLTableCellElement} */ (cell).scope = "col";
+    const body = table.createTBody();
+    for (const trial of numbers.order) {
+      const value = trial.value === null ? trial.words : shown(trial.value);
+      cells(body.insertRow(), [String(trial.number), value, shown(trial.best), ...labels.map((byNumber) => byNumber.get(trial.number) ?? "–")], "td");
+    }
+  };
+
   draw();
+  fill();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
 })();

@@ -108,6 +108,15 @@
     return () => { ended = true; document.removeEventListener("visibilitychange", onVisible); close(); };
   };
 
+  // Seconds as 1:23:41 or 2:10.
+  const clock = (seconds) => {
+    const whole = Math.max(0, Math.floor(seconds));
+    const two = (number) => String(number).padStart(2, "0");
+    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  };
+
   window.Evenhand = window.Evenhand ?? {};
   window.Evenhand.follow = follow;
+  window.Evenhand.clock = clock;
 })();

@@ -6,12 +6,7 @@
   /** @type {(selector: string, within?: ParentNode) => Part[]} */
   const all = (selector, within = document) => /** @type {Part[]} */ ([...within.querySelectorAll(selector)]);
   const colour = Evenhand.colour;
-  const clock = (seconds) => {
-    const whole = Math.max(0, Math.floor(seconds));
-    const two = (number) => String(number).padStart(2, "0");
-    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-  };
+  const clock = (seconds) => Evenhand.clock(seconds);
 
   // Copy buttons: data-copy names the element whose text or value is meant.
   for (const button of all("[data-copy]")) {
@@ -112,6 +107,7 @@
       const font = "12px system-ui, sans-serif";
       const axis = { stroke: quiet, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
       const short = this.end() <= 3 && unit === "minutes";
+      const small = short ? [1 / 60, 1 / 12, 1 / 6, 0.25, 0.5] : []; // minutes: below three of them ticks may be seconds apart
       const wide = this.host.clientWidth > 520;
       this.plot = new uPlot({
         width: this.host.clientWidth, height: this.host.clientHeight, padding: [10, wide ? 92 : 56, 0, 0],
@@ -120,13 +116,14 @@
         scales: { x: { time: false, range: () => [0, this.end()] }, y: { range: (plot, low, high) => this.range(low, high) } },
         series: [{}, ...series],
         axes: [
-          { ...axis, ...(short ? {} : { incrs: Evenhand.wholeSteps }), size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning, waiting is not counted" : `${unit} used`,
+          { ...axis, incrs: [...small, ...Evenhand.wholeSteps], size: 42, labelSize: 18, labelFont: font, label: unit === "minutes" ? "minutes of tuning, waiting is not counted" : `${unit} used`,
             values: (plot, ticks) => ticks.map((tick) => (short ? clock(tick * 60) : String(tick))) },
-          { ...axis, size: wide ? 54 : 42, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
+          { ...axis, size: wide ? 54 : 42, labelSize: 18, labelFont: font, label: this.host.dataset.metric, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
         ],
         hooks: { draw: [(plot) => Evenhand.charts.paintLevels(plot, this.levels, this.unit), (plot) => this.label(plot)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, this.columns(), this.host);
       this.plot.over.appendChild(this.tip);
+      this.host.dataset.axes = Evenhand.charts.axesOf(this.plot);
     }
 
     get unit() { return this.data.percent ? 100 : 1; }
@@ -314,6 +311,12 @@
       this.host = host;
       this.kind = page.dataset.kind;
       this.percent = page.dataset.share === "yes";
+      this.metric = page.dataset.metric;
+      this.table = document.createElement("details");
+      this.table.className = "chart-numbers";
+      this.table.innerHTML = '<summary>The numbers of this chart</summary><div tabindex="0" role="group" aria-label="The numbers of this chart"></div>';
+      this.table.addEventListener("toggle", () => this.fill());
+      host.after(this.table);
       this.levels = Evenhand.charts.levelsOf(host);
       /** @type {Record<number, [number, number][]>} */
       this.values = {};
@@ -384,12 +387,20 @@
         series: [{}, ...this.numbers.map((number, index) => (number === this.shown
           ? { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } }
           : { stroke: other(number), alpha: 0.55, width: 1.25, spanGaps: true, points: { show: columns[index].filter((value) => value !== null).length === 1, size: 5, fill: other(number) } }))],
-        axes: [{ ...axis, size: 32, incrs: Evenhand.wholeSteps, space: 40 },
-          { ...axis, size: 50, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
+        axes: [{ ...axis, size: 32, labelSize: 18, labelFont: font, label: "epoch", incrs: Evenhand.wholeSteps, space: 40 },
+          { ...axis, size: 50, labelSize: 18, labelFont: font, label: `validation ${this.metric}`, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
         hooks: { draw: [(plot) => Evenhand.charts.paintLevels(plot, this.levels, unit), (plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, [epochs, ...columns], this.host);
       this.tip.hidden = true;
       drawn.over.append(this.tip);
+      this.host.dataset.axes = Evenhand.charts.axesOf(drawn);
+      this.fill();
+    }
+
+    fill() {
+      if (!this.table.open) return;
+      const rows = this.numbers.flatMap((number) => this.values[number].map(([epoch, value]) => [String(number), String(epoch), this.say(value * (this.percent ? 100 : 1))]));
+      find("div", this.table).replaceChildren(Evenhand.charts.table(["Trial", "Epoch", `Validation ${this.metric}`], rows));
     }
 
     // With levels, which are of accuracies: within 0 and 100 %.

@@ -11,12 +11,7 @@
   const JSON_PLEASE = { accept: "application/json", "x-csrf-token": csrf };
   const LOST = "The connection is lost, so nothing was sent. What you typed is still here; try again in a moment.";
 
-  const two = (number) => String(number).padStart(2, "0");
-  const clockText = (seconds) => {
-    const whole = Math.max(0, Math.floor(seconds));
-    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-  };
+  const clockText = Evenhand.clock;
   const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
   const write = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
   const typed = (form) => new URLSearchParams(/** @type {any} */ (new FormData(form))); // no form here has a file
@@ -243,6 +238,7 @@
     const wrong = fields.find((field) => field.classList.contains("wrong"));
     if (answer.number) {
       form.elements.key.value = answer.key;
+      form.dispatchEvent(new Event("accepted"));
       source = { number: answer.number, values: Object.fromEntries(fields.filter((field) => !field.classList.contains("inactive")).map((field) => [field.dataset.name, effective(field)])) };
       clearReasons();
       refresh();
@@ -278,7 +274,7 @@
   const share = main.dataset.share === "yes";
   const charts = {
     loss: Evenhand.charts.loss(find("#chart-loss"), { kind: "participant" }),
-    value: Evenhand.charts.validation(find("#chart-value"), { kind: "participant", percent: share }),
+    value: Evenhand.charts.validation(find("#chart-value"), { kind: "participant", percent: share, metric: main.dataset.metric }),
   };
   const run = find("#run");
   let drawn = 0;

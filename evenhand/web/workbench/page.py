@@ -308,7 +308,7 @@ def turn(request: Request, session_id: int, what: Annotated[str, Form()], reason
     verbs: Mapping[str, tuple[Callable[[], object], str]] = {
         "start": (lambda: held_by(request.app).players.begin(session_id), f"{session.tuner} starts."),
         "pause": (lambda: lab.sessions.pause([session_id], reason or UNSAID_REASON, who), "Paused; its clock stands still."),
-        "go on": (lambda: lab.sessions.unpause([session_id], by=who), "It goes on."),
+        "go on": (lambda: lab.sessions.unpause([session_id]), "It goes on."),
         "take over": (
             lambda: lab.interventions.take_over(session_id, who=who, reason=reason),
             f"You propose now; {session.tuner} waits.",
