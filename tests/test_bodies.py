@@ -46,7 +46,7 @@ def test_a_form_beyond_its_limit_is_refused_in_words(site: Site) -> None:
     answer = site.caller().post("/resume", {"code": "x" * bodies.FORM_BYTES})
     assert answer.status_code == 413
     assert "This request has 64,005 bytes, and 64 kB (64,000 bytes) is the most that is taken here" in answer.text
-    assert "what you typed is still there" in answer.text
+    assert "back button leads back to the form" in answer.text
     assert answer.headers["content-type"].startswith("text/html")
     agent = site.caller(Role.AGENT, 1)
     long = agent.http.post("/api/agent/measure", content=b" " * (bodies.AGENT_BYTES + 1))

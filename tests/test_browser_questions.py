@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, expect
 from evenhand.model.rules import ParticipantStep
 from evenhand.model.study import BACKGROUND
 from evenhand.settings import Rules
-from evenhand.web import bodies
 from evenhand.web.access import COOKIE_NAMES, Role
 from tests.test_browser import Watched, look, watched
 from tests.test_questions import Person, asking, experienced
@@ -179,20 +178,3 @@ def test_the_papers_background_form(browser: Browser, site: Site) -> None:
         page.keyboard.press("Enter")
         expect(page).to_have_url(re.compile("/p/[0-9]+/details$"))
     assert site.lab.participants.step(person.participant.id) is ParticipantStep.DETAILS
-
-
-@pytest.mark.slow
-def test_a_form_that_is_too_long_is_a_page_and_what_was_typed_is_still_there(
-    browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    person, typed = experienced(site), "x" * 3000
-    monkeypatch.setattr(bodies, "ANSWERS_BYTES", 2000)
-    with watched(browser, "status of 413") as window:
-        page = opened(window, site, person)
-        page.locator("textarea").first.evaluate("(box, text) => { box.value = text; box.form.noValidate = true }", typed)
-        page.locator("textarea").first.evaluate("box => box.form.requestSubmit()")
-        expect(page.get_by_role("heading", name="This was too long")).to_be_visible()
-        expect(page.get_by_text("2 kB (2,000 bytes) is the most that is taken here")).to_be_visible()
-        look(page, "29-too-long")
-        page.go_back()
-        expect(page.locator("textarea").first).to_have_value(typed)

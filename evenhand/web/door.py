@@ -42,7 +42,7 @@ def path_of(scope: Scope) -> str:
 
 
 async def _refuse(error: bodies.BodyRefused, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a body that is not taken: programs at once, people with a page, which leaves them what they typed."""
+    """Answer a body that is not taken: programs at once, people with a page."""
     response, headers = _refusal(error, scope), Headers(scope=scope)
     response.headers["connection"] = "close"
     await send({"type": "http.response.start", "status": error.status, "headers": response.raw_headers})
