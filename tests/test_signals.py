@@ -138,7 +138,9 @@ def test_the_sensitivity_table_has_a_row_without_flagged_people() -> None:
 
 
 def test_the_report_lists_the_signals_and_states_the_rule() -> None:
-    (item,) = study_review.signals.make(study_report.context(noticed(), "live"))
+    made = study_review.signals.make(study_report.context(noticed(), "live"))
+    assert isinstance(made, list)
+    (item,) = made
     assert item.table is not None
     assert [row[1:] for row in item.table.rows][1] == ("2 of 2", "0", "4", "10", "yes")
     assert "2 of 4 are" in item.how

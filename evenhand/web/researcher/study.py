@@ -315,7 +315,7 @@ def ask_to_stop(request: Request, session_id: int, number: int) -> Response:
     if trial is None:
         raise NotFound(f"session {session_id} has no trial {number}; it has {len(session.trials)}")
     looked = lab.evaluations.has_looked(session.task.id, identity(request).who)
-    here = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
+    here: dict[str, Any] = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
     return render(request, "researcher/stop.html", **here, **bar(lab, lab.studies.get(session.study_id)))
 
 
