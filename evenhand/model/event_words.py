@@ -60,6 +60,12 @@ class _Told:
         return who if WHO_PATTERN.fullmatch(who) else _first(who)
 
     @property
+    def member(self) -> str:
+        """The person who runs the laboratory that it is about, as the record names them."""
+        number = self.detail.get("person")
+        return "somebody" if number is None else f"person {number}"
+
+    @property
     def trial(self) -> str:
         """The trial that it is about, or the training of an evaluation."""
         if self.event.trial_id is None:
@@ -157,6 +163,19 @@ WORDS: Mapping[str, Callable[[_Told], str]] = {
     "stop asked": lambda told: f"{_first(told.trial)} was asked to stop, by the {told.detail.get('by', 'tuner')}",
     "attempt ended": lambda told: f"A training of {told.trial} was lost: {told.detail.get('why', '')}",
     "finished": lambda told: f"{_first(told.trial)} ended: {told.detail.get('outcome', '')}",
+    # Who runs the laboratory
+    "person added": lambda told: f"{told.who} added {told.member} as {told.detail.get('role', 'researcher')}",
+    "person renamed": lambda told: f"{told.who} gave {told.member} another name",
+    "person removed": lambda told: f"{told.who} removed {told.member}",
+    "role changed": lambda told: f"{told.who} made {told.member} {told.detail.get('role', 'researcher')}",
+    "sign-in link made": lambda told: f"{told.who} made a sign-in link for {told.member}",
+    "signed in": lambda told: f"{told.member} signed in",
+    "signed out": lambda told: f"{told.member} signed out",
+    "signed out everywhere": lambda told: f"{told.member} was signed out everywhere, by {told.who}",
+    "link revoked": lambda told: f"{told.who} revoked a sign-in link of {told.member}",
+    "sign-in revoked": lambda told: f"{told.who} revoked a sign-in of {told.member}",
+    "links revoked": lambda told: f"{told.who} revoked all unused sign-in links",
+    "agent revoked": lambda told: f"{told.who} revoked the token of {told.agent}",
     # Working together
     "added": lambda told: f"{told.who} added {told.trial}",
     "reshaped": lambda told: f"{told.who} limited what {told.tuner} may try",
