@@ -26,7 +26,7 @@ NAMES = EventNames(
 
 def recorded_kinds() -> set[str]:
     """The kinds of events that the laboratory records, as its source names them."""
-    kinds: set[str] = set()
+    kinds: set[object] = set()
     for path in (Path(evenhand.__file__).parent / "lab").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("events.record", "event_rows.record"):

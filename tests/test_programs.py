@@ -208,7 +208,7 @@ def test_a_held_program_stands_still_with_all_that_it_started(home: Path) -> Non
     (home / "inner.sh").write_text(f"echo $$ > {home}/inner.pid; until test -e {home}/go; do sleep 0.01; done")
     task = shell(f"sh {home}/inner.sh & echo $$ > {home}/outer.pid; wait; echo '{{\"accuracy\": 1}}'")
     gate, measured, ends = Gate(), list[Measurement](), list[Any]()
-    asked = {"seed": 7, "evaluation": False, "report": measured.append, "gate": gate}
+    asked: dict[str, Any] = {"seed": 7, "evaluation": False, "report": measured.append, "gate": gate}
     thread = threading.Thread(target=lambda: ends.append(tasks.run_trial(task, {"lr": 0.5}, **asked)))
     thread.start()
     outer, inner = (wait_for(partial(content, home / name), name) for name in ("outer.pid", "inner.pid"))

@@ -16,7 +16,7 @@ import pytest
 from evenhand.errors import StaleAttempt, Unreachable
 from evenhand.lab.client import Client
 from evenhand.lab.lab import Lab
-from evenhand.model.job import Assignment, MeasurementBatch
+from evenhand.model.job import Assignment, MeasurementBatch, Order
 from evenhand.model.session import Session
 from evenhand.model.trial import Measurement, Outcome, Trial
 from evenhand.runners.agent import Patience, run_agent
@@ -73,9 +73,11 @@ def laboratory_in(folder: Path, patience: Patience, slots: int = 2) -> Iterator[
     class Watched(Lab):
         """Notes what was claimed, and holds what is measured against the plan, as the server does at its door."""
 
-        def measure(self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None) -> bool:
+        def measure(
+            self, job_id: int, attempt: int, batch: Sequence[Measurement], agent_id: int | None = None, *, is_held: bool = False
+        ) -> Order:
             self.agents.check(MeasurementBatch(job_id, attempt, batch))
-            return super().measure(job_id, attempt, batch, agent_id)
+            return super().measure(job_id, attempt, batch, agent_id, is_held=is_held)
 
         def claim(self, agent_id: int, **options: Any) -> Assignment | None:
             assignment = super().claim(agent_id, **options)

@@ -315,7 +315,7 @@ def ask_to_stop(request: Request, session_id: int, number: int) -> Response:
     if trial is None:
         raise NotFound(f"session {session_id} has no trial {number}; it has {len(session.trials)}")
     looked = lab.evaluations.has_looked(session.task.id, identity(request).who)
-    here = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
+    here: dict[str, Any] = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
     return render(request, "researcher/stop.html", **here, **bar(lab, lab.studies.get(session.study_id)))
 
 
@@ -342,7 +342,7 @@ def ask_to_end(request: Request, session_id: int) -> Response:
 def _ask_to_end(request: Request, session_id: int, reason: str = "", problem: str = "", status: int = 200) -> Response:
     context = session_context(request, session_id)
     session, lab = context["session"], lab_of(request)
-    further = {
+    further: dict[str, Any] = {
         "reason": reason,
         "refused": problem,
         "steered": lab.evaluations.has_looked(session.task.id, identity(request).who),
