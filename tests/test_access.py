@@ -250,11 +250,12 @@ def test_no_get_is_a_look(tmp_path: Path) -> None:
         evaluated(site, session.id, agent, 0.515625, 0.640625)
         tuning_participant(site, study)
         site.lab.studies.close(study.id)
-        before, researcher = dump(site), site.caller(Role.RESEARCHER)
+        callers = {role: site.caller(role, {Role.PARTICIPANT: 1}.get(role, 0)) for role in Role}
+        before, researcher = dump(site), callers[Role.RESEARCHER]
         for (method, path), role in ROWS:
             if method != "GET" or path.endswith(STREAMS):
                 continue
-            answer = site.caller(role, {Role.PARTICIPANT: 1}.get(role, 0)).get(filled(path))
+            answer = callers[role].get(filled(path))
             assert answer.status_code < 500
             assert "57.8" not in answer.text or "/static" in path, f"{path} shows the mean of the test scores"
         assert {**dump(site), "token": None} == {**before, "token": None}

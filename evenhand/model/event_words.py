@@ -61,9 +61,9 @@ class _Told:
 
     @property
     def member(self) -> str:
-        """Whom of those who run the laboratory it is about, by the id that pages show a name for."""
+        """The person who runs the laboratory that it is about, as the record names them."""
         number = self.detail.get("person")
-        return "Somebody" if number is None else f"person {number}"
+        return "somebody" if number is None else f"person {number}"
 
     @property
     def trial(self) -> str:
@@ -127,19 +127,6 @@ WORDS: Mapping[str, Callable[[_Told], str]] = {
     "reopened": _reopened,
     "imported": lambda told: "The study was read from an export",
     "restored": lambda told: "The laboratory was restored from a backup",
-    # Those who run the laboratory
-    "person added": lambda told: f"{told.member} was added, as {told.detail.get('role', 'researcher')}",
-    "person renamed": lambda told: f"{told.member} got this name",
-    "person removed": lambda told: f"{told.member} was removed",
-    "role changed": lambda told: f"{told.member} became {told.detail.get('role', 'researcher')}",
-    "sign-in link made": lambda told: f"A sign-in link for {told.member} was made",
-    "link revoked": lambda told: f"A sign-in link of {told.member} was revoked",
-    "links revoked": lambda told: "All sign-in links were revoked",
-    "signed in": lambda told: f"{told.member} signed in",
-    "signed out": lambda told: f"{told.member} signed out",
-    "signed out everywhere": lambda told: f"{told.member} was signed out everywhere",
-    "sign-in revoked": lambda told: f"A sign-in of {told.member} was revoked",
-    "agent revoked": lambda told: f"{_first(told.agent)} may not get in any more",
     # Participants
     "joined": lambda told: f"{told.person} joined",
     "renewed seat code": lambda told: f"{told.person} got a new code for the seat",
@@ -179,6 +166,19 @@ WORDS: Mapping[str, Callable[[_Told], str]] = {
     "stop asked": lambda told: f"{_first(told.trial)} was asked to stop, by the {told.detail.get('by', 'tuner')}",
     "attempt ended": lambda told: f"A training of {told.trial} was lost: {told.detail.get('why', '')}",
     "finished": lambda told: f"{_first(told.trial)} ended: {told.detail.get('outcome', '')}",
+    # Who runs the laboratory
+    "person added": lambda told: f"{told.who} added {told.member} as {told.detail.get('role', 'researcher')}",
+    "person renamed": lambda told: f"{told.who} gave {told.member} another name",
+    "person removed": lambda told: f"{told.who} removed {told.member}",
+    "role changed": lambda told: f"{told.who} made {told.member} {told.detail.get('role', 'researcher')}",
+    "sign-in link made": lambda told: f"{told.who} made a sign-in link for {told.member}",
+    "signed in": lambda told: f"{told.member} signed in",
+    "signed out": lambda told: f"{told.member} signed out",
+    "signed out everywhere": lambda told: f"{told.member} was signed out everywhere, by {told.who}",
+    "link revoked": lambda told: f"{told.who} revoked a sign-in link of {told.member}",
+    "sign-in revoked": lambda told: f"{told.who} revoked a sign-in of {told.member}",
+    "links revoked": lambda told: f"{told.who} revoked all unused sign-in links",
+    "agent revoked": lambda told: f"{told.who} revoked the token of {told.agent}",
     # Working together
     "added": lambda told: f"{told.who} added {told.trial}",
     "reshaped": lambda told: f"{told.who} limited what {told.tuner} may try",

@@ -240,9 +240,10 @@ def log_page(
 def _names(lab: Lab, study_id: int) -> EventNames:
     """What the ids in a study's events stand for."""
     sessions = lab.sessions.of_study(study_id)
-    acts = ((one.id, act) for one in sessions for act in one.interventions if act.reason)
-    reasons: dict[tuple[int, float, str], str] = {(session_id, act.at, act.kind): act.reason for session_id, act in acts}
-    reasons |= {(one.id, pause.start, "paused"): pause.reason for one in sessions for pause in one.pauses}
+    reasons: dict[tuple[int, float, str], str] = {}
+    for session in sessions:
+        reasons |= {(session.id, act.at, act.kind): act.reason for act in session.interventions if act.reason}
+        reasons |= {(session.id, pause.start, "paused"): pause.reason for pause in session.pauses}
     return EventNames(
         people={person.id: person.pseudonym for person in lab.participants.of_study(study_id)},
         tuners={session.id: session.tuner for session in sessions},

@@ -342,7 +342,7 @@ def ask_to_end(request: Request, session_id: int) -> Response:
 def _ask_to_end(request: Request, session_id: int, reason: str = "", problem: str = "", status: int = 200) -> Response:
     context = session_context(request, session_id)
     session, lab = context["session"], lab_of(request)
-    further = {
+    further: dict[str, Any] = {
         "reason": reason,
         "refused": problem,
         "steered": lab.evaluations.has_looked(session.task.id, identity(request).who),
