@@ -85,11 +85,11 @@ def report(out: Path, folder: Path | None) -> None:
     rows = lines(out)
     if not rows:
         raise SystemExit(f"{out}: holds no pair yet; run the benchmark first")
-    told = {
+    summaries = {
         by: {how: summary(rows, by, how) for how in sorted(rows[0]["regret"]) if how not in ("plain", "random")}
         for by in ("worth", "seen")
     }
-    for by, of_all in told.items():
+    for by, of_all in summaries.items():
         for how, of in of_all.items():
             print(f"{by:<6} {how:<18} {json.dumps(of)}")
     if folder is not None:
@@ -105,7 +105,7 @@ def report(out: Path, folder: Path | None) -> None:
             "trials": rows[0]["trials"],
             "cpu_seconds": round(sum(row["cpu"] for row in rows)),
             "goals": {"mean cost of a misleading belief": MOST_COST, "share of pairs worse than random": MOST_WORSE_SHARE},
-            **told,
+            **summaries,
             "last": [{**row, "regret": {how: ends(of) for how, of in row["regret"].items()}} for row in rows],
         }
         (folder / f"{date}-pibo-misleading.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -54,7 +54,10 @@ def rich(lab: Lab, clock: Clock) -> Study:
     batch, (token,) = lab.participants.invite(study.id, "course", cap=9)
     for number in range(4):
         mode: Mode = "pilot" if number == 1 else "live"
-        person = lab.participants.join(study.id, mode)[0] if number == 1 else lab.participants.accept(token, nickname="Zoe")[0]
+        joined = (
+            lab.participants.join(study.id, mode) if number == 1 else lab.participants.accept(token, nickname=f"Zoe {number}")
+        )
+        person, _ = joined
         lab.participants.consent(person.id, study.consent.version)
         lab.participants.answer(person.id, "background", {"months": number, **(ANSWERS if number == 0 else {})})
         clock.now += 1 / 3

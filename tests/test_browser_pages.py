@@ -183,8 +183,8 @@ def visit(context: BrowserContext, caller: Caller, address: str, charts: int) ->
             page.set_viewport_size({"width": width, "height": WIDTHS[width]})
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of these
             # Colours fade, and charts take their width a moment later.
-            found = partial(page.evaluate, VIOLATIONS % rules)
-            wait_for(found, f"axe finds nothing at {address}, {width} px, {scheme}", lambda seen: not seen, seconds=60)
+            violations = partial(page.evaluate, VIOLATIONS % rules)
+            wait_for(violations, f"axe finds nothing at {address}, {width} px, {scheme}", lambda seen: not seen, seconds=60)
         for chart in drawn(page):
             assert len(chart["axes"]) >= chart["least"], json.dumps(chart)
             assert all(chart["axes"]), json.dumps(chart)

@@ -60,8 +60,8 @@ def finish(lab: Lab, person: Participant) -> None:
 
 
 def counts(lab: Lab, study: Study) -> tuple[int, int]:
-    found = lab.participants.occupancy(study.id)
-    return found.finished, found.under_way
+    occupancy = lab.participants.occupancy(study.id)
+    return occupancy.finished, occupancy.under_way
 
 
 def test_whoever_vanished_takes_up_no_place_and_whoever_finished_always_does() -> None:
@@ -70,8 +70,8 @@ def test_whoever_vanished_takes_up_no_place_and_whoever_finished_always_does() -
     assert places.in_conditions(there, LATELY_SECONDS) == {"plain": 1, "hints": 1}
     assert places.in_conditions(there, LATELY_SECONDS + 500.0) == {"plain": 1}
     for now, finished, under_way, is_full in ((1000.0, 1, 3, True), (LATELY_SECONDS, 1, 2, False), (1e9, 1, 0, False)):
-        found = places.occupancy(there, 4, now)
-        assert (found.finished, found.under_way, found.is_full) == (finished, under_way, is_full)
+        occupancy = places.occupancy(there, 4, now)
+        assert (occupancy.finished, occupancy.under_way, occupancy.is_full) == (finished, under_way, is_full)
     assert places.occupancy(there, None, 0.0).why_full is None
 
 

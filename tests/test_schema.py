@@ -40,8 +40,8 @@ def test_calls_made_from_the_servers_description_are_answered(site: Site, monkey
     document["paths"] = {path: calls for path, calls in document["paths"].items() if not path.endswith(STREAMS)}
     callers = {role: site.caller(role, 0 if role is Role.PUBLIC else 1) for role in Role}
     until, answers = time.monotonic() + MOST_SECONDS, Counter[int]()
-    for found in schemathesis.openapi.from_dict(document).get_all_operations():
-        operation: APIOperation[Any, Any, Any, Any] = found.ok()  # type: ignore[union-attr]
+    for described in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation: APIOperation[Any, Any, Any, Any] = described.ok()  # type: ignore[union-attr]
         method, path = operation.method.upper(), operation.path
         if not path.startswith("/api/") and method != "GET":
             continue  # forms are not described: `test_fuzz_web` has them

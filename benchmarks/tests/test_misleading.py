@@ -13,12 +13,12 @@ def row(plain: float, bad: float, drawn: float) -> dict[str, object]:
 
 def test_cost_and_pairs_worse_than_random_are_counted() -> None:
     rows = [row(0.1, 0.1, 0.2), row(0.1, 0.3, 0.2), row(0.2, 0.1, 0.1), row(0.3, 0.3, 0.2)]
-    told = misleading.summary(rows, "worth", "bad high")
-    assert told["cost_mean"] == 0.025  # of 0, 0.2, -0.1 and 0
-    assert told["cost_largest"] == 0.2
-    assert told["cost_interval"][0] <= 0.025 <= told["cost_interval"][1]
-    assert (told["worse_than_random"], told["plain_worse_than_random"], told["pairs"]) == (2, 2, 4)
-    assert told["trials_to_plain_end_median"] == 2  # 2, never (3), 2 and 2
+    summary = misleading.summary(rows, "worth", "bad high")
+    assert summary["cost_mean"] == 0.025  # of 0, 0.2, -0.1 and 0
+    assert summary["cost_largest"] == 0.2
+    assert summary["cost_interval"][0] <= 0.025 <= summary["cost_interval"][1]
+    assert (summary["worse_than_random"], summary["plain_worse_than_random"], summary["pairs"]) == (2, 2, 4)
+    assert summary["trials_to_plain_end_median"] == 2  # 2, never (3), 2 and 2
 
 
 def test_the_interval_is_of_the_mean() -> None:

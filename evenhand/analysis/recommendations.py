@@ -69,11 +69,11 @@ def less_effort(race: Race) -> tuple[LessEffort, ...]:
             if (courses := race.of(task, name))
         }
         for unit in ("trials", "seconds"):
-            each = {name: (its.trials if unit == "trials" else its.clock) / its.sessions for name, its in spent.items()}
-            other = max(each, key=lambda name: each[name], default="")
-            for name, amount in each.items():
-                if amount < EQUAL_SHARE * each[other]:
-                    rows.append(LessEffort(task, name, unit, amount, each[other], other))
+            amounts = {name: (its.trials if unit == "trials" else its.clock) / its.sessions for name, its in spent.items()}
+            other = max(amounts, key=lambda name: amounts[name], default="")
+            for name, amount in amounts.items():
+                if amount < EQUAL_SHARE * amounts[other]:
+                    rows.append(LessEffort(task, name, unit, amount, amounts[other], other))
     return tuple(rows)
 
 

@@ -124,8 +124,8 @@ def _citation(deposit: Deposit, title: str, study: Study, day: str) -> str:
     for one in deposit.authors:
         given = {"family-names": one.family, "given-names": one.given} if one.given else {"name": one.family}
         entry = {**given, "affiliation": one.affiliation, "orcid": one.orcid and f"https://orcid.org/{one.orcid}"}
-        told = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items() if value]
-        lines += [f"  {'-' if at == 0 else ' '} {line}" for at, line in enumerate(told)]
+        author_lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items() if value]
+        lines += [f"  {'-' if at == 0 else ' '} {line}" for at, line in enumerate(author_lines)]
     lines += ["keywords:", *(f"  - {keyword}" for keyword in KEYWORDS)]
     return "\n".join(lines) + "\n"
 

@@ -29,6 +29,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "population": "newest trials among which parents are drawn",
     "tournament": "trials drawn as parents, of which the best one counts",
     "beta": "for how long what people believe counts",
+    "tolerance": "how much less, in standard deviations, a belief may promise than the best trial before it is set aside",
     "eta": "one in so many goes on, for so many times the epochs",
     "smallest": "epochs of the first training",
 }

@@ -31,7 +31,7 @@ class EventNames:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Entry:
     """One event, with the names that its words need."""
 
     event: Event
@@ -89,117 +89,119 @@ def _first(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _claimed(told: _Told) -> str:
-    attempt = told.detail.get("attempt", 1)
+def _claimed(entry: _Entry) -> str:
+    attempt = entry.detail.get("attempt", 1)
     again = f" for the {attempt}. time" if attempt > 1 else ""
-    return f"{_first(told.agent)} began to train {told.trial}{again}"
+    return f"{_first(entry.agent)} began to train {entry.trial}{again}"
 
 
-def _chose(told: _Told) -> str:
-    if told.event.trial_id is None:
-        how = "nothing could be chosen" if told.detail.get("automatic") else "a configuration without a training, or none"
-        return f"{told.tuner} ended: {how}"
-    return f"{_first(told.trial)} was chosen" + (" automatically" if told.detail.get("automatic") else f" by {told.tuner}")
+def _chose(entry: _Entry) -> str:
+    if entry.event.trial_id is None:
+        how = "nothing could be chosen" if entry.detail.get("automatic") else "a configuration without a training, or none"
+        return f"{entry.tuner} ended: {how}"
+    return f"{_first(entry.trial)} was chosen" + (" automatically" if entry.detail.get("automatic") else f" by {entry.tuner}")
 
 
-def _opened(told: _Told) -> str:
-    what = "practice" if told.detail.get("practice") else "session"
-    return f"A {what} of {told.tuner} was opened, beside the {told.detail.get('mode', 'live')} records"
+def _opened(entry: _Entry) -> str:
+    what = "practice" if entry.detail.get("practice") else "session"
+    return f"A {what} of {entry.tuner} was opened, beside the {entry.detail.get('mode', 'live')} records"
 
 
-def _reopened(told: _Told) -> str:
-    return "Collection was opened again" if told.event.session_id is None else f"{told.tuner} went on after a choice"
+def _reopened(entry: _Entry) -> str:
+    return "Collection was opened again" if entry.event.session_id is None else f"{entry.tuner} went on after a choice"
 
 
-def _switched(told: _Told) -> str:
-    return f"{_first(told.invitations)} were switched {'on' if told.detail.get('enabled') else 'off'}"
+def _switched(entry: _Entry) -> str:
+    return f"{_first(entry.invitations)} were switched {'on' if entry.detail.get('enabled') else 'off'}"
 
 
-WORDS: Mapping[str, Callable[[_Told], str]] = {
+WORDS: Mapping[str, Callable[[_Entry], str]] = {
     # The study
-    "declared": lambda told: f"Version {told.detail.get('version')} of the study was declared",
-    "published": lambda told: f"Version {told.detail.get('version', '')} of the study was published".replace("  ", " "),
-    "invited": lambda told: (
-        f"{plural(told.detail.get('links', 0), 'link')} of {told.invitations} were made, for {told.detail.get('mode')} records"
+    "declared": lambda entry: f"Version {entry.detail.get('version')} of the study was declared",
+    "published": lambda entry: f"Version {entry.detail.get('version', '')} of the study was published".replace("  ", " "),
+    "invited": lambda entry: (
+        f"{plural(entry.detail.get('links', 0), 'link')} of {entry.invitations} were made, for {entry.detail.get('mode')} records"
     ),
     "switched invitations": _switched,
-    "closed": lambda told: "Collection was ended",
+    "closed": lambda entry: "Collection was ended",
     "reopened": _reopened,
-    "imported": lambda told: "The study was read from an export",
-    "restored": lambda told: "The laboratory was restored from a backup",
+    "imported": lambda entry: "The study was read from an export",
+    "restored": lambda entry: "The laboratory was restored from a backup",
     # Participants
-    "joined": lambda told: f"{told.person} joined",
-    "renewed seat code": lambda told: f"{told.person} got a new code for the seat",
-    "came back to seat": lambda told: f"{told.person} came back to the seat",
-    "released seat": lambda told: f"The seat of {told.person} was released",
-    "consented": lambda told: f"{told.person} agreed to the terms",
-    "chose language": lambda told: f"{told.person} chose the language {told.detail.get('language')}",
-    "assigned": lambda told: f"{told.person} was assigned to the condition {told.detail.get('condition')}",
-    "answered": lambda told: f"{told.person} answered the questionnaire {told.detail.get('questionnaire')}",
-    "read details": lambda told: f"{told.person} read the details",
-    "practised": lambda told: f"{told.tuner} ended the practice",
-    "withdrawn": lambda told: f"{told.person} withdrew; what they did and said was erased",
-    "excluded": lambda told: f"{told.person} was left out of the statistics",
-    "included": lambda told: f"{told.person} was taken into the statistics again",
+    "joined": lambda entry: f"{entry.person} joined",
+    "renewed seat code": lambda entry: f"{entry.person} got a new code for the seat",
+    "came back to seat": lambda entry: f"{entry.person} came back to the seat",
+    "released seat": lambda entry: f"The seat of {entry.person} was released",
+    "consented": lambda entry: f"{entry.person} agreed to the terms",
+    "chose language": lambda entry: f"{entry.person} chose the language {entry.detail.get('language')}",
+    "assigned": lambda entry: f"{entry.person} was assigned to the condition {entry.detail.get('condition')}",
+    "answered": lambda entry: f"{entry.person} answered the questionnaire {entry.detail.get('questionnaire')}",
+    "read details": lambda entry: f"{entry.person} read the details",
+    "practised": lambda entry: f"{entry.tuner} ended the practice",
+    "withdrawn": lambda entry: f"{entry.person} withdrew; what they did and said was erased",
+    "excluded": lambda entry: f"{entry.person} was left out of the statistics",
+    "included": lambda entry: f"{entry.person} was taken into the statistics again",
     # Sessions
     "opened": _opened,
-    "started": lambda told: f"{told.tuner} began to tune",
+    "started": lambda entry: f"{entry.tuner} began to tune",
     "chose": _chose,
-    "paused": lambda told: f"{told.who} paused {told.tuner}",
-    "went on": lambda told: f"{told.who} let {told.tuner} go on",
-    "extended": lambda told: f"{told.who} gave {told.tuner} {clock(told.detail.get('seconds', 0))} more",
-    "outage": lambda told: f"{SERVER} was down for {clock(told.detail.get('seconds', 0))}, which was given back to {told.tuner}",
-    "looked": lambda told: f"{told.who} looked at the test scores of {told.tuner}",
-    "removed": lambda told: f"{told.who} removed {told.tuner}, which had never started",
-    "taken up": lambda told: f"A process went on with {told.tuner}",
-    "left": lambda told: f"The process of {told.tuner} left it",
-    "discarded": lambda told: f"{told.tuner} was discarded by its program",
-    "grew": lambda told: f"The space of {told.tuner} grew",
-    "named metrics": lambda told: f"The program of {told.tuner} named its metrics {', '.join(told.detail.get('names', ()))}",
-    "model written": lambda told: f"The final model of {told.tuner} was written",
-    "stopping noticed": lambda told: f"The stopping rule of {told.tuner}: {told.detail.get('said', '')}",
-    # Trials
-    "submitted": lambda told: f"{_first(told.trial)} was submitted",
-    "claimed": _claimed,
-    "held": lambda told: f"{_first(told.trial)} stood still, since its session was paused",
-    "trains on": lambda told: f"{_first(told.trial)} went on to train",
-    "stop asked": lambda told: f"{_first(told.trial)} was asked to stop, by the {told.detail.get('by', 'tuner')}",
-    "attempt ended": lambda told: f"A training of {told.trial} was lost: {told.detail.get('why', '')}",
-    "finished": lambda told: f"{_first(told.trial)} ended: {told.detail.get('outcome', '')}",
-    # Who runs the laboratory
-    "person added": lambda told: f"{told.who} added {told.member} as {told.detail.get('role', 'researcher')}",
-    "person renamed": lambda told: f"{told.who} gave {told.member} another name",
-    "person removed": lambda told: f"{told.who} removed {told.member}",
-    "role changed": lambda told: f"{told.who} made {told.member} {told.detail.get('role', 'researcher')}",
-    "sign-in link made": lambda told: f"{told.who} made a sign-in link for {told.member}",
-    "signed in": lambda told: f"{told.member} signed in",
-    "signed out": lambda told: f"{told.member} signed out",
-    "signed out everywhere": lambda told: f"{told.member} was signed out everywhere, by {told.who}",
-    "link revoked": lambda told: f"{told.who} revoked a sign-in link of {told.member}",
-    "sign-in revoked": lambda told: f"{told.who} revoked a sign-in of {told.member}",
-    "links revoked": lambda told: f"{told.who} revoked all unused sign-in links",
-    "agent revoked": lambda told: f"{told.who} revoked the token of {told.agent}",
-    # Working together
-    "added": lambda told: f"{told.who} added {told.trial}",
-    "reshaped": lambda told: f"{told.who} limited what {told.tuner} may try",
-    "believes": lambda told: f"{told.who} said what they believe, to {told.tuner}",
-    "stopped": lambda told: f"{told.who} stopped {told.trial}",
-    "took over": lambda told: (
-        f"{told.who} took over from {told.tuner}" if told.event.session_id else f"{told.person} went on in another window"
+    "paused": lambda entry: f"{entry.who} paused {entry.tuner}",
+    "went on": lambda entry: f"{entry.who} let {entry.tuner} go on",
+    "extended": lambda entry: f"{entry.who} gave {entry.tuner} {clock(entry.detail.get('seconds', 0))} more",
+    "outage": lambda entry: (
+        f"{SERVER} was down for {clock(entry.detail.get('seconds', 0))}, which was given back to {entry.tuner}"
     ),
-    "handed back": lambda told: f"{told.who} handed back to {told.tuner}",
-    "ended": lambda told: f"{told.who} ended {told.tuner}",
-    "rated": lambda told: f"{told.who} rated {told.trial}",
-    "vetoed": lambda told: f"{told.who} vetoed {told.trial}",
-    "allowed": lambda told: f"{told.who} took the veto of {told.trial} back",
+    "looked": lambda entry: f"{entry.who} looked at the test scores of {entry.tuner}",
+    "removed": lambda entry: f"{entry.who} removed {entry.tuner}, which had never started",
+    "taken up": lambda entry: f"A process went on with {entry.tuner}",
+    "left": lambda entry: f"The process of {entry.tuner} left it",
+    "discarded": lambda entry: f"{entry.tuner} was discarded by its program",
+    "grew": lambda entry: f"The space of {entry.tuner} grew",
+    "named metrics": lambda entry: f"The program of {entry.tuner} named its metrics {', '.join(entry.detail.get('names', ()))}",
+    "model written": lambda entry: f"The final model of {entry.tuner} was written",
+    "stopping noticed": lambda entry: f"The stopping rule of {entry.tuner}: {entry.detail.get('said', '')}",
+    # Trials
+    "submitted": lambda entry: f"{_first(entry.trial)} was submitted",
+    "claimed": _claimed,
+    "held": lambda entry: f"{_first(entry.trial)} stood still, since its session was paused",
+    "trains on": lambda entry: f"{_first(entry.trial)} went on to train",
+    "stop asked": lambda entry: f"{_first(entry.trial)} was asked to stop, by the {entry.detail.get('by', 'tuner')}",
+    "attempt ended": lambda entry: f"A training of {entry.trial} was lost: {entry.detail.get('why', '')}",
+    "finished": lambda entry: f"{_first(entry.trial)} ended: {entry.detail.get('outcome', '')}",
+    # Who runs the laboratory
+    "person added": lambda entry: f"{entry.who} added {entry.member} as {entry.detail.get('role', 'researcher')}",
+    "person renamed": lambda entry: f"{entry.who} gave {entry.member} another name",
+    "person removed": lambda entry: f"{entry.who} removed {entry.member}",
+    "role changed": lambda entry: f"{entry.who} made {entry.member} {entry.detail.get('role', 'researcher')}",
+    "sign-in link made": lambda entry: f"{entry.who} made a sign-in link for {entry.member}",
+    "signed in": lambda entry: f"{entry.member} signed in",
+    "signed out": lambda entry: f"{entry.member} signed out",
+    "signed out everywhere": lambda entry: f"{entry.member} was signed out everywhere, by {entry.who}",
+    "link revoked": lambda entry: f"{entry.who} revoked a sign-in link of {entry.member}",
+    "sign-in revoked": lambda entry: f"{entry.who} revoked a sign-in of {entry.member}",
+    "links revoked": lambda entry: f"{entry.who} revoked all unused sign-in links",
+    "agent revoked": lambda entry: f"{entry.who} revoked the token of {entry.agent}",
+    # Working together
+    "added": lambda entry: f"{entry.who} added {entry.trial}",
+    "reshaped": lambda entry: f"{entry.who} limited what {entry.tuner} may try",
+    "believes": lambda entry: f"{entry.who} said what they believe, to {entry.tuner}",
+    "stopped": lambda entry: f"{entry.who} stopped {entry.trial}",
+    "took over": lambda entry: (
+        f"{entry.who} took over from {entry.tuner}" if entry.event.session_id else f"{entry.person} went on in another window"
+    ),
+    "handed back": lambda entry: f"{entry.who} handed back to {entry.tuner}",
+    "ended": lambda entry: f"{entry.who} ended {entry.tuner}",
+    "rated": lambda entry: f"{entry.who} rated {entry.trial}",
+    "vetoed": lambda entry: f"{entry.who} vetoed {entry.trial}",
+    "allowed": lambda entry: f"{entry.who} took the veto of {entry.trial} back",
 }
 
 
 def event_words(event: Event, names: EventNames) -> str:
     """What happened, as a sentence without its full stop; and why, where somebody said it."""
-    told = _Told(event, names)
+    entry = _Entry(event, names)
     say = WORDS.get(event.kind)
-    words = say(told) if say else f"{_first(event.kind)}, in {told.tuner}"
-    words += f", by {told.detail['who']}" if event.kind in ASKED_FOR and "who" in told.detail else ""
+    words = say(entry) if say else f"{_first(event.kind)}, in {entry.tuner}"
+    words += f", by {entry.detail['who']}" if event.kind in ASKED_FOR and "who" in entry.detail else ""
     reason = names.reasons.get((event.session_id or 0, event.at, event.kind), "")
     return f"{words}: {reason}" if reason else words

@@ -210,8 +210,8 @@ def withdrawals(tx: Connection) -> list[Row]:
     joined = tables.participant.join(tables.study, _study.id == _person.study_id)
     query = select(*columns).select_from(joined).where(_person.withdrawn_at.is_not(None))
     with odd_cells.any_text(tx):
-        found = tx.execute(query.order_by(_person.withdrawn_at, _person.id)).mappings().all()
-    closest = [{name: odd_cells.closest(_WITHDRAWAL[name], cell) for name, cell in row.items()} for row in found]
+        rows_found = tx.execute(query.order_by(_person.withdrawn_at, _person.id)).mappings().all()
+    closest = [{name: odd_cells.closest(_WITHDRAWAL[name], cell) for name, cell in row.items()} for row in rows_found]
     return [{**row, "at": row["at"] or 0.0} for row in closest]  # whoever withdrew at no time did withdraw
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    false,
     func,
     insert,
     null,
@@ -105,7 +106,8 @@ def leased(tx: Connection) -> list[Job]:
     """Jobs without an outcome that agents hold, with only what they are of: whatever else is stored of them."""
     condition = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None), _job.session_id.not_in(_ARCHIVED))
     known = ("id", "session_id", "trial_id", "attempt")
-    columns = [column if column.name in known else null().label(column.name) for column in tables.job.columns]
+    columns: list[Any] = [column if column.name in known else null().label(column.name) for column in tables.job.columns]
+    columns.append(false().label("is_paused"))
     with odd_cells.any_text(tx):
         held = _jobs(tx.execute(select(*columns).where(condition).order_by(_job.queued_at, _job.id)))
     return [replace(job, attempt=odd_cells.closest(_job.attempt, job.attempt)) for job in held]

@@ -382,8 +382,8 @@ class Watch:
         """Keep what is wrong with the backups that were due last, and tell webhooks once of every change."""
         now, before = self._lab.clock(), self._kept
         since = {alert.key: alert.since for alert in before}
-        told = [_of_backup(trouble, now) for trouble in troubles]
-        self._kept = tuple(replace(alert, since=since.get(alert.key, now)) for alert in told)
+        alerts = [_of_backup(trouble, now) for trouble in troubles]
+        self._kept = tuple(replace(alert, since=since.get(alert.key, now)) for alert in alerts)
         self._tell(self._studies, before, self._kept, now)
 
     def _tell(self, studies: Sequence[Study], before: Sequence[Alert], current: Sequence[Alert], now: float) -> None:

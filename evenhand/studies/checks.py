@@ -50,9 +50,9 @@ def _texts(source: TomlSource, study: Study) -> None:
     caps = {seconds for seconds in budgets if seconds is not None}
     for name in ("consent", "details", "thanks"):
         text = getattr(study, name).markdown
-        for found in STATED_PATTERN.finditer(text):
-            number = NUMBER_WORDS.get(found[1].lower()) or float(found[1])
-            unit = found[2].lower()
+        for stated in STATED_PATTERN.finditer(text):
+            number = NUMBER_WORDS.get(stated[1].lower()) or float(stated[1])
+            unit = stated[2].lower()
             if unit == "times" and number != study.evaluation_seeds:
                 expected = f"{study.evaluation_seeds} times, as evaluation_seeds has it"
             elif unit != "times" and caps and number * UNIT_SECONDS[unit] not in caps:
@@ -60,7 +60,7 @@ def _texts(source: TomlSource, study: Study) -> None:
             else:
                 continue
             fix = "correct the one or the other, if it is the same thing that is meant"
-            source.note(("texts", name), said(found[0]), expected, fix, "warning")
+            source.note(("texts", name), said(stated[0]), expected, fix, "warning")
 
 
 def _distinct(source: TomlSource, key: Key, name: str, values: Sequence[str]) -> None:
