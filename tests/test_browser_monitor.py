@@ -154,9 +154,11 @@ def test_a_button_that_the_stream_brought_is_this_researchers_own(browser: Brows
         site.lab.submit(session.id, session.space.configuration({"epochs": 3}))
         claim(site.lab, agent)
         expect(page.locator("#trials tr[data-trial]")).to_have_count(3)  # the stream's, which is everybody's
-        page.locator('#trials tr[data-trial="3"]').get_by_role("button", name="Stop").click()
-        page.wait_for_load_state()
-        expect(page.locator('#trials tr[data-trial="3"]').get_by_role("button", name="Stop")).to_have_count(0)
+        stop = page.locator('#trials tr[data-trial="3"]').get_by_role("link", name="Stop … trial 3")
+        stop.click()
+        page.get_by_role("button", name="Stop trial 3").click()
+        expect(page.locator('#trials tr[data-trial="3"]')).to_contain_text("stopping")
+        expect(stop).to_have_count(0)
         assert site.lab.sessions.get(session.id).trials[2].stop_by == "researcher"
 
 

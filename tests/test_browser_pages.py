@@ -121,7 +121,9 @@ def callers(furnished: Furnished, role: Role) -> list[Caller]:
 
 def address_of(furnished: Furnished, path: str, role: Role) -> str:
     site, study = furnished.site, str(furnished.study_id)
-    token = site.lab.participants.invite(1, "link")[1][0] if "join" in path else site.lab.tokens.issue("signin", 1)
+    token = (
+        site.lab.participants.invite(1, "link")[1][0] if "join" in path else site.lab.people.link(site.person(Role.RESEARCHER).id)
+    )
     own = {"study_id": study} if role is Role.PARTICIPANT else {}
     address = filled(path, token=token, **own) + ("/study.js" if path == "/static" else "")
     return address + ("?mode=pilot" if "/report" in path else "")  # others' scores stay hidden while the study collects
