@@ -609,7 +609,7 @@ def test_a_training_ends_with_its_last_measurements(lab: Lab, session: Session, 
     assert [measurement.index for measurement in lab.curve(session.id, 1).measurements] == [0, 1, 2]
     assert (lab.sessions.get(session.id).trials[0].value, lab.sessions.get(session.id).trials[0].epochs_done) == (0.75, 2)
     with pytest.raises(StaleAttempt):
-        agent.finish(job.job_id, 2, Outcome.COMPLETED, None, [epoch(3, 3, 0.9)])
+        agent.finish(job.job_id, 2, Outcome.COMPLETED, None, [epoch(0, 1, 0.9)])
     assert len(lab.curve(session.id, 1).measurements) == 3
 
 

@@ -301,7 +301,9 @@ def full_disk(site: Site) -> Iterator[None]:
         pages = tx.exec_driver_sql("PRAGMA page_count").scalar()
 
     def limit(connection: Any, *_: object) -> None:
-        connection.execute(f"PRAGMA max_page_count = {pages}")
+        _, _, file = connection.execute("PRAGMA database_list").fetchall()[0]
+        if Path(file).parent.resolve() == site.folder.resolve():  # other sites' connections come here, too
+            connection.execute(f"PRAGMA max_page_count = {pages}")
 
     event.listen(Pool, "checkout", limit)
     try:
