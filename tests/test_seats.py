@@ -19,7 +19,7 @@ from evenhand.settings import PublicAddress
 from evenhand.studies import classroom
 from evenhand.web import run_panel
 from evenhand.web.access import COOKIE_NAMES, Role
-from tests.labs import SPACE, claim, epoch, toy_study
+from tests.labs import SPACE, epoch, toy_study
 from tests.web import Site, toy_site, tuning_participant
 
 NO_COOKIES = "This browser keeps no cookies of this site"
@@ -243,7 +243,8 @@ def test_the_best_so_far_never_falls(site: Site, live: bool, direction: Literal[
     outcomes = ((0.3, 0.5, Outcome.COMPLETED), (0.9, 0.2, Outcome.COMPLETED), (0.95, 0.99, Outcome.DIVERGED), (0.7, 0.6, None))
     for first, second, outcome in outcomes:
         site.lab.submit(person.session_id, SPACE.configuration({"epochs": 2}))
-        job = claim(site.lab, agent)
+        job = site.lab.claim(agent, session_id=person.session_id)  # others of this site may wait, too
+        assert job is not None
         for place, value in enumerate((first, second)):
             site.lab.measure(job.job_id, job.attempt, [epoch(place, place + 1, sign * value)])
             look()
