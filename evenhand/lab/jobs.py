@@ -213,14 +213,15 @@ class Agents:
         if not report.batch:
             return
         key = report.job_id, report.attempt
-        if key not in self._wanted:
+        known = self._wanted.get(key)  # asked once: another thread's attempts may push it out at any moment
+        if known is None:
             with self._core.read() as tx:
                 job = jobs.get(tx, report.job_id)
                 if job is None:
                     return  # whoever stores it says that
                 session = sessions.get(tx, job.session_id, logged=True)
-            self._wanted[key] = expected(session, job.trial_id, None), session.task.metric
-        wanted, metric = self._wanted[key]
+            known = self._wanted[key] = expected(session, job.trial_id, None), session.task.metric
+        wanted, metric = known
         check(report.batch, wanted, metric)
         wanted.next_index = max(wanted.next_index or 0, report.batch[-1].index + 1)
 

@@ -63,7 +63,7 @@ class People:
 
     def named(self, name: str) -> Person:
         """Who of those present has this name; NotFound where nobody has."""
-        person = next((person for person in self.present() if same_name(person.name) == same_name(name.strip())), None)
+        person = self._of_name(name)
         if person is None:
             names = ", ".join(person.name for person in self.present()) or "nobody yet"
             raise NotFound(f"nobody here is named {name[:100]!r}; there are: {names}")
@@ -71,7 +71,12 @@ class People:
 
     def who(self, name: str) -> str | None:
         """How the record names whoever of those present has this name; None where nobody has."""
-        return next((person.who for person in self.present() if same_name(person.name) == same_name(name.strip())), None)
+        person = self._of_name(name)
+        return None if person is None else person.who
+
+    def _of_name(self, name: str) -> Person | None:
+        wanted = same_name(name.strip())
+        return next((person for person in self.present() if same_name(person.name) == wanted), None)
 
     def shown(self, text: str) -> str:
         """A text of the record with people's names in it, those of who was removed, too, in the place of their ids."""
@@ -204,7 +209,8 @@ class People:
 
     def note_seen(self) -> None:
         """Write down when browsers were last seen: now and then, so that no page waits for it."""
-        seen = dict(self._seen)
+        # Looked up one by one: another thread may push one out meanwhile.
+        seen = {hashed: at for hashed in self._seen if (at := self._seen.get(hashed)) is not None}
         if seen:
             with self._core.change() as tx:
                 for hashed, at in seen.items():
@@ -217,7 +223,7 @@ class People:
         """Links that wait and browsers that are signed in, of one person or of all, the newest first."""
         with self._core.read() as tx:
             listed = people.ways_in(tx, self._core.clock())
-        unwritten = {hashed[:HANDLE_CHARACTERS]: at for hashed, at in list(self._seen.items())}
+        unwritten = {hashed[:HANDLE_CHARACTERS]: at for hashed in self._seen if (at := self._seen.get(hashed)) is not None}
         return [
             replace(way, last_seen=unwritten.get(way.handle, way.last_seen))
             for way in listed
