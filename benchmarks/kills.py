@@ -57,9 +57,9 @@ if sys.orig_argv[1:4] == ["-m", "evenhand.cli.main", "agent"]:
     from evenhand.lab.client import Client
     told = os.open({path!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     measure = Client.measure
-    def tapped(self, job_id, attempt, batch):
-        answer = measure(self, job_id, attempt, batch)
-        os.write(told, "".join(json.dumps([job_id, attempt, *codec.row_of(each)]) + "\\n" for each in batch).encode())
+    def tapped(self, job_id, attempt, batch, *others, **named):
+        answer = measure(self, job_id, attempt, batch, *others, **named)
+        os.write(told, "".join(json.dumps([job_id, attempt, *codec.row_of(one)]) + "\\n" for one in batch).encode())
         return answer
     Client.measure = tapped
 """

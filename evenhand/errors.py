@@ -7,7 +7,17 @@ import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LONGEST_VALUE = 300  # characters of a value that an error shows
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # what a system says where a disk, or one's share of it, is full
+
+
+def repr_of(value: object) -> str:
+    """A value as an error shows it: as Python writes it, shortened. Its own code may fail to write it, and is not let through."""
+    try:
+        text = repr(value)
+    except Exception:
+        return f"a {type(value).__name__}, which cannot be written down"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 class EvenhandError(Exception):

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -44,8 +45,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def study(site: Site) -> Study:
+    return collected(site)
+
+
+def collected(site: Site) -> Study:
     """A study in which three people have chosen and were evaluated; it still collects."""
-    study, (agent, _) = toy_study(site.lab), site.lab.agents.add("one", 1)
+    study, (agent, _) = toy_study(site.lab), site.lab.agents.add(f"agent {uuid4().hex[:6]}", 1)
     for values in ((0.3, 0.4), (0.5, 0.2), (0.7,)):
         person = tuning_participant(site, study)
         assert person.session_id is not None
@@ -100,7 +105,8 @@ def test_a_report_is_made_once_for_the_same_records(site: Site, study: Study, mo
 
 
 @pytest.mark.slow
-def test_the_document_and_the_files_come_with_the_page(site: Site, study: Study, browser: Browser) -> None:
+def test_the_document_and_the_files_come_with_the_page(site: Site, browser: Browser) -> None:
+    study = collected(site)  # of its own: nobody has looked at it
     site.lab.studies.close(study.id)
     researcher = site.caller(Role.RESEARCHER)
     with watched(browser) as looking:

@@ -89,7 +89,7 @@ def test_what_must_be_there_fails_the_run(tmp_path: Path, require: str, failing:
 def test_what_nobody_knows_cannot_be_required(tmp_path: Path) -> None:
     code, said = run(tmp_path, require="chromium,postgre")
     assert code == pytest.ExitCode.USAGE_ERROR, said
-    assert "EVENHAND_REQUIRE names postgre, expected some of chromium, postgres" in said
+    assert "EVENHAND_REQUIRE names postgre, expected some of chromium, axe, postgres" in said
 
 
 @pytest.mark.slow

@@ -26,10 +26,13 @@ from evenhand.experiments.dataframes import FACTS
 from evenhand.experiments.predict import predict
 from evenhand.lab.client import Client
 from evenhand.lab.lab import Lab
+from evenhand.lab.people import People
 from evenhand.methods import METHODS
 from evenhand.methods.stopping import RULES
+from evenhand.model.archive import Archive
 from evenhand.model.session import Session
 from evenhand.model.study import Budget
+from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Outcome
 from evenhand.report import items
 from evenhand.report.items import REPORT_ITEMS
@@ -59,8 +62,10 @@ SPOKEN_OF: dict[str, Any] = {  # what the guides call by a small name of its own
     "optuna": optuna_compat,
     "study": optuna_compat.Study,
     "trial": evenhand.Trial,
+    **{noun.__name__: noun for noun in (Archive, People, TaskRecord)},
 }
-NOT_EVENHANDS = ("ast", "torch", "tests", "benchmarks", "background", "tasks.NAME")  # others', our tests', keys of a study's file
+# Others', our tests', keys of a study's file and of a command.
+NOT_EVENHANDS = ("ast", "torch", "tests", "benchmarks", "background", "plan", "QUESTIONNAIRE", "tasks.NAME")
 
 
 def blocks_of(text: str, kind: str = "python") -> list[str]:
@@ -370,7 +375,7 @@ def dotted_names(text: str) -> list[str]:
     return [
         name
         for name in names
-        if not re.search(r"\.(?:py|md|toml|html|zip|json|jsonl|csv|sqlite|csv_bi|edf|joblib|pt|npz|parquet|ts|sh|txt)$", name)
+        if not re.search(r"\.(?:py|md|toml|html|zip|json|jsonl|csv|sqlite|csv_bi|edf|joblib|pt|npz|parquet|ts|sh|txt|cff)$", name)
     ]
 
 

@@ -108,6 +108,7 @@ CALL: dict[str, Any] = {
     "revision": None,
     "key": None,
     "rule": False,
+    "held": [],
 }
 NAME_PATTERN = re.compile(r'name="([a-z_:]+)"|[?&](?:amp;)?([a-z]+)=')
 FIELDS = sorted(

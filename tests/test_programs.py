@@ -202,7 +202,7 @@ def test_what_cannot_be_used_is_refused_before_a_session(
 # Holding
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads how a process stands from /proc")
+@pytest.mark.needs("procfs")
 @pytest.mark.slow
 def test_a_held_program_stands_still_with_all_that_it_started(home: Path) -> None:
     (home / "inner.sh").write_text(f"echo $$ > {home}/inner.pid; until test -e {home}/go; do sleep 0.01; done")

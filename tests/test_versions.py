@@ -577,7 +577,7 @@ def test_what_a_function_was_made_with_is_in_its_version(one: Any, changed: Any)
 
 
 def test_a_table_that_a_function_was_made_with_is_in_its_version() -> None:
-    pandas = pytest.importorskip("pandas", reason="pandas: not installed")
+    pandas = need("pandas")
     table = pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})
     changes = [table.assign(a=[1, 3]), table.rename(columns={"a": "c"}), table["a"], table["b"]]
     assert made(closing_over(table)) == made(closing_over(table.copy()))

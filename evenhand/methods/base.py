@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from evenhand.errors import InvalidSettings
+from evenhand.errors import InvalidSettings, repr_of
 from evenhand.model.configuration import Configuration
 from evenhand.model.direction import recorded_value, sign_of, value_of
 from evenhand.model.domain import Choice, Domain, Integer, Value, apart, is_finite, values_of
@@ -54,7 +54,7 @@ def why_no_suggestion(answer: object) -> str | None:
         What was found and what was expected, as the rest of a sentence about the method.
     """
     if not isinstance(answer, Suggestion):
-        return f"answered a {type(answer).__name__}, expected a list of evenhand.Suggestion; got {answer!r}"
+        return f"answered a {type(answer).__name__}, expected a list of evenhand.Suggestion; got {repr_of(answer)}"
     if not isinstance(answer.configuration, Configuration):
         given = f"{type(answer.configuration).__name__} as its configuration ({answer.configuration!r})"
         return f"answered a Suggestion with a {given}, expected a Configuration; use space.configuration(values)"

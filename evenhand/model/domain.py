@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 import numpy as np
 from msgspec import Meta
 
-from evenhand.errors import InvalidSpace
+from evenhand.errors import InvalidSpace, repr_of
 from evenhand.model.typed_numbers import plainly, why_ambiguous
 
 JsonValue = float | int | bool | str | tuple[Any, ...] | None  # what a record may hold as a value
@@ -361,7 +361,7 @@ def frozen(value: object) -> Any:
         return str.__str__(value) if isinstance(value, str) else int(value)
     if isinstance(value, list | tuple):
         return tuple(frozen(part) for part in value)
-    raise TypeError(f"got {value!r}, expected text, numbers, True, False, None, or lists of these")
+    raise TypeError(f"got {repr_of(value)}, expected text, numbers, True, False, None, or lists of these")
 
 
 def is_text(value: object) -> bool:

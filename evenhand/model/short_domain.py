@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.errors import InvalidSpace
+from evenhand.errors import InvalidSpace, repr_of
 from evenhand.model.domain import Choice, Domain, Float, Integer
 
 FORMS = (
@@ -37,7 +37,7 @@ def domain_of(name: str, given: object) -> Domain:
         return _of_optuna(name, given)
     if hasattr(given, "dist") and hasattr(given, "support"):
         return _of_scipy(name, given)
-    raise InvalidSpace(f"hyperparameter {name!r}: got {given!r} as its domain, expected {FORMS}")
+    raise InvalidSpace(f"hyperparameter {name!r}: got {repr_of(given)} as its domain, expected {FORMS}")
 
 
 def _of_options(name: str, given: Sequence[Any]) -> Domain:

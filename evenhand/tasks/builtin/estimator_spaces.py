@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.errors import InvalidSettings, InvalidSpace
+from evenhand.errors import InvalidSettings, InvalidSpace, repr_of
 from evenhand.model.condition import Condition
 from evenhand.model.domain import Choice, Domain, Float, Integer, Value, frozen, identity
 from evenhand.model.hyperparameter import Hyperparameter
@@ -169,8 +169,8 @@ def space_of(estimator: Any, given: Any) -> EstimatorSpace:
         made = _of_grid(given[0]) if len(given) == 1 else _of_grids(given, estimator.get_params())
     else:
         raise InvalidSpace(
-            f"space: got {given!r}, expected a Space, or as for RandomizedSearchCV and GridSearchCV lists or distributions by "
-            'the names of get_params(), as in {"C": [0.1, 1, 10]}, or a list of such'
+            f"space: got {repr_of(given)}, expected a Space, or as for RandomizedSearchCV and GridSearchCV lists or "
+            'distributions by the names of get_params(), as in {"C": [0.1, 1, 10]}, or a list of such'
         )
     made.check(estimator)
     return made

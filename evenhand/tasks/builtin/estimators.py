@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.errors import InvalidSettings
+from evenhand.errors import InvalidSettings, repr_of
 from evenhand.model.choice_rule import training_metric
 from evenhand.model.configuration import Configuration
 from evenhand.model.task import Metric
@@ -221,7 +221,7 @@ def scorers_of(estimator: Any, scoring: Any) -> dict[str, Scorer]:
     names = [name for name, _ in named]
     if not named or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
         raise InvalidSettings(
-            f"scoring: got {scoring!r}, expected a scorer, or several with distinct names; the first one is the metric"
+            f"scoring: got {repr_of(scoring)}, expected a scorer, or several with distinct names; the first one is the metric"
         )
     if taken := [name for name in names if name in KEPT_WORDS]:
         raise InvalidSettings(
@@ -246,7 +246,7 @@ def _scorer(given: Any) -> Scorer:
             raise InvalidSettings(f"scoring: got {given!r}, expected one of {', '.join(metrics.get_scorer_names())}") from None
     if not callable(given) or isinstance(given, type):
         raise InvalidSettings(
-            f"scoring: got {given!r}, expected a scorer's name, or a function (fitted estimator, X, y) -> number"
+            f"scoring: got {repr_of(given)}, expected a scorer's name, or a function (fitted estimator, X, y) -> number"
         )
     if str(getattr(given, "__module__", "")).startswith("sklearn.metrics.") and hasattr(given, "__name__"):
         raise InvalidSettings(

@@ -17,7 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from evenhand.errors import DataError, EvenhandError, InvalidSettings, InvalidSpace, TaskMissing
+from evenhand.errors import DataError, EvenhandError, InvalidSettings, InvalidSpace, TaskMissing, repr_of
 from evenhand.model.configuration import Configuration
 from evenhand.model.space import Space
 from evenhand.settings import private_folder, private_opener
@@ -110,7 +110,9 @@ def program(
         DataError: a file of `files` cannot be read.
     """
     if not isinstance(space, Space):
-        raise InvalidSettings(f"program: got {space!r} as its space, expected a Space, such as evenhand.load_space('space.toml')")
+        raise InvalidSettings(
+            f"program: got {repr_of(space)} as its space, expected a Space, such as evenhand.load_space('space.toml')"
+        )
     settings = {
         "command": list(command) if isinstance(command, tuple) else command,
         "space": json.loads(json.dumps(space.to_json())),
