@@ -161,17 +161,23 @@ class Replayer:
             running.append(threading.Thread(target=self.replay, args=(job,)))
             running[-1].start()
 
+    def curve_of(self, job: Assignment) -> list[Measurement]:
+        """The recorded curve, up to the last epoch that the job was asked for: the server refuses what goes beyond it."""
+        ends = [index for index, point in enumerate(self.curve, 1) if point.epoch == job.configuration["epochs"]]
+        return self.curve[: ends[0]] if ends else self.curve
+
     def replay(self, job: Assignment) -> None:
         """Post the recorded curve over the trial's time, and end it."""
         rng = np.random.default_rng(derive_seed(self.wishes.seed, "training", job.job_id))
         seconds = rng.uniform(*PACES[self.wishes.pace].training) if job.kind == "trial" else EVALUATION_SECONDS
         outcome, due = Outcome.COMPLETED, time.monotonic()
+        curve = self.curve_of(job)
         try:
-            for part in np.array_split(np.arange(len(self.curve)), max(1, round(seconds / TICK_SECONDS))):
+            for part in np.array_split(np.arange(len(curve)), max(1, round(seconds / TICK_SECONDS))):
                 due += TICK_SECONDS
                 time.sleep(max(0.0, due - time.monotonic()))
                 made = round(time.time() - self.start, 3)
-                batch = [replace(self.curve[i], seconds=made) for i in part]
+                batch = [replace(curve[i], seconds=made) for i in part]
                 go_on = self.client.measure(job.job_id, job.attempt, batch)
                 self.acknowledged += [
                     [job.job_id, job.attempt, measurement.index, measurement.loss, measurement.seconds] for measurement in batch
@@ -181,7 +187,7 @@ class Replayer:
                     break
             self.client.finish(job.job_id, job.attempt, outcome)
         except EvenhandError as error:
-            self.errors[type(error).__name__] += 1
+            self.errors[f"{type(error).__name__}: {error}"] += 1
 
 
 def agents(folder: Path) -> None:
