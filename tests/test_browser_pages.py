@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from benchmarks.made_runs import make
 from evenhand.model.study import BACKGROUND, Budget, Question, Questionnaire, QuestionSection, Text
 from evenhand.tasks.builtin import practice
 from evenhand.web.access import COOKIE_NAMES, PERMISSIONS, Role
@@ -54,11 +55,12 @@ DRAWN = """
 
 @dataclass
 class Furnished:
-    """A site with a participant at each step, by the step's name. study_id: theirs."""
+    """A site with a participant at each step, by the step's name. study_id: theirs. run_id: of a run of somebody's own."""
 
     site: Site
     stations: dict[str, int]
     study_id: int
+    run_id: int
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
         base = toy_study(site.lab, Budget(seconds=100))
         forms = (BACKGROUND, AFTER)
         study = site.lab.studies.add(replace(base, id=0, name="steps", questionnaires=forms, practice=True))
-        yield Furnished(site, stations_of(site, study.id, study.consent.version), study.id)
+        yield Furnished(site, stations_of(site, study.id, study.consent.version), study.id, make(site.lab, 3).id)
 
 
 def stations_of(site: Site, study_id: int, consent: str) -> dict[str, int]:
@@ -125,6 +127,8 @@ def address_of(furnished: Furnished, path: str, role: Role) -> str:
         site.lab.participants.invite(1, "link")[1][0] if "join" in path else site.lab.people.link(site.person(Role.RESEARCHER).id)
     )
     own = {"study_id": study} if role is Role.PARTICIPANT else {}
+    if path.endswith("/notes"):  # of a run, which is no study's
+        own = {"session_id": str(furnished.run_id)}
     address = filled(path, token=token, **own) + ("/study.js" if path == "/static" else "")
     return address + ("?mode=pilot" if "/report" in path else "")  # others' scores stay hidden while the study collects
 

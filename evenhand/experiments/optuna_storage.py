@@ -61,6 +61,7 @@ from evenhand.lab.open_spaces import End, Lease
 from evenhand.methods.optuna_spaces import configuration_of, space_of
 from evenhand.model import rules
 from evenhand.model.open_space import ASKED, Memo, is_flag
+from evenhand.model.run_notes import check_name
 from evenhand.model.session import Session
 from evenhand.model.space import Space
 from evenhand.model.task import Metric
@@ -134,7 +135,7 @@ class LabStorage(BaseStorage):
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """A new session, which this process tunes; its id."""
         name = study_name if study_name is not None else f"{UNNAMED}{uuid.uuid4()}"
-        resumption.check_name(name)
+        check_name(name)
         metrics = [Metric("value" if n == 1 else f"value_{n}", _way(way)) for n, way in enumerate(directions, 1)]
         with self._lock:
             if self._lab.sessions.called(name) is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from evenhand.errors import InvalidSettings, Refused
+from evenhand.errors import Refused
 from evenhand.lab import served
 from evenhand.lab.lab import Lab
 from evenhand.model import codec, interrupts, rules
@@ -26,30 +26,9 @@ from evenhand.tasks import versions
 
 ALIVE_SECONDS = 2.0  # seconds between two signs of life of a process that tunes
 TERMINATED = 143  # what a process says that SIGTERM has ended
-LONGEST_NAME = 100
 
 
 # Whether it is the same
-
-
-def check_name(name: object) -> None:
-    """Nothing, or InvalidSettings where this can be no session's name.
-
-    Args:
-        name: what was given; None for none.
-
-    Raises:
-        InvalidSettings: it is no text, or empty, or too long, or would be taken for a session's number.
-    """
-    if name is None:
-        return
-    if isinstance(name, str) and name.isdecimal():
-        raise InvalidSettings(f"name is {name!r}, a number: expected a name with a letter, or '#{name}' for session {name}")
-    if not isinstance(name, str) or name != name.strip() or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise InvalidSettings(
-            f"name is {name!r}, expected a text of 1 to {LONGEST_NAME} characters, such as 'first', or a session's number, "
-            "such as '#12'"
-        )
 
 
 def check_same(

@@ -39,6 +39,7 @@ from evenhand.model.domain import plain
 from evenhand.model.evaluation import Evaluation, SeedScore
 from evenhand.model.hyperparameter import Prior
 from evenhand.model.importing import MODULE_PREFIX
+from evenhand.model.run_notes import check_name
 from evenhand.model.session import Session
 from evenhand.model.space import GivenSpace, Space
 from evenhand.model.state_words import value_epoch_words
@@ -328,7 +329,7 @@ def tune(
         Refused: the session of this name has another task, method or seed, which the text names, or a larger budget, or is being
             tuned by another process.
     """
-    resumption.check_name(name)
+    check_name(name)
     keep = checked_keep(keep_folders)
     _refuse_while_imported()
     task = _as_task(function, space, *_first_aim(function, metric, direction, objectives))

@@ -20,6 +20,7 @@ from evenhand.lab.open_spaces import OpenSpaces
 from evenhand.lab.participants import Participants
 from evenhand.lab.people import People
 from evenhand.lab.places import Fault
+from evenhand.lab.runs import Runs
 from evenhand.lab.seats import Seats
 from evenhand.lab.sessions import Sessions
 from evenhand.lab.stopping import StoppingRules
@@ -46,7 +47,7 @@ def key_of(url: str) -> str:
 class Lab:
     """The laboratory on one database. Threads may share it.
 
-    tokens, people, studies, participants, seats, sessions, open_spaces, evaluations, interventions, crews, agents,
+    tokens, people, studies, participants, seats, sessions, runs, open_spaces, evaluations, interventions, crews, agents,
     transfer, backups: its services, by noun.
     """
 
@@ -62,6 +63,7 @@ class Lab:
         self.participants = Participants(self.core, self._tuning)
         self.seats = Seats(self.core, self.participants)
         self.sessions = Sessions(self.core)
+        self.runs = Runs(self.core)
         self.open_spaces = OpenSpaces(self.core, self.studies, self.sessions)
         self.evaluations = Evaluations(self.core)
         self.interventions = Interventions(self.core)
@@ -120,6 +122,8 @@ class Lab:
     def sweep(self, session_id: int | None = None) -> None:
         """Do what time asks for: see `Deadlines.sweep`."""
         self._deadlines.sweep(session_id)
+        if session_id is None:
+            self.runs.erase_due()
 
     def recover(self, down_since: float | None = None) -> None:
         """What a starting server does first: see `Deadlines.recover`."""

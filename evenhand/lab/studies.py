@@ -114,6 +114,12 @@ class Studies:
         with self._core.read() as tx:
             return studies.studies(tx)
 
+    def declared(self) -> list[Study]:
+        """The studies that people declared, the newest first: not those in which programs hold their sessions."""
+        with self._core.read() as tx:
+            programs = sessions.studies_of_programs(tx)
+            return [study for study in studies.studies(tx) if study.id not in programs]
+
     def get(self, study_id: int, version: int | None = None) -> Study:
         """One version of a study: by its number, else the newest published one, else the newest. NotFound where there is none."""
         with self._core.read() as tx:
@@ -121,13 +127,10 @@ class Studies:
 
     def named(self, name: str) -> Study:
         """The study with this name or number; InvalidSettings lists the names that people gave where there is none."""
-        all_studies = self.all()
-        for study in all_studies:
+        for study in self.all():
             if study.name == name or str(study.id) == name:
                 return study
-        with self._core.read() as tx:
-            programs = sessions.studies_of_programs(tx)
-        names = [repr(study.name) for study in all_studies if study.id not in programs]
+        names = [repr(study.name) for study in self.declared()]
         known = ", ".join(names[:MOST_NAMED_STUDIES]) or "none yet"
         if len(names) > MOST_NAMED_STUDIES:
             known += f" and {len(names) - MOST_NAMED_STUDIES} more"

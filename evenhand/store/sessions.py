@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, and_, bindparam, delete, func, insert, literal, or_, select, update
 
 from evenhand.errors import DatabaseLost, EvenhandError, NotFound
 from evenhand.model import codec
@@ -30,7 +30,7 @@ from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Hold, Outcome, Stopper, Trial
 from evenhand.model.trial_history import Trials, with_open
 from evenhand.store import studies, tables
-from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Of, changed, made
+from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Newest, Of, changed, made
 from evenhand.store.studies import budget_of, budget_to_json, inserted
 
 PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself, as `evenhand.tune` does: no agent takes them
@@ -154,6 +154,15 @@ def driven_by(tx: Connection, driver: str) -> list[int]:
         table.id.not_in(select(tables.choice.c.session_id)),
     )
     return list(tx.execute(query.order_by(table.id)).scalars())
+
+
+def heads(tx: Connection) -> dict[int, Newest]:
+    """The sessions that are of no declared study and not removed, by id, each with its newest event."""
+    table = tables.session.c
+    undeclared = or_(table.purpose == "exploratory", table.study_id.in_(studies_of_programs(tx)))
+    shown = and_(table.withdrawn_at.is_(None), table.practice.is_(False), undeclared)
+    rows = tx.execute(select(table.id, *_NEWEST).where(shown).order_by(table.id))
+    return {row.id: (row.newest_event, row.newest_event_at) for row in rows}
 
 
 def by_name(tx: Connection, name: str) -> int | None:
@@ -298,14 +307,17 @@ def choice_key(tx: Connection, session_id: int) -> str | None:
     return tx.execute(select(tables.choice.c.key).where(tables.choice.c.session_id == session_id)).scalar()
 
 
-def erase(tx: Connection, session_id: int) -> None:
-    """Delete what a session's tuner did; the session's row stays as the tombstone that keeps the count."""
+def erase(tx: Connection, session_id: int, *, looks: bool = True) -> None:
+    """Delete what a session's tuner did; the session's row stays as the tombstone that keeps the count.
+
+    looks: also who looked at its test scores; without, whoever looked stays known to have done so.
+    """
     changed(tx, session_id)
-    delete_parts(tx, session_id)
+    delete_parts(tx, session_id, looks=looks)
 
 
-def delete_parts(tx: Connection, session_id: int) -> None:
-    """Delete all rows that are of a session, but for its own and the log's."""
+def delete_parts(tx: Connection, session_id: int, *, looks: bool = True) -> None:
+    """Delete all rows that are of a session, but for its own, the log's and, where they are to stay, looks."""
     jobs = select(_job.id).where(_job.session_id == session_id)
     for table in (tables.measurement, tables.attempt):
         tx.execute(delete(table).where(table.c.job_id.in_(jobs)))
@@ -318,7 +330,8 @@ def delete_parts(tx: Connection, session_id: int) -> None:
         tables.extension,
         tables.pause,
         tables.intervention,
-        tables.look,
+        tables.run_notes,
+        *((tables.look,) if looks else ()),
     ):
         tx.execute(delete(table).where(table.c.session_id == session_id))
 

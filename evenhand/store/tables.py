@@ -179,6 +179,16 @@ session = Table(
     UniqueConstraint("participant_id", "practice"),
 )
 
+run_notes = Table(
+    "run_notes",
+    metadata,
+    Column("session_id", ForeignKey("session.id"), primary_key=True, autoincrement=False),
+    Column("tags", JSON, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("archived_at", Double),
+    Column("deleted_at", Double),
+)
+
 pause = Table(
     "pause",
     metadata,

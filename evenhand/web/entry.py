@@ -1,4 +1,4 @@
-"""The ways in: the start page, the researcher's sign-in link, a participant's invitation and resume code."""
+"""The ways in: the researcher's sign-in link, a participant's invitation and resume code."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from evenhand.lab.participants import join_key
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.study import Study
 from evenhand.settings import sign_in_times
-from evenhand.web.access import Role, keep_in_cookie, lab_of, sign_out, signed_in
+from evenhand.web.access import Role, keep_in_cookie, lab_of, sign_out
 from evenhand.web.browsers import browser_words
 from evenhand.web.pages import LANGUAGE_NAMES, render
 from evenhand.web.seats import OLD_PLACE, PLACE, TRIED, home, keeps_cookies, last_study, seat, seated, with_cookie_check
@@ -21,17 +21,6 @@ router = APIRouter()
 def go(address: str) -> RedirectResponse:
     """Send the browser on with a GET, as after every form that changed something."""
     return RedirectResponse(address, 303)
-
-
-@router.get("/")
-def start(request: Request) -> Response:
-    """The study for a researcher, the next step for a participant, a welcome for anybody else."""
-    if signed_in(request, Role.RESEARCHER):
-        studies = lab_of(request).studies.all()
-        return go(f"/studies/{studies[0].id}") if studies else render(request, "researcher/no_study.html")
-    if (study_id := last_study(request)) is not None:
-        return go(home(study_id))
-    return render(request, "welcome.html", code="", problem="")
 
 
 @router.get("/signin/{token}")

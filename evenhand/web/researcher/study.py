@@ -61,7 +61,7 @@ environment.globals.update(
 def studies_page(request: Request) -> Response:
     """Every study, with where it stands."""
     lab = lab_of(request)
-    return render(request, "researcher/studies.html", listed=[_listed(lab, study) for study in lab.studies.all()])
+    return render(request, "researcher/studies.html", here="Studies", listed=[_listed(lab, study) for study in lab.studies.all()])
 
 
 def _listed(lab: Lab, study: Study) -> dict[str, Any]:
