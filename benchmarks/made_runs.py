@@ -78,7 +78,17 @@ def make(lab: Lab, trials: int, *, seed: int = 0, name: str | None = None, tuner
     )
     texts = Text("")
     study = lab.studies.add(
-        Study(f"made {trials}, seed {seed}", "churn.py:train", record.id, Budget(trials=trials), seed, texts, texts, texts)
+        Study(
+            name=f"made {trials}, seed {seed}",
+            title="churn.py:train",
+            task_id=record.id,
+            budget=Budget(trials=trials),
+            seed=seed,
+            consent=texts,
+            details=texts,
+            thanks=texts,
+            machines="any",
+        )
     )
     opened = lab.sessions.open(study.id, tuner=tuner, method={"name": tuner, "seed": seed}, driver="python", name=name)
     session = lab.start(opened.id)
