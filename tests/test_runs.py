@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from benchmarks.made_runs import make
+from evenhand.analysis.run_list import GroupHead, Wish, listing
 from evenhand.analysis.run_rows import SPARK_POINTS, RunRow, run_row, spark
+from evenhand.cli.main import program
 from evenhand.errors import InvalidSettings, NotFound, Refused
 from evenhand.lab.lab import Lab
 from evenhand.lab.runs import DAY_SECONDS
@@ -20,7 +22,6 @@ from evenhand.settings import AGENT_SILENCE_SECONDS
 from evenhand.store import events
 from evenhand.store.engine import Store
 from evenhand.web.access import Role
-from evenhand.web.runs.listing import GroupHead, Wish, listing
 from evenhand.web.runs.page import WINDOW_ROWS, spark_lines
 from tests.components import DATABASES
 from tests.labs import Clock, database, make_lab, toy_study
@@ -350,3 +351,33 @@ def test_the_stream_says_which_have_changed(site: Site) -> None:
                 site.lab.runs.add_tags([1], [f"tag {len(seen)}"])
     assert seen[0]["changed"] == []
     assert seen[1]["changed"] == [1]
+
+
+# The command
+
+
+def test_the_command_lists_them_and_says_what_it_cannot_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    command("runs", "--db", url)
+    assert "No run yet: evenhand tune" in capsys.readouterr().out
+    lab = Lab(Store(url))
+    for number in range(3):
+        make(lab, 4 + number, seed=number, name=f"search {number}")
+    lab.runs.write(1, tags=["paper"])
+    lab.runs.archive([2])
+    best = row_of(lab, 3).best
+    lab.close()
+    command("runs", "--db", url)
+    listed = capsys.readouterr().out
+    assert ("search 0" in listed, "search 1" in listed, "search 2" in listed) == (True, False, True)
+    command("runs", "trials>4", "--json", "--db", url)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["session"], row["name"], row["trials"], row["accuracy"]) for row in rows] == [(3, "search 2", 6.0, best)]
+    command("runs", "--archived", "--limit", "1", "--db", url)
+    assert "search 1" in capsys.readouterr().out
+    with pytest.raises(InvalidSettings, match="nearest: trials"):
+        command("runs", "trails>4", "--db", url)
+
+
+def command(*arguments: str) -> None:
+    program()(list(arguments), standalone_mode=False)

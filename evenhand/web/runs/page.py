@@ -9,17 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from evenhand.analysis.run_rows import RUN_STATES, RunRow
-from evenhand.errors import InvalidSettings, Refused
-from evenhand.lab.lab import Lab
-from evenhand.model import rules
-from evenhand.model.run_notes import KEPT_DAYS
-from evenhand.model.words import plural
-from evenhand.web.access import Role, lab_of, signed_in, stays_signed_in
-from evenhand.web.entry import go
-from evenhand.web.flash import said, say
-from evenhand.web.pages import render
-from evenhand.web.runs.listing import (
+from evenhand.analysis.run_list import (
     COLUMNS,
     SORTS,
     STANDARD_COLUMNS,
@@ -30,6 +20,16 @@ from evenhand.web.runs.listing import (
     listing,
     value_words,
 )
+from evenhand.analysis.run_rows import RUN_STATES, RunRow
+from evenhand.errors import InvalidSettings, Refused
+from evenhand.lab.lab import Lab
+from evenhand.model import rules
+from evenhand.model.run_notes import KEPT_DAYS
+from evenhand.model.words import plural
+from evenhand.web.access import Role, lab_of, signed_in, stays_signed_in
+from evenhand.web.entry import go
+from evenhand.web.flash import said, say
+from evenhand.web.pages import render
 from evenhand.web.seats import home, last_study
 from evenhand.web.state import held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
