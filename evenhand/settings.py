@@ -215,21 +215,26 @@ HERE = PublicAddress()  # without a proxy
 def public_address(url: str | None = None, proxies: Sequence[str] | None = None) -> PublicAddress:
     """Where browsers find the laboratory: as given, else as `public_url` and `proxies` in the settings file say."""
     written = _settings_file()
-    return PublicAddress(
-        written.get("public_url", "") if url is None else url,
-        tuple(proxies or written.get("proxies", THIS_MACHINE)),
-    )
+    address = written.get("public_url", "") if url is None else url
+    try:
+        return PublicAddress(address, tuple(proxies or written.get("proxies", THIS_MACHINE)))
+    except InvalidSettings as error:
+        if written.keys() & {"public_url", "proxies"} and (url is None or proxies is None):
+            raise InvalidSettings(f"{data_dir() / SETTINGS_FILE}: {error}") from None
+        raise
 
 
 def _settings_file() -> dict[str, Any]:
     """What `settings.toml` in the data directory says; InvalidSettings where it cannot be read."""
     path = data_dir() / SETTINGS_FILE
     try:
+        if path.exists() and not path.is_file():
+            raise InvalidSettings(f"{path} is no file; expected TOML, as docs/serving.md says")
         written = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise InvalidSettings(f"{path} cannot be read: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidSettings(f"{path} cannot be read: {error}; expected TOML, as docs/serving.md says") from None
     if unknown := written.keys() - set(KNOWN_SETTINGS):
         raise InvalidSettings(f"{path}: unknown settings {', '.join(sorted(unknown))}; expected {', '.join(KNOWN_SETTINGS)}")
     proxies = written.get("proxies", [])

@@ -15,7 +15,7 @@ from evenhand.errors import DataError, InvalidConfiguration, InvalidSettings
 from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Measurement, Outcome
 from evenhand.tasks import Task
-from evenhand.tasks.builtin import convlstm, convnet, eeg, signals
+from evenhand.tasks.builtin import convlstm, convnet, eeg, images, signals
 from evenhand.tasks.builtin.convlstm import Windows
 from tests.components import need
 
@@ -201,6 +201,107 @@ def test_a_damaged_recording_is_named(tmp_path: Path) -> None:
         loaded(tmp_path)
 
 
+def discontinuous(path: Path, begins: Sequence[str], *, text: bytes = b"Blick") -> None:
+    """Write an EDF recording of seconds as EDF+D, each of whose records begins when it is said, with a comment of these bytes."""
+    edfio = need("edfio")
+    count = len(begins)
+    ramp = np.repeat(np.arange(count), RATE).astype(float) + np.tile(sine(10, 1), count)
+    edfio.Edf(
+        [edfio.EdfSignal(ramp, RATE, label="EEG FP1-REF")],
+        annotations=[edfio.EdfAnnotation(number + 0.5, None, "x" * 8) for number in range(count)],
+        data_record_duration=1,
+    ).write(path)
+    content = bytearray(path.read_bytes())
+    content[192:197] = b"EDF+D"
+    signals_count = int(content[252:256])
+    sizes = [2 * int(content[256 + 216 * signals_count + 8 * place :][:8]) for place in range(signals_count)]
+    labels = [bytes(content[256 + 16 * place :][:16]).strip() for place in range(signals_count)]
+    place, at = labels.index(b"EDF Annotations"), 256 * (signals_count + 1)
+    for begin in begins:
+        notes = at + sum(sizes[:place])
+        said = (f"{begin}\x14\x14\0".encode() if begin else b"") + b"+0.5\x14" + text + b"\x14\0"
+        content[notes : notes + sizes[place]] = said.ljust(sizes[place], b"\0")
+        at += sum(sizes)
+    path.write_bytes(content)
+
+
+def test_a_gap_is_honoured_and_never_glued(tmp_path: Path) -> None:
+    begins = [*(f"+{n}" for n in range(3, 11)), *(f"+{n}.5" for n in range(40, 47))]
+    discontinuous(tmp_path / "a_1.edf", begins, text="Späh".encode("latin-1"))
+    opened = signals.opened(tmp_path / "a_1.edf")
+    assert [(stretch.start, stretch.stop, stretch.stored) for stretch in opened.stretches] == [(0, 8, 0), (37.5, 44.5, 8)]
+    assert (opened.format, opened.duration, opened.gap_words) == ("EDF+D", 44.5, "1 gap of 29.5 s")
+    notes_of(tmp_path / "a_1.csv_bi", [("TERM", 0, 40, "bckg"), ("TERM", 40, 44.5, "seiz")])
+    settings = eeg.settings_from(
+        {"data": str(tmp_path), "longer_than": 2, "piece": 2, "rate": 100, "channels": ["FP1"], "low": 5.0, "high": 30.0}
+    )
+    made = eeg.of_recording(tmp_path / "a_1.edf", settings)
+    assert [(piece.label, piece.start) for piece in made] == [
+        *[("bckg", 0), ("bckg", 2), ("bckg", 4), ("bckg", 6)],  # of 8 s; the 2.5 s behind the gap hold one more
+        ("bckg", 37.5),
+        *[("seiz", 40), ("seiz", 42)],
+    ]
+    values = {piece.start: numbers for piece, numbers in eeg.values_of_recordings(made, settings)}
+    raw, rate = opened.read(["FP1"])
+    behind = signals.resampled(signals.band_passed(raw[:, 8 * RATE :], rate, 5, 30), rate, 100)  # filtered without what is before
+    assert np.array_equal(values[37.5], behind[:, :200])
+    assert np.array_equal(values[42], behind[:, 450:650])
+
+
+def test_records_that_follow_on_are_one_stretch_and_odd_times_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a_1.edf"
+    discontinuous(path, [f"+{n}.25" for n in range(6)])
+    assert [(stretch.start, stretch.stop) for stretch in signals.opened(path).stretches] == [(0, 6)]
+    discontinuous(path, ["+0", "+1", "+1.5"])
+    with pytest.raises(DataError, match=r"a_1.edf: its record 3 begins at 1.5 s, before the one in front of it ends \(2 s\)"):
+        signals.opened(path)
+    discontinuous(path, ["+0", "", "+2"])
+    path.write_bytes(path.read_bytes().replace(b"+0.5\x14Blick", b"xxxxxxxxxx", 2))
+    with pytest.raises(
+        DataError, match=r"a_1.edf: is EDF\+D, which may have gaps, and record 2 of 3 does not say when it begins"
+    ):
+        signals.opened(path)
+
+
+def test_what_programs_keep_beside_recordings_is_passed_over(tmp_path: Path) -> None:
+    for patient in "abc":
+        recording(tmp_path / patient, f"{patient}_t0", [("bckg", 25), ("seiz", 25)])
+        (tmp_path / patient / f"._{patient}_t0.edf").write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".DS_Store").write_bytes(b"\0")
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    notes = tmp_path / "b" / "b_t0.csv_bi"
+    notes.write_bytes("# geprüft von Jörg\n".encode("latin-1") + notes.read_bytes())
+    settings = eeg.settings_from({"data": str(tmp_path), **SMALL, "train": 4, "validation": 2, "test": 2})
+    prepared = eeg.prepare(settings)
+    account = images.splits(prepared.folder, prepared.load).account
+    assert account is not None
+    assert account.source == f"{tmp_path}: 12 pieces of 3 recordings, 2 classes"
+    assert account.rows[0] == (
+        "bckg",
+        "a class",
+        "2 pieces for train, 1 piece for validation, 1 piece for test",
+        "",
+        "a_t0.edf · b_t0.edf · c_t0.edf",
+    )
+    assert account.headings == ("class", "taken for", "holds", "missing", "first files")
+    assert account.remarks == (
+        "4 pieces of 12 are left out, so that a split has as many of each class, and is as large as was asked for",
+        "3 recordings: EDF (3); channels: 250 Hz (9), 1 Hz (3)",
+        "channels used: FP1-F7, O2",
+        "1 file passed over: .txt (1)",
+    )
+
+
+def test_a_name_of_two_channels_is_refused_where_it_is_used(tmp_path: Path) -> None:
+    edfio = need("edfio")
+    two = [edfio.EdfSignal(sine(4, 2), RATE, label=label) for label in ("EEG FP1-REF", "FP1", "O2")]
+    edfio.Edf(two).write(tmp_path / "a.edf")
+    opened = signals.opened(tmp_path / "a.edf")
+    assert opened.read(["O2"])[0].shape == (1, 500)
+    with pytest.raises(DataError, match=r"a.edf: several of its channels are called FP1"):
+        opened.read(["O2", "FP1"])
+
+
 def test_pieces_of_a_recording_are_those_worked_out_by_hand(corpus: Path) -> None:
     settings = eeg.settings_from({"data": str(corpus), **SMALL})
     segments = eeg.of_recording(corpus / "a" / "aaaa_s001_t000.edf", settings)
@@ -311,6 +412,26 @@ def series_of(place: Path, name: str, labels: list[str], *, tail: str = "") -> N
         whole = sine(3 if label == "slow" else 12, 2, 64) + rng.normal(0, 0.2, (2, 128))
         lines.append(":".join([*(",".join(f"{value:.4f}" for value in row) for row in whole), label]))
     (place / name).write_text("\n".join(lines) + "\n" + tail)
+
+
+def test_ts_files_of_other_encodings_and_without_classes(tmp_path: Path) -> None:
+    path = tmp_path / "X_TRAIN.ts"
+    path.write_bytes("# Größe\n@classLabel true fünf föhn\n@data\n1,2:fünf\n".encode("latin-1") + "3,4:föhn\n".encode())
+    assert signals.labels_of(path) == ["fünf", "föhn"]
+    assert signals.not_utf8_lines(path) == 3
+    for text, words in (
+        ("@classLabel false\n@data\n1,2\n", r"X_TRAIN.ts, line 1: its cases have no classes \(@classLabel false\)"),
+        ("@targetlabel true\n@data\n1,2:0.5\n", "line 1: its cases have no classes"),
+        ("@data\n1,2\n", "line 2: has no class"),
+        ("@data\n1,2:\n", "line 2: has no class"),
+        ("@classLabel true a b\n@data\n1,2:a\n1,2:c\n", "line 4: has the class 'c', expected one that @classLabel names: a, b"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=words):
+            signals.labels_of(path)
+    path.write_bytes("@data\n1,2:a\n".encode("utf-16"))
+    with pytest.raises(DataError, match="line 1: is no text"):
+        signals.labels_of(path)
 
 
 @pytest.mark.slow

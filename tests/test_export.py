@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 
 from evenhand.cli.main import app
 from evenhand.errors import InvalidSettings, PackageMissing, Refused
-from evenhand.exchange import archive, codebook, export, table_files
+from evenhand.exchange import archive, codebook, export
 from evenhand.exchange.archive import Package
 from evenhand.lab.lab import Lab
+from evenhand.model import spreadsheets
 from evenhand.model.study import Budget, Study, Text, reason_codes
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Measurement, Outcome
@@ -92,13 +93,19 @@ def test_out_and_in_and_out_again_gives_the_same_bytes(
         ("\t=1+1", "'\t=1+1"),
         ("\uff1d1+1", "'\uff1d1+1"),
         ("-0.5", "-0.5"),
+        ("-1.7 points to 2.7 points", "-1.7 points to 2.7 points"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("-0.175 to -0.139", "-0.175 to -0.139"),
+        ("-A1", "'-A1"),
+        ("-1*A1", "'-1*A1"),
+        ("\r=1", "'\r=1"),
         ("+1e-3", "+1e-3"),
         ("a = b", "a = b"),
         ("", ""),
     ],
 )
 def test_no_text_is_a_formula_in_a_spreadsheet(typed: str, shown: str) -> None:
-    assert table_files.without_formula(typed) == shown
+    assert spreadsheets.without_formula(typed) == shown
 
 
 @pytest.mark.slow
@@ -111,7 +118,7 @@ def test_the_form_for_spreadsheets_says_its_code_and_is_not_read_back(lab_and_cl
         assert tables == [name for name in first.namelist() if name.endswith(".csv")]
         for name in tables:
             assert second.read(name).startswith(codecs.BOM_UTF8)
-            exactly = [[table_files.without_formula(text) for text in row] for row in rows_of(first, name)]
+            exactly = [[spreadsheets.without_formula(text) for text in row] for row in rows_of(first, name)]
             assert rows_of(second, name) == exactly
         assert any(text.startswith("'=one") for row in rows_of(second, "answers.csv") for text in row)
     with pytest.raises(InvalidSettings, match="tables for spreadsheets, which are not read back; export the study as csv, too"):

@@ -444,3 +444,29 @@ def test_folders_of_splits_are_that_also_beside_others(tmp_path: Path) -> None:
     plain(folder / "previews" / "x.png")
     with pytest.raises(DataError, match=r"holds the image previews/x\.png, expected SPLIT/CLASS/FILE"):
         pictures(folder, 8)
+
+
+def test_what_pictures_were_taken_for_is_kept_with_them(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "set", {("train", "c1"): 9, ("train", "c2"): 9})
+    (folder / "train" / "c1" / "notes.txt").write_text("x")
+    (folder / "train" / "c1" / "Thumbs.db").write_bytes(b"x")
+    (folder / ".DS_Store").write_bytes(b"x")
+    prepared = images.prepare(str(folder), 8, 0)
+    account = images.splits(prepared.folder, prepared.load).account
+    assert account is not None
+    assert account.source == f"{folder}: 18 pictures, 2 classes"
+    counts = [[int(part.split()[0]) for part in row[2].split(", ")] for row in account.rows]
+    assert [sum(numbers) for numbers in zip(*counts, strict=True)] == [12, 3, 3]
+    assert account.rows[0][:2] == ("c1", "a class")
+    assert account.rows[0][4] == "0.png · 1.png · 2.png"
+    assert account.remarks == ("2 files of other kinds than pictures passed over: .db (1), .txt (1)",)
+
+
+def test_an_archive_says_the_same_as_its_folder(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "set", {("train", "c1"): 9, ("train", "c2"): 9})
+    (folder / "train" / "c1" / "notes.txt").write_text("x")
+    both = [images.prepare(str(path), 8, 0) for path in (folder, archive_of(folder, tmp_path / "x.tar.gz"))]
+    first, second = (images.splits(prepared.folder, prepared.load).account for prepared in both)
+    assert first is not None
+    assert second is not None
+    assert (first.rows, first.remarks) == (second.rows, second.remarks)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from evenhand.analysis.attrition import Loss, live
+from evenhand.lab.base import act_as
 from evenhand.lab.lab import Lab
 from evenhand.model.participant import Participant
 from evenhand.model.session import State
@@ -631,6 +632,26 @@ def test_the_log_is_filtered_paged_and_exported(site: Site, monkeypatch: pytest.
         assert researcher.get(f"/studies/{study.id}/log?{wrong}").status_code == 409
     assert researcher.get(f"/studies/{study.id}/log?before=99999999999").status_code == 400
     assert researcher.get("/studies/99/log.csv").status_code == 404
+    for form in ("csv", "spreadsheet"):
+        text = researcher.get(f"/studies/{study.id}/log.csv?format={form}").content.decode()
+        assert text.startswith("\ufeff") == (form == "spreadsheet")
+        assert list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))) == exported
+
+
+def test_no_name_in_the_log_for_spreadsheets_is_a_formula(site: Site) -> None:
+    study = toy_study(site.lab)
+    act_as(site.lab.people.add('=HYPERLINK("http://x.example")'))
+    try:
+        site.lab.participants.invite(study.id, "course", mode="pilot")
+    finally:
+        act_as(None)
+    researcher = site.caller(Role.RESEARCHER)
+    names = {}
+    for form in ("csv", "spreadsheet"):
+        said = researcher.get(f"/studies/{study.id}/log.csv?format={form}").content.decode("utf-8-sig")
+        names[form] = {row["who"] for row in csv.DictReader(io.StringIO(said))}
+    assert '=HYPERLINK("http://x.example")' in names["csv"]
+    assert '\'=HYPERLINK("http://x.example")' in names["spreadsheet"]
 
 
 # Alerts

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from evenhand.cli import main as command_line
+from evenhand.cli import unexpected
 from evenhand.lab.lab import Lab
 from tests.labs import toy_study
 
@@ -176,6 +177,35 @@ def test_what_nobody_foresaw_is_one_line_and_a_file_without_values(
     assert "Options: --host" in kept
     assert "secret-host" not in kept
     assert "hunter2" not in words + kept
+
+
+def test_what_is_kept_of_errors_is_bounded(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError(f"begin{'x' * 3 * unexpected.MOST_LOG_BYTES}end")
+
+    monkeypatch.setattr("evenhand.lab.lab.Lab.connect", fail)
+    logs = place / "data" / "logs"
+    logs.mkdir(parents=True)
+    for number in range(unexpected.MOST_LOGS + 5):
+        (logs / f"error-20200101T000000.{number:06d}Z.log").write_text("old")
+    assert run(["signin"], monkeypatch) == 1
+    kept = sorted(logs.iterdir())
+    assert len(kept) == unexpected.MOST_LOGS
+    assert kept[0].name == "error-20200101T000000.000006Z.log"
+    content = kept[-1].read_bytes()
+    assert unexpected.MOST_LOG_BYTES < len(content) < unexpected.MOST_LOG_BYTES + 100
+    assert content.startswith(b"Evenhand ")
+    assert re.search(rb"\n\.\.\. \d+ bytes are left out \.\.\.\nx+end\n$", content)
+
+
+def test_what_moves_a_cursor_is_shown_as_its_code(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "x.csv").write_text("a\x1b[2Jb,y\n1,2\n3,4\n")
+    assert run(["task", "new", "odd", "--from=x.csv", "--target=\x1b[31mred"], monkeypatch) == 1
+    words = capsys.readouterr().err
+    assert "has no column '\\x1b[31mred'; expected one of a\\x1b[2Jb, y" in words
+    assert not re.search("[\x00-\x08\x1b]", words)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from evenhand.errors import DataError, InvalidSettings
 from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Measurement, Outcome
 from evenhand.tasks import Task
-from evenhand.tasks.builtin import convnet, groups, patches
+from evenhand.tasks.builtin import convnet, groups, images, patches
 from evenhand.tasks.builtin.groups import GroupedExample
 from tests.components import PHOTOS, need
 
@@ -440,3 +440,33 @@ def test_real_photos_are_learnt_above_chance(photos: Path) -> None:
     outcome, why, numbers = ran(task, {**QUICK, "batch_size": 32, "epochs": 3, "conv_layers": 2, "dense_layers": 1})
     assert (outcome, why) == (Outcome.COMPLETED, None)
     assert numbers[-1][3] > 0.65  # chance is 0.5 with a standard error of 0.035
+
+
+def test_the_table_of_slides_is_read_as_any_table_and_all_of_it_is_told(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "set", {f"s{n}": {"along": 3, "across": 3} for n in range(6)})
+    (folder / "along" / "notes.txt").write_text("x")
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*_*.*"))
+    rows = ["\ufefffile;slide", *(f"{file};{Path(file).name.partition('_')[0]}" for file in files)]
+    (tmp_path / "x.csv").write_text("\r\n".join(rows), encoding="utf-16-le")
+    given = {
+        **SMALL,
+        "data": str(folder),
+        "slide": None,
+        "table": str(tmp_path / "x.csv"),
+        "train": 12,
+        "validation": 4,
+        "test": 4,
+    }
+    prepared = patches.prepare(patches.settings_from(given))
+    account = images.splits(prepared.folder, prepared.load).account
+    assert account is not None
+    assert account.source == f"{folder}: 36 pictures, 2 classes"
+    assert account.rows[0][:3] == ("across", "a class", "6 pictures for train, 2 pictures for validation, 2 pictures for test")
+    assert account.remarks[0].startswith("slides are told by the table x.csv: ")
+    assert account.remarks[1:] == (
+        "16 pictures of 36 are left out, so that splits have the sizes asked for",
+        "1 file of other kinds than pictures passed over: .txt (1)",
+    )
+    (tmp_path / "x.csv").write_bytes(b"file,slide\nb\xe9,1\n")
+    with pytest.raises(DataError, match=r"x.csv, line 2: is no text in UTF-8"):
+        patches.prepare(patches.settings_from(given))

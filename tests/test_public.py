@@ -195,6 +195,7 @@ def test_licence_citation_and_metadata_are_what_repositories_read(made: tuple[La
     )
     assert datacite["rightsList"][0]["rightsUri"].startswith("https://creativecommons.org/")
     assert f"at least {archive.release.smallest} people share each of" in files["README.md"]
+    assert "A spreadsheet program may take one for a formula: import tables as text." in files["README.md"]
 
 
 @pytest.mark.parametrize(

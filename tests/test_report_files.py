@@ -18,7 +18,7 @@ from evenhand.model.task import TaskSpec
 from evenhand.model.words import NARROW_SPACE
 from evenhand.report import document, page
 from evenhand.report import study as study_report
-from evenhand.report.blocks import Report
+from evenhand.report.blocks import Report, ReportTable
 from tests.archives import STUDY, TASK, Person, archive, many
 from tests.components import need
 
@@ -175,3 +175,9 @@ def test_conditions_with_a_task_of_their_own_are_told_apart() -> None:
     assert [[row[5] == "–" for row in likeness.rows] for likeness in (toy, deep)] == [[False] * 3, [True] * 3], (
         "random trials of one task say nothing of another"
     )
+
+
+def test_no_text_of_a_table_is_a_formula() -> None:
+    table = ReportTable(("name", "difference"), (("=1+1", "-0.5"), ("@x", "-1.7 points to -0.2 points"), ("\t+a", "0.5")))
+    read = list(csv.reader(io.StringIO(table.csv(), newline="")))
+    assert read == [["name", "difference"], ["'=1+1", "-0.5"], ["'@x", "-1.7 points to -0.2 points"], ["'\t+a", "0.5"]]

@@ -21,6 +21,8 @@ from evenhand.model.session import State
 from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Outcome
+from evenhand.tasks import accounts
+from evenhand.tasks.accounts import DataAccount, Taken
 from evenhand.web.access import COOKIE_NAMES, Role
 from tests import components
 from tests.labs import SPACE, claim, epoch, make_lab, toy_study
@@ -75,6 +77,23 @@ def test_an_empty_lab_and_an_empty_study_say_what_to_do(site: Site) -> None:
 
 
 @pytest.mark.slow
+def test_the_versions_page_says_what_the_tasks_data_was_taken_for(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path / "own"))
+    study = toy_study(site.lab)
+    address, researcher = f"/studies/{study.id}/versions", site.caller(Role.RESEARCHER)
+    assert "was taken for" not in researcher.get(address).text
+    parts = (Taken("size <m>", "numbers", "1 to 3", 2, ("1", "3"), ("the same value",)), Taken("kind", "target: 2 classes"))
+    account = DataAccount("x.csv: 3 rows, 2 columns", parts, ("cells are split by commas",))
+    accounts.note(site.lab.studies.task(study.task_id).version, account)
+    assert accounts.noted(site.lab.studies.task(study.task_id).version) == account
+    page = researcher.get(address).text
+    assert '<tr><th scope="row">size &lt;m&gt;</th><td>numbers</td><td>1 to 3</td><td>2</td><td>1 · 3</td></tr>' in page
+    assert "<li>cells are split by commas</li><li>size &lt;m&gt;: the same value</li>" in page
+    assert re.search(r"x.csv: 3 rows, 2 columns.*>First values</th>", page, re.DOTALL)
+
+
 def test_an_invitation_makes_participants_who_can_come_back(site: Site) -> None:
     study = toy_study(site.lab)
     researcher = site.caller(Role.RESEARCHER)

@@ -208,6 +208,76 @@ def test_wrong_csv_files_are_refused_with_file_and_line(tmp_path: Path, text: st
         points.locate(str(folder_of(tmp_path, text)))
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "columns", "first", "remarks"),
+    [
+        (
+            ",x,y,class\n7,.5,1.5,a\n3,1,2,b\n",
+            ["a", "b"],
+            ("x", "y"),
+            [0.5, 1.5],
+            ("no name, x, y, class", "numbers the rows (7, 3)"),
+        ),
+        (
+            ",0,1,2\n0,1,.5,1.5\n1,0,1.5,2.2\n",
+            ["1", "0"],
+            ("1", "2"),
+            [0.5, 1.5],
+            ("no name, 0, 1, 2", "(0, 1), so it was left out"),
+        ),
+        ("Unnamed: 0,class,x\n0,a,.5\n1,b,1\n", ["a", "b"], ("x",), [0.5], ("Unnamed: 0, class, x", "(0, 1)")),
+        ("0,1,2\na,.5,1.5\nb,1,2\n", ["a", "b"], ("1", "2"), [0.5, 1.5], ("line 1 names the columns: 0, 1, 2",)),
+        (",x,y\n0,.5,.6\n1,.7,.8\n0,.1,.2\n", ["0", "1", "0"], ("x", "y"), [0.5, 0.6], ("no name, x, y",)),
+        ("# a\n% b\n\na,1\n\nb,2\n", ["a", "b"], ("column 2",), [1], ("2 lines of comments passed", "2 empty lines passed")),
+    ],
+)
+def test_what_pandas_writes_is_read_rightly_and_what_is_left_out_is_told(
+    tmp_path: Path, text: str, names: list[str], columns: tuple[str, ...], first: list[float], remarks: tuple[str, ...]
+) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    made = points._read(tmp_path / "x.csv")
+    assert (made.names, made.columns, made.features[0].tolist()) == (names, columns, first)
+    assert len(made.remarks) == len(remarks)
+    for remark, words in zip(made.remarks, remarks, strict=True):
+        assert words in remark
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,1,2\n1,.5,1.5\n0,1.5,2\n", "x.csv, line 1: is 0,1,2, which may be a point, or names of columns as pandas writes"),
+        ("".join(f"{n},.5,{n}.5,{'ab'[n % 2]}\n" for n in range(10)), r"x.csv: its first column counts the rows \(0 to 9\)"),
+        ("x,y\na,1,2\nb,2,3\n", "x.csv: names 2 columns, but its lines have 3 values"),
+        (",class\n0,a\n1,b\n", "x.csv: has one column beside the numbers of its rows"),
+    ],
+)
+def test_what_pandas_writes_and_nobody_can_tell_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        points.read(tmp_path / "x.csv")
+
+
+def test_an_account_of_points_has_a_line_for_each_column(tmp_path: Path) -> None:
+    folder_of(tmp_path, ",kind,x,y\n5,a,.5,1\n3,b,1.5,2\n8,a,2,3\n", "kind,x,y\nb,1,2\n", "kind,y,x\nb,1,2\n")
+    data = points.locate(str(tmp_path))
+    assert data.account is not None
+    account = data.account()
+    assert account.source == "train_08.csv: 3 points, 2 features"
+    assert account.rows == [
+        ("kind", "target: 2 classes", "a (2), b (1)", "", "a · b"),
+        ("x", "numbers", "0.5 to 2", "", "0.5 · 1.5 · 2"),
+        ("y", "numbers", "1 to 3", "", "1 · 2 · 3"),
+    ]
+    left_out = "its first column has no name and numbers the rows (5, 3, 8), so it was left out"
+    assert account.remarks == (
+        "train_08.csv: 3 points; line 1 names the columns: no name, kind, x, y; " + left_out,
+        "Dev.csv: 1 point; line 1 names the columns: kind, x, y",
+        "eval.CSV is opened in evaluations only",
+    )
+    with pytest.raises(DataError, match=r"eval.CSV: names its features y, x, expected x, y as in train_08.csv, in this order"):
+        data.part("eval")
+
+
 def test_splits_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     points_found = points.locate(str(folder_of(tmp_path, "a,1,2\nb,3,4\n", "a,1,2,3\nb,1,2,3\n", "c,1,2\n")))
     with pytest.raises(DataError, match=r"Dev.csv: has 3 features, expected 2 as in train_08.csv"):

@@ -29,7 +29,9 @@ def print_account(account: "DataAccount") -> None:
 
 
 def print_account_of(task: "Task", *, open_data: bool) -> "Task":
-    """Print what a task's data was taken for. open_data: also open training data that is loaded when it is needed.
+    """Print what a task's data was taken for, and note it for this machine's pages.
+
+    open_data: also open training data that is loaded when it is needed.
 
     What the task's own code raises there is left to its trainings to say. Returned is the task, which hands the data that was
     loaded here on to whoever asks for it next.
@@ -45,10 +47,12 @@ def print_account_of(task: "Task", *, open_data: bool) -> "Task":
         raise
     except Exception:  # of whatever kind: it is the task's own code
         return task
-    if splits.account is not None:
-        print_account(splits.account)
-    elif train is not None:
-        print_account(accounts.of_arrays(*train, is_classes=_of_classes(task)))
+    account = splits.account
+    if account is None and train is not None:
+        account = accounts.of_arrays(*train, is_classes=_of_classes(task))
+    if account is not None:
+        print_account(account)
+        accounts.note(task.version, account)
     return replace(task, data=_handed_on(splits, task.data))
 
 

@@ -1,6 +1,7 @@
 """What several commands have in common: the console, their options, and what these say."""
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from evenhand import settings
 from evenhand.errors import InvalidSettings, NotFound
@@ -20,8 +22,19 @@ if TYPE_CHECKING:
     from evenhand.model.study import Mode
     from evenhand.model.task import TaskSpec
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(highlight=False, soft_wrap=True, stderr=True)
+CONTROL_PATTERN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tabs and the ends of lines
+
+
+class PlainConsole(Console):
+    """A terminal on which what moves its cursor or colours it, as a file that is told of may hold it, is shown as its code."""
+
+    def render_str(self, text: str, **wishes: Any) -> Text:
+        """The text as Rich prints it."""
+        return super().render_str(CONTROL_PATTERN.sub(lambda letter: f"\\x{ord(letter[0]):02x}", text), **wishes)
+
+
+console = PlainConsole(highlight=False, soft_wrap=True)
+errors = PlainConsole(highlight=False, soft_wrap=True, stderr=True)
 
 Database = Annotated[str | None, typer.Option("--db", help="SQLAlchemy URL [default: SQLite in the data directory]")]
 TASK_ARGUMENT = typer.Argument(help="a built-in or plug-in task (docs/tasks.md), FILE.py:NAME or MODULE:NAME", metavar="TASK")

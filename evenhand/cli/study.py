@@ -172,6 +172,8 @@ def _print_power(analysis: Any) -> None:
 def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT}", db: Database = None) -> None:
     """Bring a study, or its next version, into the laboratory; it is not live until it is published."""
     declared, loaded = _usable(folder)
+    for task in loaded.values():
+        print_account_of(task, open_data=False)
     lab = laboratory(db)
     study = lab.studies.declare(declared.with_tasks({key: lab.studies.add_task(task.record) for key, task in loaded.items()}))
     state = "published already" if study.published_at is not None else "not published yet: try it out as a pilot"

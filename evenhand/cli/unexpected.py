@@ -12,6 +12,9 @@ from evenhand import __version__, settings
 from evenhand.errors import FULL_DISK, EvenhandError
 
 PASSWORD_PATTERN = re.compile(r"(?<=://)[^\s/@]*:[^\s/@]*(?=@)")  # with its user's name, in an address
+MOST_LOG_BYTES = 256 << 10  # of one error's file: its beginning and its end
+MOST_LOGS = 50  # files of errors that are kept; the oldest go first
+LOG_PATTERN = "error-*.log"
 ISSUES = "the project's list of issues (SECURITY.md, where it is about security)"
 
 
@@ -55,8 +58,18 @@ def _write(error: Exception, arguments: list[str]) -> Path:
         PASSWORD_PATTERN.sub("***", "".join(traceback.format_exception(error))),
     ]
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write("\n".join(lines).encode(errors="backslashreplace"))
+        file.write(_shortened("\n".join(lines).encode(errors="backslashreplace")))
+    for old in sorted(folder.glob(LOG_PATTERN))[:-MOST_LOGS]:  # their names are their times
+        old.unlink(missing_ok=True)
     return path
+
+
+def _shortened(content: bytes) -> bytes:
+    """The beginning and the end of what is too long, and how much is missing between them."""
+    if len(content) <= MOST_LOG_BYTES:
+        return content
+    half = MOST_LOG_BYTES // 2
+    return content[:half] + f"\n... {len(content) - 2 * half} bytes are left out ...\n".encode() + content[-half:]
 
 
 def make_printable() -> None:

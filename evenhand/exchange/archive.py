@@ -9,7 +9,6 @@ import json
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,12 +36,14 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Value, frozen
 from evenhand.model.environment import Environment
 from evenhand.model.evaluation import Evaluation, SeedScore
+from evenhand.model.files import BROKEN_ZIP, MOST_DOCUMENT_BYTES, TooLarge, bounded, check_file
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.session import EarlierChoice, Evaluated, Extension, FinalChoice, Intervention, Pause, Session, judge_of
 from evenhand.model.signals import Signals
 from evenhand.model.study import MODES, Budget, Mode, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Hold, Measurement, Outcome, Stopper, Trial
+from evenhand.model.words import text_of
 
 T = TypeVar("T")
 _Key = tuple[int, int]  # a session's number and a trial's within it
@@ -83,18 +84,18 @@ class Package:
     def _open(self, name: str) -> Iterator[IO[bytes]]:
         try:
             if self._path.is_dir():
-                with (self._path / name).open("rb") as source:
+                with check_file(self._path / name).open("rb") as source:
                     yield source
             else:
                 with zipfile.ZipFile(self._path) as folder, folder.open(name) as source:
                     yield source
         except (FileNotFoundError, KeyError) as error:
             raise self._wrong(f"{name} is missing") from error
-        except (OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._wrong(f"{name} cannot be read ({error})") from error
+        except BROKEN_ZIP as error:
+            raise self._wrong(f"{name} cannot be read ({text_of(error)})") from error
 
     def _manifest(self) -> Row:
-        if not self._path.is_dir() and not zipfile.is_zipfile(self._path):
+        if not self._path.is_dir() and not (self._path.is_file() and zipfile.is_zipfile(self._path)):
             raise InvalidSettings(f"{self._path}: not an archive of a study; expected a folder or .zip that `study export` wrote")
         manifest = self._json(MANIFEST)
         wrong = f"{self._path}: {MANIFEST}"
@@ -126,9 +127,9 @@ class Package:
     def _json(self, name: str) -> Row:
         with self._open(name) as source:
             try:
-                document = json.load(source)
-            except ValueError as error:
-                raise self._wrong(f"{name}: not JSON ({error})") from error
+                document = json.loads(bounded(source, name, MOST_DOCUMENT_BYTES))
+            except (ValueError, RecursionError, TooLarge) as error:
+                raise self._wrong(f"{name}: not JSON ({text_of(error)})") from error
         if not isinstance(document, dict):
             raise self._wrong(f"{name}: expected an object")
         return document
@@ -150,7 +151,7 @@ class Package:
             try:
                 self._check_whose(row)
                 yield make(row)
-            except (KeyError, TypeError, ValueError, AttributeError, EvenhandError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, RecursionError, EvenhandError) as error:
                 name = f"{self._path}: {table}{FORMATS[self._form]}, row {number}"
                 raise InvalidSettings(f"{name}: cannot be understood ({error!s}); export the study again") from error
 
@@ -184,7 +185,7 @@ class Package:
             batches = tuple(
                 codec.from_json(Batch, {**batch, "id": batch["number"], **fixed}) for batch in document["invitations"]
             )
-        except (KeyError, TypeError, EvenhandError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, EvenhandError) as error:
             raise self._wrong(f"{STUDY}: cannot be understood ({error})") from error
         return versions, batches
 

@@ -16,7 +16,6 @@ import shutil
 import tempfile
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -42,6 +41,9 @@ from evenhand.lab.backups import (
 from evenhand.lab.lab import Lab, key_of
 from evenhand.lab.places import Fault, FaultKind, fault_of, file_of
 from evenhand.lab.served import HEARTBEAT_FILE
+from evenhand.model import codec
+from evenhand.model.files import BROKEN_ZIP, MOST_DOCUMENT_BYTES, TooLarge, bounded_lines, check_file, content_of
+from evenhand.model.words import text_of
 from evenhand.settings import private_folder
 
 log = logging.getLogger(__name__)
@@ -211,10 +213,10 @@ class Backup:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._archive = zipfile.ZipFile(path)
+            self._archive = zipfile.ZipFile(check_file(path))
         except OSError as error:
             raise InvalidSettings(f"{path} cannot be read: {error.strerror}; expected a backup's .zip") from None
-        except zipfile.BadZipFile:
+        except BROKEN_ZIP:
             raise self._damaged("it is no zip, or its end is missing") from None
         self.manifest = self._read_manifest()
         if self.manifest.revision not in revisions() or self.manifest.format > FORMAT:
@@ -260,9 +262,9 @@ class Backup:
 
     def _read_manifest(self) -> Manifest:
         try:
-            return Manifest(**json.loads(self._archive.read(MANIFEST)))
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._damaged(f"its {MANIFEST} is missing or cannot be read ({error})") from None
+            return codec.from_json(Manifest, json.loads(content_of(self._archive, MANIFEST, MOST_DOCUMENT_BYTES)))
+        except (KeyError, InvalidSettings, TooLarge, *BROKEN_ZIP) as error:
+            raise self._damaged(f"its {MANIFEST} is missing or cannot be read ({text_of(error)})") from None
 
     def _check(self, name: str) -> None:
         said = self.manifest.tables[name]
@@ -271,8 +273,8 @@ class Backup:
             if "odd" in said:
                 what, file = f"list of odd cells of {name!r}", f"{name}.odd.jsonl"
                 self._check_lines(what, file, said["odd"], said["odd_sha256"], OddCell.from_json)
-        except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._damaged(f"its table {name!r} cannot be read ({error})") from None
+        except (KeyError, TypeError, AttributeError, TooLarge, *BROKEN_ZIP) as error:
+            raise self._damaged(f"its table {name!r} cannot be read ({text_of(error)})") from None
 
     def _check_row(self, name: str, row: Row) -> None:
         if self.is_newest and row.keys() != TABLE_COLUMNS[name]:
@@ -281,7 +283,7 @@ class Backup:
     def _check_lines(self, what: str, file: str, rows: int, sha256: str, check: Callable[[Row], object]) -> None:
         digest, count = hashlib.sha256(), 0
         with self._archive.open(file) as lines:
-            for line in lines:
+            for line in bounded_lines(lines, file):
                 digest.update(line)
                 count += 1
                 check(json.loads(line))

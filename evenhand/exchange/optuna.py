@@ -138,7 +138,10 @@ def read(study: optuna.Study) -> Imported:
     said = _said(study)
     space = _space(said, ended)
     if space is None:
-        space, more = space_of(ended)
+        try:
+            space, more = space_of(ended)
+        except InvalidSettings as error:
+            raise InvalidSettings(f"study {study.study_name!r}: {error}") from None
         notes += more
     placed = [(trial, configuration_of(space, trial)) for trial in ended]
     kept = [(trial, configuration) for trial, configuration in placed if configuration is not None]

@@ -24,6 +24,8 @@ from evenhand.exchange.codebook import CODEBOOK, FORMAT, FORMATS, MANIFEST, STUD
 from evenhand.exchange.deposit import Deposit
 from evenhand.model import codec
 from evenhand.model.archive import PublicRelease
+from evenhand.model.files import check_file
+from evenhand.model.spreadsheets import without_formula
 from evenhand.model.study import OWN_WORDS_REASON, Question, Study
 
 LEAST_K = 5  # people who share each combination of answers, where nobody asks for another number
@@ -338,6 +340,7 @@ class PublicArchive:
             "- Times are seconds since the participant joined (of a method: since its session was opened).",
             "- Participants and sessions have new numbers in a random order. Invitations and the log of events are left out.",
             f"- Free texts that were not reviewed were left out, {release.texts} times.",
+            "- The others stand as they were typed. A spreadsheet program may take one for a formula: import tables as text.",
             "",
             f"Licence: {release.licence}.",
         ]
@@ -349,7 +352,7 @@ class PublicArchive:
         writer = csv.writer(text)
         writer.writerow(REVIEW_HEAD)
         for (where, words), count in sorted(self.texts.items()):
-            shown = table_files.without_formula(words)
+            shown = without_formula(words)
             writer.writerow((text_id(words), where, count, shown, "yes" if words in self._wishes.approved else ""))
         return text.getvalue().encode("utf-8", "replace")
 
@@ -367,8 +370,8 @@ def text_id(words: str) -> str:
 def approved(path: Path) -> Iterable[str]:
     """The ids that a reviewed list says yes to; InvalidSettings where it is no such list, or a line says neither yes nor no."""
     try:
-        rows = [*csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))]
-    except (OSError, UnicodeDecodeError) as error:
+        rows = [*csv.DictReader(io.StringIO(check_file(path).read_text(encoding="utf-8-sig")))]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidSettings(f"--reviewed {path}: cannot be read ({error})") from error
     if not rows or not {"id", "publish"} <= rows[0].keys():
         raise InvalidSettings(f"--reviewed {path}: expected the list that `study export --public` wrote, with {REVIEW_HEAD}")

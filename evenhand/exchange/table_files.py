@@ -15,10 +15,10 @@ from typing import IO, Any, Protocol
 from evenhand.errors import InvalidSettings
 from evenhand.exchange.codebook import FORMATS, TABLES, Column, Kind, Row
 from evenhand.model.extras import require
+from evenhand.model.files import bounded_lines
+from evenhand.model.spreadsheets import without_formula
 
 GROUP_ROWS = 10_000  # rows of one group of Parquet
-FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet takes for the start of a formula, the wide forms included
-TEXT_MARK = "'"  # before what a spreadsheet is to take for text
 
 
 class Sink(Protocol):
@@ -99,20 +99,6 @@ class _Spreadsheet(_Csv):
         super()._put([[without_formula(text) for text in row] for row in rows])
 
 
-def without_formula(text: str) -> str:
-    """A cell's text that a spreadsheet shows as it is; numbers stay numbers.
-
-    Source: OWASP, "CSV Injection".
-    """
-    if not text.startswith(FORMULA_STARTS):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return TEXT_MARK + text
-    return text
-
-
 def _as_text(kind: Kind, value: Any) -> str:
     value = cell(kind, value)
     if value is None:
@@ -126,7 +112,7 @@ def _as_text(kind: Kind, value: Any) -> str:
 
 def _csv_rows(columns: Sequence[Column], source: IO[bytes], name: str) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
-    lines = csv.reader(io.TextIOWrapper(source, "utf-8", newline=""))
+    lines = csv.reader(line.decode() for line in bounded_lines(source, name))
     try:
         _check_columns(next(lines, []), columns, name)
         for number, line in enumerate(lines, 1):
@@ -142,7 +128,7 @@ def _from_text(column: Column, text: str, name: str, number: int) -> Any:
         return _checked(column, None, name, number)
     try:
         value = _READ[column.kind](text)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         value = text if column.kind != "text" else None
     return _checked(column, value, name, number)
 
@@ -178,10 +164,10 @@ def _plain(kind: Kind, value: Any) -> Any:
 
 
 def _line_rows(columns: Sequence[Column], source: IO[bytes], name: str) -> Iterator[Row]:
-    for number, line in enumerate(source, 1):
+    for number, line in enumerate(bounded_lines(source, name), 1):
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidSettings(f"{name}, row {number}: not JSON ({error})") from error
         if not isinstance(record, dict):
             raise InvalidSettings(f"{name}, row {number}: expected an object")
@@ -276,7 +262,7 @@ def _parquet_rows(columns: Sequence[Column], source: IO[bytes], name: str) -> It
                 number += 1
                 row = {column.name: _from_parquet(column, record[column.name], name, number) for column in columns}
                 yield row
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise InvalidSettings(f"{name}: not Parquet, or damaged ({error})") from error
 
 

@@ -16,6 +16,7 @@ from evenhand.errors import DataError, InvalidSettings, NotFound, Refused, TaskM
 from evenhand.experiments.final_models import CARD, CARD_FORMAT, PREDICTOR, default_folder, predictions
 from evenhand.lab.lab import Lab
 from evenhand.model.extras import require
+from evenhand.model.files import check_file
 from evenhand.model.task import TaskSpec
 from evenhand.model.words import free_name, text_of
 from evenhand.tasks import readers, versions
@@ -133,7 +134,7 @@ def _card_of(folder: Path) -> tuple[dict[str, Any], str]:
         if card["format"] != CARD_FORMAT:
             raise DataError(f"{folder / CARD} has format {card['format']!r}, expected {CARD_FORMAT}; use the newer Evenhand")
         _ = card["session"] + 0, card["files"].keys(), card["task"]["name"], card["data"].keys(), list(card["columns"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / CARD} is no card of a final model ({text_of(error)})") from error
     return card, hashlib.sha256(content).hexdigest()
 
@@ -177,7 +178,7 @@ def read(file: Path) -> Table:
         DataError: it cannot be read, is empty, or rows have different lengths.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
+        with check_file(file).open(newline="", encoding="utf-8-sig") as lines:
             rows = [row for row in csv.reader(lines) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read as CSV: {text_of(error)}") from error

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evenhand.model.files import check_file
+
 Key = tuple[str | int, ...]  # where a value stands: names of tables and keys, and places in arrays from 0
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -141,11 +143,15 @@ def did_you_mean(given: str, known: Sequence[str]) -> str:
 
 def read(path: Path) -> TomlSource:
     """The file's values with their lines. Lines that are no TOML are mistakes; where it can be, the rest is read without them."""
-    text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
-    lines, mistakes, unread = text.split("\n"), [], set()
+    text = check_file(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+    lines, unread = text.split("\n"), set()
+    mistakes: list[FileMistake] = []
     while True:
         try:
             data = tomllib.loads("\n".join(lines))
+        except RecursionError:
+            mistake = FileMistake(path, None, "", "lists within lists", "TOML", "write fewer brackets; see https://toml.io")
+            return TomlSource(path, {}, {}, [*mistakes, mistake])
         except tomllib.TOMLDecodeError as error:
             at, mistake = _syntax(path, lines, str(error))
             mistakes.append(mistake)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evenhand.model.spreadsheets import without_formula
 from evenhand.model.study import Mode
 from evenhand.model.words import NARROW_SPACE
 
@@ -25,11 +26,11 @@ class ReportTable:
     numbers: frozenset[int] = frozenset()
 
     def csv(self) -> str:
-        """The table as CSV (RFC 4180)."""
+        """The table as CSV (RFC 4180), to be looked at: no text in it is a formula of a spreadsheet program."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow(self.columns)
-        writer.writerows([[cell.replace(NARROW_SPACE, " ") for cell in row] for row in self.rows])
+        rows = [[without_formula(cell.replace(NARROW_SPACE, " ")) for cell in row] for row in (self.columns, *self.rows)]
+        writer.writerows(rows)
         return text.getvalue()
 
 

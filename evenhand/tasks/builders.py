@@ -2,11 +2,10 @@
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal as Exact
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -39,8 +38,7 @@ class ClassFolder:
     def items(self) -> list[ImageItem]:
         """All images, ordered by their path."""
         items = []
-        paths = [PurePosixPath(file.relative_to(self.path).as_posix()) for file in readers.files_below(self.path)]
-        for place in readers.images_among(paths, self.path):
+        for place in readers.images_among(readers.paths_below(self.path), self.path):
             if len(place.parts) < 2:
                 raise DataError(f"{self.path}: holds the image {place}, expected CLASS/FILE, a folder for each class")
             items.append(ImageItem("all", place.parts[0], str(place)))
@@ -48,10 +46,14 @@ class ClassFolder:
             raise DataError(f"{self.path}: holds no images, expected CLASS/FILE, a folder for each class")
         return sorted(items, key=lambda item: item.name)
 
+    def others(self) -> list[PurePosixPath]:
+        """The files that are no images, but for those that programs keep beside the data."""
+        return readers.others_among(readers.paths_below(self.path))
+
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the order given."""
         files = ((item, self.path / item.name) for item in wanted)
-        yield from readers.decoded(((item, file.read_bytes, str(file)) for item, file in files), size)
+        yield from readers.decoded(((item, partial(readers.picture_in, file), str(file)) for item, file in files), size)
 
 
 def collection_of(folder: Path) -> readers.Collection:
@@ -75,23 +77,6 @@ def collection_of(folder: Path) -> readers.Collection:
     splits = {readers.SPLIT_NAMES[name] for name in names & readers.SPLIT_NAMES.keys()}
     has_splits = len(splits) > 1 or (names and names <= readers.SPLIT_NAMES.keys())
     return readers.Folder(folder) if has_splits else ClassFolder(folder)
-
-
-def account_of(folder: Path, items: Sequence[ImageItem]) -> DataAccount:
-    """What a folder of pictures was taken for."""
-    by_label: dict[str, list[ImageItem]] = {}
-    for item in items:
-        by_label.setdefault(item.label, []).append(item)
-    parts = []
-    for label, members in sorted(by_label.items()):
-        counts = Counter(item.split for item in members)
-        holds = ", ".join(
-            plural(count, "picture") + ("" if split == "all" else f" for {split}") for split, count in counts.items()
-        )
-        names = accounts.first_of(PurePosixPath(item.name).name for item in members)
-        parts.append(Taken(label, "a class", holds, 0, names))
-    source = f"{folder}: {plural(len(items), 'picture')}, {plural(len(parts), 'class', 'classes')}"
-    return DataAccount(source, tuple(parts), (), "folder")
 
 
 def pictures(folder: str | Path, size: int, *, checksum: str | None = None, split_seed: int = 0) -> PreparedImages:
@@ -125,8 +110,9 @@ def pictures(folder: str | Path, size: int, *, checksum: str | None = None, spli
         own = {item.split for item in items} == set(images.SPLITS)
         splits = images.choose_splits(items, split_seed)
         images.write(collection, splits, fresh, None, checksum=digest, size=size, split_seed=split_seed, own_splits=own)
+        accounts.keep(images.account_of(str(path), items, splits, collection.others()), fresh)
 
-    images.made_once(place, make)
+    images.made_once(place, make, path)
     return images.read(place)
 
 

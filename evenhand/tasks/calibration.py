@@ -20,6 +20,7 @@ import numpy as np
 from evenhand.errors import DataError, InvalidSettings
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import ZERO_SHARE, Choice, Float, Integer
+from evenhand.model.files import check_file
 from evenhand.model.rules import derive_seed
 from evenhand.model.space import Space, reshaped
 from evenhand.model.trial import Outcome
@@ -171,7 +172,7 @@ class Drawn:
         try:
             first, *others = [json.loads(line) for line in lines]
             draws = [Draw(**other) for other in others]
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{path}: is no file of draws ({error}); name another with --state, or remove it") from None
         if first != json.loads(json.dumps(head)):
             raise InvalidSettings(
@@ -192,7 +193,7 @@ class Drawn:
 
     def _whole_lines(self) -> list[str]:
         """The lines that were written to their end; what a kill left of the last one is cut off."""
-        if not self._path.exists() or not (written := self._path.read_bytes()):
+        if not self._path.exists() or not (written := check_file(self._path).read_bytes()):
             return []
         if not written.startswith(BEGINNING):
             raise DataError(f"{self._path}: is no file of draws; name another with --state, or remove it")

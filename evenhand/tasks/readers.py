@@ -11,6 +11,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
@@ -38,8 +39,9 @@ SPLIT_NAMES = {
 }
 LAYOUT = "SPLIT/CLASS/FILE, with splits named train, validation (or val) and test"
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, struct.error)
-BROKEN_ARCHIVE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+BROKEN_ARCHIVE = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError, lzma.LZMAError)
 READ_BYTES = 1 << 20
+MOST_PICTURE_BYTES = 1 << 29  # of one picture's file
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Collection(Protocol):
 
     def items(self) -> list[ImageItem]:
         """All images, in an order that depends on the source's content only."""
+
+    def others(self) -> list[PurePosixPath]:
+        """The files that are no images, but for those that programs keep beside the data."""
 
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """Each wanted image once, as (size, size, 3)."""
@@ -87,6 +92,8 @@ def decode(content: bytes, size: int, where: str) -> Pixels:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return square(_eight_bits(ImageOps.exif_transpose(image)), size)
+    except MemoryError as error:
+        raise Damaged(where, "it takes more memory than there is") from error
     except UNREADABLE as error:
         raise Damaged(where, str(error) or type(error).__name__) from error
 
@@ -101,6 +108,17 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not (low >= 0 and high <= most):  # nan, too
         raise ValueError(f"its pixels are from {low:g} to {high:g}, expected 0 to {most:g}; save it with 8 or 16 bits a channel")
     return Image.fromarray(np.rint(values.astype(np.float64) * (255 / most)).astype(np.uint8))
+
+
+def picture_in(path: Path) -> bytes:
+    """What a picture's file holds; `Damaged` where it is larger than any picture that is read."""
+    _check_bytes(path.stat().st_size, str(path))
+    return path.read_bytes()
+
+
+def _check_bytes(size: int, where: str) -> None:
+    if size > MOST_PICTURE_BYTES:
+        raise Damaged(where, f"it has {size >> 20} MB, expected {MOST_PICTURE_BYTES >> 20} at most")
 
 
 def decoded(files: Iterable[tuple[ImageItem, Callable[[], bytes], str]], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
@@ -141,6 +159,16 @@ def images_among(paths: Iterable[PurePosixPath], source: Path) -> list[PurePosix
     return [path for path in own if path.suffix.lower() in SUFFIXES]
 
 
+def others_among(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """The files of the data that are no images."""
+    return [path for path in paths if is_of_the_data(path) and path.suffix.lower() not in SUFFIXES]
+
+
+def paths_below(folder: Path) -> list[PurePosixPath]:
+    """Every file below a folder, by its path within it."""
+    return [PurePosixPath(file.relative_to(folder).as_posix()) for file in files_below(folder)]
+
+
 def _item(path: PurePosixPath, source: Path) -> ImageItem:
     """The image at SPLIT/CLASS/FILE, below any further folders."""
     if len(path.parts) < 3 or path.parts[-3].lower() not in SPLIT_NAMES:
@@ -164,12 +192,16 @@ class Folder:
 
     def items(self) -> list[ImageItem]:
         """All images, ordered by their path."""
-        return _listed((PurePosixPath(file.relative_to(self.path).as_posix()) for file in files_below(self.path)), self.path)
+        return _listed(paths_below(self.path), self.path)
+
+    def others(self) -> list[PurePosixPath]:
+        """The files that are no images, but for those that programs keep beside the data."""
+        return others_among(paths_below(self.path))
 
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the order given."""
         files = ((item, self.path / item.name) for item in wanted)
-        yield from decoded(((item, file.read_bytes, str(file)) for item, file in files), size)
+        yield from decoded(((item, partial(picture_in, file), str(file)) for item, file in files), size)
 
 
 @dataclass(frozen=True)
@@ -183,6 +215,10 @@ class Tar:
         """All images, ordered by their path in the archive."""
         return _listed([_plain(member.name) for member, _ in self._members()], self.path)
 
+    def others(self) -> list[PurePosixPath]:
+        """The files that are no images, but for those that programs keep beside the data."""
+        return others_among(_plain(member.name) for member, _ in self._members())
+
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the archive's order."""
         yield from decoded(self._opened({item.name: item for item in wanted}), size)
@@ -192,7 +228,8 @@ class Tar:
             item = by_name.pop(str(_plain(member.name)), None)
             stream = archive.extractfile(member) if item else None
             if item and stream:
-                yield item, stream.read, f"{member.name} in {self.path}"
+                where = f"{member.name} in {self.path}"
+                yield item, partial(_member_of, stream, member.size, where), where
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         end = 0
@@ -208,6 +245,11 @@ class Tar:
                     raise EOFError("it ends before its end marker")  # tarfile itself takes this for the end
         except BROKEN_ARCHIVE as error:
             raise DataError(f"{self.path}: cannot be read as a tar archive ({error}); bring a whole copy of it") from error
+
+
+def _member_of(stream: IO[bytes], size: int, where: str) -> bytes:
+    _check_bytes(size, where)
+    return stream.read()
 
 
 def _unpacked(path: Path) -> IO[bytes]:
@@ -235,6 +277,10 @@ class Arrays:
     def items(self) -> list[ImageItem]:
         """One item an image, named by its number."""
         return [ImageItem("all", f"{label:02d}", f"{index:06d}") for index, label in enumerate(self.labels)]
+
+    def others(self) -> list[PurePosixPath]:
+        """Nothing."""
+        return []
 
     def images(self, wanted: Sequence[ImageItem], size: int) -> Iterator[tuple[ImageItem, Pixels]]:
         """The wanted images, in the order given."""
@@ -269,7 +315,10 @@ def digits() -> Arrays:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below `folder`, ordered by path. DataError for a link to a folder, which is not followed, or to nothing."""
+    """Every file below `folder`, ordered by path.
+
+    DataError for a link to a folder, which is not followed, for one to nothing, and for a pipe or a device.
+    """
     files = []
     for root, folders, names in os.walk(folder):
         place = PurePosixPath(Path(root).relative_to(folder).as_posix())
@@ -277,10 +326,18 @@ def files_below(folder: Path) -> list[Path]:
         if linked is not None:
             raise DataError(f"{Path(root) / linked}: is a link to a folder, and those are not followed; put the folder there")
         files += [Path(root) / name for name in names]
+        own = [Path(root) / name for name in names if is_of_the_data(place / name)]
+        odd = next((path for path in own if _is_special(path)), None)
+        if odd is not None:
+            raise DataError(f"{odd}: is a pipe, a socket or a device, expected files; take it out of the folder")
         broken = next((path for path in files[len(files) - len(names) :] if path.is_symlink() and not path.exists()), None)
         if broken is not None:
             raise DataError(f"{broken}: is a link to what is not there; remove it, or bring the file that it is meant for")
     return sorted(files)
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 def sha256_of(path: Path) -> str:

@@ -109,7 +109,8 @@ def _literal(value: str | bool | Sequence[str]) -> str:
 
 
 def _pictures(source: Path) -> tuple[Mapping[str, str], DataAccount]:
-    items = builders.collection_of(source).items()
+    collection = builders.collection_of(source)
+    items = collection.items()
     said = {
         "FOLDER": _quoted(source.resolve().name),
         "DATA": _text(str(source.resolve())),
@@ -118,7 +119,7 @@ def _pictures(source: Path) -> tuple[Mapping[str, str], DataAccount]:
         "CLASSES": str(len({item.label for item in items})),
         "IMAGES": str(len(items)),
     }
-    return said, builders.account_of(source, items)
+    return said, images.account_of(str(source), items, {}, collection.others())
 
 
 def _quoted(name: str) -> str:

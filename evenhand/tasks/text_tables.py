@@ -4,12 +4,12 @@ import csv
 import gzip
 import io
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from evenhand.errors import DataError
+from evenhand.model.files import BROKEN_ZIP, MOST_UNPACKED_BYTES, TooLarge, bounded, check_file, content_of
 from evenhand.model.words import plural, text_of
 from evenhand.tasks.number_texts import says_number
 
@@ -96,9 +96,9 @@ def delimiter_words(mark: str) -> str:
 
 def _content(file: Path) -> bytes:
     try:
-        content = file.read_bytes()
+        content = check_file(file).read_bytes()
         if content.startswith(b"\x1f\x8b"):
-            return gzip.decompress(content)
+            return bounded(gzip.open(io.BytesIO(content)), file.name, MOST_UNPACKED_BYTES)
         if not content.startswith(b"PK\x03\x04"):
             return content
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -109,8 +109,10 @@ def _content(file: Path) -> bytes:
                 listed = ", ".join(members[:SHOWN]) + (", ..." if len(members) > SHOWN else "")
                 held = f"{plural(len(members), 'file')} ({listed})" if members else "no file"
                 raise DataError(f"{file}: holds {held}, expected one table; unpack the one to use")
-            return archive.read(members[0])
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            return content_of(archive, members[0], MOST_UNPACKED_BYTES)
+    except TooLarge as error:
+        raise DataError(f"{file}: {error}") from None
+    except BROKEN_ZIP as error:
         raise DataError(f"{file}: cannot be read ({text_of(error)})") from error
 
 

@@ -140,7 +140,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         direction="maximize",
         max_epochs=settings.max_epochs,
         train=partial(_train, prepared, settings, augment, chosen),
-        data=partial(images.splits, prepared.load),
+        data=partial(images.splits, prepared.folder, prepared.load),
         settings=full,
         statistics=images.describe(prepared),
         example=_example(own_space),

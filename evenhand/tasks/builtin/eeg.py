@@ -7,10 +7,11 @@ out. docs/tasks.md says what the paper leaves open.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from evenhand.errors import DataError, InvalidSettings
 from evenhand.model.configuration import Configuration
 from evenhand.model.digest import digest
 from evenhand.model.rules import derive_seed
-from evenhand.tasks import readers, versions
+from evenhand.model.words import plural
+from evenhand.tasks import accounts, readers, versions
+from evenhand.tasks.accounts import DataAccount, Taken
 from evenhand.tasks.base import Task
 from evenhand.tasks.builtin import convlstm, convnet, groups, images, signals
 from evenhand.tasks.builtin.groups import GroupedExample
@@ -31,7 +34,7 @@ from evenhand.tasks.settings import checked, number, text, whole
 NAME = "eeg"
 REVISION = 1  # raised when its numbers change; tests/golden holds it to that
 LAYOUT = "EDF recordings with annotations beside them (NAME.edf and NAME.csv_bi), or NAME_TRAIN.ts and NAME_TEST.ts"
-FORMAT = 1  # counted up when the preparation changes, so that older prepared folders are not used
+FORMAT = 2  # counted up when the preparation changes, so that older prepared folders are not used
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         direction="maximize",
         max_epochs=settings.max_epochs,
         train=partial(_train, prepared, settings, windows),
-        data=partial(images.splits, prepared.load),
+        data=partial(images.splits, prepared.folder, prepared.load),
         settings=full,
         statistics=describe(prepared, settings, windows),
         example=convnet.example(convlstm.EXAMPLE, prepared.counts["train"], settings.least_epochs),
@@ -214,13 +217,14 @@ def prepare(settings: EegSettings) -> PreparedWindows:
     folder = images.home() / "prepared" / f"eeg-{digest({**content, 'data': checksum, 'format': FORMAT})[:20]}"
 
     def make(fresh: Path) -> None:
-        recordings = [file for file in readers.files_below(path) if file.suffix.lower() == ".edf"]
+        recordings = recordings_in(path)
         members = from_recordings(recordings, settings, path) if recordings else from_series(path, settings)
         chosen = groups.divide(members, settings.sizes, derive_seed(settings.split_seed, "patients"), "patient")
         values = values_of_recordings if recordings else values_of_series
         _write(chosen, values, settings, checksum, fresh)
+        accounts.keep(account_of(path, settings, recordings, members, chosen), fresh)
 
-    images.made_once(folder, make)
+    images.made_once(folder, make, path)
     return read(folder)
 
 
@@ -230,6 +234,79 @@ def read(folder: Path) -> PreparedWindows:
     for name in ("classes", "mean", "std"):
         meta[name] = tuple(meta[name])
     return PreparedWindows(folder=folder, **meta)
+
+
+def account_of(
+    path: Path,
+    settings: EegSettings,
+    recordings: Sequence[Path],
+    members: Sequence[GroupedExample[Piece]],
+    chosen: Mapping[str, Sequence[GroupedExample[Piece]]],
+) -> DataAccount:
+    """What a folder of EEG was taken for: a line for each class, remarks on recordings, gaps and what was passed over."""
+    counts = {split: Counter(member.label for member in drawn) for split, drawn in chosen.items()}
+    parts = []
+    for label in sorted({member.label for member in members}):
+        own = [member for member in members if member.label == label]
+        holds = ", ".join(f"{plural(counted[label], 'piece')} for {split}" for split, counted in counts.items())
+        parts.append(Taken(label, "a class", holds, 0, accounts.first_of(member.example.file.name for member in own)))
+    remarks = []
+    used = sum(map(len, chosen.values()))
+    if used < len(members):
+        remarks.append(
+            f"{plural(len(members) - used, 'piece')} of {len(members)} are left out, so that a split has as many of each "
+            "class, and is as large as was asked for"
+        )
+    own_files = {member.example.file for member in members}
+    if recordings:
+        opened = [(file, signals.opened(file)) for file in recordings]
+        kinds = accounts.counts_of(recording.format for _, recording in opened)
+        rates = accounts.counts_of(
+            f"{float(channel.sampling_frequency):g} Hz" for _, recording in opened for channel in recording.channels.values()
+        )
+        remarks.append(f"{plural(len(opened), 'recording')}: {kinds}; channels: {rates}")
+        used_names = settings.channels or signals.MONTAGE
+        remarks.append(f"channels used: {', '.join(used_names)}")
+        gaps = [(file, recording) for file, recording in opened if len(recording.stretches) > 1]
+        if gaps:
+            file, recording = gaps[0]
+            remarks.append(
+                f"{plural(len(gaps), 'recording')} with gaps, such as {file.name} ({recording.gap_words}); no piece spans one"
+            )
+        if unused := [file for file in recordings if file not in own_files]:
+            remarks.append(
+                f"{plural(len(unused), 'recording')} without a segment longer than {settings.longer_than:g} s: "
+                f"{accounts.listed([file.name for file in unused])}"
+            )
+    else:
+        counted = {file: signals.not_utf8_lines(file) for file in sorted(own_files)}
+        remarks += [
+            f"{file.name}: {plural(count, 'line')} of it {'is' if count == 1 else 'are'} no UTF-8, and read as Latin-1"
+            for file, count in counted.items()
+            if count
+        ]
+    others = [file for file in readers.files_below(path) if _is_other(file.relative_to(path), bool(recordings))]
+    if others:
+        kinds = accounts.counts_of(file.suffix.lower() or "no suffix" for file in others)
+        remarks.append(f"{plural(len(others), 'file')} passed over: {kinds}")
+    what = plural(len(own_files), "recording" if recordings else "file")
+    source = f"{path}: {plural(len(members), 'piece')} of {what}, {plural(len(parts), 'class', 'classes')}"
+    return DataAccount(source, tuple(parts), tuple(remarks), "class")
+
+
+def _is_other(place: Path, is_edf: bool) -> bool:
+    """Whether a file of the folder is neither data nor annotations of it, nor what programs keep beside them."""
+    known = (".edf", *signals.ANNOTATIONS) if is_edf else (".ts",)
+    return readers.is_of_the_data(PurePosixPath(place.as_posix())) and place.suffix.lower() not in known
+
+
+def recordings_in(path: Path) -> list[Path]:
+    """The EDF files of a folder and those in it, ordered by path; what programs keep beside them, such as ._x.edf, is none."""
+    return [
+        file
+        for file in readers.files_below(path)
+        if file.suffix.lower() == ".edf" and readers.is_of_the_data(PurePosixPath(file.relative_to(path).as_posix()))
+    ]
 
 
 def from_recordings(recordings: Sequence[Path], settings: EegSettings, root: Path) -> list[GroupedExample[Piece]]:
@@ -264,10 +341,11 @@ def _check_channels(recordings: Sequence[Path], wanted: Sequence[str]) -> None:
 
 
 def of_recording(path: Path, settings: EegSettings) -> list[Piece]:
-    """The pieces of one recording, in order; segments are cut at its end."""
+    """The pieces of one recording, in order; segments are cut at its end, and at its gaps."""
     notes = signals.annotations_of(path)
     said = signals.annotated(notes)
-    duration = signals.opened(path).duration
+    recording = signals.opened(path)
+    duration = recording.duration
     last = max((stop for _, stop in (*said.seizure, *said.background)), default=0.0)
     if last > duration + signals.OVERHANG_SECONDS:
         raise DataError(
@@ -276,8 +354,9 @@ def of_recording(path: Path, settings: EegSettings) -> list[Piece]:
     return [
         Piece(path, start, label)
         for label, intervals in ((BACKGROUND, said.background), (SEIZURE, said.seizure))
-        for begin, end in intervals
-        for start in signals.pieces((begin, min(end, duration)), settings.longer_than, settings.piece)
+        for interval in intervals
+        for stretch in recording.stretches
+        for start in signals.pieces(stretch.within(interval), settings.longer_than, settings.piece)
     ]
 
 
@@ -293,7 +372,10 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def from_series(path: Path, settings: EegSettings) -> list[GroupedExample[Piece]]:
     """Every case of a pair of `.ts` files: the test file's are test data, the others are drawn by class for the other splits."""
-    pair = [sorted(path.glob(f"*_{part}.ts")) for part in ("TRAIN", "TEST")]
+    pair = [
+        sorted(file for file in path.glob(f"*_{part}.ts") if readers.is_of_the_data(PurePosixPath(file.name)))
+        for part in ("TRAIN", "TEST")
+    ]
     if [len(files) for files in pair] != [1, 1]:
         raise DataError(f"{path}: holds {len(pair[0])} _TRAIN.ts and {len(pair[1])} _TEST.ts; expected {LAYOUT}")
     if settings.source_rate is None:
@@ -323,17 +405,25 @@ def _held_out(pieces: Sequence[Piece], settings: EegSettings) -> set[Piece]:
 
 
 def values_of_recordings(pieces: Sequence[Piece], settings: EegSettings) -> Iterator[tuple[Piece, Values]]:
-    """Each piece as (channels, samples) at the task's rate; every recording is read and filtered once, and whole."""
+    """Each piece as (channels, samples) at the task's rate; every recording is read once, and filtered whole, or in
+    stretches where it has gaps.
+    """
     by_file: dict[Path, list[Piece]] = {}
     for piece in pieces:
         by_file.setdefault(piece.file, []).append(piece)
     samples = round(settings.piece * settings.rate)
     for path, own in by_file.items():
-        values, rate = signals.opened(path).read(settings.channels or signals.MONTAGE)
-        whole_recording = _filtered(values, rate, settings, str(path))
-        for piece in own:
-            start = min(round(piece.start * settings.rate), whole_recording.shape[1] - samples)
-            yield piece, whole_recording[:, start : start + samples]
+        recording = signals.opened(path)
+        values, rate = recording.read(settings.channels or signals.MONTAGE)
+        for stretch in recording.stretches:
+            inside = [piece for piece in own if stretch.start <= piece.start < stretch.stop]
+            if not inside:
+                continue
+            first = round(stretch.stored * rate)
+            filtered = _filtered(values[:, first : first + round(stretch.seconds * rate)], rate, settings, str(path))
+            for piece in inside:
+                start = min(round((piece.start - stretch.start) * settings.rate), filtered.shape[1] - samples)
+                yield piece, filtered[:, start : start + samples]
 
 
 def values_of_series(pieces: Sequence[Piece], settings: EegSettings) -> Iterator[tuple[Piece, Values]]:
@@ -348,7 +438,8 @@ def values_of_series(pieces: Sequence[Piece], settings: EegSettings) -> Iterator
 
 def _filtered(values: Values, rate: float, settings: EegSettings, where: str) -> Values:
     try:
-        return signals.resampled(signals.band_passed(values, rate, settings.low, settings.high), rate, settings.rate)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return signals.resampled(signals.band_passed(values, rate, settings.low, settings.high), rate, settings.rate)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
 
@@ -376,7 +467,10 @@ def _write(
                 f"{piece.file}: gives {values.shape} channels and samples, {shape} elsewhere; take it out of the folder"
             )
         split, index = places[piece]
-        out[split][index] = values
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[split][index] = values
+        if not np.isfinite(out[split][index]).all():
+            raise DataError(f"{piece.file}: has numbers that are too large for its filters; take it out of the folder")
     for array in out.values():
         array.flush()
     mean, std = _spread(out["train"])

@@ -8,19 +8,23 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.errors import DataError, InvalidSettings
+from evenhand.model.files import check_file
 from evenhand.model.rules import derive_seed
+from evenhand.model.words import plural
 from evenhand.settings import data_dir
-from evenhand.tasks import levels, readers
+from evenhand.tasks import accounts, levels, readers
+from evenhand.tasks.accounts import DataAccount, Taken
 from evenhand.tasks.download import Progress, Remote, download, locked, md5_of, part_of
 from evenhand.tasks.readers import Collection, ImageItem, Pixels
 from evenhand.tasks.splits import Splits
@@ -30,7 +34,7 @@ SPLITS = ("train", "validation", "test")
 MOST_TRAINING_IMAGES = 13_000  # training images at most, as in the black-magic study
 HELD_OUT_IMAGES = 500  # validation images, and as many test images, as in the black-magic study
 HELD_OUT_DIVISOR = 6  # ... but each at most this part (one sixth) of a small collection
-FORMAT = 2  # counted up when the preparation changes, so that older prepared folders are not used
+FORMAT = 3  # counted up when the preparation changes, so that older prepared folders are not used
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 _FASHION_HOME = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
@@ -107,9 +111,52 @@ def class_names(settings: Mapping[str, Any]) -> list[str]:
     return list(prepare(settings["data"], settings["size"], settings["split_seed"]).classes)
 
 
-def splits(load: Callable[[str], Any]) -> Splits:
-    """A task's splits, of which each is loaded when it is first used."""
-    return Splits(*(partial(load, split) for split in SPLITS))
+def splits(folder: Path, load: Callable[[str], Any]) -> Splits:
+    """A task's splits, of which each is loaded when it is first used, with what they were taken for.
+
+    folder: of the prepared data.
+    """
+    return Splits(*(partial(load, split) for split in SPLITS), account=accounts.kept(folder))
+
+
+def account_of(
+    source: str, items: Sequence[ImageItem], chosen: Mapping[str, Sequence[ImageItem]], others: Sequence[PurePosixPath]
+) -> DataAccount:
+    """What pictures were taken for, a line for each class. items: all; chosen: those of each split, where any were chosen yet;
+    others: files that are no pictures.
+    """
+    by_label: dict[str, list[ImageItem]] = {}
+    for item in items:
+        by_label.setdefault(item.label, []).append(item)
+    uses = chosen or _own_splits(items)
+    counts = {split: Counter(item.label for item in members) for split, members in uses.items()}
+    parts = []
+    for label, members in sorted(by_label.items()):
+        holds = ", ".join(
+            plural(counted[label], "picture") + (f" for {split}" if split else "")
+            for split, counted in counts.items()
+            if counted[label]
+        )
+        names = accounts.first_of(PurePosixPath(item.name).name for item in members)
+        parts.append(Taken(label, "a class", holds, 0, names))
+    remarks = []
+    used = sum(map(len, uses.values()))
+    if used < len(items):
+        remarks.append(
+            f"{plural(len(items) - used, 'picture')} of {len(items)} are left out, so that splits have the sizes asked for"
+        )
+    if others:
+        kinds = accounts.counts_of(path.suffix.lower() or "no suffix" for path in others)
+        remarks.append(f"{plural(len(others), 'file')} of other kinds than pictures passed over: {kinds}")
+    said = f"{source}: {plural(len(items), 'picture')}, {plural(len(parts), 'class', 'classes')}"
+    return DataAccount(said, tuple(parts), tuple(remarks), "folder")
+
+
+def _own_splits(items: Sequence[ImageItem]) -> dict[str, list[ImageItem]]:
+    uses: dict[str, list[ImageItem]] = {}
+    for item in items:
+        uses.setdefault("" if item.split == "all" else item.split, []).append(item)
+    return uses
 
 
 def home() -> Path:
@@ -230,15 +277,17 @@ def prepare(data: str, size: int, split_seed: int, progress: Progress | None = N
         splits = choose_splits(items, split_seed)
         own = {item.split for item in items} == set(SPLITS)
         write(collection, splits, fresh, progress, checksum=checksum, size=size, split_seed=split_seed, own_splits=own)
+        accounts.keep(account_of(data, items, splits, collection.others()), fresh)
 
-    made_once(folder, make)
+    made_once(folder, make, data)
     return read(folder)
 
 
-def made_once(folder: Path, make: Callable[[Path], None]) -> None:
+def made_once(folder: Path, make: Callable[[Path], None], source: str | Path) -> None:
     """Have `make` fill a new folder that becomes `folder` when it is whole; nothing happens where `folder` is there already.
 
-    Two processes that ask at once wait for each other. What `make` left unfinished is removed.
+    Two processes that ask at once wait for each other. What `make` left unfinished is removed. source: what the data is read
+    from, which every error names.
     """
     if folder.exists():
         return
@@ -252,6 +301,10 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> None:
         try:
             make(fresh)
             fresh.replace(folder)
+        except DataError as error:
+            if str(source) in str(error):
+                raise
+            raise DataError(f"{source}: {error}") from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -290,6 +343,8 @@ def _identify(data: str) -> tuple[str, Path | None]:
         path = image_source.where
     elif not path.exists():
         source(data)
+    elif not path.is_dir():
+        check_file(path)
     return checksum_of(path.resolve()), path
 
 

@@ -160,7 +160,8 @@ def data_of(task: Task) -> PointSet:
 
 
 def _splits(data: PointSet) -> Splits:
-    return Splits(train=partial(data.part, "train"), validation=partial(data.part, "dev"), test=partial(data.part, "eval"))
+    account = data.account() if data.account else None
+    return Splits(*(partial(data.part, split) for split in shapes.SPLITS), account=account)
 
 
 def space(settings: MlpSettings) -> Space:

@@ -5,7 +5,6 @@ cancer), which has to be asked for at its source; any other folder of patches is
 leaves open.
 """
 
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,8 @@ from evenhand.errors import DataError, InvalidSettings
 from evenhand.model.configuration import Configuration
 from evenhand.model.digest import digest
 from evenhand.model.rules import derive_seed
-from evenhand.tasks import readers, versions
+from evenhand.model.words import plural
+from evenhand.tasks import accounts, readers, text_tables, versions
 from evenhand.tasks.base import Task
 from evenhand.tasks.builtin import convnet, groups, images
 from evenhand.tasks.builtin.groups import GroupedExample
@@ -117,7 +117,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         direction="maximize",
         max_epochs=settings.max_epochs,
         train=partial(_train, prepared, settings),
-        data=partial(images.splits, prepared.load),
+        data=partial(images.splits, prepared.folder, prepared.load),
         settings=full,
         statistics={**images.describe(prepared), **_slides(prepared)},
         example=convnet.example(convnet.EXAMPLE, prepared.counts["train"], settings.least_epochs),
@@ -136,8 +136,7 @@ class Patches(readers.Folder):
 
     def items(self) -> list[ImageItem]:
         """All images, ordered by their path."""
-        paths = [PurePosixPath(file.relative_to(self.path).as_posix()) for file in readers.files_below(self.path)]
-        shown = readers.images_among(paths, self.path)
+        shown = readers.images_among(readers.paths_below(self.path), self.path)
         if not shown:
             raise DataError(f"{self.path}: holds no images, expected {LAYOUT}")
         return [self._item(path) for path in shown]
@@ -176,7 +175,8 @@ def prepare(settings: PatchesSettings, progress: Progress | None = None) -> Prep
 
     def make(fresh: Path) -> None:
         collection = Patches(path)
-        members = with_slides(collection.items(), settings)
+        items = collection.items()
+        members = with_slides(items, settings)
         chosen = groups.divide(members, settings.sizes, derive_seed(settings.split_seed, "slides"), "slide")
         splits = {split: [patch.example for patch in patches] for split, patches in chosen.items()}
         images.write(
@@ -191,8 +191,12 @@ def prepare(settings: PatchesSettings, progress: Progress | None = None) -> Prep
         )
         slides = {split: sorted({patch.group for patch in patches}) for split, patches in chosen.items()}
         (fresh / "slides.json").write_text(json.dumps(slides, indent=1))
+        said = images.account_of(str(path), items, splits, collection.others())
+        counted = [f"{plural(len(names), 'slide')} for {split}" for split, names in slides.items()]
+        where = f"by the table {table.name}" if table else f"by the expression {settings.slide} in the files' names"
+        accounts.keep(replace(said, remarks=(f"slides are told {where}: {', '.join(counted)}", *said.remarks)), fresh)
 
-    images.made_once(folder, make)
+    images.made_once(folder, make, path)
     return images.read(folder)
 
 
@@ -233,26 +237,25 @@ def _from_table(items: Sequence[ImageItem], settings: PatchesSettings) -> list[G
 def _rows(table: Path, settings: PatchesSettings) -> dict[str, tuple[str, str]]:
     """(slide, split or "") of each file that the table names."""
     entries: dict[str, tuple[str, str]] = {}
-    with table.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        columns = reader.fieldnames or ()
-        missing = [name for name in (settings.file_column, settings.slide_column) if name not in columns]
-        if missing:
-            has = ", ".join(columns) or "none"
-            raise DataError(
-                f"{table}: has no column {' and no column '.join(missing)}, its columns are: {has}; "
-                "name them by the settings file_column and slide_column"
-            )
-        for row in reader:
-            where, file, slide = f"{table}, line {reader.line_num}", row[settings.file_column], row[settings.slide_column]
-            split = (row.get(settings.split_column) or "").strip().lower()
-            if not file or not slide:
-                raise DataError(f"{where}: expected a file and its slide, got {file!r} and {slide!r}")
-            if split and split not in readers.SPLIT_NAMES:
-                raise DataError(f"{where}: the split is {split!r}, expected one of {', '.join(readers.SPLIT_NAMES)}")
-            entry = (slide, readers.SPLIT_NAMES.get(split, ""))
-            if entries.setdefault(file, entry) != entry:
-                raise DataError(f"{where}: names {file} again, with another slide or split")
+    read = text_tables.read(table, header=True)
+    columns = read.names or []
+    missing = [name for name in (settings.file_column, settings.slide_column) if name not in columns]
+    if missing:
+        raise DataError(
+            f"{table}: has no column {' and no column '.join(missing)}, its columns are: {', '.join(columns)}; "
+            "name them by the settings file_column and slide_column"
+        )
+    for line, cells in zip(read.lines, read.rows, strict=True):
+        row = dict(zip(columns, cells, strict=True))
+        where, file, slide = f"{table}, line {line}", row[settings.file_column], row[settings.slide_column]
+        split = row.get(settings.split_column, "").lower()
+        if not file or not slide:
+            raise DataError(f"{where}: expected a file and its slide, got {file!r} and {slide!r}")
+        if split and split not in readers.SPLIT_NAMES:
+            raise DataError(f"{where}: the split is {split!r}, expected one of {', '.join(readers.SPLIT_NAMES)}")
+        entry = (slide, readers.SPLIT_NAMES.get(split, ""))
+        if entries.setdefault(file, entry) != entry:
+            raise DataError(f"{where}: names {file} again, with another slide or split")
     return entries
 
 

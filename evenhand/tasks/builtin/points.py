@@ -1,6 +1,6 @@
 """Points of several classes in three splits (train, dev, eval): generated, or read from a folder of CSV files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from evenhand.errors import DataError, InvalidSettings
 from evenhand.model.digest import digest
+from evenhand.model.files import check_file
 from evenhand.model.rules import derive_seed
+from evenhand.model.words import plural
+from evenhand.tasks import accounts
+from evenhand.tasks.accounts import DataAccount, Taken
 from evenhand.tasks.builtin import shapes
 from evenhand.tasks.builtin.mixtures import Labels, Numbers
 from evenhand.tasks.builtin.shapes import GENERATED, SPLITS, Split
@@ -18,6 +22,8 @@ from evenhand.tasks.readers import sha256_of
 
 COMMENTS = ("#", "%")
 CLASSES_MOST = 100
+NAMES_OF_AN_INDEX = ("", "Unnamed: 0")  # what pandas writes over the column that numbers the rows, and reads it as
+LEAST_ROWS_OF_AN_ID = 10  # in fewer rows a column that counts them is no sign
 Predict = Callable[[Numbers], NDArray[np.int64]]  # points (N, F) to class numbers (N,)
 
 
@@ -26,6 +32,7 @@ class PointSet:
     """A data set of points. part: the points (N, F) and class numbers (N,) of a split, read or generated when asked for.
 
     label: what every output of it has to say of where it comes from. classes: the names by number. digest: of its content.
+    account: says what its files were taken for; None where it is generated.
     """
 
     name: str
@@ -35,6 +42,7 @@ class PointSet:
     features: int
     digest: str
     part: Callable[[Split], tuple[Numbers, Labels]]
+    account: Callable[[], DataAccount] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,18 +99,64 @@ def read(path: Path) -> tuple[list[str], Numbers]:
     """Class names (N,) and features (N, F) of one CSV file.
 
     A line is one point: its class first or last, separated from the features by commas. Lines that start with # or %, blank
-    lines and a line of column names are skipped. The class is text, or in files of numbers only the one column of whole numbers.
+    lines, a line of column names and a column without a name that numbers the rows, as pandas writes both, are left out. The
+    class is text, or in files of numbers only the one column of whole numbers.
 
     Raises:
         DataError: naming the file and the line.
     """
-    numbers, rows = _lines(path)
+    made = _read(path)
+    return made.names, made.features
+
+
+@dataclass(frozen=True)
+class PointFile:
+    """One file of points. names: of the class of each; columns: what the features are called; class_column: what the class is;
+    is_named: whether the file says it; remarks: how it was read, and what was left out, with counts.
+    """
+
+    names: list[str]
+    features: Numbers
+    columns: tuple[str, ...]
+    class_column: str
+    is_named: bool
+    remarks: tuple[str, ...]
+
+
+def _read(path: Path) -> PointFile:
+    numbers, rows, heading, remarks = _lines(path)
+    if heading is not None and heading[0] in NAMES_OF_AN_INDEX and _are_row_numbers(rows):
+        begin = accounts.listed([row[0] for row in rows], 3)
+        remarks.append(f"its first column has no name and numbers the rows ({begin}), so it was left out")
+        heading, rows = heading[1:], [row[1:] for row in rows]
+        if len(rows[0]) < 2:
+            raise DataError(f"{path}: has one column beside the numbers of its rows, expected a class and at least one feature")
     first, last = [row[0] for row in rows], [row[-1] for row in rows]
-    if _class_is_first(path, numbers, first, last):
-        names, texts = first, [row[1:] for row in rows]
-    else:
-        names, texts = last, [row[:-1] for row in rows]
-    return [_name(name) for name in names], _features(path, numbers, texts)
+    is_first = _class_is_first(path, numbers, first, last)
+    if heading is None and not is_first and _counts(first):
+        raise DataError(
+            f"{path}: its first column counts the rows ({first[0]} to {first[-1]}), so it says nothing of a point; take it out "
+            "(pandas writes it unless it is told index=False)"
+        )
+    names, texts = (first, [row[1:] for row in rows]) if is_first else (last, [row[:-1] for row in rows])
+    places = range(1, len(rows[0]) + 1)
+    called = [name or f"column {place}" for place, name in zip(places, heading or [""] * len(places), strict=True)]
+    columns, class_column = (called[1:], called[0]) if is_first else (called[:-1], called[-1])
+    features = _features(path, numbers, texts)
+    return PointFile([_name(name) for name in names], features, tuple(columns), class_column, heading is not None, tuple(remarks))
+
+
+def _are_row_numbers(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first column has another whole number in each row, as an index of pandas does, shuffled or not."""
+    first = [row[0] for row in rows]
+    return all(map(str.isdecimal, first)) and len(set(first)) == len(first)
+
+
+def _counts(column: Sequence[str]) -> bool:
+    """Whether a column counts its rows, from 0 or 1; of few rows nobody can tell."""
+    if len(column) < LEAST_ROWS_OF_AN_ID or not all(map(str.isdecimal, column)):
+        return False
+    return [int(text) for text in column] in ([*range(len(column))], [*range(1, len(column) + 1)])
 
 
 def _generated(name: str, scale: float) -> PointSet:
@@ -143,7 +197,8 @@ def _file(folder: Path, split: Split) -> Path:
 def _read_set(files: tuple[tuple[Split, Path], ...], digests: tuple[str, ...], scale: float) -> PointSet:
     """A folder's data set; the training file says which classes there are. Cached by the files' content."""
     paths = dict(files)
-    names, features = read(paths["train"])
+    train = _read(paths["train"])
+    names, features = train.names, train.features
     classes = tuple(sorted(set(names), key=_by_number))
     if not 2 <= len(classes) <= CLASSES_MOST:
         raise DataError(f"{paths['train']}: has {len(classes)} classes, expected 2 to {CLASSES_MOST}")
@@ -154,8 +209,30 @@ def _read_set(files: tuple[tuple[Split, Path], ...], digests: tuple[str, ...], s
         classes=classes,
         features=features.shape[1],
         digest=digest({"files": list(digests), "scale": scale}),
-        part=partial(_part, files, digests, classes, features.shape[1], scale),
+        part=partial(_part, files, digests, classes, train.columns, train.is_named, scale),
+        account=partial(_account, files, digests),
     )
+
+
+@lru_cache(maxsize=4)
+def _account(files: tuple[tuple[Split, Path], ...], digests: tuple[str, ...]) -> DataAccount:
+    """What the files of training and dev were taken for; eval is not opened. Cached by the files' content."""
+    paths = dict(files)
+    train, dev = _read(paths["train"]), _read(paths["dev"])
+    remarks = [
+        f"{path.name}: {plural(len(made.names), 'point')}" + "".join(f"; {remark}" for remark in made.remarks)
+        for path, made in ((paths["train"], train), (paths["dev"], dev))
+    ]
+    classes = Taken(
+        train.class_column,
+        f"target: {plural(len(set(train.names)), 'class', 'classes')}",
+        accounts.counts_of(train.names),
+        0,
+        accounts.first_of(train.names),
+    )
+    columns = [accounts.of_numbers(name, "numbers", column) for name, column in zip(train.columns, train.features.T, strict=True)]
+    source = f"{paths['train'].name}: {plural(len(train.names), 'point')}, {plural(len(columns), 'feature')}"
+    return DataAccount(source, (classes, *columns), (*remarks, f"{paths['eval'].name} is opened in evaluations only"))
 
 
 def _origin(path: Path) -> str:
@@ -170,15 +247,22 @@ def _part(
     files: tuple[tuple[Split, Path], ...],
     digests: tuple[str, ...],
     classes: tuple[str, ...],
-    features: int,
+    columns: tuple[str, ...],
+    is_named: bool,
     scale: float,
     split: Split,
 ) -> tuple[Numbers, Labels]:
     """One split of a folder's data set. Cached by the files' content (`digests`)."""
     paths = dict(files)
-    names, points = read(paths[split])
-    if points.shape[1] != features:
-        raise DataError(f"{paths[split]}: has {points.shape[1]} features, expected {features} as in {paths['train'].name}")
+    made = _read(paths[split])
+    names, points = made.names, made.features
+    if points.shape[1] != len(columns):
+        raise DataError(f"{paths[split]}: has {points.shape[1]} features, expected {len(columns)} as in {paths['train'].name}")
+    if is_named and made.is_named and made.columns != columns:
+        raise DataError(
+            f"{paths[split]}: names its features {', '.join(made.columns)}, expected {', '.join(columns)} as in "
+            f"{paths['train'].name}, in this order"
+        )
     numbers = {name: number for number, name in enumerate(classes)}
     strange = sorted(set(names) - numbers.keys())
     if strange:
@@ -195,20 +279,29 @@ def _part(
     return points, labels
 
 
-def _lines(path: Path) -> tuple[list[int], list[list[str]]]:
-    """The numbers of the lines that hold points, and their fields, all equally many."""
+def _lines(path: Path) -> tuple[list[int], list[list[str]], list[str] | None, list[str]]:
+    """The numbers of the lines that hold points, and their fields, all equally many; the names of columns; what was left out."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = check_file(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error}); expected a CSV file") from error
-    numbers, rows = [], []
+    numbers, rows, blank, comments = [], [], 0, 0
     for number, line in enumerate(text.splitlines(), start=1):
         bare = line.strip()
-        if bare and not bare.startswith(COMMENTS):
+        if not bare:
+            blank += 1
+        elif bare.startswith(COMMENTS):
+            comments += 1
+        else:
             numbers.append(number)
             rows.append([field.strip() for field in bare.split(",")])
-    if rows and not any(_number(field) for field in rows[0]):
-        del numbers[0], rows[0]  # the names of the columns
+    counted = ((comments, "line of comments", "lines of comments"), (blank, "empty line", "empty lines"))
+    remarks = [f"{plural(count, one, many)} passed over" for count, one, many in counted if count]
+    heading = None
+    if rows and _names_columns(path, numbers[0], rows):
+        heading = [field.strip("\"'") for field in rows[0]]
+        remarks.append(f"line {numbers[0]} names the columns: {accounts.listed([name or 'no name' for name in heading])}")
+        del numbers[0], rows[0]
     if not rows:
         raise DataError(f"{path}: holds no points; expected lines of a class and its features, separated by commas")
     width = len(rows[0])
@@ -216,7 +309,29 @@ def _lines(path: Path) -> tuple[list[int], list[list[str]]]:
         if len(row) != width or width < 2:
             expected = f"{width}, as in line {numbers[0]}" if width >= 2 else "a class and at least one feature"
             raise DataError(f"{path}, line {number}: has {len(row)} values separated by commas, expected {expected}")
-    return numbers, rows
+    if heading is not None and len(heading) != width:
+        raise DataError(f"{path}: names {plural(len(heading), 'column')}, but its lines have {width} values; give each a name")
+    return numbers, rows, heading, remarks
+
+
+def _names_columns(path: Path, line: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns: no number is in it, or it is 0, 1, 2, ... as pandas numbers them, with or without
+    a cell of no name before them. DataError where it may be a point as well.
+    """
+    first, rest = rows[0], rows[1:]
+    if not any(map(_number, first)):
+        return True
+    named = [cell.strip("\"'") for cell in first]
+    if named[0] in NAMES_OF_AN_INDEX:
+        return True
+    if len(named) < 2 or named != [str(place) for place in range(len(named))]:
+        return False
+    if any(len(row) == len(first) and not (_number(row[0]) and _number(row[-1])) for row in rest):
+        return True  # a class is text, and neither end of this row is
+    raise DataError(
+        f"{path}, line {line}: is {','.join(first)}, which may be a point, or names of columns as pandas writes them; remove the "
+        f"line where it is names, and write {first[0]}.0 where it is a point"
+    )
 
 
 def _class_is_first(path: Path, numbers: list[int], first: list[str], last: list[str]) -> bool:

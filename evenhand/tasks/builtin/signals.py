@@ -3,9 +3,13 @@
 EDF is read by edfio (extra `eeg`), imported only where a recording is read.
 """
 
+import codecs
 import csv
+import io
+import math
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,12 +22,18 @@ from scipy import signal
 
 from evenhand.errors import DataError
 from evenhand.model.extras import require
+from evenhand.model.files import bounded_lines, check_file
+from evenhand.model.words import plural, shortened, text_of
 
 Values = NDArray[np.float64]  # (channels, samples)
 Interval = tuple[float, float]  # seconds from the recording's start, end excluded
 SEIZURE, BACKGROUND = "seiz", "bckg"
 ANNOTATIONS = (".csv_bi", ".csv")  # beside a recording; the first that is there: both classes, or each channel's own events
 COLUMNS = ("channel", "start_time", "stop_time", "label")
+LONGEST_LABEL = 40  # letters of a class that an error shows
+DISCONTINUOUS = "EDF+D"  # what a file with gaps says of itself
+ANNOTATIONS_LABEL = "EDF Annotations"
+RECORD_TIME_PATTERN = re.compile(rb"([+-][0-9]+(?:\.[0-9]*)?)(?:\x15[0-9.]*)?\x14")  # at the beginning of a record's annotations
 FILTER_ORDER = 4  # of the Butterworth band-pass, which runs forwards and backwards
 OVERHANG_SECONDS = 1.0  # seconds that an annotation may reach beyond its recording, by rounding
 # The paper says 20 channels, not which. These are neighbouring electrodes' differences from the front to the back and across, as
@@ -60,21 +70,47 @@ def annotated(path: Path) -> Annotated:
     """
     intervals: dict[str, list[Interval]] = {SEIZURE: [], BACKGROUND: []}
     header: list[str] = []
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        for line, row in enumerate(csv.reader(stream), 1):
+    reader = csv.reader(io.StringIO(_text_of(path), newline=""))
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
             if not row or row[0].lstrip().startswith("#"):
                 continue
             if not header:
                 header = [cell.strip().lower() for cell in row]
                 if missing := [name for name in COLUMNS if name not in header]:
-                    raise DataError(f"{path}, line {line}: has no column {', '.join(missing)}, expected {', '.join(COLUMNS)}")
+                    raise DataError(
+                        f"{where}: has no column {', '.join(missing)}, expected {', '.join(COLUMNS)}, with commas between them"
+                    )
                 continue
-            start, stop, label = _row(dict(zip(header, row, strict=False)), f"{path}, line {line}")
+            start, stop, label = _row(dict(zip(header, row, strict=False)), where)
             intervals[label].append((start, stop))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: cannot be read as CSV ({error}); bring a whole copy of it") from error
     if not header:
         raise DataError(f"{path}: holds no annotations, expected a line of columns {', '.join(COLUMNS)} and lines below it")
     seizure = united(intervals[SEIZURE])
     return Annotated(tuple(seizure), tuple(without(united(intervals[BACKGROUND]), seizure)))
+
+
+def _text_of(path: Path) -> str:
+    """A file's text: UTF-16 where its first bytes say so, else UTF-8, else Latin-1. What is read of annotations is plain letters,
+    the same in the last two; comments and notes need not be.
+    """
+    try:
+        content = check_file(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    return _plain_text(content)
+
+
+def _plain_text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _row(row: dict[str, str], where: str) -> tuple[float, float, str]:
@@ -86,7 +122,7 @@ def _row(row: dict[str, str], where: str) -> tuple[float, float, str]:
         start, stop = float(row["start_time"]), float(row["stop_time"])
     except (KeyError, ValueError):
         raise DataError(f"{where}: expected start_time and stop_time in seconds, got {list(row.values())}") from None
-    if not 0 <= start <= stop:
+    if not 0 <= start <= stop < math.inf:
         raise DataError(f"{where}: from {start:g} to {stop:g} s, expected a start from 0 that is not after the stop")
     return start, stop, kind
 
@@ -126,12 +162,47 @@ def pieces(interval: Interval, longer_than: float, length: float) -> list[float]
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """A part of a recording without a gap. start, stop: seconds from the recording's start; stored: seconds of data before it."""
+
+    start: float
+    stop: float
+    stored: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.stop - self.start
+
+    def within(self, interval: Interval) -> Interval:
+        """The part of an interval that lies in it; one that ends before it starts where there is none."""
+        return max(interval[0], self.start), min(interval[1], self.stop)
+
+
+@dataclass(frozen=True)
 class Recording:
-    """An EDF file, opened: its channels by plain name (FP1 for "EEG FP1-REF"); samples are read when they are asked for."""
+    """An EDF file, opened: its channels by plain name (FP1 for "EEG FP1-REF"); samples are read when they are asked for.
+
+    stretches: where it was recorded, in order; more than one where it has gaps. format: as the file says, EDF, EDF+C or EDF+D.
+    repeated: names that several channels have.
+    """
 
     path: Path
-    duration: float
+    stretches: tuple[Stretch, ...]
     channels: dict[str, Any]
+    format: str = "EDF"
+    repeated: frozenset[str] = frozenset()
+
+    @property
+    def duration(self) -> float:
+        """Seconds from its start to its end, gaps included."""
+        return self.stretches[-1].stop if self.stretches else 0.0
+
+    @property
+    def gap_words(self) -> str:
+        """How many gaps it has, and how long they are together."""
+        missing = self.duration - sum(stretch.seconds for stretch in self.stretches)
+        return f"{plural(len(self.stretches) - 1, 'gap')} of {missing:g} s"
 
     def missing(self, wanted: Sequence[str]) -> list[str]:
         """What the wanted channels need and the recording lacks."""
@@ -144,6 +215,8 @@ class Recording:
         """The wanted channels (channels, samples) and their rate in Hz. "A-B" is A less B where no channel has that name."""
         parts = {name: self._parts(name) for name in wanted}
         used = {name: self.channels[name] for names in parts.values() for name in names}
+        if twice := sorted(self.repeated & used.keys()):
+            raise DataError(f"{self.path}: several of its channels are called {twice[0]}; take the recording out of the folder")
         rates = {name: float(channel.sampling_frequency) for name, channel in used.items()}
         rate = next(iter(rates.values()))
         if any(other != rate for other in rates.values()):
@@ -162,9 +235,71 @@ def opened(path: Path) -> Recording:
             for message in ("Incomplete data record", "EDF header indicates"):  # it ends too early
                 warnings.filterwarnings("error", message)
             recording = read_edf(path, lazy_load_data=True, header_encoding="latin-1")
-            return Recording(path, float(recording.duration), {plain(channel.label): channel for channel in recording.signals})
-    except (OSError, ValueError, IndexError, UserWarning) as error:
-        raise DataError(f"{path}: cannot be read as EDF ({error}); bring a whole copy of it") from error
+            kind = (recording.reserved.strip() or "EDF").split()[0]
+            names = Counter(plain(channel.label) for channel in recording.signals)
+            repeated = frozenset(name for name, count in names.items() if count > 1)
+            channels = {plain(channel.label): channel for channel in recording.signals}
+            return Recording(path, _stretches(path, recording, kind), channels, kind, repeated)
+    except (OSError, ValueError, IndexError, ArithmeticError, UserWarning) as error:
+        raise DataError(f"{path}: cannot be read as EDF ({text_of(error)}); bring a whole copy of it") from error
+
+
+def _stretches(path: Path, recording: Any, kind: str) -> tuple[Stretch, ...]:
+    """Where a recording has data, by what its records say of when they begin; of plain EDF, which cannot say it, the whole.
+
+    A difference of less than half a sample is none. DataError where an EDF+D file, which may have gaps, does not say its times.
+    """
+    records, length = int(recording.num_data_records), float(recording.data_record_duration)
+    if not math.isfinite(length) or length < 0:
+        raise DataError(f"{path}: says that a record lasts {length:g} s, expected seconds; bring a whole copy of it")
+    whole = (Stretch(0.0, records * length, 0.0),)
+    if not kind.startswith("EDF+"):
+        return whole
+    times = _record_times(path, recording, records)
+    silent = next((place for place, time in enumerate(times, 1) if time is None), None)
+    if not times or silent is not None:
+        if kind != DISCONTINUOUS:
+            return whole
+        which = f"record {silent} of {records}" if silent else "the file"
+        raise DataError(f"{path}: is EDF+D, which may have gaps, and {which} does not say when it begins; bring a whole copy")
+    most = max((float(channel.sampling_frequency) for channel in recording.signals), default=1.0)
+    begins = [time for time in times if time is not None]
+    stretches = [Stretch(0.0, length, 0.0)]
+    for number, begin in enumerate(begins[1:], 1):
+        start, last = begin - begins[0], stretches[-1]
+        if start < last.stop - 0.5 / most:
+            raise DataError(
+                f"{path}: its record {number + 1} begins at {start:g} s, before the one in front of it ends ({last.stop:g} s); "
+                "take the recording out of the folder"
+            )
+        if start <= last.stop + 0.5 / most:
+            stretches[-1] = Stretch(last.start, last.start + (number * length - last.stored) + length, last.stored)
+        else:
+            stretches.append(Stretch(start, start + length, number * length))
+    return tuple(stretches)
+
+
+def _record_times(path: Path, recording: Any, records: int) -> list[float | None]:
+    """When each record of an EDF+ file begins, in seconds; None where one does not say it, nothing without any annotations.
+
+    Its first list of annotations says it. Of that only digits are read, so that what people wrote may be in any encoding.
+    """
+    header_bytes = int(recording.bytes_in_header_record)
+    count = header_bytes // 256 - 1  # of signals, annotations included
+    with path.open("rb") as file:
+        header = file.read(header_bytes)
+        labels = [header[256 + 16 * place : 272 + 16 * place].decode("latin-1").strip() for place in range(count)]
+        sizes = [2 * int(header[256 + 216 * count + 8 * place : 264 + 216 * count + 8 * place]) for place in range(count)]
+        if ANNOTATIONS_LABEL not in labels:
+            return []
+        place = labels.index(ANNOTATIONS_LABEL)
+        before, record_bytes = sum(sizes[:place]), sum(sizes)
+        times: list[float | None] = []
+        for number in range(records):
+            file.seek(header_bytes + number * record_bytes + before)
+            match = RECORD_TIME_PATTERN.match(file.read(sizes[place]))
+            times.append(float(match[1]) if match else None)
+    return times
 
 
 def plain(label: str) -> str:
@@ -174,7 +309,54 @@ def plain(label: str) -> str:
 
 def labels_of(path: Path) -> list[str]:
     """The class of each case of a `.ts` file, in order; their values are not looked at."""
-    return [text.rpartition(":")[2].strip() for _, text in _cases(path)]
+    classes, labels = set(_declared_classes(path)), []
+    for number, text in _cases(path):
+        label = text.rpartition(":")[2].strip()
+        if ":" not in text or not label:
+            raise DataError(f"{path}, line {number}: has no class, expected values and, behind the last colon, a class")
+        if classes and label not in classes:
+            raise DataError(
+                f"{path}, line {number}: has the class {shortened(label, LONGEST_LABEL)!r}, expected one that @classLabel names: "
+                f"{', '.join(sorted(classes))}"
+            )
+        labels.append(label)
+    return labels
+
+
+def _declared_classes(path: Path) -> list[str]:
+    """The classes that the head of a `.ts` file names, if it does. DataError where it says that there are none."""
+    for number, text in _lines(path):
+        words = text.split()
+        if text.lower().startswith("@data"):
+            break
+        if words and words[0].lower() in ("@classlabel", "@targetlabel"):
+            if words[0].lower() == "@targetlabel" or [word.lower() for word in words[1:2]] == ["false"]:
+                raise DataError(f"{path}, line {number}: its cases have no classes ({text}), expected @classLabel true and names")
+            return words[2:]
+    return []
+
+
+def not_utf8_lines(path: Path) -> int:
+    """How many lines of a `.ts` file are no UTF-8, and are read as Latin-1."""
+    with path.open("rb") as stream:
+        return sum(not _is_utf8(line) for line in stream)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a `.ts` file without blanks around them, with their numbers; a line that is no UTF-8 is read as Latin-1."""
+    with check_file(path).open("rb") as stream:
+        for number, line in enumerate(bounded_lines(stream, str(path)), 1):
+            if b"\0" in line:
+                raise DataError(f"{path}, line {number}: is no text (it holds a zero byte); save the file as UTF-8")
+            yield number, _plain_text(line).strip()
 
 
 def series(path: Path) -> list[Values]:
@@ -189,16 +371,14 @@ def series(path: Path) -> list[Values]:
 def _cases(path: Path) -> Iterator[tuple[int, str]]:
     """Line numbers and lines below @data: a line is a case, its channels and, at last, its class split by ":"."""
     begun, any_case = False, False
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        for number, line in enumerate(stream, 1):
-            text = line.strip()
-            if not begun:
-                begun = text.lower().startswith("@data")
-                if text.lower().split()[:2] == ["@timestamps", "true"]:
-                    raise DataError(f"{path}: has time stamps, expected series that are sampled evenly (@timestamps false)")
-            elif text and not text.startswith("#"):
-                any_case = True
-                yield number, text
+    for number, text in _lines(path):
+        if not begun:
+            begun = text.lower().startswith("@data")
+            if text.lower().split()[:2] == ["@timestamps", "true"]:
+                raise DataError(f"{path}: has time stamps, expected series that are sampled evenly (@timestamps false)")
+        elif text and not text.startswith("#"):
+            any_case = True
+            yield number, text
     if not any_case:
         raise DataError(f"{path}: holds no cases, expected lines of values below @data")
 

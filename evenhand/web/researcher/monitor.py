@@ -19,6 +19,7 @@ from evenhand.model.event_words import EventNames
 from evenhand.model.participant import Participant
 from evenhand.model.rules import GOING_ON_STATES, PAUSABLE_STATES
 from evenhand.model.session import Session, State
+from evenhand.model.spreadsheets import CODE_MARK, without_formula
 from evenhand.model.study import Mode, Study
 from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import plural
@@ -272,15 +273,24 @@ def _one(lab: Lab, study_id: int, session: str, participant: str) -> dict[str, i
 
 
 @router.get("/studies/{study_id}/log.csv")
-def log_csv(request: Request, study_id: int, session: str = "", participant: str = "") -> Response:
-    """The events as CSV; times in UTC, the details as JSON."""
+def log_csv(
+    request: Request,
+    study_id: int,
+    session: str = "",
+    participant: str = "",
+    form: Annotated[Literal["csv", "spreadsheet"], Query(alias="format")] = "csv",
+) -> Response:
+    """The events as CSV; times in UTC, the details as JSON. For spreadsheets no text in it is a formula."""
+    is_shown = form == "spreadsheet"
 
     def line(event: Event) -> str:
         text = io.StringIO()
-        csv.writer(text).writerow(_cells(lab_of(request), event).values())
+        cells = ["" if cell is None else str(cell) for cell in _cells(lab_of(request), event).values()]
+        csv.writer(text).writerow(map(without_formula, cells) if is_shown else cells)
         return text.getvalue()
 
-    return _export(request, study_id, session, participant, "csv", "id,at,kind,who,session,trial,detail\r\n", line)
+    head = (CODE_MARK if is_shown else "") + "id,at,kind,who,session,trial,detail\r\n"
+    return _export(request, study_id, session, participant, "csv", head, line)
 
 
 @router.get("/studies/{study_id}/log.jsonl")

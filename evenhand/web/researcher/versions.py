@@ -5,8 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
+from evenhand.lab.lab import Lab
+from evenhand.model.study import Study
+from evenhand.model.task import TaskRecord
 from evenhand.studies import checklist
 from evenhand.studies.versions import history, is_amendment, why_not_publish
+from evenhand.tasks import accounts
+from evenhand.tasks.accounts import DataAccount
 from evenhand.web.access import lab_of
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
@@ -39,10 +44,19 @@ def _page(request: Request, study_id: int, note: str, read: Sequence[str], like:
         read=read,
         like=like,
         problem=problem,
+        accounts=_accounts(lab, versions[-1]),
         said=said(request),
         status=409 if problem else 200,
         **bar(lab, study),
     )
+
+
+def _accounts(lab: Lab, study: Study) -> list[tuple[TaskRecord, DataAccount]]:
+    """The tasks of a version of a study, and what their data was taken for, where that was printed on this machine."""
+    ids = dict.fromkeys([study.task_id, *(arm.task_id for arm in study.arms if arm.task_id is not None)])
+    tasks = [lab.studies.task(task_id) for task_id in ids]
+    read = [(task, accounts.noted(task.version)) for task in tasks]
+    return [(task, account) for task, account in read if account is not None]
 
 
 @router.post("/studies/{study_id}/publish")
