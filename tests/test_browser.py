@@ -435,7 +435,8 @@ def test_a_trial_is_followed_live_and_its_end_updates_the_history(browser: Brows
         ]
         # A level's name stands at the right above its line, else at the left, else below: where no line of the data passes.
         placed = """(taken) => {
-          const { left, top } = Evenhand.charts.placeOfName({ bbox: { left: 0, top: 0, width: 300, height: 100 } }, 60, 12, 50, taken);
+          const bbox = { left: 0, top: 0, width: 300, height: 100 };
+          const { left, top } = Evenhand.charts.placeOfName({ bbox }, 60, 12, 50, taken);
           return [left, top];
         }"""
         curve = {"left": 150, "right": 300, "top": 30, "bottom": 60}

@@ -15,7 +15,15 @@ from evenhand.model.digest import digest
 from evenhand.model.direction import sign_of, value_of
 from evenhand.model.domain import Value
 from evenhand.model.session import Session, State, View
-from evenhand.model.state_words import epoch_words, epochs_words, hold_words, outcome_words, status_of, value_epoch_words
+from evenhand.model.state_words import (
+    back_words,
+    epoch_words,
+    epochs_words,
+    hold_words,
+    outcome_words,
+    status_of,
+    value_epoch_words,
+)
 from evenhand.model.trial import UNUSABLE_OUTCOMES, LearningCurve, Measurement, Outcome, Trial
 from evenhand.model.trial_history import unsettled
 from evenhand.model.typed_numbers import whole_number
@@ -222,6 +230,8 @@ def note_of(view: View, trial: Trial, last: Measurement | None) -> str:
             return "It stops after the batch that is training now."
         if view.state is State.PAUSED:
             return hold_words(trial)
+        if trial.is_held:
+            return back_words(trial)
         if trial.claimed_at is None:
             return waiting_words(view)
         return "Starting: data and network are made ready." if last is None else ""
