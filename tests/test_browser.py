@@ -459,6 +459,24 @@ def test_a_trial_is_followed_live_and_its_end_updates_the_history(browser: Brows
 
 
 @pytest.mark.slow
+def test_explored_charts_have_the_levels_and_ticks_that_can_be_read(browser: Browser, bench: Bench) -> None:
+    for epochs in (12, 40):
+        bench.submit(epochs=epochs)
+        bench.train(0.31)
+    with watched(browser) as researcher:
+        token = bench.site.caller(Role.RESEARCHER).identity.token
+        researcher.context.add_cookies([{"name": COOKIE_NAMES[Role.RESEARCHER], "value": token, "url": bench.site.address}])
+        page = researcher.page()
+        page.goto(f"{bench.site.address}/sessions/{bench.session.id}/explore")
+        expect(page.locator("#explore-panels .js-plotly-plot")).to_have_count(1)
+        drawn = "document.querySelector('#explore-order').layout"
+        assert page.evaluate(f"{drawn}.shapes.map((line) => line.y0)") == pytest.approx([10.4, 62.2])
+        assert page.evaluate(f"{drawn}.annotations.map((name) => name.text)") == ["chance", "nearest class mean"]
+        ticks = page.evaluate("document.querySelector('.explore-panel').layout.xaxis.ticktext")
+        assert ticks == ["20", "30", "40"]
+
+
+@pytest.mark.slow
 def test_every_way_of_ending_has_its_words(browser: Browser, bench: Bench) -> None:
     bench.submit()
     bench.train(0.31, 0.42, 0.5, 0.55)
