@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from evenhand.analysis import summaries
+from evenhand.model.job import Assignment
 from evenhand.model.study import Study
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Outcome
@@ -273,3 +274,28 @@ def test_the_best_so_far_never_falls(site: Site, live: bool, direction: Literal[
     assert bests == [None, None, *[sign * 0.5] * 9, sign * 0.6]
     shown = summaries.best_so_far(site.lab.sessions.get(person.session_id), "trials")
     assert [(best.value, best.number) for best in shown] == [(sign * 0.5, 1), (sign * 0.6, 4)]
+
+
+def test_a_trial_that_was_only_given_back_is_not_called_lost(site: Site) -> None:
+    lab = site.lab
+    person = tuning_participant(site, toy_study(lab))
+    assert person.session_id
+    agent, _ = lab.agents.add("one", 1)
+    lab.submit(person.session_id, SPACE.configuration({"epochs": 2}))
+
+    def note() -> str:
+        view = lab.view(person.session_id or 0)
+        return run_panel.panel_of(view, lab.sessions.newest(view.session, view.session.trials[0])).note
+
+    def claimed() -> Assignment:
+        job = lab.claim(agent, session_id=person.session_id)  # others of this site may wait, too
+        assert job is not None
+        return job
+
+    job = claimed()
+    lab.release(job.job_id, job.attempt, "torch had to be loaded", counts=False)
+    assert note().endswith("This time is not counted.")
+    job = claimed()
+    lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.5)])
+    lab.release(job.job_id, job.attempt, "its worker died")
+    assert note().endswith("Its training was lost with its agent and begins anew; neither that nor this time is counted.")
