@@ -263,8 +263,8 @@ def test_the_board_says_who_has_just_improved_and_no_line_falls(site: Site, open
 
     def just() -> list[tuple[str, float, float | None]]:
         places = classroom.board(lab.participants.of_study(study.id), lab.sessions.of_study(study.id))
-        found = classroom.improvements(places, lab.clock())
-        return [(improvement.name, improvement.value, improvement.before) for improvement in found]
+        improvements = classroom.improvements(places, lab.clock())
+        return [(improvement.name, improvement.value, improvement.before) for improvement in improvements]
 
     for session, value in ((sessions[0], 0.5), (sessions[1], 0.4), (sessions[0], 0.6), (sessions[1], 0.3)):
         train(site, session.id, agent, value)
