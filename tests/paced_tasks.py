@@ -138,6 +138,22 @@ def growing(configuration: Configuration, run: Run) -> None:
     run.report(epoch=1, accuracy=float(held[:1].sum()))
 
 
+@task(space=LONG, metric="accuracy", max_epochs=100_000)
+def resumable(configuration: Configuration, run: Run) -> None:
+    """Adds up what it draws, with five reports an epoch of 50 ms, and keeps how far it is, so that it can go on."""
+    held = run.restore() or {"stream": np.random.default_rng(run.seed), "total": 0.0}
+    run.keep(lambda: held)
+    for epoch in range(run.completed_epochs + 1, int(configuration["epochs"]) + 1):
+        for part in range(1, 6):
+            time.sleep(0.01)
+            held["total"] = held["total"] * configuration.number("rate") + float(held["stream"].random())
+            step = 4 * (epoch - 1) + min(part, 4)
+            if part < 5:
+                run.report(step=step, loss=held["total"])
+            else:
+                run.report(step=step, epoch=epoch, accuracy=held["total"])
+
+
 WAITING = Space([Hyperparameter("epochs", Integer(1, 10), default=3), Hyperparameter("waits_after", Integer(0, 50), default=0)])
 GO_VARIABLE = "EVENHAND_TEST_GO"  # names the file for which `waiting` waits
 

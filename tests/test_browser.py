@@ -421,6 +421,7 @@ def test_waiting_says_why_and_the_clock_stands_still(browser: Browser, bench: Be
 def test_a_trial_is_followed_live_and_its_end_updates_the_history(browser: Browser, bench: Bench) -> None:
     with watched(browser) as person:
         page = bench.open(person)
+        charts_stand_at = page.locator("#chart-value").evaluate("(chart) => chart.getBoundingClientRect().top")
         bench.submit()
         bench.train(0.31, 0.42, outcome=None)
         expect_status(page, "training")
@@ -432,6 +433,16 @@ def test_a_trial_is_followed_live_and_its_end_updates_the_history(browser: Brows
             ["chance", 0.104],
             ["nearest class mean", 0.622],
         ]
+        # A level's name stands at the right above its line, else at the left, else below: where no line of the data passes.
+        placed = """(taken) => {
+          const bbox = { left: 0, top: 0, width: 300, height: 100 };
+          const { left, top } = Evenhand.charts.placeOfName({ bbox }, 60, 12, 50, taken);
+          return [left, top];
+        }"""
+        curve = {"left": 150, "right": 300, "top": 30, "bottom": 60}
+        assert page.evaluate(placed, []) == [234, 35]
+        assert page.evaluate(placed, [curve]) == [6, 35]
+        assert page.evaluate(placed, [curve, {"left": 0, "right": 150, "top": 0, "bottom": 50}]) == [6, 53]
         height = page.locator("#run").bounding_box()
         look(page, "31-training")
         page.set_viewport_size({"width": 1600, "height": 1000})
@@ -443,6 +454,26 @@ def test_a_trial_is_followed_live_and_its_end_updates_the_history(browser: Brows
         assert height
         assert after
         assert abs(height["height"] - after["height"]) < 60  # at most a note's line comes or goes
+        expect(page.locator("#run")).to_contain_text("best so far · trial 1")
+        assert page.locator("#chart-value").evaluate("(chart) => chart.getBoundingClientRect().top") == charts_stand_at
+
+
+@pytest.mark.slow
+def test_explored_charts_have_the_levels_and_ticks_that_can_be_read(browser: Browser, bench: Bench) -> None:
+    for epochs in (12, 40):
+        bench.submit(epochs=epochs)
+        bench.train(0.31)
+    with watched(browser) as researcher:
+        token = bench.site.caller(Role.RESEARCHER).identity.token
+        researcher.context.add_cookies([{"name": COOKIE_NAMES[Role.RESEARCHER], "value": token, "url": bench.site.address}])
+        page = researcher.page()
+        page.goto(f"{bench.site.address}/sessions/{bench.session.id}/explore")
+        expect(page.locator("#explore-panels .js-plotly-plot")).to_have_count(1)
+        drawn = "document.querySelector('#explore-order').layout"
+        assert page.evaluate(f"{drawn}.shapes.map((line) => line.y0)") == pytest.approx([10.4, 62.2])
+        assert page.evaluate(f"{drawn}.annotations.map((name) => name.text)") == ["chance", "nearest class mean"]
+        ticks = page.evaluate("document.querySelector('.explore-panel').layout.xaxis.ticktext")
+        assert ticks == ["20", "30", "40"]
 
 
 @pytest.mark.slow

@@ -139,6 +139,7 @@ def test_the_page_alone_fits_every_width_and_follows_light_and_dark(written: Pat
         shown = looking.page()
         shown.goto(written.as_uri())
         look(shown, "report-page")
+        assert shown.locator("link[rel=icon]").get_attribute("href") == "data:,"  # else the browser asks the server for one
         bar = shown.locator("#fig3-experience .drawing [aria-roledescription=bar]").first
         colours = []
         for scheme in ("light", "dark"):

@@ -70,7 +70,10 @@ def test_two_studies_go_on_in_one_browser(browser: Browser, site: Site) -> None:
         look(page, "35-thanks")
         page.locator("a.brand").click()
         expect(page).to_have_url(re.compile(f"/p/{study.id}/thanks$"))
-        page.goto(f"{site.address}/p/{studies[0].id}")
+        page.goto(f"{site.address}/p")
+        expect(page.locator(".entry-studies a")).to_have_text(["Second study", "First study"])
+        look(page, "36-pick-study")
+        page.get_by_role("link", name="First study").click()
         expect(page).to_have_url(re.compile(f"/p/{studies[0].id}/tune$"))
 
 

@@ -51,8 +51,15 @@ def test_the_board_counts_down_by_the_servers_clock_and_draws_the_leaders(
         page.goto(f"{site.address}/class/{SUBJECTS['code']}/board")
         expect(page.locator("#class-left")).not_to_have_text("30:00")  # it runs, whatever this machine's own clock says
         expect(page.locator("#chart-leaders .uplot")).to_be_visible()
+        words = page.locator(".class-just")
+        place = words.bounding_box()
+        fits = "(left) => { left.textContent = '1:30:00'; return left.scrollWidth <= left.parentElement.clientWidth; }"
+        assert page.locator("#class-left").evaluate(fits)  # hours, too, in the clock's column
         page.locator("#chart-leaders + details summary").click()
         expect(page.locator("#chart-leaders + details tbody tr")).to_have_count(3)
         expect(page.locator("#chart-leaders + details tbody tr").nth(2)).to_contain_text("70.0")  # the third trial was worse
         page.reload()
         expect(page.locator("#class-left")).not_to_have_text("30:00")
+        site.clock.now += 60
+        expect(words).to_have_text("Who has just improved stands here.")
+        assert words.bounding_box() == place  # nothing below moves

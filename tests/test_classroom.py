@@ -18,7 +18,7 @@ from evenhand.lab import seats
 from evenhand.lab.lab import Lab
 from evenhand.model.participant import Participant
 from evenhand.model.study import Study
-from evenhand.model.task import TaskSpec
+from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Outcome
 from evenhand.rehearsal import run
 from evenhand.rehearsal.bots import Crowd, rehearse
@@ -28,7 +28,7 @@ from evenhand.web.classroom import board
 from evenhand.web.pages import environment
 from tests.labs import SPACE, claim, epoch, toy_study
 from tests.waiting import PATIENCE_SECONDS
-from tests.web import Site, toy_site
+from tests.web import Site, toy_site, train
 
 DIGITS = Path(digits_mlp.__file__)
 
@@ -255,6 +255,30 @@ def test_the_board_ranks_by_validation_and_shows_nothing_else(site: Site, opened
     ]  # fmt: skip
 
 
+def test_the_board_says_who_has_just_improved_and_no_line_falls(site: Site, opened: tuple[Study, str]) -> None:
+    study, code = opened
+    lab = site.lab
+    agent, _ = lab.agents.add("one", 2)
+    sessions = [lab.participants.begin(lab.participants.join(study.id, nickname=name)[0].id) for name in ("Ada", "Bob")]
+
+    def just() -> list[tuple[str, float, float | None]]:
+        places = classroom.board(lab.participants.of_study(study.id), lab.sessions.of_study(study.id))
+        improvements = classroom.improvements(places, lab.clock())
+        return [(improvement.name, improvement.value, improvement.before) for improvement in improvements]
+
+    for session, value in ((sessions[0], 0.5), (sessions[1], 0.4), (sessions[0], 0.6), (sessions[1], 0.3)):
+        train(site, session.id, agent, value)
+    assert just() == [("Ada", 0.6, 0.5), ("Bob", 0.4, None)]
+    assert "before 50.0\u202f%" in httpx.get(f"{site.address}/class/{code}/board").text
+    lab.submit(sessions[0].id, SPACE.configuration({"epochs": 2}))
+    job = claim(lab, agent)
+    lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.9)])  # it still trains, and may fall
+    places = classroom.board(lab.participants.of_study(study.id), lab.sessions.of_study(study.id))
+    assert classroom.curves(places)[0] == {"name": "Ada", "values": [[1, 0.5], [2, 0.6]]}
+    site.clock.now += 60
+    assert just() == []
+
+
 @pytest.mark.slow
 def test_the_class_has_a_clock_of_whoever_has_the_most_time_left(site: Site, opened: tuple[Study, str]) -> None:
     study, code = opened
@@ -291,7 +315,7 @@ def test_the_board_has_a_place_for_everyone_and_large_ones_for_the_first(student
     assert len(places) == students
     page = environment.get_template("classroom/_board.html").render(
         leaders=places[: classroom.LEADERS], others=places[classroom.LEADERS :], students=students, metric="accuracy", share=True,
-        slots=2, busy=1,
+        slots=2, busy=1, just=[], task=TaskRecord(TaskSpec("toy"), "1", SPACE, "accuracy", "maximize", 10),
     )  # fmt: skip
     assert page.count("<tr") == (0 if students == 0 else 1 + min(students, 6))
     assert page.count("<li>") == max(0, students - 6)

@@ -312,3 +312,50 @@ def test_a_pause_outlives_its_server_and_its_agent(paused: Paused, tmp_path: Pat
         paused.go.touch()
         stack.enter_context(agent_process(address, paused.lab.agents.add("next", 1)[1]))
         assert paused.equal_to_one_without_a_pause(2).attempt == 2
+
+
+@pytest.mark.slow
+def test_what_is_held_gives_its_slot_to_another_where_it_can_go_on_later(tmp_path: Path) -> None:
+    """One slot: while one session is paused the other one trains; then the first goes on, bit for bit, and no time is counted."""
+    lab = Lab(Store(f"sqlite:///{tmp_path / 'lab.sqlite'}"), Rules(lease=PATIENCE_SECONDS))
+    first, second = opened(lab, record_of("resumable")), opened(lab, record_of("staged"))
+    token = lab.agents.add("far", 1)[1]
+
+    def reaches(epochs: int) -> Trial:
+        return wait_for(
+            lambda: lab.sessions.get(first.id).trials[0], f"{epochs} epochs", lambda trial: trial.epochs_done >= epochs
+        )
+
+    with ExitStack() as stack:
+        address = stack.enter_context(listening(create_app(lab, data_dir=tmp_path)))
+        stack.enter_context(agent_process(address, token, EVENHAND_DATA=str(tmp_path)))
+        submit(lab, first, epochs=120)
+        reaches(24)  # its state is written after a second
+        lab.sessions.pause([first.id], PAUSED)
+        held = wait_for(lambda: lab.sessions.get(first.id).trials[0], "it is held", lambda trial: trial.is_held)
+        seconds = held.seconds(lab.clock())
+        submit(lab, second, epochs=3)
+        assert ended(lab, second, 1).outcome is Outcome.COMPLETED
+        still = lab.sessions.get(first.id).trials[0]
+        assert (still.is_held, still.attempt, still.seconds(lab.clock())) == (True, 1, seconds)
+        assert [(agent.slots, agent.busy) for agent in lab.agents.all()] == [(1, 1)]
+        lab.sessions.unpause([first.id])
+        trial = ended(lab, first, 1)
+        assert (trial.outcome, trial.attempt, len(trial.holds)) == (Outcome.COMPLETED, 1, 1)
+        measured = lab.curve(first.id, 1).measurements
+        rows = [(point.index, point.step, point.epoch, point.loss, point.value) for point in measured]
+        assert len(rows) == 600
+        assert rows == undisturbed(first.task, trial.configuration, first.tuning_seed)
+        times = [point.seconds for point in measured]
+        assert times == sorted(times)
+        assert times[-1] == pytest.approx(trial.seconds(lab.clock()), abs=1.0)  # what was trained twice is in neither
+        submit(lab, first, epochs=1000)
+        wait_for(lambda: lab.sessions.get(first.id).trials[1], "24 epochs", lambda trial: trial.epochs_done >= 24)
+        lab.sessions.pause([first.id], PAUSED)
+        submit(lab, second, epochs=1)
+        ended(lab, second, 2)
+        lab.stop(first.id, 2)  # of what has no worker any more
+        trial = ended(lab, first, 2)
+        assert (trial.outcome, trial.epochs_done >= 24) == (Outcome.STOPPED, True)
+        wait_for(lambda: list((tmp_path / "held").glob("*")), "nothing is left on the disk", lambda left: not left)
+    lab.close()

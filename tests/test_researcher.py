@@ -214,6 +214,11 @@ def test_the_study_page_shows_who_is_ahead(site: Site) -> None:
     assert [point[1] for point in curves["lines"][1]["points"]] == pytest.approx([41, 62])
     assert "12 months" in page
     assert f'href="/sessions/{session.id}"' in page
+    site.lab.participants.exclude(person.id, "knew the answers")
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
+    lead = page[page.index('id="lead"') : page.index('id="chart-best"')]
+    assert "62.0" in lead  # whoever is left out is not ahead
+    assert "P-01" not in lead
 
 
 def test_at_a_tie_nobody_is_ahead(site: Site) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from evenhand.analysis import summaries
+from evenhand.model.job import Assignment
 from evenhand.model.study import Study
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Outcome
@@ -64,7 +65,7 @@ def test_two_studies_live_in_one_browser_and_each_goes_on_as_its_own_participant
     assert person.consented_at is not None
     (other,) = site.lab.participants.of_study(second.id)
     assert other.consented_at is None
-    assert http.get("/").url.path == f"/p/{second.id}/terms"  # the one that was joined last
+    assert "takes part in 2 studies" in http.get("/").text
     assert "You take part already" in http.get(invitation(site, first)).text
 
 
@@ -103,6 +104,24 @@ def test_old_links_lead_to_the_same_page_of_the_study(site: Site, known_by: str)
     assert (answer.status_code, answer.headers["location"]) == (307, f"/p/{study.id}/tune/submit")
     for nonsense in ("/p/nothing", "/p/²", f"/p/{10**30}", "/p/0"):
         assert http.get(nonsense).status_code == 404
+
+
+def test_a_browser_that_takes_part_in_several_studies_is_asked_which(site: Site) -> None:
+    first, second = toy_study(site.lab), toy_study(site.lab)
+    with httpx.Client(base_url=site.address) as http:
+        for study in (first, second, first):
+            _, code = site.lab.participants.join(study.id)
+            http.post("/resume", data={"code": code})
+        assert http.cookies["evenhand_study"] == f"{first.id}.{second.id}"
+        for address in ("/p", "/"):
+            page = http.get(address).text
+            assert "takes part in 2 studies" in page
+            assert page.index(f'href="/p/{first.id}"') < page.index(f'href="/p/{second.id}"')
+        assert http.get("/p/tune").headers["location"] == f"/p/{first.id}/tune"
+        http.cookies.set(
+            "evenhand_study", f"{second.id}.{10**16}.x.{second.id}"
+        )  # of a study that is gone, and of nobody's making
+        assert http.get("/p").headers["location"] == f"/p/{second.id}"
 
 
 def test_a_form_that_was_open_when_the_addresses_changed_is_still_taken(site: Site) -> None:
@@ -255,3 +274,28 @@ def test_the_best_so_far_never_falls(site: Site, live: bool, direction: Literal[
     assert bests == [None, None, *[sign * 0.5] * 9, sign * 0.6]
     shown = summaries.best_so_far(site.lab.sessions.get(person.session_id), "trials")
     assert [(best.value, best.number) for best in shown] == [(sign * 0.5, 1), (sign * 0.6, 4)]
+
+
+def test_a_trial_that_was_only_given_back_is_not_called_lost(site: Site) -> None:
+    lab = site.lab
+    person = tuning_participant(site, toy_study(lab))
+    assert person.session_id
+    agent, _ = lab.agents.add("one", 1)
+    lab.submit(person.session_id, SPACE.configuration({"epochs": 2}))
+
+    def note() -> str:
+        view = lab.view(person.session_id or 0)
+        return run_panel.panel_of(view, lab.sessions.newest(view.session, view.session.trials[0])).note
+
+    def claimed() -> Assignment:
+        job = lab.claim(agent, session_id=person.session_id)  # others of this site may wait, too
+        assert job is not None
+        return job
+
+    job = claimed()
+    lab.release(job.job_id, job.attempt, "torch had to be loaded", counts=False)
+    assert note().endswith("This time is not counted.")
+    job = claimed()
+    lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.5)])
+    lab.release(job.job_id, job.attempt, "its worker died")
+    assert note().endswith("Its training was lost with its agent and begins anew; neither that nor this time is counted.")

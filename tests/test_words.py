@@ -127,6 +127,14 @@ def test_a_budget_is_said_alike_on_pages_and_in_reports(budget: Budget, said: st
     assert environment.from_string("{{ budget_words(budget) }}").render(budget=budget) == said
 
 
+@pytest.mark.parametrize(
+    ("seeds", "has_test", "said"), [(10, True, "10 times"), (1, True, "once"), (0, True, ""), (10, False, "")]
+)
+def test_how_often_a_choice_is_scored_on_test_data(seeds: int, has_test: bool, said: str) -> None:
+    study = Study("s", "S", 1, Budget(trials=1), 0, Text(""), Text(""), Text(""), evaluation_seeds=seeds)
+    assert words.times_scored(study, replace(TASK, has_test=has_test)) == said
+
+
 def test_the_filters_of_pages_are_these_words() -> None:
     page = environment.from_string(
         "{{ 0.5|percent }} {{ 130|clock }} {{ 2|plural('try', 'tries') }} {{ 0.001|number }} {{ 'log_loss'|metric }}"

@@ -74,6 +74,11 @@ def hold_words(trial: Trial) -> str:
     )
 
 
+def back_words(trial: Trial) -> str:
+    """What becomes of a trial that a pause held, after the pause: another one may have its slot."""
+    return f"Trial {trial.number} goes on from where it stood as soon as its machine has room for it; this time is not counted."
+
+
 def outcome_words(trial: Trial) -> str:
     """Where a trial stands, and of one that was stopped, by whom."""
     if trial.outcome is not Outcome.STOPPED:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 
 from evenhand.model.domain import show
-from evenhand.model.study import Budget, EvaluationMode, Until
+from evenhand.model.study import Budget, EvaluationMode, Study, Until
 from evenhand.model.task import TaskRecord
 
 DASH = "–"  # for what is not there
@@ -53,6 +53,13 @@ def score(value: float | None, share: bool) -> str:
 def levels_words(task: TaskRecord) -> str:
     """What a task's accuracies are read against: chance 10.4 %, nearest class mean 78.2 %; nothing where that is not known."""
     return ", ".join(f"{level.name} {percent(level.value)}" for level in task.levels)
+
+
+def times_scored(study: Study, task: TaskRecord) -> str:
+    """How often a session's choice is trained and scored on test data: once, 10 times; nothing where it is not."""
+    if not (study.evaluation_seeds and task.has_test):
+        return ""
+    return "once" if study.evaluation_seeds == 1 else f"{study.evaluation_seeds} times"
 
 
 def points(difference: float | None, share: bool) -> str:

@@ -24,7 +24,8 @@ from evenhand.model.trial import Measurement, Outcome
 from evenhand.runners.fork_server import ForkServer, Worker
 from evenhand.runners.sent_tasks import Allow, SentTasks, owners_word
 from evenhand.settings import rules_from_environment
-from evenhand.tasks import machine, requirements
+from evenhand.tasks import machine, parked, requirements
+from evenhand.tasks.parked import EpochState, Parked
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ REFUSED_SECONDS = 60.0  # seconds for which a task version that is not here is n
 HEED_SECONDS = 5.0  # between two questions of an agent without work which studies refuse it
 OVER_LONG_SECONDS = 5.0  # seconds after a task's limit on time without a word, at which a training is killed
 WORDS = {Order.STOP: "stop", Order.HOLD: "hold", Order.GO_ON: "go on"}  # for a worker
+PARK_SECONDS = 2.0  # seconds between two looks for another training, in the place of one that stands still
 LOAD_SECONDS = 0.02  # seconds for which reading may go on where a post is due
 
 
@@ -132,6 +134,8 @@ class _Agent:
         self._answered_at = time.monotonic()
         self._failed: BaseException | None = None
         self._ended = threading.Event()
+        self._parked: list[_ParkedTraining] = []
+        self._parking = threading.Lock()  # of that list
 
     def run(self, slots: int, name: str) -> None:
         """Every slot in a thread, until the stop or the first error."""
@@ -141,6 +145,8 @@ class _Agent:
             thread.start()
         for thread in threads:
             thread.join()
+        for left in self._parked:
+            left.give_up()
         if self._failed is not None:
             raise self._failed
         with suppress(Unreachable):
@@ -163,10 +169,33 @@ class _Agent:
         try:
             slot.run()
         except BaseException as error:
-            self._failed = self._failed or error
-            self._ended.set()
+            self.fail(error)
         finally:
             slot.close()
+
+    def fail(self, error: BaseException) -> None:
+        """End the agent with this error, where no other came first."""
+        self._failed = self._failed or error
+        self._ended.set()
+
+    def park(self, left: "_ParkedTraining") -> None:
+        """Keep the lease of a training that left its slot, until it goes on or is over."""
+        with self._parking:
+            self._parked.append(left)
+        left.start()
+
+    def unpark(self, left: "_ParkedTraining") -> None:
+        """Forget a parked training that is over."""
+        with self._parking, suppress(ValueError):
+            self._parked.remove(left)
+
+    def next_parked(self) -> "_ParkedTraining | None":
+        """A parked training that may go on, for the slot that asks."""
+        with self._parking:
+            left = next((left for left in self._parked if left.may_go_on), None)
+            if left is not None:
+                self._parked.remove(left)
+        return left
 
     @property
     def ending(self) -> bool:
@@ -244,6 +273,10 @@ class _Slot:
             assignment, worker = None, self._ready()
             if worker is None:
                 return
+            if (left := self._agent.next_parked()) is not None:
+                self._go_on(left)
+                idle_since = time.monotonic()
+                continue
             asked_at = time.monotonic()
             try:
                 assignment = self._agent.claim()
@@ -332,6 +365,23 @@ class _Slot:
         finally:
             if not training.clean:
                 self.close()
+        if training.left is not None:
+            left, claimed = training.left
+            self._agent.park(left)
+            self._take(*claimed)
+
+    def _go_on(self, left: "_ParkedTraining") -> None:
+        """Train on what was parked, once a worker has what it needs; until then its lease is kept."""
+        wanted, worker = requirements.of(left.assignment.task), self._ready()
+        if worker is not None and not wanted <= worker.loaded:
+            self._load(wanted)
+            worker = self._ready()
+        left.stop()
+        if worker is None:
+            left.give_up()
+            return
+        with suppress(StaleAttempt):
+            self._train(_Training(self._agent, worker, left.assignment, time.monotonic(), left.parked))
 
 
 @dataclass(frozen=True)
@@ -349,14 +399,23 @@ class _Training:
     Its lease counts from `asked_at`, when it was asked for, and then from the start of each post: answers may be slow.
     """
 
-    def __init__(self, agent: _Agent, worker: Worker, assignment: Assignment, asked_at: float) -> None:
+    def __init__(
+        self, agent: _Agent, worker: Worker, assignment: Assignment, asked_at: float, before: Parked | None = None
+    ) -> None:
         self._agent, self._worker, self._assignment = agent, worker, assignment
         self._job = assignment.job_id, assignment.attempt
         self._unsent: list[Measurement] = []
         self._end: _End | None = None
         self._order = Order.GO_ON  # what the worker was told last
-        self._is_held = self._said_held = False  # whether the worker stands still, and what the lab knows of that
-        self._held_seconds, self._held_at = 0.0, 0.0  # for which it stood still, and since when it does
+        # Whether the worker stands still, and what the lab knows of that: one that was parked does until it is where it stood.
+        self._is_held = self._said_held = before is not None
+        self._held_seconds, self._held_at = 0.0, time.monotonic()  # for which it stood still, and since when it does
+        self._before = before
+        self._reported = before.reported if before else 0  # measurements that it has made
+        self._seconds = before.seconds if before else 0.0  # of the last of them
+        self._state: EpochState | None = None  # from which it could go on elsewhere, while it stands still
+        self._looks_at = 0.0  # when to look for another training in its place
+        self.left: tuple[_ParkedTraining, tuple[Assignment, float]] | None = None  # it, and what was claimed in its place
         self._first_sent = False  # the first measurement is posted at once, so that a chart begins early
         self._posted_at = asked_at
         self._retry_at = 0.0
@@ -365,11 +424,13 @@ class _Training:
 
     def run(self) -> None:
         """Until it has ended and the lab knows. StaleAttempt where the lab has given it to another attempt meanwhile."""
-        self._tell("train", codec.to_json(self._assignment))
+        self._tell("train", codec.to_json(self._assignment), None if self._before is None else codec.to_json(self._before))
         while True:
             self._read()
             if self._agent.ending:
                 self._give_up()
+                return
+            if self._makes_place():
                 return
             if self._end is None and time.monotonic() - self._heard_at > self._agent.patience.stall:
                 self._end = _End(
@@ -380,6 +441,24 @@ class _Training:
                 self._end = _End(Outcome.INVALID, f"it did not end within the task's limit of {limit:g} s, and was killed")
             if time.monotonic() >= self._next() and self._answered():
                 return
+
+    def _makes_place(self) -> bool:
+        """Whether another training was claimed for this slot: this one stands still, and can go on later from its state."""
+        may = self._is_held and self._said_held and self._end is None and not self._unsent and self._order is Order.HOLD
+        if not may or self._state is None or time.monotonic() < self._looks_at:
+            return False
+        asked_at = time.monotonic()
+        try:
+            claimed = self._agent.claim()
+        except Unreachable as error:
+            self._agent.unanswered(error)
+            claimed = None
+        self._looks_at = time.monotonic() + PARK_SECONDS
+        if claimed is None:
+            return False
+        left = Parked(self._state, self._reported, self._seconds)
+        self.left = _ParkedTraining(self._agent, self._assignment, left), (claimed, asked_at)
+        return True
 
     def _is_over_long(self) -> bool:
         """Whether nothing is heard of it after the task's limit on time, at which it ends by itself where it reports."""
@@ -460,8 +539,11 @@ class _Training:
         self._heard_at = time.monotonic()
         self._note_held(message[0] == "held")
         match message:
+            case ["held", state]:
+                self._state = None if state is None else codec.from_json(EpochState, state)
             case ["measured", row]:
-                self._unsent.append(codec.measurement_of(row))
+                self._unsent.append(measurement := codec.measurement_of(row))
+                self._reported, self._seconds = measurement.index + 1, measurement.seconds
             case ["ended", str(outcome), why]:
                 self.clean = True
                 self._end = _End(Outcome(outcome), None if why is None else str(why))
@@ -487,6 +569,58 @@ class _Training:
         self._end = self._end or _End(None, SHUT_DOWN_REASON, counts=False)
         with suppress(Unreachable):
             self._post()
+
+
+class _ParkedTraining:
+    """A training without a worker, whose session is paused: its lease is kept, and said to stand still, until a slot takes it."""
+
+    def __init__(self, agent: _Agent, assignment: Assignment, left: Parked) -> None:
+        self._agent, self.assignment, self.parked = agent, assignment, left
+        self.may_go_on = False  # whether its pause is over
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"parked-{assignment.job_id}", daemon=True)
+
+    def start(self) -> None:
+        """Keep its lease from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave its lease to the slot that trains it on."""
+        self._stopped.set()
+        self._thread.join()
+
+    def give_up(self) -> None:
+        """The agent ends: it goes back to the queue, without a second try."""
+        self.stop()
+        with suppress(Unreachable, StaleAttempt):
+            self._agent.verbs.release(self.assignment.job_id, self.assignment.attempt, SHUT_DOWN_REASON, False)
+        parked.forget(self.assignment)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set() and not self._agent.ending and self._is_there():
+                self._stopped.wait(self._agent.patience.heartbeat)
+        except BaseException as error:
+            self._agent.fail(error)
+
+    def _is_there(self) -> bool:
+        """Say that it stands still; whether it is still this agent's to go on with."""
+        job = self.assignment.job_id, self.assignment.attempt
+        try:
+            order = self._agent.verbs.measure(*job, [], is_held=True)
+            self._agent.answered()
+            self.may_go_on = order is Order.GO_ON
+            if order is not Order.STOP:
+                return True
+            self._agent.verbs.finish(*job, Outcome.STOPPED)
+        except Unreachable as error:
+            self._agent.unanswered(error)
+            return True
+        except StaleAttempt:
+            pass
+        self._agent.unpark(self)
+        parked.forget(self.assignment)
+        return False
 
 
 def main_agent(

@@ -1,8 +1,9 @@
 """What runs in a worker process: it is told what to train, trains it on one thread, and says what it measures.
 
-Messages are JSON lists. To a worker: ["train", assignment], ["stop"], ["hold"], ["go on"]. From it: ["measured", row], ["alive"],
-["held"] while it stands still, ["ended", outcome, why], or ["refused", why] where it lacks this task in this version, or what
-its trainings need.
+Messages are JSON lists. To a worker: ["train", assignment, parked], ["stop"], ["hold"], ["go on"]; parked: of a training that
+goes on from where it stood in another worker, else null. From it: ["measured", row], ["alive"], ["held", state] while it stands
+still (with the state after an epoch that it has written, else null), ["ended", outcome, why], or ["refused", why] where it lacks
+this task in this version, or what its trainings need.
 """
 
 import json
@@ -26,6 +27,7 @@ from evenhand.model.task import TaskSpec
 from evenhand.model.trial import Measurement
 from evenhand.tasks import Stopped, Task, versions
 from evenhand.tasks.gate import Gate
+from evenhand.tasks.parked import Parked, StateKeeper, forget, path_of
 from evenhand.tasks.threads import one_thread
 
 DRIVER_PATHS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # of NVIDIA's GPUs, and of AMD's
@@ -86,15 +88,16 @@ def _data_bytes() -> int:
 class _Trainings:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._waiting: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Assignment, Parked | None]] = queue.SimpleQueue()
         self._stop = False
-        self._gate = Gate(lambda: self._say("held"))
+        self._gate = Gate(self._held)
+        self._keeper: StateKeeper | None = None
         self._known: dict[tuple[str, str], Task] = {}
 
     def run(self) -> None:
         threading.Thread(target=self._listen, name="agent", daemon=True).start()
         while True:
-            self._train(self._waiting.get())
+            self._train(*self._waiting.get())
 
     def _listen(self) -> None:
         """Take messages while the training runs; the agent's end is this process's end."""
@@ -105,7 +108,7 @@ class _Trainings:
         except (EOFError, OSError):
             os._exit(0)
 
-    def _heed(self, word: str, assignment: object = None) -> None:
+    def _heed(self, word: str, assignment: object = None, parked: object = None) -> None:
         """Do what the agent says. A stop, a hold and its end are of the training that goes on; the next one begins without."""
         if word == "hold":
             self._gate.close()
@@ -113,14 +116,16 @@ class _Trainings:
         self._stop = word == "stop" or (self._stop and word != "train")
         self._gate.open()
         if word == "train":
-            self._waiting.put(codec.from_json(Assignment, assignment))
+            left = None if parked is None else codec.from_json(Parked, parked)
+            self._waiting.put((codec.from_json(Assignment, assignment), left))
 
-    def _train(self, assignment: Assignment) -> None:
+    def _train(self, assignment: Assignment, parked: Parked | None) -> None:
         try:
             task = self._task(assignment.task, assignment.task_version)
         except EvenhandError as error:
             self._say("refused", str(error))
             return
+        keeper = self._keeper = StateKeeper(path_of(assignment), parked.state if parked else None)
         try:
             with _memory_limit(assignment.max_memory):
                 outcome, why = tasks.run_trial(
@@ -137,10 +142,15 @@ class _Trainings:
                     plan=assignment.plan,
                     value_rule=assignment.value_rule,
                     gate=self._gate,
+                    parked=parked,
+                    keeper=keeper,
                 )
         except MissingHere as error:
             self._say("refused", str(error))
             return
+        finally:
+            self._keeper = None
+            forget(assignment)
         self._say("ended", outcome.value, why)
 
     def _task(self, spec: TaskSpec, version: str) -> Task:
@@ -158,6 +168,13 @@ class _Trainings:
 
     def _report(self, measurement: Measurement) -> None:
         self._say("measured", codec.row_of(measurement))
+        if self._stop:
+            raise Stopped
+
+    def _held(self) -> None:
+        """Say that the training stands still, and from what it could go on elsewhere."""
+        newest = self._keeper.newest if self._keeper is not None else None
+        self._say("held", None if newest is None else codec.to_json(newest))
         if self._stop:
             raise Stopped
 

@@ -492,10 +492,11 @@ def agents(tx: Connection, since: float) -> list[AgentRecord]:
         .where(table.c.last_seen >= since)
         .order_by(table.c.id)
     )
-    plain = ("id", "name", "slots", "last_seen", "busy", "local", "machine")
+    plain = ("id", "name", "slots", "last_seen", "local", "machine")
     return [
         AgentRecord(
             environment=None if row["environment"] is None else environments.read(row["environment"], row["facts"]),
+            busy=min(row["busy"], row["slots"]),  # one that a pause holds may have given its slot to another
             **{key: row[key] for key in plain},
         )
         for row in tx.execute(query).mappings()

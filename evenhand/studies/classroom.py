@@ -10,7 +10,7 @@ from evenhand.analysis.cohort import own_sessions
 from evenhand.lab.lab import Lab
 from evenhand.lab.seats import short_code
 from evenhand.model import rules
-from evenhand.model.direction import best_so_far, sign_of, value_of
+from evenhand.model.direction import best_of, best_so_far, sign_of, value_of
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.session import Session
 from evenhand.model.study import Budget, Study, Text
@@ -21,6 +21,8 @@ from evenhand.model.words import budget_words, clock, plural
 ENOUGH_TRIALS = 5  # trials that each student should get, at least
 LEADERS = 6  # places of the board that are shown large, the others beside each other
 DRAWN = 5  # of them with a curve: more lines cannot be told apart from the last row
+JUST_SECONDS = 60.0  # for which the board says that somebody has just improved
+MOST_JUST = 3  # of whom it says so, the newest first
 
 
 @dataclass(frozen=True)
@@ -156,10 +158,35 @@ def curves(places: Sequence[BoardPlace]) -> list[dict[str, Any]]:
     lines = []
     for place in places[:DRAWN]:
         if place.session is not None and place.best is not None:
-            bests = best_so_far([value_of(trial) for trial in place.session.trials], place.session.maximize)
-            numbered = zip((trial.number for trial in place.session.trials), bests, strict=True)
+            ended = [trial for trial in place.session.trials if not trial.is_open]  # the value of one that trains may still fall
+            bests = best_so_far([value_of(trial) for trial in ended], place.session.maximize)
+            numbered = zip((trial.number for trial in ended), bests, strict=True)
             lines.append({"name": place.name, "values": [[number, best] for number, best in numbered if best is not None]})
     return lines
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """Somebody whose best score came a moment ago. before: the best until then; None where it is the first score."""
+
+    name: str
+    value: float
+    before: float | None
+
+
+def improvements(places: Sequence[BoardPlace], now: float) -> list[Improvement]:
+    """Who has just improved, the newest first."""
+    fresh: list[tuple[float, Improvement]] = []
+    for place in places:
+        best, session = place.best, place.session
+        if session is None or best is None or best.value is None or best.finished_at is None:
+            continue
+        if now - best.finished_at < JUST_SECONDS:
+            earlier = [trial for trial in session.trials if trial.number < best.number and not trial.is_open]
+            before = best_of((value_of(trial) for trial in earlier), session.maximize)
+            fresh.append((best.finished_at, Improvement(place.name, best.value, before)))
+    newest = sorted(fresh, key=lambda timed: timed[0], reverse=True)
+    return [improvement for _, improvement in newest[:MOST_JUST]]
 
 
 @dataclass(frozen=True)

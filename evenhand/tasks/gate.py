@@ -21,6 +21,10 @@ class Gate:
         self._opened.set()
         self.is_waited_at = False  # whether a training stands still here now
 
+    def catches_up(self) -> None:
+        """A training that was parked is not yet where it stood: for whoever watches it stands still."""
+        self._on_wait()
+
     def close(self) -> None:
         """The training stands still from its next report on."""
         self._opened.clear()

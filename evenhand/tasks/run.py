@@ -23,6 +23,7 @@ from evenhand.settings import private_folder, trials_dir
 from evenhand.tasks import kept
 from evenhand.tasks.gate import Around, Gate
 from evenhand.tasks.metrics import Score, metric_of
+from evenhand.tasks.parked import Parked, StateKeeper
 from evenhand.tasks.splits import Part, Splits
 
 MOST_SHOWN = 80  # characters of a wrong value in an error
@@ -101,6 +102,8 @@ class Run:
         place: what the folder of its own is called among those of all trials; with none it gets one that is deleted.
         on_epoch: what each epoch's value is handed to, before it is reported.
         gate: where it stands still while it is held; with none it never does.
+        parked: where it stood before it left its worker.
+        keeper: writes its state after epochs, so that it can be parked; with none it never is.
     """
 
     def __init__(
@@ -118,6 +121,8 @@ class Run:
         place: str = "",
         on_epoch: Callable[["Run", float], None] = lambda run, value: None,
         gate: Gate | None = None,
+        parked: Parked | None = None,
+        keeper: StateKeeper | None = None,
     ) -> None:
         self.task = task
         self.plan = plan
@@ -130,6 +135,10 @@ class Run:
         self.state: Callable[[], Any] | None = None  # what `keep` was given
         self.predict: Callable[[Any], Any] | None = None  # what `score` was given last
         self.further: dict[str, float] = {}  # what was reported beside the metric, the newest of each name
+        self._parked = parked  # until it is where it stood
+        self._keeper = keeper
+        if parked is not None:
+            resumed, self.value = Resumed(parked.state.epochs, parked.load), parked.state.value
         self._resumed = resumed
         self._alive = alive
         self._process = os.getpid()
@@ -140,8 +149,8 @@ class Run:
         self._around_hold: Around = nullcontext  # what `while_held` was given
         self._on_epoch = on_epoch
         self._clock = clock
-        self._started = clock()
-        self._index = 0
+        self._started = clock() - (parked.state.seconds if parked else 0.0)
+        self._index = parked.state.reports if parked else 0
         self._step = 0
         self._splits: Splits | None = None
         self._train: Part | None = None
@@ -206,8 +215,9 @@ class Run:
 
         Args:
             state: with a name an object that can be pickled, or a `Path`, whose file or folder is copied. Without one a function
-                that returns the state. It is called where the training completes, and after each epoch that is the best so far
-                where a trial's value is its best epoch's; what it returns is pickled. So say it once, before the first epoch.
+                that returns the state. It is called where the training completes, after each epoch that is the best so far
+                where a trial's value is its best epoch's, and after an epoch now and then (every ten seconds at most), so that a
+                pause can give the training's slot to another; what it returns is pickled. So say it once, before the first epoch.
             name: letters, digits, and _ . - in it.
 
         Raises:
@@ -310,18 +320,30 @@ class Run:
             self.value = value if value is not None else self.value
         if self._silent and self._resumed is not None and self.completed_epochs <= self._resumed.epochs:
             self._silent = self.completed_epochs < self._resumed.epochs
-            self.value = None
+            self.value = self._parked.state.value if self._parked is not None else None
             self._send(None)
             return
         self._silent = False  # also where the first epoch that is reported lies beyond those before
         if epoch is not None and value is not None:
             self._on_epoch(self, value)
+        if epoch is not None and self.state is not None and self._keeper is not None:
+            seconds = self._clock() - self._started
+            self._keeper.epoch_ended(self.state, epoch, self._index + 1, seconds, self.value)
         self._measure(step, epoch, lost, None if self.evaluation else value, given)
         if self.evaluation and epoch is not None and self.plan.until is not None and epoch >= self.plan.until:
             self._finish()
 
     def _measure(self, step: int, epoch: int | None, loss: float | None, value: float | None, extra: Mapping[str, float]) -> None:
         """Hand on a measurement. The one value among those of an evaluation is its test score."""
+        if self._parked is not None:
+            is_known = self._index < self._parked.reported
+            if self._index >= self._parked.reported - 1:  # it is where it stood: the time since is none of its own
+                self._started, self._parked = self._clock() - self._parked.seconds, None
+            if is_known:
+                self._index += 1
+                self._step = step
+                self._send(None)
+                return
         measurement = Measurement(
             index=self._index,
             step=step,
@@ -396,10 +418,12 @@ class Run:
 
     def _send(self, measurement: Measurement | None) -> None:
         try:
-            if measurement is None:
-                self._alive()
-            else:
+            if measurement is not None:
                 self._report(measurement)
+            elif self._parked is not None:
+                self._gate.catches_up()
+            else:
+                self._alive()
             self._stand_still_where_held()
         except Stopped as stop:
             self.ending = stop

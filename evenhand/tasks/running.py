@@ -26,6 +26,7 @@ from evenhand.model.words import shortened, storable, text_of
 from evenhand.tasks import checkpoints, functions
 from evenhand.tasks.base import Task, Together
 from evenhand.tasks.gate import Gate
+from evenhand.tasks.parked import Parked, StateKeeper
 from evenhand.tasks.run import Diverged, Finished, Reporter, ReporterBroken, Resumed, Run, Stopped, TookTooLong, score_on_test
 from evenhand.tasks.splits import Splits
 
@@ -62,6 +63,8 @@ class TrainingRequest:
     plan: EvaluationPlan = RETRAINED
     value_rule: ValueRule = "last"
     gate: Gate | None = None
+    parked: Parked | None = None
+    keeper: StateKeeper | None = None
 
 
 def run_trial(
@@ -80,6 +83,8 @@ def run_trial(
     plan: EvaluationPlan = RETRAINED,
     value_rule: ValueRule = "last",
     gate: Gate | None = None,
+    parked: Parked | None = None,
+    keeper: StateKeeper | None = None,
 ) -> Ended:
     """Train one configuration, and say how it ended.
 
@@ -99,6 +104,8 @@ def run_trial(
         plan: how an evaluation is trained; by default on training and validation data together.
         value_rule: "best" where the state after the best epoch is kept, too.
         gate: where it stands still while it is held, at a report; with none it never does.
+        parked: where it stood before it left its worker: it goes on from there, with the numbers that it would have had.
+        keeper: writes its state after epochs, so that it can be parked; with none it never is.
 
     Returns:
         The outcome, and why, where it did not complete.
@@ -107,7 +114,7 @@ def run_trial(
         MissingHere: this machine lacks what the training needs.
     """
     asked = TrainingRequest(
-        configuration, seed, evaluation, report, epochs_before, keep, alive, number, place, plan, value_rule, gate
+        configuration, seed, evaluation, report, epochs_before, keep, alive, number, place, plan, value_rule, gate, parked, keeper
     )
     opened = _opened(task)
     run = _run_of(task, asked, clock, opened)
@@ -238,6 +245,8 @@ def _run_of(task: Task, asked: TrainingRequest, clock: Callable[[], float], open
         plan=asked.plan,
         on_epoch=_BestState(task, asked) if asked.keep and asked.value_rule == "best" else lambda run, value: None,
         gate=asked.gate,
+        parked=asked.parked,
+        keeper=asked.keeper,
     )
 
 

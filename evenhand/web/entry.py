@@ -13,7 +13,7 @@ from evenhand.settings import sign_in_times
 from evenhand.web.access import Role, keep_in_cookie, lab_of, sign_out
 from evenhand.web.browsers import browser_words
 from evenhand.web.pages import LANGUAGE_NAMES, render
-from evenhand.web.seats import OLD_PLACE, PLACE, TRIED, home, keeps_cookies, last_study, seat, seated, with_cookie_check
+from evenhand.web.seats import OLD_PLACE, PLACE, TRIED, home, keeps_cookies, seat, seated, studies_joined, with_cookie_check
 
 router = APIRouter()
 
@@ -21,6 +21,13 @@ router = APIRouter()
 def go(address: str) -> RedirectResponse:
     """Send the browser on with a GET, as after every form that changed something."""
     return RedirectResponse(address, 303)
+
+
+def onwards(request: Request, joined: list[Study]) -> Response:
+    """On to the study that this browser takes part in; where it is several, a page to pick from."""
+    if len(joined) == 1:
+        return go(home(joined[0].id))
+    return render(request, "pick_study.html", studies=[(study, home(study.id)) for study in joined], code="", problem="")
 
 
 @router.get("/signin/{token}")
@@ -159,8 +166,14 @@ def resume(request: Request, code: Annotated[str, Form()] = "") -> Response:
 @router.get(OLD_PLACE)
 @router.post(OLD_PLACE)
 def old_link(request: Request, old: str = "") -> Response:
-    """From where a participant's page lay to where it lies now; the browser sends a form there again."""
-    if (study_id := last_study(request)) is None:
+    """From where a participant's page lay to where it lies now; the browser sends a form there again.
+
+    One that is of several studies goes on with the one that was joined last; /p itself lets the person pick.
+    """
+    joined = studies_joined(request)
+    if not joined:
         return go("/resume")
-    address = f"{home(study_id)}/{old}".rstrip("/") + (f"?{request.url.query}" if request.url.query else "")
+    if not old:
+        return onwards(request, joined)
+    address = f"{home(joined[0].id)}/{old}" + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(address, 303 if request.method == "GET" else 307)

@@ -73,9 +73,9 @@ def _environment() -> Environment:
         levels=words.levels_words, markdown=markdown, inline=inline, ticked=ticked,
     )  # fmt: skip
     made.globals.update(drawn_levels=lambda task: [[level.name, level.value] for level in task.levels])
-    made.globals.update(trial_share_words=words.trial_share_words)
+    made.globals.update(trial_share_words=words.trial_share_words, times_scored=words.times_scored)
     made.globals.update(budget_words=words.budget_words, outcome_words=state_words.outcome_words)
-    made.globals.update(hold_words=state_words.hold_words, event_words=event_words)
+    made.globals.update(hold_words=state_words.hold_words, back_words=state_words.back_words, event_words=event_words)
     made.globals.update(how_to_go_on=state_words.how_to_go_on, mode_words=words.MODE_WORDS)
     made.globals.update(value_epoch_words=state_words.value_epoch_words)
     made.globals.update(epoch_words=state_words.epoch_words, epochs_words=state_words.epochs_words)

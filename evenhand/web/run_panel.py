@@ -15,7 +15,15 @@ from evenhand.model.digest import digest
 from evenhand.model.direction import sign_of, value_of
 from evenhand.model.domain import Value
 from evenhand.model.session import Session, State, View
-from evenhand.model.state_words import epoch_words, epochs_words, hold_words, outcome_words, status_of, value_epoch_words
+from evenhand.model.state_words import (
+    back_words,
+    epoch_words,
+    epochs_words,
+    hold_words,
+    outcome_words,
+    status_of,
+    value_epoch_words,
+)
 from evenhand.model.trial import UNUSABLE_OUTCOMES, LearningCurve, Measurement, Outcome, Trial
 from evenhand.model.trial_history import unsettled
 from evenhand.model.typed_numbers import whole_number
@@ -222,8 +230,10 @@ def note_of(view: View, trial: Trial, last: Measurement | None) -> str:
             return "It stops after the batch that is training now."
         if view.state is State.PAUSED:
             return hold_words(trial)
+        if trial.is_held:
+            return back_words(trial)
         if trial.claimed_at is None:
-            return waiting_words(view)
+            return waiting_words(view, was_lost=last is not None)
         return "Starting: data and network are made ready." if last is None else ""
     why = (trial.why or "").strip()
     if trial.outcome is Outcome.DIVERGED:
@@ -237,10 +247,10 @@ def note_of(view: View, trial: Trial, last: Measurement | None) -> str:
     return ""
 
 
-def waiting_words(view: View) -> str:
-    """Why a trial waits, and for about how long."""
+def waiting_words(view: View, was_lost: bool) -> str:
+    """Why a trial waits, and for about how long. was_lost: whether it had measured something before it came to wait again."""
     waiting, uncounted = view.waiting, "This time is not counted."
-    if any(trial.is_open and trial.attempt for trial in view.session.trials):
+    if was_lost:  # not where it was only given back, since its agent had to load something first
         uncounted = "Its training was lost with its agent and begins anew; neither that nor this time is counted."
     if waiting is None:
         return f"Waiting for an agent. {uncounted}"

@@ -3,15 +3,19 @@
 So several studies live beside each other in one browser.
 """
 
+from contextlib import suppress
+
 from fastapi import Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from evenhand.errors import NotFound
 from evenhand.model.participant import Participant
+from evenhand.model.study import Study
 from evenhand.web.access import PARTICIPANT_SECONDS, Role, lab_of, set_cookie, sign_in, signed_in
 
 COOKIE_CHECK = "evenhand_cookies"  # a cookie that holds nothing: it comes back where the browser keeps cookies
-LAST_STUDY_COOKIE = "evenhand_study"  # the study that was joined last in this browser: where the start page goes on
+STUDIES_COOKIE = "evenhand_study"  # the studies that were joined in this browser, as 7.3: where the start page goes on
+MOST_STUDIES = 20  # that it names, those joined last
 TRIED = "cookies=tried"  # query of an address that the browser was sent to together with that cookie
 
 
@@ -51,7 +55,8 @@ def home(study_id: int) -> str:
 def seat(request: Request, response: Response, participant: Participant) -> Response:
     """Let this browser go on as this participant, on the pages of their study alone."""
     sign_in(request, response, participant.id, home(participant.study_id))
-    set_cookie(request, response, LAST_STUDY_COOKIE, str(participant.study_id), PARTICIPANT_SECONDS)
+    joined = [participant.study_id, *(number for number in _named(request) if number != participant.study_id)]
+    set_cookie(request, response, STUDIES_COOKIE, ".".join(map(str, joined[:MOST_STUDIES])), PARTICIPANT_SECONDS)
     return response
 
 
@@ -62,20 +67,26 @@ def seated(request: Request, study_id: int) -> Participant | None:
     return participant if participant and participant.study_id == study_id else None
 
 
-def last_study(request: Request) -> int | None:
-    """The study that this browser took part in last; None where there is none.
+def studies_joined(request: Request) -> list[Study]:
+    """The studies that this browser took part in, the one that was joined last first.
 
     Before studies had addresses of their own, one cookie was for all pages: it still says which participant this is.
     """
+    lab, joined = lab_of(request), _named(request)
     if (known := signed_in(request, Role.PARTICIPANT)) is not None:
-        return lab_of(request).participants.get(known.subject).study_id
-    number = request.cookies.get(LAST_STUDY_COOKIE, "")
-    if not (number.isascii() and number.isdigit() and len(number) < 18):
-        return None
-    try:
-        return lab_of(request).studies.get(int(number)).id
-    except NotFound:
-        return None
+        joined = [lab.participants.get(known.subject).study_id, *joined]
+    studies: dict[int, Study] = {}
+    for number in joined:
+        with suppress(NotFound):
+            study = lab.studies.get(number)
+            studies.setdefault(study.id, study)
+    return list(studies.values())
+
+
+def _named(request: Request) -> list[int]:
+    """The numbers that the cookie names; whatever else stands there is none."""
+    parts = request.cookies.get(STUDIES_COOKIE, "").split(".")[:MOST_STUDIES]
+    return [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 18]
 
 
 def with_cookie_check(request: Request, response: Response) -> Response:

@@ -50,6 +50,8 @@ declare global {
 
   /** A level that an accuracy is read against. */
   type Level = [name: string, share: number];
+  /** A place in a plot, in its canvas's pixels. */
+  type Box = { left: number; right: number; top: number; bottom: number };
 
   interface ChartOptions {
     kind?: string;
@@ -105,7 +107,9 @@ declare global {
       leaders(host: HTMLElement, options?: ChartOptions): LeadersChart;
       levelsOf(host: Element): Level[];
       withLevels(levels: Level[], unit: number, low: number, high: number): [number, number];
-      paintLevels(plot: uPlot, levels: Level[], unit: number): void;
+      rangeOfShares(levels: Level[], unit: number, lowest: number, highest: number): [number, number];
+      paintLevels(plot: uPlot, levels: Level[], unit: number, size?: number): Box[];
+      placeOfName(plot: Pick<uPlot, "bbox">, width: number, height: number, y: number, taken: Box[]): Box;
     };
   }
 

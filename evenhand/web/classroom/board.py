@@ -167,7 +167,7 @@ def _news(request: Request, study: Study) -> dict[str, Any]:
 def _board(request: Request, study: Study) -> dict[str, Any]:
     lab = lab_of(request)
     people, sessions = lab.participants.of_study(study.id), lab.sessions.of_study(study.id)
-    metric = lab.studies.task(study.task_id).metric
+    task = lab.studies.task(study.task_id)
     agents = lab.agents.all()
     places = classroom.board(people, sessions)
     return {
@@ -175,9 +175,11 @@ def _board(request: Request, study: Study) -> dict[str, Any]:
         "others": places[classroom.LEADERS :],
         "students": len(places),
         "curves": classroom.curves(places),
+        "just": classroom.improvements(places, lab.clock()),
         "class_clock": classroom.clock_of(study, sessions, lab.clock()),
-        "metric": metric,
-        "share": is_share(metric),
+        "task": task,
+        "metric": task.metric,
+        "share": is_share(task.metric),
         "slots": sum(agent.slots for agent in agents),
         "busy": sum(agent.busy for agent in agents),
     }

@@ -68,6 +68,11 @@ class TunerRow:
         """Whether a person and a method worked on its session together, so that it is compared with neither."""
         return self.kind == "method" and self.session is not None and self.session.is_joint
 
+    @property
+    def counts(self) -> bool:
+        """Whether it can be ahead: of one tuner alone, whom nobody left out."""
+        return not self.is_joint and not (self.person is not None and self.person.excluded)
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -94,8 +99,8 @@ class Overview:
 
     @property
     def leader(self) -> TunerRow | None:
-        """Who is ahead on validation, joint sessions aside."""
-        return self.rows[0] if self.rows and self.rows[0].best and not self.rows[0].is_joint else None
+        """Who is ahead on validation, joint sessions and whoever is left out aside."""
+        return next((row for row in self.rows if row.best and row.counts), None)
 
     @property
     def tied(self) -> int:
@@ -103,7 +108,7 @@ class Overview:
         leader = self.leader
         if leader is None or leader.best is None:
             return 0
-        return sum(row.best is not None and row.best.value == leader.best.value for row in self.rows if not row.is_joint)
+        return sum(row.best is not None and row.best.value == leader.best.value for row in self.rows if row.counts)
 
     @property
     def joint(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,6 +18,7 @@ from evenhand.model.typed_numbers import plainly, why_ambiguous
 from evenhand.runners.method_player import read_method
 from evenhand.studies.method_sessions import LARGEST_SEED, next_seed, open_session
 from evenhand.web.access import lab_of
+from evenhand.web.came_back import CameBack
 from evenhand.web.entry import go
 from evenhand.web.flash import said
 from evenhand.web.method_threads import HELD_DRIVER
@@ -54,13 +55,10 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Entered:
-    """A form that came back, so that nothing typed is lost. problems: by setting. message: what is wrong with the whole."""
+class Entered(CameBack):
+    """The form, with the method that was picked (its part), and what was typed, by setting."""
 
-    method: str = ""
-    typed: Mapping[str, str] | None = None
-    problems: Mapping[str, str] | None = None
-    message: str = ""
+    typed: Mapping[str, str] = field(default_factory=dict)
     hold: bool = False
 
 
@@ -89,7 +87,7 @@ def _start(request: Request, study_id: int, form: Mapping[str, str]) -> Response
     typed.setdefault("seed", form.get("seed", "0"))
     settings, problems = _read(name, typed)
     driver = HELD_DRIVER if form.get("hold") == "yes" else "server"
-    entered = Entered(name, typed, problems, hold=driver == HELD_DRIVER)
+    entered = Entered(name, problems, typed=typed, hold=driver == HELD_DRIVER)
     study = lab.studies.get(study_id)
     if problems:
         return _page(request, study, mode, entered, 422)
@@ -99,7 +97,7 @@ def _start(request: Request, study_id: int, form: Mapping[str, str]) -> Response
             raise InvalidSettings(why)
         session = open_session(lab, study_id, name, seed, mode, driver, settings)
     except (InvalidSettings, Refused) as error:
-        return _page(request, study, mode, Entered(name, typed, {}, str(error), entered.hold), 409)
+        return _page(request, study, mode, replace(entered, message=str(error)), 409)
     if driver == HELD_DRIVER:
         return go(f"/sessions/{session.id}/workbench?do=beliefs")
     held_by(request.app).players.play(session.id)
@@ -123,7 +121,7 @@ def _page(request: Request, study: Study, mode: Mode, entered: Entered, status: 
         offers=offers,
         others=others,
         entered=entered,
-        picked=entered.method or (offers[0].name if offers else ""),
+        picked=entered.part or (offers[0].name if offers else ""),
         mode=mode,
         largest_seed=LARGEST_SEED,
         said=said(request),
@@ -140,8 +138,7 @@ def offered(lab: Lab, study: Study, entered: Entered) -> tuple[list[Offer], dict
         if why := why_not(study, task, name, {}):
             others[name] = why
             continue
-        typed = (entered.typed if entered.method == name else None) or {}
-        problems = (entered.problems if entered.method == name else None) or {}
+        typed, problems = (entered.typed, entered.problems) if entered.part == name else ({}, {})
         fields = tuple(
             Field(setting, typed.get(setting.name, str(setting.default)), problems.get(setting.name, ""))
             for setting in form_settings(name)

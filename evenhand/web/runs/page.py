@@ -27,10 +27,10 @@ from evenhand.model import rules
 from evenhand.model.run_notes import KEPT_DAYS
 from evenhand.model.words import plural
 from evenhand.web.access import Role, lab_of, signed_in, stays_signed_in
-from evenhand.web.entry import go
+from evenhand.web.entry import onwards
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
-from evenhand.web.seats import home, last_study
+from evenhand.web.seats import studies_joined
 from evenhand.web.state import held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
 
@@ -47,12 +47,12 @@ Act = Literal["archive", "put back", "delete", "restore", "tag"]
 
 @router.get("/")
 def start(request: Request, offset: Annotated[int, Query(ge=0)] = 0) -> Response:
-    """All runs for whoever runs the laboratory, the next step for a participant, a welcome for anybody else."""
+    """All runs for whoever runs the laboratory, the next step for a participant (of several studies a choice), else a welcome."""
     if (caller := signed_in(request, Role.RESEARCHER)) is not None:
         request.state.identity = caller
         return _runs(request, offset)
-    if (study_id := last_study(request)) is not None:
-        return go(home(study_id))
+    if joined := studies_joined(request):
+        return onwards(request, joined)
     return render(request, "welcome.html", code="", problem="")
 
 

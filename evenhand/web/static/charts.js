@@ -45,34 +45,81 @@
     const values = levels.map(([, value]) => value * unit);
     return [Math.min(low, ...values), Math.max(high, ...values)];
   };
-  const LEVEL_ROOM = 12; // pixels of the page that a name takes
-  /** @type {(plot: uPlot, levels: Level[], unit: number) => void} */
-  const paintLevels = (plot, levels, unit) => {
+  // What is shown of accuracies and their levels: within 0 and 100 %.
+  /** @type {(levels: Level[], unit: number, lowest: number, highest: number) => [number, number]} */
+  const rangeOfShares = (levels, unit, lowest, highest) => {
+    const [low, high] = withLevels(levels, unit, lowest, highest);
+    const room = Math.max((high - low) * 0.1, 0.02 * unit);
+    return [Math.max(0, low - room), Math.min(unit, high + room)];
+  };
+  const NAME_SIZE = 11; // px of a name's letters, but for the wall
+  const NAME_GAP = 3, NAME_EDGE = 6; // pixels of the page between a name and its line, and beside the plot's edge
+  const AT_END = 36, AT_END_HEIGHT = 8; // pixels of the page beside and above the end of a line that its own name takes
+  /** @type {(one: Box, other: Box) => boolean} */
+  const meet = (one, other) => one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+  // What a plot's lines take, piece by piece, with the names at their ends.
+  /** @type {(plot: uPlot) => Box[]} */
+  const drawnBoxes = (plot) => {
+    const pixels = devicePixelRatio || 1;
+    const across = plot.data[0].map((value) => plot.valToPos(value, "x", true));
+    return plot.data.slice(1).flatMap((column) => {
+      /** @type {Box[]} */
+      const pieces = [];
+      let [x, y] = [NaN, NaN];
+      for (const [index, value] of [...column].entries()) {
+        if (value == null) continue;
+        const [before, height] = [x, y];
+        [x, y] = [across[index], plot.valToPos(value, "y", true)];
+        if (y === height) pieces[pieces.length - 1].right = x + pixels; // a flat stretch is one piece
+        else {
+          const [top, bottom] = [Math.min(y, height || y), Math.max(y, height || y)];
+          pieces.push({ left: (before || x) - pixels, right: x + pixels, top: top - pixels, bottom: bottom + pixels });
+        }
+      }
+      if (pieces.length) pieces.push({ left: x, right: x + AT_END * pixels, top: y - AT_END_HEIGHT * pixels, bottom: y + AT_END_HEIGHT * pixels });
+      return pieces;
+    });
+  };
+  // Where the name of a level line stands: at the right, the left or amid, above or below, where nothing of `taken` is.
+  /** @type {(plot: Pick<uPlot, "bbox">, width: number, height: number, y: number, taken: Box[]) => Box} */
+  const placeOfName = ({ bbox }, width, height, y, taken) => {
+    const pixels = devicePixelRatio || 1;
+    const [gap, edge] = [NAME_GAP * pixels, NAME_EDGE * pixels];
+    const lefts = [bbox.left + bbox.width - edge - width, bbox.left + edge, bbox.left + (bbox.width - width) / 2];
+    const tops = [y - gap - height, y + gap].filter((top) => top >= bbox.top && top + height <= bbox.top + bbox.height);
+    const boxes = (tops.length ? tops : [y + gap]).flatMap((top) => lefts.map((left) => ({ left, right: left + width, top, bottom: top + height })));
+    return boxes.find((box) => taken.every((other) => !meet(box, other))) ?? boxes[0];
+  };
+  // A level's fine line with its name, behind all that is drawn later; the place of the name joins `taken`.
+  /** @type {(plot: uPlot, text: string, value: number, taken: Box[], look: { shade: string, weight: number, dash: number[], size: number }) => void} */
+  const paintLevel = (plot, text, value, taken, { shade, weight, dash, size }) => {
     const { ctx, bbox } = plot;
     const pixels = devicePixelRatio || 1;
+    const y = plot.valToPos(value, "y", true);
     ctx.save();
-    ctx.font = `${11 * pixels}px system-ui, sans-serif`;
+    ctx.font = `${weight} ${size * pixels}px ${SANS}`;
     ctx.textBaseline = "middle";
-    ctx.textAlign = "right";
-    ctx.lineJoin = "round";
-    for (const [name, value] of levels) {
-      const y = plot.valToPos(value * unit, "y", true);
-      ctx.strokeStyle = ctx.fillStyle = colour("--eh-quiet");
-      ctx.lineWidth = pixels;
-      ctx.setLineDash([6 * pixels, 2 * pixels, pixels, 2 * pixels]);
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
-      ctx.setLineDash([]);
-      ctx.strokeStyle = colour("--eh-surface");
-      ctx.lineWidth = 3 * pixels;
-      const at = y - bbox.top < LEVEL_ROOM * pixels ? y + 8 * pixels : y - 8 * pixels;
-      ctx.strokeText(name, bbox.left + bbox.width - 6 * pixels, at);
-      ctx.fillText(name, bbox.left + bbox.width - 6 * pixels, at);
-    }
+    ctx.textAlign = "left";
+    ctx.strokeStyle = ctx.fillStyle = colour(shade);
+    ctx.lineWidth = pixels;
+    ctx.setLineDash(dash.map((length) => length * pixels));
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    const box = placeOfName(plot, ctx.measureText(text).width, (size + 1) * pixels, y, taken);
+    taken.push(box);
+    ctx.fillText(text, box.left, (box.top + box.bottom) / 2);
     ctx.restore();
   };
+  /** @type {(plot: uPlot, levels: Level[], unit: number, size?: number) => Box[]} the places that are taken then */
+  const paintLevels = (plot, levels, unit, size = NAME_SIZE) => {
+    const taken = levels.length ? drawnBoxes(plot) : [];
+    const look = { shade: "--eh-quiet", weight: 400, dash: [6, 2, 1, 2], size };
+    for (const [name, value] of levels) paintLevel(plot, name, value * unit, taken, look);
+    return taken;
+  };
+
 
   /** @returns {never} */
   const own = () => { throw new Error("each kind of chart has its own"); };
@@ -167,7 +214,7 @@
     resize() {
       const { clientWidth: width, clientHeight: height } = this.host;
       if (!width || !height) return;
-      if (this.plot) this.plot.setSize({ width, height });
+      if (this.plot && this.key() === this.drawn) this.plot.setSize({ width, height });
       else this.changed(true);
     }
 
@@ -207,7 +254,7 @@
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
         axes: [{ ...axis, label: across, grid: { show: false }, size: size * 2, space: size * 3.6, incrs: Evenhand.wholeSteps },
           { ...axis, label: up, grid, size: size * 4, space: size * 3, values: (plot, ticks) => ticks.map((tick) => this.show(tick, true)) }],
-        hooks: { setCursor: [(plot) => this.hint(plot)], draw: [(plot) => this.paint(plot)] },
+        hooks: { setCursor: [(plot) => this.hint(plot)], drawAxes: [(plot) => this.back(plot)], draw: [(plot) => this.paint(plot)] },
         ...this.parts(),
       };
     }
@@ -215,6 +262,9 @@
     // px of its letters
     size() { return this.options.large && this.host.clientWidth >= WALL ? LARGE : SMALL; }
 
+    // What lies behind the lines, and what on them.
+    /** @type {(plot: uPlot) => void} */
+    back() {}
     /** @type {(plot: uPlot) => void} */
     paint() {}
 
@@ -416,14 +466,20 @@
       };
     }
 
-    // The levels, the best value so far, and the trials' numbers at the ends of their lines.
+    // Behind the lines: the levels, and the best value so far.
+    back(plot) {
+      const taken = this.levels.length ? paintLevels(plot, this.levels, this.unit) : drawnBoxes(plot);
+      const look = { shade: "--eh-good", weight: 600, dash: [2, 3], size: NAME_SIZE };
+      if (this.top) paintLevel(plot, `best so far, trial ${this.top.number}`, near(this.top.value * this.unit), taken, look);
+    }
+
+    // The trials' numbers at the ends of their lines.
     paint(plot) {
-      paintLevels(plot, this.levels, this.unit);
-      const { ctx, bbox } = plot;
+      const { ctx } = plot;
       const pixels = devicePixelRatio || 1;
       const taken = [];
       ctx.save();
-      ctx.font = `600 ${11 * pixels}px system-ui, sans-serif`;
+      ctx.font = `600 ${11 * pixels}px ${SANS}`;
       ctx.textBaseline = "middle";
       ctx.textAlign = "left";
       const label = (text, x, y) => {
@@ -433,25 +489,7 @@
         ctx.strokeText(text, x, at);
         ctx.fillText(text, x, at);
       };
-      if (this.top) {
-        const y = plot.valToPos(near(this.top.value * this.unit), "y", true);
-        ctx.strokeStyle = ctx.fillStyle = colour("--eh-good");
-        ctx.lineWidth = pixels;
-        ctx.setLineDash([2 * pixels, 3 * pixels]);
-        ctx.beginPath();
-        ctx.moveTo(bbox.left, y);
-        ctx.lineTo(bbox.left + bbox.width, y);
-        ctx.stroke();
-        // Its words stand where the running line is not.
-        const reached = this.values.length ? plot.valToPos(this.values[this.values.length - 1][0], "x", true) : bbox.left;
-        const atEnd = reached < bbox.left + bbox.width * 0.45;
-        ctx.textAlign = atEnd ? "right" : "left";
-        ctx.fillText(`best so far, trial ${this.top.number}`, atEnd ? bbox.left + bbox.width - 6 * pixels : bbox.left + 6 * pixels,
-          y + (y - bbox.top < 16 * pixels ? 9 : -9) * pixels);
-        ctx.textAlign = "left";
-      }
       const lines = [{ number: this.number, values: this.values, name: tone(this.options.kind) }, ...this.compared.map((trial) => ({ ...trial, name: "--eh-quiet" }))];
-      ctx.setLineDash([]);
       ctx.lineJoin = "round";
       ctx.lineWidth = 3 * pixels;
       ctx.strokeStyle = colour("--eh-surface");
@@ -485,6 +523,7 @@
   class Leaders extends Chart {
     constructor(host, options = {}) {
       super(host, { large: true, ...options }, "The leaders' curves appear here after their first trials.");
+      this.levels = levelsOf(host);
       /** @type {{ name: string, values: [number, number][] }[]} */
       this.lines = [];
       this.changed();
@@ -516,13 +555,18 @@
       const [first, rest] = [colour("--eh-people-mark"), colour("--eh-people")];
       return {
         padding: [14, 7.5 * this.size(), 0, 0], // names stand at the ends of the lines
-        scales: { x: { time: false, range: (plot, low, high) => [1, Math.max(2, high ?? 2)] } },
+        scales: {
+          x: { time: false, range: (plot, low, high) => [1, Math.max(2, high ?? 2)] },
+          ...(this.levels.length ? { y: { range: (plot, low, high) => rangeOfShares(this.levels, this.unit, low, high) } } : {}),
+        },
         series: [{}, ...this.lines.map((line, index) => ({
           stroke: index ? rest : first, width: index ? 2 : 4, spanGaps: true, paths: uPlot.paths.stepped?.({ align: 1 }), dash: index ? DASHES[(index - 1) % DASHES.length] : undefined,
           points: { show: line.values.length === 1, size: 10, fill: index ? rest : first },
         }))],
       };
     }
+
+    back(plot) { paintLevels(plot, this.levels, this.unit, this.size() - 1); }
 
     paint(plot) {
       const { ctx } = plot;
@@ -576,6 +620,8 @@
     validation: (host, options) => new Validation(host, options),
     levelsOf,
     withLevels,
+    rangeOfShares,
     paintLevels,
+    placeOfName,
   };
 })();

@@ -22,6 +22,27 @@
   const y = (point) => (point.value === null ? edge : near(point.value));
   const text = (point, name) => `trial ${point.number}: ${point.value === null ? point.words : (point.value * factor).toPrecision(4) + suffix}${name ? `<br>${name} ${point.label}` : ""}`;
 
+  // Chance and a simple baseline: a fine line each, and its name where there is room for it.
+  /** @type {Level[]} */
+  const levels = JSON.parse(main.dataset.levels || "[]");
+  const levelLines = () => levels.map(([, value]) => ({
+    type: "line", xref: "paper", x0: 0, x1: 1, y0: near(value), y1: near(value), layer: "below", line: { color: colour("--quiet"), width: 1, dash: "dashdot" },
+  }));
+  const levelNames = () => levels.map(([name, value]) => ({
+    xref: "paper", x: 1, xanchor: "right", y: near(value), yanchor: "bottom", text: name, showarrow: false, font: { size: 11, color: colour("--quiet") },
+  }));
+
+  // Of an axis of few decades: every number that stands there is whole, as 20 and not the 2 of it.
+  const logTicks = (least, most) => {
+    const within = (digits) => {
+      const decades = Array.from({ length: Math.ceil(Math.log10(most / least)) + 2 }, (_, index) => Math.floor(Math.log10(least)) + index);
+      return decades.flatMap((decade) => digits.map((digit) => +(digit * 10 ** decade).toPrecision(3))).filter((tick) => tick >= least && tick <= most);
+    };
+    const usual = within([1, 2, 5]);
+    const tickvals = usual.length > 1 ? usual : within([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    return { tickmode: "array", tickvals, ticktext: tickvals.map(String) };
+  };
+
   const layout = () => {
     const grid = { gridcolor: colour("--line"), zeroline: false, linecolor: colour("--line"), fixedrange: false };
     return {
@@ -49,7 +70,7 @@
       const xs = numbers.order.map((trial) => trial.number);
       const line = { type: "scatter", mode: "lines", x: xs, y: soFar, line: { shape: "hv", width: 2, color: tone }, hoverinfo: "skip" };
       Plotly.react(order, [line, points(numbers.order, xs)], {
-        ...base, xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d", ...(xs.length <= 10 ? { dtick: 1 } : {}) }, yaxis: { ...grid, title: { text: metric }, ticksuffix: suffix, automargin: true },
+        ...base, shapes: levelLines(), annotations: levelNames(), xaxis: { ...grid, title: { text: "trial" }, rangemode: "tozero", tickformat: "d", ...(xs.length <= 10 ? { dtick: 1 } : {}) }, yaxis: { ...grid, title: { text: metric }, ticksuffix: suffix, automargin: true },
       }, options);
     }
     for (const [index, panel] of numbers.panels.entries()) {
@@ -62,13 +83,13 @@
       if (panel.scale === "log") {
         const xs = panel.points.map((point) => point.x);
         const few = Math.max(...xs) / Math.min(...xs) < 30;
-        Object.assign(xaxis, few ? { dtick: "D2", exponentformat: "none" } : { dtick: 1, exponentformat: "power" });
+        Object.assign(xaxis, few ? logTicks(Math.min(...xs), Math.max(...xs)) : { dtick: 1, exponentformat: "power" });
       }
       const mark = panel.default === null || panel.scale === "category" ? [] : [{
         type: "line", x0: panel.default, x1: panel.default, yref: "paper", y0: 0, y1: 1, line: { color: colour("--quiet"), width: 1, dash: "dot" },
       }];
       Plotly.react(host, [points(panel.points, panel.points.map((point) => point.x), panel.label)],
-        { ...base, height: 240, xaxis, yaxis: { ...grid, title: { text: metric, standoff: 4 }, ticksuffix: suffix, nticks: 5, automargin: true }, shapes: mark }, options);
+        { ...base, height: 240, xaxis, yaxis: { ...grid, title: { text: metric, standoff: 4 }, ticksuffix: suffix, nticks: 5, automargin: true }, shapes: [...levelLines(), ...mark] }, options);
     }
   };
   // The numbers of all charts of the page: a row a trial, a column for each hyperparameter that has a chart.

@@ -120,7 +120,7 @@
             values: (plot, ticks) => ticks.map((tick) => (short ? clock(tick * 60) : String(tick))) },
           { ...axis, size: wide ? 54 : 42, labelSize: 18, labelFont: font, label: this.host.dataset.metric, values: (plot, ticks) => ticks.map((tick) => (percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) },
         ],
-        hooks: { draw: [(plot) => Evenhand.charts.paintLevels(plot, this.levels, this.unit), (plot) => this.label(plot)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
+        hooks: { drawAxes: [(plot) => { Evenhand.charts.paintLevels(plot, this.levels, this.unit); }], draw: [(plot) => this.label(plot)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, this.columns(), this.host);
       this.plot.over.appendChild(this.tip);
       this.host.dataset.axes = Evenhand.charts.axesOf(this.plot);
@@ -383,13 +383,13 @@
       const drawn = this.plot = new uPlot({
         width: this.host.clientWidth, height: this.host.clientHeight, padding: [8, 34, 0, 0], legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, focus: { prox: 16 }, points: { size: 6 } }, focus: { alpha: 0.35 },
-        scales: { x: { time: false, range: [1, last] }, ...(this.levels.length ? { y: { range: (plot, low, high) => this.range(unit, low, high) } } : {}) },
+        scales: { x: { time: false, range: [1, last] }, ...(this.levels.length ? { y: { range: (plot, low, high) => Evenhand.charts.rangeOfShares(this.levels, unit, low, high) } } : {}) },
         series: [{}, ...this.numbers.map((number, index) => (number === this.shown
           ? { stroke: tone, width: 2.5, spanGaps: true, points: { show: true, size: 7, fill: tone } }
           : { stroke: other(number), alpha: 0.55, width: 1.25, spanGaps: true, points: { show: columns[index].filter((value) => value !== null).length === 1, size: 5, fill: other(number) } }))],
         axes: [{ ...axis, size: 32, labelSize: 18, labelFont: font, label: "epoch", incrs: Evenhand.wholeSteps, space: 40 },
           { ...axis, size: 50, labelSize: 18, labelFont: font, label: `validation ${this.metric}`, values: (plot, ticks) => ticks.map((tick) => (this.percent ? `${+tick.toFixed(2)} %` : String(+tick.toPrecision(4)))) }],
-        hooks: { draw: [(plot) => Evenhand.charts.paintLevels(plot, this.levels, unit), (plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
+        hooks: { drawAxes: [(plot) => { Evenhand.charts.paintLevels(plot, this.levels, unit); }], draw: [(plot) => this.label(plot, unit, tone)], setSeries: [(plot, index) => { this.near = index; this.hint(plot); }], setCursor: [(plot) => this.hint(plot)] },
       }, [epochs, ...columns], this.host);
       this.tip.hidden = true;
       drawn.over.append(this.tip);
@@ -401,14 +401,6 @@
       if (!this.table.open) return;
       const rows = this.numbers.flatMap((number) => this.values[number].map(([epoch, value]) => [String(number), String(epoch), this.say(value * (this.percent ? 100 : 1))]));
       find("div", this.table).replaceChildren(Evenhand.charts.table(["Trial", "Epoch", `Validation ${this.metric}`], rows));
-    }
-
-    // With levels, which are of accuracies: within 0 and 100 %.
-    /** @returns {[number, number]} */
-    range(unit, lowest, highest) {
-      const [low, high] = Evenhand.charts.withLevels(this.levels, unit, lowest, highest);
-      const room = Math.max((high - low) * 0.1, 0.02 * unit);
-      return [Math.max(0, low - room), Math.min(unit, high + room)];
     }
 
     // The shown trial's number at the end of its line.

@@ -31,6 +31,7 @@ from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import is_share, metric_name
 from evenhand.web import session_stream, space_form
 from evenhand.web.access import identity, lab_of, stays_signed_in
+from evenhand.web.came_back import CameBack
 from evenhand.web.flash import said, say
 from evenhand.web.method_threads import HELD_DRIVER
 from evenhand.web.pages import environment, render
@@ -60,14 +61,11 @@ environment.globals.update(prior_words=prior_words, change_words=workbench_forms
 
 
 @dataclass(frozen=True)
-class Entered:
-    """A form that came back, so that nothing typed is lost. part: which one. message: what is wrong with the whole of it."""
+class Entered(CameBack):
+    """One of the workbench's forms, with what was typed into it."""
 
-    part: str = ""
     typed: Typed | None = None
     asked: Asked | None = None
-    problems: Mapping[str, str] | None = None
-    message: str = ""
     reason: str = ""
 
 
