@@ -9,7 +9,23 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from evenhand import __version__
-from evenhand.cli import agent, backup, bots, classroom, compare, contest, data, models, optuna, people, serve, study, task, tune
+from evenhand.cli import (
+    agent,
+    backup,
+    bots,
+    classroom,
+    compare,
+    contest,
+    data,
+    models,
+    open,
+    optuna,
+    people,
+    serve,
+    study,
+    task,
+    tune,
+)
 from evenhand.cli.options import console, errors, escape
 from evenhand.cli.unexpected import make_printable, sentence
 from evenhand.errors import EvenhandError
@@ -20,7 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (bots, backup, compare, contest, classroom, serve, people, agent, tune, models, data, task, study, optuna):
+for group in (bots, backup, compare, contest, classroom, serve, people, agent, tune, models, data, task, study, open, optuna):
     app.add_typer(group.app)
 
 

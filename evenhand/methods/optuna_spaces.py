@@ -89,14 +89,17 @@ def values_of(domains: Mapping[str, Domain], trial: FrozenTrial) -> dict[str, Va
     values: dict[str, Value] = {}
     for name, value in trial.params.items():
         distribution, domain = trial.distributions[name], domains.get(name)
-        if isinstance(distribution, CategoricalDistribution) and isinstance(domain, Choice):
-            values[name] = _option(domain, distribution, value)
+        if isinstance(distribution, CategoricalDistribution):
+            values[name] = option_of(domain, distribution, value)
         else:
             values[name] = value
     return values
 
 
-def _option(domain: Choice, distribution: CategoricalDistribution, value: Any) -> Value:
+def option_of(domain: Domain | None, distribution: CategoricalDistribution, value: Any) -> Value:
+    """A value of a choice of Optuna's as the option of a domain; as it is where the domain is no choice."""
+    if not isinstance(domain, Choice):
+        return value
     if tuple(distribution.choices) == domain.texts:  # as `distribution_of` wrote it, or all text
         return domain.of_text(value)
     if domain.holds(number := plain(value)):
