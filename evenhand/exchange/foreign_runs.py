@@ -123,7 +123,7 @@ def opened(run: ForeignRun) -> Opened:
     ended = [trial for trial in run.trials if trial.outcome is not None]
     for trial in run.trials:
         if trial.outcome is None:
-            losses.note("{trials} left out, since they had not ended", trial.label)
+            losses.note("{trials} left out as not ended", trial.label)
     space, kept = _placed(run, ended, losses)
     if not kept:
         raise InvalidSettings(f"{run.name!r}: has no trial that ended with all its hyperparameters, so there is nothing to open")
@@ -158,7 +158,7 @@ def _placed(
     for trial in ended:
         configuration = configuration_in(space, trial.values)
         if configuration is None:
-            losses.note("{trials} left out, since they ended before they had all hyperparameters", trial.label)
+            losses.note("{trials} left out as without all hyperparameters", trial.label)
         else:
             kept.append((trial, configuration))
     return space, kept
@@ -179,9 +179,9 @@ def _reported(run: ForeignRun, kept: Iterable[int], losses: Losses) -> tuple[dic
                 known.value = point.value
             elif point.value is not None:
                 endless += 1
-            for name, number in point.extra.items():
-                if not math.isfinite(number):
-                    losses.note("{count} further numbers that are not finite are left out", f"{name} {number}")
+            for name, further in point.extra.items():
+                if not math.isfinite(further):
+                    losses.note("{count} further numbers that are not finite are left out", f"{name} {further}")
             if _is_kept(point):
                 known.last_step, known.extra = point.step, point.extra
     shift = 1 - least
@@ -227,9 +227,10 @@ def _trial(
         start = run.dated
         losses.note("{trials} without times are dated by when the file was last changed", trial.label)
     outcome, why = trial.outcome, trial.why
-    value = trial.value if trial.value is not None and math.isfinite(trial.value) else reported and reported.value
+    last = None if reported is None else reported.value
+    value = trial.value if trial.value is not None and math.isfinite(trial.value) else last
     if outcome is Outcome.COMPLETED and trial.value is not None and not math.isfinite(trial.value):
-        outcome, why, value = Outcome.DIVERGED, f"the value became {trial.value}", reported and reported.value
+        outcome, why, value = Outcome.DIVERGED, f"the value became {trial.value}", last
     elif outcome is Outcome.COMPLETED and value is None:
         outcome, why = Outcome.INVALID, f"it ended without a value of {task.metric}"
         losses.note(f"{{trials}} ended well, but without a value of {task.metric}; they are invalid here", trial.label)
@@ -294,7 +295,7 @@ def _measured(trial: Trial, foreign: ForeignTrial, points: Sequence[Point], shif
     ]
     last = next((one.value for one in reversed(measured) if one.value is not None), None)
     final = foreign.value
-    if trial.outcome is Outcome.COMPLETED and final is not None and final != last:
+    if final is not None and math.isfinite(final) and final != last:
         epoch = (measured[-1].epoch if measured else None) or 1
         measured.append(Measurement(len(measured), epoch, epoch, None, final, whole))
     if measured and foreign.further:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.exchange.foreign_runs import Opened, opened
 from evenhand.exchange.formats.base import Point, Wanted
-from evenhand.exchange.formats.optuna_study import SPACE_ATTRIBUTE, TOOL, OptunaStudy, of_frozen, run_of
+from evenhand.exchange.formats.optuna_study import METRIC_NAMES_ATTRIBUTE, SPACE_ATTRIBUTE, TOOL, OptunaStudy, of_frozen, run_of
 from evenhand.lab.lab import Lab
 from evenhand.lab.places import first_line, shown
 from evenhand.methods.optuna_spaces import distribution_of, param_of
@@ -76,7 +76,7 @@ def read(study: optuna.Study) -> Opened:
                 study.study_name,
                 [direction.name.lower() for direction in study.directions],
                 study.user_attrs,
-                study.system_attrs,
+                {METRIC_NAMES_ATTRIBUTE: study.metric_names} if study.metric_names else {},
                 [of_frozen(trial) for trial in trials],
                 lambda: _curves(trials),
             ),

@@ -49,8 +49,8 @@ class ForeignDatabase:
             self._engine = create_engine(f"sqlite:///{copy}", poolclass=NullPool)
         else:
             self._engine = _engine_of(url)
-        event.listen(self._engine, "handle_error", _in_words(url))
         self._connection = self._connected()
+        event.listen(self._engine, "handle_error", _in_words(url))
         self.tables = frozenset(inspect(self._connection).get_table_names())
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class ForeignDatabase:
         """Rows of a table, a piece at a time. where: values that columns have. order: columns to order by."""
         query = _where(select(*map(column, columns)).select_from(table_named(table)), where or {})
         if within is not None:
-            inner = select(column(within.key)).select_from(table_named(within.table))
+            inner: Select[Any] = select(column(within.key)).select_from(table_named(within.table))
             query = query.where(column(within.key).in_(_where(inner, within.where)))
         result = self._connection.execution_options(stream_results=True).execute(query.order_by(*map(column, order)))
         yield from result.yield_per(ROWS_AT_ONCE)

@@ -54,11 +54,11 @@ def told(source: Source, wanted: Wanted) -> Format:
         return form
     if words := source.own_words:
         raise InvalidSettings(words)
-    form = next((form for form in map(by_name, FORMATS) if form.holds(source)), None)
-    if form is None:
-        known = "; ".join(f"{name}: {by_name(name).WORDS}" for name in FORMATS)
-        raise InvalidSettings(f"{source.shown}: holds no trials in a format that is known here. These are: {known}")
-    return form
+    for form in map(by_name, FORMATS):
+        if form.holds(source):
+            return form
+    known = "; ".join(f"{name}: {by_name(name).WORDS}" for name in FORMATS)
+    raise InvalidSettings(f"{source.shown}: holds no trials in a format that is known here. These are: {known}")
 
 
 def names(source: Source, wanted: Wanted) -> tuple[Format, list[str]]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from evenhand.exchange.formats.base import ForeignRun, Source, Wanted
 from evenhand.exchange.formats.mlflow_runs import Logged, MlflowRun, run_of
@@ -41,7 +42,7 @@ def read(source: Source, name: str, wanted: Wanted) -> ForeignRun:
     return run_of(source.shown, name, NAME, list(runs.values()), lambda: _logged(database, within), wanted)
 
 
-def _experiments(database: ForeignDatabase) -> list[Sequence[object]]:
+def _experiments(database: ForeignDatabase) -> list[Sequence[Any]]:
     rows = database.rows("experiments", ["experiment_id", "name"], where={"lifecycle_stage": ACTIVE}, order=["experiment_id"])
     return list(rows)
 

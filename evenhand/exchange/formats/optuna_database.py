@@ -115,7 +115,7 @@ def _curves(database: ForeignDatabase, study_id: int, numbers: Mapping[int, int]
     """What each of these trials reported. numbers: by their ids in the storage."""
     columns = ["trial_id", "step", "intermediate_value", "intermediate_value_type"]
     within = Within("trial_id", "trials", {"study_id": study_id})
-    last: int | None = None
+    last = -1  # no trial has this id
     points: list[Point] = []
     for trial_id, step, value, kind in database.rows(
         "trial_intermediate_values", columns, within=within, order=["trial_id", "step"]

@@ -139,7 +139,7 @@ class _Replay:
                 else:
                     study.system_attrs = {**study.system_attrs, **line["system_attr"]}
         elif code in TRIAL_CHANGES and 0 <= line["trial_id"] < len(self._made):
-            made = self._made[line["trial_id"]]
+            made: _Made = self._made[line["trial_id"]]
             if not made.trial.state.is_finished():  # one that has ended is changed no more
                 self._change(made, code, line)
                 return made
