@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -664,3 +666,48 @@ def test_the_page_opens_in_a_browser_and_nothing_stays(browser: Browser, tmp_pat
     assert list(scratch.iterdir()) == []
     note.unlink()
     assert state_of(tmp_path) == before
+
+
+# The guide
+
+TEXT = (Path(__file__).parent.parent / "docs" / "opening.md").read_text(encoding="utf-8")
+
+
+def table_of(section: str) -> list[list[str]]:
+    """The cells of a section's first table, without its head."""
+    lines = TEXT.split(f"## {section}\n", 1)[1].split("\n## ")[0].splitlines()
+    rows = [line.strip("|").split(" | ") for line in lines if line.startswith("|")]
+    return rows[2:]
+
+
+def test_the_guide_names_each_format_rule_and_option() -> None:
+    assert [row[0].strip(" `") for row in table_of("Formats")] == list(formats.FORMATS)
+    rules = {name for row in table_of("Columns of a table") for name in re.findall(r"`([^`]+)`", row[0])}
+    for prefix, role in table.PREFIXES.items():
+        assert f"{prefix}NAME" in rules, role
+    for name in rules - {f"{prefix}NAME" for prefix in table.PREFIXES} - {"val_loss"}:
+        assert name.lower() in table.NAMES, name
+    assert f"more than {table.MOST_OPTIONS} different values" in TEXT
+    assert spaces.LOG_RATIO == 1000
+    assert "from a thousandfold on" in TEXT
+    command = next(one for one in main.program().commands.values() if one.name == "open")
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) - {"--storage"} <= options
+
+
+def test_the_commands_of_the_guide_are_those_that_there_are(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = re.findall(r"^    evenhand open (.*)$", TEXT, flags=re.MULTILINE)
+    assert len(commands) == 5
+    monkeypatch.chdir(tmp_path)
+    (file,) = re.findall(r"```csv\n(.*?)```", TEXT, flags=re.DOTALL)
+    (words,) = re.findall(r"```text\n(.*?)```", TEXT, flags=re.DOTALL)
+    (command,) = re.findall(r"`evenhand open (runs.csv --parameter .*?)` says", TEXT)
+    (tmp_path / "runs.csv").write_text(file)
+    said = run(*command.split())
+    assert said.exit_code == 0, said.output
+    assert said.output == words
+    assert run(*next(words for words in commands if words.startswith("runs.csv")).split()).exit_code == 0
+    shutil.copytree(DATA / "ray", tmp_path / "ray_results")
+    brought = run(*next(words for words in commands if words.startswith("ray_results")).split(), "--no-serve")
+    assert brought.exit_code == 0, brought.output
+    assert "Session 1: evenhand serve, then /sessions/1" in brought.output

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, column, create_engine, event, inspect, select
+from sqlalchemy import Connection, Engine, column, create_engine, event, inspect, select
 from sqlalchemy import table as table_named
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -88,13 +88,13 @@ class ForeignDatabase:
         """Rows of a table, a piece at a time. where: values that columns have. order: columns to order by."""
         query = _where(select(*map(column, columns)).select_from(table_named(table)), where or {})
         if within is not None:
-            inner: Select[Any] = select(column(within.key)).select_from(table_named(within.table))
+            inner = select(column(within.key)).select_from(table_named(within.table))
             query = query.where(column(within.key).in_(_where(inner, within.where)))
         result = self._connection.execution_options(stream_results=True).execute(query.order_by(*map(column, order)))
         yield from result.yield_per(ROWS_AT_ONCE)
 
 
-def _where(query: Select[Any], values: Mapping[str, Any]) -> Select[Any]:
+def _where(query: Any, values: Mapping[str, Any]) -> Any:
     return query.where(*(column(name) == value for name, value in values.items()))
 
 
