@@ -88,7 +88,7 @@ class ForeignDatabase:
         """Rows of a table, a piece at a time. where: values that columns have. order: columns to order by."""
         query = _where(select(*map(column, columns)).select_from(table_named(table)), where or {})
         if within is not None:
-            inner = select(column(within.key)).select_from(table_named(within.table))
+            inner: Any = select(column(within.key)).select_from(table_named(within.table))
             query = query.where(column(within.key).in_(_where(inner, within.where)))
         result = self._connection.execution_options(stream_results=True).execute(query.order_by(*map(column, order)))
         yield from result.yield_per(ROWS_AT_ONCE)
