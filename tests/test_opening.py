@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -30,6 +31,7 @@ from evenhand.exchange.foreign_runs import NotOpened, Opened, opened_runs
 from evenhand.exchange.formats import metrics, spaces, table
 from evenhand.exchange.formats.base import Losses, Source, Wanted
 from evenhand.lab.lab import Lab
+from evenhand.lab.served import signin_link
 from evenhand.model.condition import Condition
 from evenhand.model.domain import Choice, Float, Integer
 from evenhand.model.trial import Outcome, Stopper
@@ -38,6 +40,7 @@ from tests.labs import database
 from tests.test_browser import watched
 from tests.test_optuna import network, study_of
 from tests.waiting import PATIENCE_SECONDS, wait_for
+from tests.web import toy_site
 
 DATA = Path(__file__).parent / "data"
 TUNED = {"mlflow-database": "accuracy", "mlflow-folder": "accuracy"}  # what has to be said of formats that do not say it
@@ -667,6 +670,26 @@ def test_the_page_opens_in_a_browser_and_nothing_stays(browser: Browser, tmp_pat
     assert list(scratch.iterdir()) == []
     note.unlink()
     assert state_of(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("to", "place"),
+    [
+        ("/sessions/1", "/sessions/1"),
+        ("/studies/12", "/studies/12"),
+        ("//elsewhere.org", "/"),
+        ("https://elsewhere.org", "/"),
+        ("/people", "/"),
+    ],
+)
+def test_a_link_to_sign_in_leads_to_a_page_of_this_laboratory_only(to: str, place: str, tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site, httpx.Client(base_url=site.address, headers={"origin": site.address}) as client:
+        path = signin_link(site.lab, "")
+        shown = client.get(path, params={"to": to}).text
+        assert ("elsewhere" in shown) is False
+        assert (f"?to={place}" in shown) is (place != "/")
+        answer = client.post(path, params={"to": to})
+        assert (answer.status_code, answer.headers["location"]) == (303, place)
 
 
 # The guide
