@@ -20,7 +20,7 @@ import pytest
 import evenhand
 from evenhand import optuna_compat, testing
 from evenhand.examples import digits_mlp
-from evenhand.exchange import optuna
+from evenhand.exchange.formats import optuna_study
 from evenhand.experiments import compare
 from evenhand.experiments.dataframes import FACTS
 from evenhand.experiments.predict import predict
@@ -295,7 +295,7 @@ def test_the_documented_columns_and_attributes_are_the_real_ones() -> None:
     assert re.findall(r"`(\w+)`", tables.split("inactive), ")[1].split(" and the further")[0]) == [*FACTS]
     studies = text.split("### Studies of Optuna")[1].split("\n## ")[0]
     row = next(line for line in studies.splitlines() if line.startswith("| user attributes `"))
-    assert tuple(re.findall(r"`(\w+)`", row)) == optuna.TRIAL_ATTRIBUTES
+    assert tuple(re.findall(r"`(\w+)`", row)) == optuna_study.TRIAL_ATTRIBUTES
     assert evenhand.Prior(0.1, "high").confidence == "high"
 
 

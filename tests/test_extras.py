@@ -20,7 +20,8 @@ from evenhand import tasks
 from evenhand.analysis import stats
 from evenhand.cli import main
 from evenhand.errors import LaneMissing, MissingHere, PackageMissing, TaskMissing
-from evenhand.exchange import optuna
+from evenhand.exchange import formats, optuna
+from evenhand.exchange.formats.base import Source, Wanted
 from evenhand.lab.lab import Lab
 from evenhand.model import extras
 from evenhand.model.configuration import Configuration
@@ -138,9 +139,10 @@ def test_a_database_whose_package_is_missing_keeps_its_password(lacking: Lacking
 def test_optuna_s_storage_says_what_it_needs(lacking: Lacking, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lacking("psycopg")
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    storage, words = "postgresql+psycopg://me:secret@127.0.0.1:1/studies", r"Optuna's studies needs psycopg.*evenhand\[postgres\]"
-    with pytest.raises(PackageMissing, match=words):
-        optuna.open_study(storage)
+    storage, words = "postgresql+psycopg://me:secret@127.0.0.1:1/studies", r"needs psycopg.*evenhand\[postgres\]"
+    with pytest.raises(PackageMissing, match=words) as caught, Source(storage) as source:
+        formats.names(source, Wanted())
+    assert "secret" not in str(caught.value)
     lab = Lab.connect(f"sqlite:///{tmp_path / 'lab.sqlite'}")
     session = opened(lab, record_of("steady"))
     with pytest.raises(PackageMissing, match=words):

@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 import evenhand
 from evenhand import Choice, Condition, Configuration, Float, Hyperparameter, Integer, Run, Space
 from evenhand.cli import main
-from evenhand.errors import InvalidSettings, NotFound, Refused
+from evenhand.errors import InvalidSettings, Refused
 from evenhand.exchange import optuna as optuna_exchange
+from evenhand.exchange.foreign_runs import Opened, opened_runs
+from evenhand.exchange.formats.base import Source, Wanted
 from evenhand.lab.lab import Lab
 from evenhand.methods import optuna_spaces
 from evenhand.model import open_space
@@ -98,7 +100,7 @@ def test_states_values_and_times_of_a_study(db: str) -> None:
     assert session.space["rate"].domain == Float(1e-4, 1, log=True)
     assert list(notes) == [
         "momentum: taken to apply only where optimizer is sgd",
-        "steps of intermediate values begin at 0; as epochs they are counted from 1",
+        "steps of reported values begin at 0; as epochs they are counted from 1",
     ]
     study_here = lab.studies.all()[0]
     assert (study_here.archived, study_here.name) == (True, "optuna network")
@@ -133,9 +135,12 @@ def test_a_session_and_back_again(db: str, tmp_path: Path) -> None:
     assert isinstance(first.distributions["optimizer"], CategoricalDistribution)
     assert first.distributions["decay"] == FloatDistribution(0, 1)
 
-    again_id, notes = optuna_exchange.import_study(optuna_exchange.open_study(storage), db=db)
-    assert notes == ()
     lab = Lab.connect(db)
+    with Source(storage) as source:
+        (opened,) = opened_runs(source, Wanted())
+        assert isinstance(opened, Opened)
+        assert opened.losses == ()
+        again_id = opened.store(lab)
     again = lab.sessions.get(again_id)
     assert again.space == SPACE
     assert (again.tuner, again.budget, again.tuning_seed) == ("tpe", result.session.budget, result.session.tuning_seed)
@@ -232,10 +237,10 @@ def test_further_objectives_and_what_has_no_place(db: str) -> None:
     assert session.choice is not None
     assert session.choice.configuration == Configuration({"x": 0.75})
     assert set(notes) == {
-        "1 trials are left out, since they had not ended: 2",
-        "user attribute 'folder' of 2 trials is not kept",
-        "constraint values of 2 trials are not kept",
-        "the study's user attributes owner are not kept",
+        "1 trial left out as not ended: 2",
+        "user attribute 'folder' of 2 trials is not kept: 'runs/1', ...",
+        "constraint values of 2 trials are not kept: 0, 1",
+        "1 user attributes of the study are not kept: owner",
     }
     back = optuna_exchange.export_session(session_id, db=db)
     assert [trial.values for trial in back.trials] == [[0.25, 2.5], [0.75, 7.5]]
@@ -337,7 +342,7 @@ def test_trials_that_ended_too_early_are_left_out_and_named() -> None:
     study.add_trials([trial_with(layers(1, z=0.5), KINDS), trial_with({"layers": 1}, KINDS, TrialState.FAIL)])
     imported = optuna_exchange.read(study)
     assert [trial.number for trial in imported.session.trials] == [1]
-    assert "1 trials are left out, since they ended before they had all hyperparameters: 1" in imported.notes
+    assert "1 trial left out as without all hyperparameters: 1" in map(str, imported.losses)
     with pytest.raises(InvalidSettings, match="no trial that has ended has a hyperparameter"):
         optuna_exchange.read(optuna.create_study())
 
@@ -352,26 +357,17 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brought = run.invoke(main.app, ["optuna", "import", storage, "second"])
     assert brought.exit_code == 0, brought.output
     assert "Session 1" in brought.output
-    assert "steps of intermediate values begin at 0" in brought.output
+    assert "steps of reported values begin at 0" in brought.output
     out = run.invoke(main.app, ["optuna", "export", "1", journal, "--name", "mine"])
     assert out.exit_code == 0, out.output
     assert "Study 'mine': 12 trials" in out.output
-    assert len(optuna_exchange.open_study(journal, "mine").trials) == 12
-    with pytest.raises(InvalidSettings, match="holds 2 studies, name one of them: first, second"):
-        optuna_exchange.open_study(storage)
-    with pytest.raises(NotFound, match="has no study 'third'"):
-        optuna_exchange.open_study(storage, "third")
+    written = optuna.load_study(study_name="mine", storage=optuna_exchange.storage_of(journal))
+    assert len(written.trials) == 12
     with pytest.raises(InvalidSettings, match="has a study 'mine' already"):
         optuna_exchange.export_session(1, storage=journal, name="mine")
-    with pytest.raises(InvalidSettings, match="cannot be opened"):
-        optuna_exchange.open_study("nonsense://nowhere")
-
-
-@pytest.mark.parametrize("place", ["sqlite:///{}/mistyped.db", "{}/mistyped.log", "{}"])
-def test_a_file_that_is_not_there_is_said_and_none_is_made(place: str, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="there is no file"):
-        optuna_exchange.open_study(place.format(tmp_path))
-    assert list(tmp_path.iterdir()) == []
+    both = run.invoke(main.app, ["optuna", "import", storage, "--db", f"sqlite:///{tmp_path / 'other.sqlite'}"])
+    assert both.exit_code == 0, both.output
+    assert "Session 2" in both.output
 
 
 @pytest.mark.parametrize(
@@ -406,4 +402,4 @@ def test_a_value_that_is_not_finite_is_diverged_and_never_chosen() -> None:
     assert (second.outcome, second.value, second.epochs_done) == (Outcome.COMPLETED, 0.25, 2)
     assert imported.session.choice is not None
     assert imported.session.choice.trial_id == second.id
-    assert "1 intermediate values that are not finite are left out" in imported.notes
+    assert "1 reported values that are not finite are left out" in map(str, imported.losses)

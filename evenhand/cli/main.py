@@ -18,6 +18,7 @@ from evenhand.cli import (
     contest,
     data,
     models,
+    open,
     optuna,
     people,
     runs,
@@ -36,7 +37,24 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (bots, backup, compare, contest, classroom, serve, people, agent, tune, runs, models, data, task, study, optuna):
+for group in (
+    bots,
+    backup,
+    compare,
+    contest,
+    classroom,
+    serve,
+    people,
+    agent,
+    tune,
+    runs,
+    models,
+    data,
+    task,
+    study,
+    open,
+    optuna,
+):
     app.add_typer(group.app)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from evenhand.cli.open import bring_in
 from evenhand.cli.options import Database, console
 
 app = typer.Typer(
@@ -15,18 +16,14 @@ Storage = Annotated[str, typer.Argument(help="Optuna's storage: an SQLAlchemy UR
 @app.command(name="import")
 def import_(
     storage: Storage,
-    study: Annotated[str | None, typer.Argument(help="the study's name, where there are several", metavar="STUDY")] = None,
+    study: Annotated[str | None, typer.Argument(help="the study's name [default: all]", metavar="STUDY")] = None,
     name: Annotated[str | None, typer.Option(help="another name here than 'optuna STUDY'")] = None,
     db: Database = None,
 ) -> None:
-    """Bring a study of Optuna into a laboratory as a session, to be looked at there; says what has no place."""
-    from evenhand.exchange import optuna
+    """Bring studies of Optuna into a laboratory, to be looked at there; says what has no place. The same as open --import."""
+    from evenhand.exchange.formats.base import Wanted
 
-    with console.status("Bringing in ..."):
-        session_id, notes = optuna.import_study(optuna.open_study(storage, study), name=name, db=db)
-    console.print(f"Session {session_id}")
-    for note in notes:
-        console.print(f"  {note}", markup=False)
+    bring_in(storage, Wanted(study=study), name, db)
 
 
 @app.command(name="export")

@@ -17,12 +17,11 @@ from evenhand.experiments import optuna_compat
 from evenhand.experiments.optuna_storage import LabStorage
 from evenhand.model import numbers
 from evenhand.model.configuration import Configuration
+from evenhand.model.direction import known_direction
 from evenhand.model.session import Session
 from evenhand.model.trial import Trial
 from evenhand.settings import default_database
 
-LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "iou", "r2")  # parts of the names of Keras's metrics
-SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "mape", "msle", "rmse")
 MOST_MULTIPLES = 10_000  # values of a logarithmic scale with steps
 Build = Callable[["HyperParameters"], Any]
 
@@ -477,11 +476,7 @@ def _objective(given: Any, direction: str | None) -> tuple[str, Literal["maximiz
     if not isinstance(name, str) or not name:
         raise InvalidSettings(f"objective is {given!r}, expected what fit reports, such as 'val_accuracy'")
     wanted = direction or {"max": "maximize", "min": "minimize"}.get(str(getattr(given, "direction", "")))
-    short = name.lower()
-    if wanted is None and any(part in short for part in SMALLER_IS_BETTER):
-        wanted = "minimize"
-    elif wanted is None and any(part in short for part in LARGER_IS_BETTER):
-        wanted = "maximize"
+    wanted = wanted or known_direction(name)
     if wanted == "maximize":
         return name, "maximize"
     if wanted == "minimize":

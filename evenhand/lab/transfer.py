@@ -25,7 +25,8 @@ from evenhand.store import participants as participant_rows
 from evenhand.tasks import versions
 
 T = TypeVar("T")
-PEOPLE_PER_PIECE, ROWS_PER_PIECE = 25, 2000  # participants, and measurements or events, that one transaction reads or writes
+PEOPLE_PER_PIECE, ROWS_PER_PIECE = 25, 2000  # participants, and measurements or events, that one transaction reads
+WRITTEN_PER_PIECE = 10_000  # measurements or events that one transaction writes: each commit waits for the disk
 IMPORTED_EVENT = "imported"  # the event of an import: it is about this database, so no export holds it
 UNFINISHED_SUFFIX = " (being imported)"
 
@@ -271,5 +272,5 @@ def _pieces(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 def _some(rows: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(rows)
-    while some := list(islice(iterator, ROWS_PER_PIECE)):
+    while some := list(islice(iterator, WRITTEN_PER_PIECE)):
         yield some

@@ -1,28 +1,17 @@
-"""Optuna's distributions as a Space, and back. Optuna's spaces are what its trials asked for, so conditions are inferred.
+"""Optuna's distributions as a Space, and back. Optuna's spaces are what its trials asked for, so conditions are inferred."""
 
-A hyperparameter that some trials, the failed ones aside, did not have gets a condition only where one other, and no second
-one, explains in all of them whether it was there. Otherwise a choice `has_NAME` (yes or no) is added on which it depends: so
-each configuration is complete, and nothing is said that the study does not say.
-"""
-
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from evenhand.errors import InvalidConfiguration, InvalidSettings, InvalidSpace
-from evenhand.model.condition import Condition
+from evenhand.errors import InvalidSettings, InvalidSpace
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Domain, Float, Integer, Value, frozen, identity, plain
 from evenhand.model.hyperparameter import Hyperparameter
-from evenhand.model.open_space import HAS_PREFIX, YES_NO, with_flags
+from evenhand.model.inferred_space import configuration_in, inferred_space
 from evenhand.model.space import Space
-from evenhand.model.words import free_name
-
-LEAST_TRIALS = 3  # trials that must have shown each side of a condition, and each option of what it depends on
-MOST_VALUES = 100  # values of a whole number on which something may depend
 
 
 def space_of(trials: Sequence[FrozenTrial]) -> tuple[Space, list[str]]:
@@ -38,28 +27,11 @@ def space_of(trials: Sequence[FrozenTrial]) -> tuple[Space, list[str]]:
             kinds.setdefault(name, []).append(distribution)
     if not kinds:
         raise InvalidSettings("no trial that has ended has a hyperparameter, so there is no space; expected at least one")
-    domains = {name: _domain(name, distributions, notes) for name, distributions in kinds.items()}
+    domains = {name: merged_domain(name, distributions, notes) for name, distributions in kinds.items()}
     unfailed = [trial for trial in trials if trial.state != TrialState.FAIL]
     seen = [values_of(domains, trial) for trial in unfailed or trials]  # one that failed may have begun only
-    conditions: dict[str, Condition | None] = {}
-    added: dict[str, Hyperparameter] = {}
-    for name in domains:
-        if all(name in values for values in seen):
-            conditions[name] = None
-            continue
-        candidates = [
-            condition for parent in domains if (condition := _explained(name, parent, domains[parent], seen)) is not None
-        ]
-        if len(candidates) == 1:
-            conditions[name] = candidates[0]
-            notes.append(f"{name}: taken to apply only where {candidates[0].on} is {', '.join(map(str, candidates[0].values))}")
-        else:
-            flag = free_name(HAS_PREFIX + name, domains)
-            text = f"Whether the trial had a value of {name}. It was added here: the study does not say on what it depends."
-            added[name] = Hyperparameter(flag, YES_NO, label=f"Has {name}", help=text)
-            conditions[name] = Condition(flag, ("yes",))
-            notes.append(f"{name}: some trials had none, and nothing explains when; {flag} says which")
-    return Space(_ordered(domains, conditions, added)), notes
+    space, more = inferred_space(domains, seen)
+    return space, notes + more
 
 
 def domain_of(name: str, distribution: BaseDistribution) -> Domain:
@@ -68,10 +40,10 @@ def domain_of(name: str, distribution: BaseDistribution) -> Domain:
     Raises:
         InvalidSpace: no space holds such numbers.
     """
-    return _domain(name, [distribution], [])
+    return merged_domain(name, [distribution], [])
 
 
-def _domain(name: str, distributions: Sequence[BaseDistribution], notes: list[str]) -> Domain:
+def merged_domain(name: str, distributions: Sequence[BaseDistribution], notes: list[str]) -> Domain:
     """One domain that holds all distributions of a name."""
     choices = [kind for kind in distributions if isinstance(kind, CategoricalDistribution)]
     if choices:
@@ -117,14 +89,17 @@ def values_of(domains: Mapping[str, Domain], trial: FrozenTrial) -> dict[str, Va
     values: dict[str, Value] = {}
     for name, value in trial.params.items():
         distribution, domain = trial.distributions[name], domains.get(name)
-        if isinstance(distribution, CategoricalDistribution) and isinstance(domain, Choice):
-            values[name] = _option(domain, distribution, value)
+        if isinstance(distribution, CategoricalDistribution):
+            values[name] = option_of(domain, distribution, value)
         else:
             values[name] = value
     return values
 
 
-def _option(domain: Choice, distribution: CategoricalDistribution, value: Any) -> Value:
+def option_of(domain: Domain | None, distribution: CategoricalDistribution, value: Any) -> Value:
+    """A value of a choice of Optuna's as the option of a domain; as it is where the domain is no choice."""
+    if not isinstance(domain, Choice):
+        return value
     if tuple(distribution.choices) == domain.texts:  # as `distribution_of` wrote it, or all text
         return domain.of_text(value)
     if domain.holds(number := plain(value)):
@@ -134,59 +109,7 @@ def _option(domain: Choice, distribution: CategoricalDistribution, value: Any) -
 
 def configuration_of(space: Space, trial: FrozenTrial) -> Configuration | None:
     """The trial's configuration; None where it has none in this space, as one that ended before it had all values."""
-    values = values_of({hyperparameter.name: hyperparameter.domain for hyperparameter in space}, trial)
-    values = with_flags(space, values)
-    if any(parameter.name not in values for parameter in space if space.is_active(parameter, values)):
-        return None  # a default would stand for what the trial did not have
-    try:
-        return space.configuration(values)
-    except InvalidConfiguration:
-        return None
-
-
-def _explained(name: str, parent: str, domain: Domain, seen: Sequence[Mapping[str, Value]]) -> Condition | None:
-    """The condition on `parent` that explains in all of `seen` whether `name` was there; None without one, or with too few."""
-    there = [values[parent] for values in seen if name in values and parent in values]
-    away = [values[parent] for values in seen if name not in values and parent in values]
-    alone = any(name in values and parent not in values for values in seen)
-    if parent == name or alone or min(len(there), len(away)) < LEAST_TRIALS:
-        return None
-    if isinstance(domain, Choice):
-        counts = Counter(map(domain.index, [*there, *away]))
-        held = {domain.index(option) for option in there}
-        enough = min(counts.values()) >= LEAST_TRIALS and not held & {domain.index(option) for option in away}
-        return Condition(parent, tuple(domain.options[at] for at in sorted(held))) if enough else None
-    if not isinstance(domain, Integer) or domain.high - domain.low >= MOST_VALUES:
-        return None
-    if set(there) & set(away):
-        return None
-    numbers, others = [int(value) for value in there], [int(value) for value in away]
-    if min(numbers) > max(others):
-        return Condition(parent, tuple(range(min(numbers), domain.high + 1)))
-    if max(numbers) < min(others):
-        return Condition(parent, tuple(range(domain.low, max(numbers) + 1)))
-    return None
-
-
-def _ordered(
-    domains: Mapping[str, Domain], conditions: Mapping[str, Condition | None], added: Mapping[str, Hyperparameter]
-) -> list[Hyperparameter]:
-    """The hyperparameters in the trials' order, but each after the one that it depends on."""
-    hyperparameters: dict[str, Hyperparameter] = {}
-
-    def place(name: str) -> None:
-        if name in hyperparameters:
-            return
-        condition = conditions[name]
-        if name in added:
-            hyperparameters[added[name].name] = added[name]
-        elif condition is not None:
-            place(condition.on)
-        hyperparameters[name] = Hyperparameter(name, domains[name], condition=condition)
-
-    for name in domains:
-        place(name)
-    return list(hyperparameters.values())
+    return configuration_in(space, values_of({hyperparameter.name: hyperparameter.domain for hyperparameter in space}, trial))
 
 
 def distribution_of(hyperparameter: Hyperparameter) -> BaseDistribution:

@@ -1,10 +1,50 @@
 """Which way of a metric is better, and what is best by it: of values, and of trials."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from evenhand.model.task import Metric
 from evenhand.model.trial import VALUELESS_OUTCOMES, Outcome, Trial
+
+# Words within the names of metrics that everybody means in one way.
+LARGER_IS_BETTER = frozenset(
+    (
+        "acc",
+        "accuracy",
+        "auc",
+        "auroc",
+        "bleu",
+        "dice",
+        "f1",
+        "iou",
+        "kappa",
+        "map",
+        "mcc",
+        "ndcg",
+        "precision",
+        "r2",
+        "recall",
+        "reward",
+    )
+)
+SMALLER_IS_BETTER = frozenset(
+    (
+        "cer", "cost", "crossentropy", "deviance", "err", "error", "logloss", "loss", "mae", "mape", "mse", "msle", "nll",
+        "perplexity", "regret", "rmse", "rmsle", "wer",
+    )
+)  # fmt: skip
+NEGATED = frozenset(("neg", "negative"))  # before the name of an error, as scikit-learn has it
+
+
+def known_direction(name: str) -> Literal["maximize", "minimize"] | None:
+    """Which way is better of a metric with a well-known name; None where its name does not say it, or says both."""
+    parts = set(re.split(r"[^a-z0-9]+", name.lower()))
+    larger, smaller = bool(parts & LARGER_IS_BETTER), bool(parts & SMALLER_IS_BETTER)
+    if larger == smaller:
+        return None
+    return "maximize" if larger or parts & NEGATED else "minimize"
 
 
 def sign_of(maximize: bool) -> float:

@@ -12,7 +12,7 @@ from evenhand.model.job import MeasurementBatch
 from evenhand.model.participant import Batch, Participant
 from evenhand.model.session import Session
 from evenhand.model.study import Mode, Study
-from evenhand.model.trial import Measurement, Outcome, Trial
+from evenhand.model.trial import Measurement, Outcome
 from evenhand.store import environments, jobs, sessions, studies, tables
 from evenhand.store import events as event_rows
 from evenhand.store.cache import logged
@@ -123,34 +123,44 @@ def add_session(tx: Connection, session: Session) -> tuple[int, dict[int, int]]:
     _insert(tx, tables.pause, pauses)
     for intervention in session.interventions:
         sessions.intervene(tx, session_id, intervention)
-    trials = {trial.id: _add_trial(tx, session, session_id, trial) for trial in session.trials}
-    return session_id, trials
+    return session_id, _add_trials(tx, session, session_id)
 
 
 FACTS_OF_JOB = ("attempt", "claimed_at", "finished_at", "stop_by", "outcome", "why", "environment")
 
 
-def _add_trial(tx: Connection, session: Session, session_id: int, trial: Trial) -> int:
-    columns = (
+def _add_trials(tx: Connection, session: Session, session_id: int) -> dict[int, int]:
+    """Store a session's trials with their jobs; the rows' ids by the ids that the trials had."""
+    plain = (
         "number", "explanation", "proposer", "submitted_at", "epochs_planned", "resumes", "epochs_before", "revision",
     )  # fmt: skip
-    row = {key: getattr(trial, key) for key in columns}
-    json = {
-        "configuration": dict(trial.configuration),
-        "reasons": dict(trial.reasons),
-        "signals": codec.to_json(trial.signals),
-    }
-    trial_id = inserted(tx, tables.trial, {**row, **json, "session_id": session_id, "key": None})
-    job = {
-        "session_id": session_id,
-        "trial_id": trial_id,
-        "seed": session.tuning_seed,
-        "queued_at": trial.submitted_at,
-        "holds": codec.to_json(trial.holds) or None,
-        **{key: getattr(trial, key) for key in FACTS_OF_JOB},
-    }
-    _insert(tx, tables.job, [job])
-    return trial_id
+    rows = [
+        {
+            **{key: getattr(trial, key) for key in plain},
+            "configuration": dict(trial.configuration),
+            "reasons": dict(trial.reasons),
+            "signals": codec.to_json(trial.signals),
+            "session_id": session_id,
+            "key": None,
+        }
+        for trial in session.trials
+    ]
+    _insert(tx, tables.trial, rows)
+    query = select(tables.trial.c.number, tables.trial.c.id).where(tables.trial.c.session_id == session_id)
+    ids = {row[0]: row[1] for row in tx.execute(query)}
+    jobs_of_trials = [
+        {
+            **{key: getattr(trial, key) for key in FACTS_OF_JOB},
+            "session_id": session_id,
+            "trial_id": ids[trial.number],
+            "seed": session.tuning_seed,
+            "queued_at": trial.submitted_at,
+            "holds": codec.to_json(trial.holds) or None,
+        }
+        for trial in session.trials
+    ]
+    _insert(tx, tables.job, jobs_of_trials)
+    return {trial.id: ids[trial.number] for trial in session.trials}
 
 
 def add_score(tx: Connection, session_id: int, at: float, score: Any, of_earlier: int = 0) -> None:
@@ -182,15 +192,19 @@ def job_ids(tx: Connection, trial_ids: Sequence[int]) -> Mapping[int, int]:
 
 def add_measurements(tx: Connection, entries: Iterable[tuple[int, int, Measurement]]) -> None:
     """Store measurements, each with its job and attempt."""
-    plain = ("index", "step", "epoch", "loss", "value", "seconds")
     rows = [
         {
             "job_id": job,
             "attempt": attempt,
-            "extra": dict(measurement.extra) or None,
-            **{key: getattr(measurement, key) for key in plain},
+            "index": one.index,
+            "step": one.step,
+            "epoch": one.epoch,
+            "loss": one.loss,
+            "value": one.value,
+            "seconds": one.seconds,
+            "extra": dict(one.extra) or None,
         }
-        for job, attempt, measurement in entries
+        for job, attempt, one in entries
     ]
     _insert(tx, tables.measurement, rows)
 

@@ -1,5 +1,6 @@
 """The ways in: the researcher's sign-in link, a participant's invitation and resume code."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
@@ -30,20 +31,28 @@ def onwards(request: Request, joined: list[Study]) -> Response:
     return render(request, "pick_study.html", studies=[(study, home(study.id)) for study in joined], code="", problem="")
 
 
+SIGN_IN_PAGES = re.compile(r"/(sessions|studies)/[0-9]{1,9}")  # that a link to sign in may lead to
+
+
+def _page(to: str) -> str:
+    """The page that a link to sign in leads to, where it is one that it may; else ""."""
+    return to if SIGN_IN_PAGES.fullmatch(to) else ""
+
+
 @router.get("/signin/{token}")
-def sign_in_page(request: Request, token: str) -> Response:
-    """A button: nothing changes by opening a link, so that a link preview spends no token."""
+def sign_in_page(request: Request, token: str, to: str = "") -> Response:
+    """A button: nothing changes by opening a link, so that a link preview spends no token. to: the page that it leads to."""
     person, times = lab_of(request).people.invited(token), sign_in_times()
-    return render(request, "signin.html", token=token, person=person, times=times, status=200 if person else 403)
+    return render(request, "signin.html", token=token, person=person, times=times, to=_page(to), status=200 if person else 403)
 
 
 @router.post("/signin/{token}")
-def sign_in_researcher(request: Request, token: str) -> Response:
+def sign_in_researcher(request: Request, token: str, to: str = "") -> Response:
     """Use the link up and sign its person in."""
     made = lab_of(request).people.sign_in(token, browser_words(request.headers.get("user-agent", "")))
     if made is None:
         return render(request, "signin.html", token=token, person=None, times=sign_in_times(), status=403)
-    response = go("/")
+    response = go(_page(to) or "/")
     keep_in_cookie(request, response, Role.RESEARCHER, *made)
     return response
 

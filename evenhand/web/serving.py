@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -36,8 +37,18 @@ EVERYWHERE = ("0.0.0.0", "::", "")
 class Server:
     """One lab, served at one address, with `slots` trainings at once on this machine (0: agents come from elsewhere)."""
 
-    def __init__(self, lab: Lab, host: str, port: int, slots: int, public: settings.PublicAddress = settings.HERE) -> None:
-        data_dir = settings.data_dir()
+    def __init__(
+        self,
+        lab: Lab,
+        host: str,
+        port: int,
+        slots: int,
+        public: settings.PublicAddress = settings.HERE,
+        data_dir: Path | None = None,
+    ) -> None:
+        """data_dir: of a laboratory that is thrown away; no other program of this machine is told where it answers."""
+        self._is_announced = data_dir is None
+        data_dir = data_dir or settings.data_dir()
         for part in settings.close_to_others(data_dir):
             log.warning("%s could be read by others; now it is its owner's only", part)
         app = create_app(lab, data_dir=data_dir, hosts=[host], public=public)
@@ -49,16 +60,28 @@ class Server:
         self._supervisor = Supervisor(self._url, lab, slots, data_dir) if slots else None
         self._server = _Server(config, app, self._supervisor)
 
-    def run(self) -> None:
-        """Serve until the process is told to end (Ctrl-C, SIGTERM); then end this machine's agents in order."""
+    def _once_it_answers(self, then: Callable[[], None]) -> None:
+        while not self._server.started:
+            time.sleep(LOOK_SECONDS)
+        then()
+
+    def run(self, then: Callable[[], None] | None = None) -> None:
+        """Serve until the process is told to end (Ctrl-C, SIGTERM); then end this machine's agents in order.
+
+        then: is called once, on a thread of its own, when the server answers.
+        """
         files(raised=True)  # each open page takes one
         if self._supervisor:
             self._supervisor.start()
-        served.note_address(self._lab, self._public_url)
+        if then is not None:
+            threading.Thread(target=self._once_it_answers, args=[then], name="once it answers", daemon=True).start()
+        if self._is_announced:
+            served.note_address(self._lab, self._public_url)
         try:
             self._server.run()
         finally:
-            served.note_address(self._lab, None)
+            if self._is_announced:
+                served.note_address(self._lab, None)
 
 
 @dataclass(frozen=True)
