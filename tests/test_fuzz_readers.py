@@ -39,6 +39,8 @@ from evenhand.exchange import backup, public
 from evenhand.exchange import optuna as optuna_exchange
 from evenhand.exchange.archive import Package
 from evenhand.exchange.codebook import MANIFEST, TABLES
+from evenhand.exchange.foreign_runs import Opened, opened_runs
+from evenhand.exchange.formats.base import Source, Wanted
 from evenhand.experiments import predict
 from evenhand.experiments.final_models import CARD as CARD_FILE
 from evenhand.experiments.final_models import CARD_FORMAT
@@ -314,8 +316,12 @@ def optuna_files() -> dict[str, bytes]:
 
 
 def read_optuna(place: str) -> None:
-    made = optuna_exchange.read(optuna_exchange.open_study(place))
-    assert made.session.trials
+    """As `evenhand open` does, measurements and all."""
+    with Source(place) as source:
+        for run in opened_runs(source, Wanted()):
+            if isinstance(run, Opened):
+                assert run.session.trials
+                assert all(point.index >= 0 for _, point in run.measurements())
 
 
 READERS["Optuna's database"] = Reader(
