@@ -169,6 +169,7 @@ def test_from_consent_to_thanks_and_the_researchers_page(browser: Browser, runni
 def sign_in_and_invite(desk: Page, running: Running) -> str:
     desk.goto(running.signin)
     desk.get_by_role("button", name="Sign in").click()
+    desk.get_by_role("region", name="Studies with participants").get_by_role("link").click()
     expect(desk).to_have_url(re.compile(r"/studies/\d+"))
     desk.get_by_role("link", name="Invitations").click()
     desk.get_by_role("button", name="Make the links").click()
