@@ -309,7 +309,7 @@ def choose_the_first(page: Page) -> None:
 
 
 def evaluated(desk: Page, running: Running) -> None:
-    desk.goto(running.address)
+    desk.goto(f"{running.address}/studies/1")
     row = desk.locator("tr[data-row]").filter(has_text="P-01")
     expect(row).to_contain_text("all 10 seeds", timeout=2 * PATIENCE)  # live, without a reload
     expect(row).to_contain_text("evaluated")
