@@ -1,6 +1,6 @@
 """A run of many trials, made in seconds instead of days: what pages, readers and exports of large runs are tried on.
 
-15 hyperparameters, of which six hang on the optimizer; 5 % of the trials end without a value (diverged, stopped, invalid), the
+15 hyperparameters, of which six hang on the optimizer; 5 % of the trials end early (diverged, stopped, invalid), the
 others report 20 epochs. The values have a shape: a broad valley over two rates, one optimizer that is better, and noise, so that
 a reader has something to find.
 
@@ -29,7 +29,7 @@ from evenhand.store.cache import changed
 
 EPOCHS = 20
 TRIAL_SECONDS = 30.0
-VALUELESS_SHARE = 0.05  # of the trials
+EARLY_SHARE = 0.05  # of the trials, which end before their last epoch
 CHUNK_TRIALS = 2000  # that one write stores
 ENDS = (Outcome.DIVERGED, Outcome.STOPPED, Outcome.INVALID)
 OPTIMIZERS = ("sgd", "adam", "rmsprop", "adagrad")
@@ -117,7 +117,7 @@ def _store(lab: Lab, session: Session, agent_id: int, places: range, rng: np.ran
             for place, configuration in zip(places, configurations, strict=True)
         ]  # fmt: skip
         trial_ids = _inserted(tx, tables.trial, rows)
-        ends = [ENDS[rng.integers(len(ENDS))] if rng.random() < VALUELESS_SHARE else Outcome.COMPLETED for _ in places]
+        ends = [ENDS[rng.integers(len(ENDS))] if rng.random() < EARLY_SHARE else Outcome.COMPLETED for _ in places]
         jobs = [
             {
                 "session_id": session.id, "trial_id": trial_id, "seed": session.tuning_seed, "attempt": 1, "agent_id": agent_id,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from benchmarks.made_runs import make
 from evenhand.analysis.run_list import GroupHead, Wish, listing
@@ -223,6 +224,30 @@ def test_what_is_deleted_is_erased_after_its_time_and_looks_stay(url: str, tmp_p
         assert lab.evaluations.has_looked(gone.task.id, "person 1")
         assert make(lab, 1, seed=2, name="gone").name == "gone"
         lab.close()
+
+
+def test_going_on_with_a_deleted_run_brings_it_back(lab: Lab) -> None:
+    session = make(lab, 2)
+    lab.runs.delete([session.id])
+    lab.sessions.take_up(session.id, session.budget)
+    assert lab.runs.notes(session.id).deleted_at is None
+    clock_of(lab).now += (KEPT_DAYS + 1) * DAY_SECONDS
+    assert lab.runs.erase_due() == []
+
+
+def test_a_run_whose_rows_are_damaged_is_named(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        lab = site.lab
+        whole, broken = make(lab, 2), make(lab, 2, seed=1)
+        with lab.core.change() as tx:
+            tx.execute(sa.text("update trial set configuration = '{' where session_id = :id").bindparams(id=broken.id))
+            events.record(tx, lab.clock(), "noted", broken.id)
+        rows, damaged = lab.runs.read()
+        assert [row.session_id for row in rows] == [whole.id]
+        assert list(damaged) == [broken.id]
+        page = site.caller(Role.RESEARCHER).get("/").text
+        assert f"damaged: session {broken.id}. A backup may have them whole." in page
+        assert f'href="/sessions/{whole.id}"' in page
 
 
 def test_what_runs_is_not_deleted(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from evenhand.analysis.run_rows import PLAIN_FIELDS, RUN_STATES, RunRow
 from evenhand.errors import InvalidSettings
 from evenhand.model.domain import show
 from evenhand.model.filters import read_filter
+from evenhand.model.words import plural
 
 Grouping = Literal["", "task", "tag", "method"]
 Shelf = Literal["", "archived", "deleted"]
@@ -24,7 +25,6 @@ COLUMNS = {
     "opened": "Begun",
 }
 STANDARD_COLUMNS = ("who", "state", "spark", "trials", "best", "time", "tags")
-ALWAYS_SORTED_BY = "opened"
 SORTS: dict[str, Callable[[RunRow], float | str | None]] = {
     "opened": lambda row: row.opened_at,
     "name": lambda row: row.name.lower(),
@@ -166,8 +166,7 @@ def _titles(row: RunRow, group: Grouping) -> tuple[str, ...]:
 
 
 def _group_words(members: Sequence[RunRow], group: Grouping) -> str:
-    trials = sum(row.trials for row in members)
-    counted = f"{len(members)} run{'s' * (len(members) != 1)} · {trials:,} trial{'s' * (trials != 1)}"
+    counted = f"{plural(len(members), 'run')} · {plural(sum(row.trials for row in members), 'trial')}"
     if group != "task":
         return counted
     row = members[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from evenhand.cli.options import Database, console, escape, laboratory
+from evenhand.cli.options import Database, console, errors, escape, laboratory
 
 if TYPE_CHECKING:
     from evenhand.analysis.run_rows import RunRow
@@ -33,10 +33,15 @@ def runs(
     from evenhand.errors import InvalidSettings
 
     lab = laboratory(db)
-    shown = listing(lab.runs.all(), Wish(" ".join(wanted or ()), sort, shelf="archived" if archived else ""))
+    rows_there, damaged = lab.runs.read()
+    shown = listing(rows_there, Wish(" ".join(wanted or ()), sort, shelf="archived" if archived else ""))
     lab.close()
     if shown.problem:
         raise InvalidSettings(shown.problem)
+    if damaged:
+        errors.print(
+            f"not listed, since what is stored of them is damaged: {', '.join(f'session {number}' for number in damaged)}"
+        )
     rows = [entry for entry in shown.entries if isinstance(entry, RunRow)][:limit]
     if as_json:
         for row in rows:

@@ -35,10 +35,15 @@ class Runs:
         self._lock = threading.Lock()
 
     def all(self) -> list[RunRow]:
-        """Every session that is of no declared study, the newest first, archived and deleted ones among them.
+        """Every session that is of no declared study, the newest first, archived and deleted ones among them."""
+        return self.read()[0]
+
+    def read(self) -> tuple[list[RunRow], dict[int, str]]:
+        """What `all` gives, and by its number why another session cannot be read: what is stored of it is damaged.
 
         What has ended is worked out once, and again after a newer event of it.
         """
+        problems: dict[int, str] = {}
         with self._core.read() as tx:
             now = self._core.clock()
             heads = sessions.heads(tx)
@@ -46,11 +51,12 @@ class Runs:
             known = self._known_of(heads)
             left = [session_id for session_id in heads if session_id not in known]
             for first in range(0, len(left), CHUNK_SESSIONS):
-                read, _ = sessions.readable(tx, left[first : first + CHUNK_SESSIONS])
+                read, damaged = sessions.readable(tx, left[first : first + CHUNK_SESSIONS])
                 known |= {session.id: run_row(session, RunNotes(), now) for session in read}
+                problems |= damaged
         self._keep(heads, known)
         rows = (replace(row, notes=notes[row.session_id]) if row.session_id in notes else row for row in known.values())
-        return sorted(rows, key=lambda row: (row.opened_at, row.session_id), reverse=True)
+        return sorted(rows, key=lambda row: (row.opened_at, row.session_id), reverse=True), problems
 
     def _known_of(self, heads: Mapping[int, Newest]) -> dict[int, RunRow]:
         with self._lock:
@@ -148,6 +154,8 @@ class Runs:
             due = run_notes.deleted_before(tx, now - KEPT_DAYS * DAY_SECONDS)
         for session_id in due:
             with self._core.change(session_id) as tx:
+                if run_notes.of(tx, session_id).deleted_at is None:
+                    continue  # it was brought back meanwhile
                 sessions.erase(tx, session_id, looks=False)
                 sessions.update_facts(tx, session_id, withdrawn_at=now, name=None)
                 run_notes.drop(tx, session_id)

@@ -23,7 +23,7 @@ from evenhand.model.trial import LearningCurve, Outcome, Stopper, Trial
 from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import shortened
 from evenhand.store import events as event_rows
-from evenhand.store import jobs, sessions, studies
+from evenhand.store import jobs, run_notes, sessions, studies
 from evenhand.store.studies import budget_to_json
 
 MOST_SHOWN_LETTERS = 40  # of what is no name
@@ -144,6 +144,10 @@ class Sessions:
             facts = {"budget": budget_to_json(budget), "process": this_process(), "last_seen": now}
             sessions.update_facts(tx, session_id, **facts)
             event_rows.record(tx, now, "taken up", session_id, budget=budget_to_json(budget))
+            notes = run_notes.of(tx, session_id)
+            if notes.deleted_at is not None:  # who goes on with it does not want it erased
+                run_notes.put(tx, session_id, replace(notes, deleted_at=None))
+                event_rows.record(tx, now, "brought back", session_id)
             return sessions.get(tx, session_id)
 
     def attend(self, session_id: int) -> bool:

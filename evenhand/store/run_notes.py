@@ -1,6 +1,6 @@
 """What people wrote beside exploratory sessions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
@@ -12,13 +12,8 @@ _row = tables.run_notes.c
 
 def of(tx: Connection, session_id: int) -> RunNotes:
     """What is written beside a session."""
-    return some(tx, [session_id]).get(session_id, RunNotes())
-
-
-def some(tx: Connection, session_ids: Sequence[int]) -> Mapping[int, RunNotes]:
-    """What is written beside those of these sessions that have notes."""
-    rows = tx.execute(select(tables.run_notes).where(_row.session_id.in_(session_ids))).mappings()
-    return {row["session_id"]: _to_notes(row) for row in rows}
+    row = tx.execute(select(tables.run_notes).where(_row.session_id == session_id)).mappings().first()
+    return RunNotes() if row is None else _to_notes(row)
 
 
 def every(tx: Connection) -> Mapping[int, RunNotes]:

@@ -59,7 +59,7 @@ def start(request: Request, offset: Annotated[int, Query(ge=0)] = 0) -> Response
 def _runs(request: Request, offset: int) -> Response:
     """All runs, as the address asks for them."""
     lab, wish = lab_of(request), _wish(request)
-    rows = lab.runs.all()
+    rows, damaged = lab.runs.read()
     shown = listing(rows, wish)
     offset = max(0, min(offset, len(shown.entries)))
     studies = lab.studies.declared()
@@ -76,6 +76,8 @@ def _runs(request: Request, offset: int) -> Response:
         studies=[_study_entry(lab, study) for study in studies[:MOST_SHOWN_STUDIES]],
         studies_beyond=len(studies) - MOST_SHOWN_STUDIES,
         said=said(request),
+        damaged=sorted(damaged),
+        kept_days=KEPT_DAYS,
         here="Runs",
     )
 
