@@ -67,6 +67,9 @@ def test_runs_are_found_named_and_put_away(site: Site, browser: Browser) -> None
         page.get_by_label("Tick search 0").check()
         page.get_by_text("With the ticked").click()
         expect(page.get_by_text("2 ticked.")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Delete")).to_be_hidden()
+        page.keyboard.press("Enter")  # the focus is on the menu's button again
         page.get_by_role("button", name="Delete").click()
         expect(page.get_by_text("Deleted 2 runs.")).to_be_visible()
         page.get_by_role("link", name="Deleted, not erased yet: 2").click()

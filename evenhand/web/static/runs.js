@@ -9,19 +9,6 @@
   const form = /** @type {HTMLFormElement | null} */ (document.getElementById("act"));
   const REFRESH_MS = 1000; // between two looks for what changed, at the least
 
-  // Menus close when something else is clicked, and with Esc.
-  document.addEventListener("click", (event) => {
-    for (const menu of document.querySelectorAll("details.menu[open]")) {
-      if (!menu.contains(/** @type {Node} */ (event.target))) menu.removeAttribute("open");
-    }
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    for (const menu of document.querySelectorAll("details.menu[open]")) {
-      menu.removeAttribute("open");
-      /** @type {HTMLElement | null} */ (menu.querySelector("summary"))?.focus();
-    }
-  });
   if (!table) return;
 
   const body = table.tBodies[0];

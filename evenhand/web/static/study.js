@@ -29,18 +29,6 @@
     button.addEventListener("click", () => print());
   }
 
-  // Menus close when something else is clicked, and with Esc.
-  document.addEventListener("click", (event) => {
-    for (const menu of all("details.menu[open]")) if (!menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    for (const menu of all("details.menu[open]")) {
-      menu.open = false;
-      find("summary", menu).focus();
-    }
-  });
-
   // Best so far: one step line a session, on the budget's clock.
   const RANGES = [0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1440, 2880];
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
