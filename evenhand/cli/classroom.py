@@ -21,6 +21,7 @@ from evenhand.cli.options import (
     slots_of,
     task_settings,
 )
+from evenhand.tasks.records import record_of
 
 app = typer.Typer()
 
@@ -56,7 +57,7 @@ def open_class(
         check_start(db or settings.default_database(), settings.data_dir())
         lab = Lab.connect(db)
         made = tasks.load(TaskSpec(task, chosen))
-        record = lab.studies.add_task(made.record)
+        record = lab.studies.add_task(record_of(made))
     with console.status("Timing one epoch ..."):
         seconds = _epoch_seconds(made)
     cores = slots_of(slots)

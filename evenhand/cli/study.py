@@ -12,6 +12,7 @@ from evenhand.cli import archive, pool, report
 from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import Database, StudyName, console, laboratory
 from evenhand.errors import InvalidSettings, Refused
+from evenhand.tasks.records import record_of
 
 if TYPE_CHECKING:
     from evenhand.studies.file import Declared
@@ -175,7 +176,7 @@ def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT
     for task in loaded.values():
         print_account_of(task, open_data=False)
     lab = laboratory(db)
-    study = lab.studies.declare(declared.with_tasks({key: lab.studies.add_task(task.record) for key, task in loaded.items()}))
+    study = lab.studies.declare(declared.with_tasks({key: lab.studies.add_task(record_of(task)) for key, task in loaded.items()}))
     state = "published already" if study.published_at is not None else "not published yet: try it out as a pilot"
     console.print(f"Study {study.id} {study.name!r}, version {study.version}, {study.hash[:12]}: {state}")
     console.print(f"Its page: {url.rstrip('/')}/studies/{study.id}")

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand import tasks
+from evenhand.analysis.seen_before import SeenBefore
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
 from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
 from evenhand.exchange import configuration_text
@@ -27,6 +28,7 @@ from evenhand.experiments import dataframes, final_models, notebook, resumption
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.experiments.trial_folders import TrialFolders, checked_keep
 from evenhand.lab import served
+from evenhand.lab.evaluations import withheld_words
 from evenhand.lab.jobs import NOBODY_TRAINS
 from evenhand.lab.lab import Lab
 from evenhand.methods import Chosen, Method
@@ -44,7 +46,6 @@ from evenhand.model.session import Session
 from evenhand.model.space import GivenSpace, Space
 from evenhand.model.state_words import value_epoch_words
 from evenhand.model.study import EVALUATION_MODES, Budget, EvaluationMode, Study, Text, ValueRule
-from evenhand.model.task import TaskRecord
 from evenhand.model.trial import UNUSABLE_OUTCOMES, Trial
 from evenhand.model.words import MODE_WORDS, last_line, plural, show_score
 from evenhand.runners.local_agent import LOOK_SECONDS, Crew, Trainer
@@ -52,6 +53,7 @@ from evenhand.runners.method_player import Player, Turn, chosen_method
 from evenhand.tasks import Task, versions
 from evenhand.tasks.base import check_value_rule
 from evenhand.tasks.functions import name_of
+from evenhand.tasks.records import record_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -112,6 +114,8 @@ class Result:
         page: where the session's page is: its address where a server is known to run, else what starts one, and its path then.
         task: what was tuned; None of a result that was pickled, whose task is found by its name where it has one.
         db: SQLAlchemy URL of the laboratory that the session is in; None for the default one.
+        seen_before: looks at scores on its test data before its trials; None where nobody had looked.
+        withheld_by: names of the studies that collect on its test data, for which it has no test score now.
     """
 
     session: Session
@@ -119,6 +123,8 @@ class Result:
     page: str = ""
     task: Task | None = field(default=None, compare=False)
     db: str | None = field(default=None, compare=False)
+    seen_before: SeenBefore | None = None
+    withheld_by: tuple[str, ...] = ()
 
     @property
     def session_id(self) -> int:
@@ -229,6 +235,8 @@ class Result:
             lines.append(f"  test           {self.evaluation}, {len(seeds)} seeds, {how}")
         elif not session.task.has_test:
             lines.append("  test           not scored: the task has no test data that no tuner saw")
+        elif self.withheld_by:
+            lines.append(f"  test           {withheld_words(self.withheld_by)}")
         if how := rules.how_ended(session):
             lines.append(f"  ended          {how}")
         for name, value in (self.configuration or {}).items():
@@ -237,6 +245,9 @@ class Result:
         if best is None and reason is not None and reason.why:
             lines.append(f"  trial {reason.number} {was(reason)}: {last_line(reason.why)}")
         lines += ["", *textwrap.wrap(self.certainty, LINE_CHARACTERS, initial_indent="  ", subsequent_indent="  ")]
+        if self.seen_before is not None:
+            words = self.seen_before.words
+            lines += ["", *textwrap.wrap(words, LINE_CHARACTERS, initial_indent="  ", subsequent_indent="  ")]
         if self.page:
             lines += ["", f"  its page       {self.page}"]
         return "\n".join(lines)
@@ -365,6 +376,8 @@ def tune(
                 _tune(lab, task, player, parallel, folders, show, wait)
                 session = lab.sessions.get(player.session_id)
                 if mode:
+                    with suppress(Refused):  # it has one, is to have none, or has to wait still, which the result says
+                        lab.evaluations.queue(session.id)
                     session = _evaluate(lab, task, player.session_id, show, wait)
         if session.evaluated.planned:
             lab.evaluations.reveal(session.id, WHO)
@@ -390,7 +403,8 @@ def result_of(lab: Lab, session: Session, db: str | None, task: Task | None = No
     """
     has_looked = any(who == WHO for who, _ in lab.evaluations.looks(session.id))
     evaluation = TestScore.of(lab.evaluations.get(session.id, WHO), session.aims) if has_looked else None
-    return Result(session, evaluation, served.page_words(lab, session.id), task, db)
+    seen_before, withheld_by = lab.evaluations.seen_before(session.id), lab.evaluations.withheld_by(session.id)
+    return Result(session, evaluation, served.page_words(lab, session.id), task, db, seen_before, withheld_by)
 
 
 def _check_priors(space: Space, priors: Mapping[str, Prior]) -> None:
@@ -444,7 +458,7 @@ def _mode_of(task: Task, evaluate: object) -> EvaluationMode | None:
 def _new(
     lab: Lab, task: Task, budget: Budget, method: Chosen, seed: int, mode: EvaluationMode | None, name: str | None
 ) -> Session:
-    record = lab.studies.add_task(_counted(task))
+    record = lab.studies.add_task(record_of(task))
     short = record.spec.short_name
     best = ", best epochs" if task.value_rule == "best" else ""
     scored = {"retrain": "", None: ", not evaluated"}.get(mode, f", {mode}")
@@ -466,16 +480,6 @@ def _new(
     study = lab.studies.add(study)
     tuner = str(method.described["name"]).rpartition("/")[2]  # of a file without the folders that it lies in
     return lab.sessions.open(study.id, tuner=tuner, method=method.described, budget=budget, driver="python", name=name)
-
-
-def _counted(task: Task) -> TaskRecord:
-    """The task's record with its numbers of rows, which say how sure a score is, where no part needs to be opened for them."""
-    record = task.record
-    if task.data is None or record.rows("validation") is not None:
-        return record
-    with suppress(Exception):  # data that cannot be had ends each trial as invalid, and says why there
-        record = replace(record, statistics={**task.data().counts, **record.statistics})
-    return record
 
 
 def _tune(

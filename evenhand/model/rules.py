@@ -613,6 +613,11 @@ def phase_of(study: Study, piloted: bool) -> Phase:
     return Phase.LIVE if study.published_at is not None else Phase.PILOT if piloted else Phase.DRAFT
 
 
+def is_collecting(study: Study) -> bool:
+    """Whether people can take part in a study, and be counted, now."""
+    return study.published_at is not None and study.closed_at is None and not study.archived
+
+
 def why_scores_hidden(study: Study, mode: Mode) -> str | None:
     """Why test scores of a study's records of a mode are hidden now: live ones are, until it is closed. None: they are not."""
     if mode != "live" or study.closed_at is not None or study.archived:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, func, insert, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from evenhand.errors import NotFound
@@ -16,11 +16,15 @@ from evenhand.model.study import Budget, Study, Until
 from evenhand.model.task import Metric, TaskRecord, TaskSpec
 from evenhand.store import environments, tables
 
+_t = tables.task.c
+
 
 def add_task(tx: Connection, record: TaskRecord) -> int:
     """The row's id; a version that is there already keeps its row."""
-    known = tx.execute(select(tables.task.c.id, tables.task.c.name).where(tables.task.c.version == record.version)).first()
+    known = tx.execute(select(_t.id, _t.name, _t.test_data).where(_t.version == record.version)).first()
     if known is not None:
+        if record.test_data and not known.test_data:  # stored before anybody knew it
+            tx.execute(update(tables.task).where(_t.id == known.id).values(test_data=record.test_data))
         if known.name != record.spec.name and known.name == record.spec.plain_name:  # read from an archive, which knows no folder
             tx.execute(update(tables.task).where(tables.task.c.id == known.id).values(name=record.spec.name))
         return int(known.id)
@@ -37,8 +41,19 @@ def add_task(tx: Connection, record: TaskRecord) -> int:
         "further": [[metric.name, metric.direction] for metric in record.further],
         "max_seconds": record.max_seconds,
         "max_memory": record.max_memory,
+        "test_data": record.test_data,
     }
     return inserted(tx, tables.task, row)
+
+
+def same_test_data(task_id: Any) -> Any:
+    """The query for ids of the tasks that are scored on the same test data as one: that one, and those whose data is known so.
+
+    task_id: its number, or a parameter.
+    """
+    one = tables.task.alias()
+    known = select(one.c.test_data).where(one.c.id == task_id, one.c.test_data != "").scalar_subquery()
+    return select(_t.id).where(or_(_t.id == task_id, _t.test_data == known))
 
 
 def grow(tx: Connection, task_id: int, space: Space) -> None:
@@ -69,8 +84,7 @@ def _task(version: str, task_id: int, name: str, settings: str, space: str, rest
     return TaskRecord(spec=spec, version=version, space=Space.from_json(json.loads(space)), id=task_id, **plain)
 
 
-_t = tables.task.c
-_REST = ("metric", "direction", "max_epochs", "has_test", "statistics", "further", "max_seconds", "max_memory")
+_REST = ("metric", "direction", "max_epochs", "has_test", "statistics", "further", "max_seconds", "max_memory", "test_data")
 _TASK = select(_t.id, _t.version, _t.name, _t.settings, _t.space, *(_t[name] for name in _REST)).where(_t.id == bindparam("id"))
 
 

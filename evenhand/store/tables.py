@@ -50,6 +50,7 @@ task = Table(
     Column("further", JSON, nullable=False, default=list, server_default="[]"),
     Column("max_seconds", Double),
     Column("max_memory", BigInteger),
+    Column("test_data", String, nullable=False, default="", server_default=""),
 )
 
 environment = Table(

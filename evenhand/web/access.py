@@ -120,6 +120,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/trials/{number}/stop"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/reveal"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/evaluate"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/end"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/end"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/remove"): Role.RESEARCHER,

@@ -165,8 +165,10 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
         },
         "outputs": _outputs(session),
         "looks": looks,
+        "seen_before": lab.evaluations.seen_before(session_id) if session.purpose == "exploratory" else None,
+        "withheld_by": lab.evaluations.withheld_by(session_id),
         "look_costs": look_costs.of_session(lab, session, who) if session.choice and not seen else (),
-        "looked": session.choice is None and lab.evaluations.has_looked(session.task.id, who),
+        "looked": session.choice is None and lab.evaluations.is_locked(session, who),
         "evaluation": seen,
         "summary": summary,
         "further": further,
@@ -314,7 +316,7 @@ def ask_to_stop(request: Request, session_id: int, number: int) -> Response:
     trial = session.trial(number)
     if trial is None:
         raise NotFound(f"session {session_id} has no trial {number}; it has {len(session.trials)}")
-    looked = lab.evaluations.has_looked(session.task.id, identity(request).who)
+    looked = lab.evaluations.is_locked(session, identity(request).who)
     here: dict[str, Any] = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
     return render(request, "researcher/stop.html", **here, **bar(lab, lab.studies.get(session.study_id)))
 
@@ -345,7 +347,7 @@ def _ask_to_end(request: Request, session_id: int, reason: str = "", problem: st
     further: dict[str, Any] = {
         "reason": reason,
         "refused": problem,
-        "steered": lab.evaluations.has_looked(session.task.id, identity(request).who),
+        "steered": lab.evaluations.is_locked(session, identity(request).who),
         "best": rules.best_trial(session),
         "said": said(request),
     }
@@ -405,6 +407,13 @@ def say_of_trial(
     else:
         raise Refused(f"{what!r} is nothing that can be said of a trial; expected rate, veto or allow")
     return go(f"/sessions/{session_id}#trials-title")
+
+
+@router.post("/sessions/{session_id}/evaluate")
+def evaluate(request: Request, session_id: int) -> Response:
+    """Have an exploratory choice evaluated that had to wait while a study collected on its test data."""
+    lab_of(request).evaluations.queue(session_id)
+    return go(f"/sessions/{session_id}#evaluation")
 
 
 @router.post("/sessions/{session_id}/reveal")
