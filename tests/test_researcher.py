@@ -352,7 +352,7 @@ def test_whoever_looked_cannot_stop_a_trial_any_more(site: Site) -> None:
     assert "cannot stop trials" in researcher.get(f"/sessions/{other.id}").text
     answer = researcher.post(stop)
     assert answer.status_code == 403
-    assert "looked at a test score" in answer.text
+    assert "looked at a score on the test data" in answer.text
     assert site.lab.sessions.get(other.id).trials[0].stop_by is None
 
 
