@@ -80,7 +80,7 @@ def trained_in(sessions: Iterable[Session], evaluations: Mapping[int, Evaluation
 
 def union_length(intervals: Iterable[Interval]) -> float:
     """The length covered by the intervals, overlaps counted once."""
-    return sum(end - start for start, end in _merged(intervals))
+    return sum(end - start for start, end in merged(intervals))
 
 
 def credit(session: Session, now: float) -> float:
@@ -95,7 +95,8 @@ def credit(session: Session, now: float) -> float:
     outages = [
         (extension.start, extension.start + extension.seconds) for extension in session.extensions if extension.start is not None
     ]
-    outages += [(session.last_seen or session.opened_at, now)] if is_interrupted(session, now) else []
+    left_at = session.last_seen or session.opened_at
+    outages += [(left_at, now)] if is_interrupted(session, now) and left_at < now else []
     outages += [(pause.start, pause.end if pause.end is not None else now) for pause in session.pauses]
     given = sum(extension.seconds for extension in session.extensions if extension.start is None)
     waits, later = fold(session.trials, "waits", _Waits, _Waits.add)
@@ -153,7 +154,7 @@ class _Waits:
 
     def without(self, outages: Sequence[Interval]) -> float:
         """The summed length, without what lies in an outage."""
-        return self.sums[self.count] - sum(self._until(end) - self._until(start) for start, end in _merged(outages))
+        return self.sums[self.count] - sum(self._until(end) - self._until(start) for start, end in merged(outages))
 
     def _until(self, at: float) -> float:
         """The summed length before a time."""
@@ -161,7 +162,7 @@ class _Waits:
         return self.sums[number] - (max(0.0, self.ends[number - 1] - at) if number else 0.0)
 
 
-def _merged(intervals: Iterable[Interval]) -> list[Interval]:
+def merged(intervals: Iterable[Interval]) -> list[Interval]:
     """The same time as disjoint intervals, in order."""
     spans: list[Interval] = []
     for start, end in sorted(intervals):
@@ -174,8 +175,8 @@ def _merged(intervals: Iterable[Interval]) -> list[Interval]:
 
 def _uncovered(queued: Iterable[Interval], running: Iterable[Interval]) -> list[Interval]:
     """What of the first intervals lies in none of the second, disjoint and in order."""
-    covers, gaps = _merged(running), []
-    for start, end in _merged(queued):
+    covers, gaps = merged(running), []
+    for start, end in merged(queued):
         for low, high in covers:
             if high > start and low < end:
                 if low > start:
