@@ -83,6 +83,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/runs/rows"): Role.RESEARCHER,
     ("GET", "/runs/events"): Role.RESEARCHER,
     ("POST", "/runs/act"): Role.RESEARCHER,
+    ("GET", "/compare"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/notes"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/notes"): Role.RESEARCHER,
     ("GET", "/studies"): Role.RESEARCHER,

@@ -63,6 +63,24 @@ declare global {
     /** Large letters, for the wall. */
     large?: boolean;
   }
+  /** What every chart does; each kind says what it draws. See charts.js. */
+  class BaseChart {
+    constructor(host: HTMLElement, options: ChartOptions, waiting: string);
+    host: HTMLElement;
+    options: ChartOptions;
+    changed(rebuild?: boolean): void;
+    settings(): uPlot.Options;
+    names(): { across: string; up: string };
+    columns(): Columns;
+    parts(): Partial<uPlot.Options> & Pick<uPlot.Options, "series">;
+    key(): string;
+    last(): number;
+    show(value: number, tick?: boolean): string;
+    words(plot: uPlot, index: number): string;
+    cells(): { heads: string[]; rows: string[][] };
+    back(plot: uPlot): void;
+    paint(plot: uPlot): void;
+  }
   interface LossChart {
     set(points: Point[]): void;
     append(points: Point[]): void;
@@ -98,6 +116,7 @@ declare global {
       parents(field: any): string[];
     };
     charts: {
+      Chart: typeof BaseChart;
       loss(host: HTMLElement, options?: ChartOptions): LossChart;
       validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
       /** A table of a chart's numbers. */

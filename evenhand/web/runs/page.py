@@ -27,7 +27,7 @@ from evenhand.model import rules
 from evenhand.model.run_notes import KEPT_DAYS
 from evenhand.model.words import plural
 from evenhand.web.access import Role, lab_of, signed_in, stays_signed_in
-from evenhand.web.entry import onwards
+from evenhand.web.entry import go, onwards
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
 from evenhand.web.seats import studies_joined
@@ -42,7 +42,7 @@ MOST_COLUMNS = 24
 RUNS_PACE = Pace(1.0, load=4, poll=5.0)  # it looks untold, too: a process that dies says nothing
 SPARK_WIDTH, SPARK_HEIGHT = 110.0, 26.0
 
-Act = Literal["archive", "put back", "delete", "restore", "tag"]
+Act = Literal["archive", "put back", "delete", "restore", "tag", "compare"]
 
 
 @router.get("/")
@@ -151,6 +151,8 @@ def act(
     if not session:
         raise Refused("no run is ticked; tick those that are meant")
     service, whole = lab_of(request).runs, list(dict.fromkeys(session))
+    if what == "compare":
+        return go(f"/compare?{urlencode([('session', session_id) for session_id in whole])}")
     if what == "tag":
         if not tags.strip():
             raise InvalidSettings("tags: nothing typed; expected one tag or several, with commas between them")
