@@ -130,8 +130,8 @@ def test_its_space_and_settings_are_all_there(author: Path) -> None:
     assert text.facts["spent"] == {"trials": 9, "epochs": 36, "outcomes": {"completed": 9}}
     assert text.facts["trained_in"][0]["trials"] == 9
     assert text.facts["packages"]["evenhand"] == evenhand.__version__
-    rows = {name: value for name, value in text.table.rows}
-    assert rows["hyperparameter x"] == "1e-4 to 1, log; default 0.01"
+    rows = {row[0]: row[1] for row in text.table.rows}
+    assert rows["hyperparameter x"] == "0.0001 to 1, log; default 0.01"
     assert rows["hyperparameter steps"] == "2 to 10 in steps of 2, linear; default 4"
     assert rows["hyperparameter slope"] == "0 to 1 in steps of 0.25, linear; default 0.5, active for sharp"
     assert rows["constraint"] == "steps < 9"

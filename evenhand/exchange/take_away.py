@@ -1,7 +1,6 @@
 """What a run's configuration is taken away as: each format of `configuration_text`, as text to copy and as a file.
 
-A file says where it came from in a comment, where its format has comments. Which trial it is: one that is named, else the chosen
-one, else the best.
+A file says where it came from in a comment, where its format has comments.
 """
 
 import re
@@ -10,9 +9,9 @@ from dataclasses import dataclass
 
 from evenhand import __version__
 from evenhand.analysis.run_comparison import TestValue
-from evenhand.errors import InvalidSettings, NotFound, Refused
+from evenhand.errors import InvalidSettings
 from evenhand.exchange.configuration_text import FORMATS
-from evenhand.model import rules
+from evenhand.model.choices import role_of
 from evenhand.model.session import Session
 from evenhand.model.trial import Trial
 from evenhand.model.words import moment, plural, show_score
@@ -65,41 +64,6 @@ class TakenText:
     text: str
     name: str
     content: str
-
-
-def taken_trial(session: Session, number: int | None = None) -> Trial:
-    """The trial that is taken away.
-
-    Args:
-        session: whose it is.
-        number: which trial; None for the chosen one, or where none is chosen the best that has ended.
-
-    Returns:
-        The trial.
-
-    Raises:
-        NotFound: there is no trial of this number.
-        Refused: no number is given, and no trial has a value.
-    """
-    if number is not None:
-        named = session.trial(number)
-        if named is None:
-            raise NotFound(f"session {session.id} has no trial {number}; it has {len(session.trials)}")
-        return named
-    trial = session.chosen_trial or rules.best_trial(session, ended=True)
-    if trial is None:
-        raise Refused(
-            f"session {session.id}: no trial has a value, so there is no best configuration; name a trial by its number"
-        )
-    return trial
-
-
-def role_of(session: Session, trial: Trial) -> str:
-    """What a trial is to its run: chosen, the best so far, or neither."""
-    if session.chosen_trial is not None and session.chosen_trial.number == trial.number:
-        return "chosen"
-    best = rules.best_trial(session, ended=True)
-    return "the best so far" if best is not None and best.number == trial.number else "picked by its number"
 
 
 def origin(session: Session, trial: Trial, test: TestValue | None = None) -> tuple[str, ...]:
