@@ -134,9 +134,10 @@ def test_test_scores_are_there_only_where_they_are_handed_over(narrow: Session, 
     assert first.test.mean == pytest.approx(0.62)
     assert (first.test.planned, first.test.values) == (4, (0.6, 0.64, 0.62))
     assert first.test.deviation == pytest.approx(0.02)
-    assert first.test.low is not None
-    assert first.test.high is not None
-    assert first.test.low < 0.62 < first.test.high
+    half = 4.302653 * 0.02 / 3**0.5  # Student's t of two degrees of freedom
+    assert first.test.low == pytest.approx(0.62 - half)
+    assert first.test.high == pytest.approx(0.62 + half)
+    assert first.test.half == pytest.approx(half)
 
 
 def test_a_run_without_a_value_has_a_column_all_the_same(narrow: Session) -> None:

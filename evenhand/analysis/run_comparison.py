@@ -74,6 +74,7 @@ class TestValue:
         deviation: their standard deviation; None of fewer than two.
         low: where an interval of the mean begins; None where there is none.
         high: where it ends.
+        half: half of its width, as papers write mean ± half.
         how: of what kind the interval is, or why there is none.
         mode: how the choice was trained for it.
     """
@@ -86,6 +87,7 @@ class TestValue:
     deviation: float | None
     low: float | None
     high: float | None
+    half: float | None
     how: str
     mode: EvaluationMode
 
@@ -354,7 +356,7 @@ def _run_column(
         value=None if trial is None else trial.value,
         best=steps[-1].value if steps else None,
         best_at_common=best_of((value_of(trial) for trial in ended[:common]), session.maximize),
-        test=None if evaluation is None else _test_value(evaluation, session.tuning_seed),
+        test=None if evaluation is None else value_on_test(evaluation),
         seed=session.tuning_seed,
         trials=len(ended),
         epochs=sum(trial.epochs_begun for trial in ended),
@@ -376,12 +378,13 @@ def _steps(ended: Iterable[Trial], clock: SessionClock, maximize: bool) -> tuple
     return tuple(steps)
 
 
-def _test_value(evaluation: Evaluation, seed: int) -> TestValue | None:
+def value_on_test(evaluation: Evaluation) -> TestValue | None:
+    """A choice on test data, over the seeds that have a score; None where none has."""
     values = tuple(score.value for score in evaluation.scores if score.value is not None)
     middle = summaries.mean(values)
     if middle is None:
         return None
-    interval = stats.mean_interval(values, seed)
+    interval = stats.student_interval(values)
     return TestValue(
         values=values,
         planned=len(evaluation.scores),
@@ -389,6 +392,7 @@ def _test_value(evaluation: Evaluation, seed: int) -> TestValue | None:
         deviation=summaries.deviation(values),
         low=interval.low,
         high=interval.high,
+        half=None if interval.low is None or interval.high is None else interval.high / 2 - interval.low / 2,
         how=interval.why or interval.how,
         mode=evaluation.mode,
     )

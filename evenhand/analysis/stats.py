@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import optimize, stats
 
-from evenhand.analysis.summaries import bounded, scale_of
+from evenhand.analysis.summaries import bounded, scale_of, summary
 from evenhand.model.extras import require
 
 Groups = Mapping[str, Sequence[float]]
@@ -264,6 +264,15 @@ def mean_interval(values: Sequence[float], seed: int, resamples: int = RESAMPLES
         low, how = -high, f"Student's t, {INTERVAL_LEVEL:.0%}, since too many resamples do not vary for a bootstrap-t"
     with quiet():  # an end may be beyond the largest number
         return Interval(bounded((mean - high * error) * unit), bounded((mean - low * error) * unit), how)
+
+
+def student_interval(values: Sequence[float]) -> Interval:
+    """Of a mean, as papers write it (mean ± half of it): Student's, symmetric about the mean; None of fewer than two values."""
+    of_values = summary(values)
+    if of_values.mean is None or of_values.deviation is None:
+        return _none("an interval needs at least two values")
+    half = float(stats.t.ppf((1 + INTERVAL_LEVEL) / 2, len(values) - 1)) * of_values.deviation / math.sqrt(len(values))
+    return Interval(bounded(of_values.mean - half), bounded(of_values.mean + half), f"Student's t, {INTERVAL_LEVEL:.0%}")
 
 
 def median_interval(values: Sequence[float]) -> Interval:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evenhand.errors import NotFound, Refused
 from evenhand.model import rules
 from evenhand.model.aims import RATING, names_beside, values_of
 from evenhand.model.choice_rule import BEST, Chosen, chosen_by, rule_of
@@ -132,3 +133,41 @@ def objectives_words(session: Session, trial: Trial) -> str:
     names = [session.task.metric, *names_beside(session.aims, session.task.metric)]
     names += [RATING] if RATING in measured and RATING not in names else []
     return ", ".join(f"{name} {show_score(measured.get(name), name)}" for name in names)
+
+
+# What is taken away
+
+
+def taken_trial(session: Session, number: int | None = None) -> Trial:
+    """The trial that is taken away.
+
+    Args:
+        session: whose it is.
+        number: which trial; None for the chosen one, or where none is chosen the best that has ended.
+
+    Returns:
+        The trial.
+
+    Raises:
+        NotFound: there is no trial of this number.
+        Refused: no number is given, and no trial has a value.
+    """
+    if number is not None:
+        named = session.trial(number)
+        if named is None:
+            raise NotFound(f"session {session.id} has no trial {number}; it has {len(session.trials)}")
+        return named
+    trial = session.chosen_trial or rules.best_trial(session, ended=True)
+    if trial is None:
+        raise Refused(
+            f"session {session.id}: no trial has a value, so there is no best configuration; name a trial by its number"
+        )
+    return trial
+
+
+def role_of(session: Session, trial: Trial) -> str:
+    """What a trial is to its run: chosen, the best so far, or neither."""
+    if session.chosen_trial is not None and session.chosen_trial.number == trial.number:
+        return "chosen"
+    best = rules.best_trial(session, ended=True)
+    return "the best so far" if best is not None and best.number == trial.number else "picked by its number"

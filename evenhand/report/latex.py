@@ -42,6 +42,11 @@ def latex(report: Report, sections: Sequence[str] = ("disclosure",)) -> str:
     return "\n".join(parts) + "\n"
 
 
+def table_lines(item: Item) -> list[str]:
+    """An item's table by itself, after what it needs in the preamble; nothing where it has no rows."""
+    return [f"% In the preamble: {NEEDED_PACKAGES} and, for pdfLaTeX, \\usepackage[T1]{{fontenc}}", *_item(item, "")]
+
+
 def escape(words: str) -> str:
     """Text that LaTeX prints as it is; what no Latin font has is given by its code point."""
     apart = re.sub(r"([-,'])(?=\1)", "\\1\u200b", plain(words))  # two of these would be joined to another sign

@@ -1,0 +1,65 @@
+"""What is known of a run: its session, how it was planned, where it was trained, and its test score where that may be shown."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evenhand.analysis.run_comparison import TestValue, value_on_test
+from evenhand.lab.lab import Lab
+from evenhand.model import rules
+from evenhand.model.environment import Environment
+from evenhand.model.evaluation import Evaluation
+from evenhand.model.session import Session
+from evenhand.model.study import Study
+
+
+@dataclass(frozen=True)
+class RunRecords:
+    """What is known of a run.
+
+    Attributes:
+        session: as it stands.
+        study: as it was planned.
+        environments: of its trainings, by their keys.
+        evaluation: its choice on test data, where whoever asks has looked at that.
+        looks: who looked at its test score, and when.
+    """
+
+    session: Session
+    study: Study
+    environments: Mapping[str, Environment]
+    evaluation: Evaluation | None = None
+    looks: Sequence[tuple[str, float]] = ()
+
+    @property
+    def test(self) -> TestValue | None:
+        """The choice on test data; None where that is not to be seen."""
+        return None if self.evaluation is None else value_on_test(self.evaluation)
+
+
+def trials_after_look(session: Session, looks: Iterable[tuple[str, float]]) -> int:
+    """How many trials were proposed after somebody first looked at the run's test score."""
+    first = min((at for _, at in looks), default=None)
+    return 0 if first is None else sum(trial.submitted_at > first for trial in session.trials)
+
+
+def read(lab: Lab, session: Session, who: Collection[str]) -> RunRecords:
+    """What a laboratory knows of a run.
+
+    Args:
+        lab: the laboratory.
+        session: the run.
+        who: names whose look shows the test score; it is there only where one of them has looked at it.
+
+    Returns:
+        The records.
+    """
+    looks = lab.evaluations.looks(session.id)
+    looker = next((name for name, _ in looks if name in who), None)
+    keys = rules.trained_in([session], {})
+    return RunRecords(
+        session,
+        lab.studies.get(session.study_id, session.version),
+        {key: lab.agents.environment(key) for key in keys},
+        None if looker is None or session.choice is None else lab.evaluations.get(session.id, looker),
+        looks,
+    )
