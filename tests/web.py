@@ -81,7 +81,7 @@ class Caller:
         return self.http.get(path, headers=headers)
 
     def post(
-        self, path: str, form: Mapping[str, str] | None = None, *, csrf: bool = True, headers: Mapping[str, str] | None = None
+        self, path: str, form: Mapping[str, Any] | None = None, *, csrf: bool = True, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """POST a form, as one of our own pages would."""
         token = {"csrf_token": self.identity.csrf_token} if csrf and self.identity.csrf_token else {}
