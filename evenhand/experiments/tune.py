@@ -20,11 +20,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand import tasks
+from evenhand.analysis.gain import Gain
 from evenhand.analysis.seen_before import SeenBefore
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
 from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
 from evenhand.exchange import configuration_text
-from evenhand.experiments import dataframes, final_models, notebook, resumption
+from evenhand.experiments import baselines, dataframes, final_models, notebook, resumption
+from evenhand.experiments.baselines import Baseline
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.experiments.trial_folders import TrialFolders, checked_keep
 from evenhand.lab import served
@@ -115,6 +117,7 @@ class Result:
         task: what was tuned; None of a result that was pickled, whose task is found by its name where it has one.
         db: SQLAlchemy URL of the laboratory that the session is in; None for the default one.
         seen_before: looks at scores on its test data before its trials; None where nobody had looked.
+        gain: over its baseline; None where none is declared.
         withheld_by: names of the studies that collect on its test data, for which it has no test score now.
     """
 
@@ -125,6 +128,7 @@ class Result:
     db: str | None = field(default=None, compare=False)
     seen_before: SeenBefore | None = None
     withheld_by: tuple[str, ...] = ()
+    gain: Gain | None = None
 
     @property
     def session_id(self) -> int:
@@ -245,8 +249,8 @@ class Result:
         if best is None and reason is not None and reason.why:
             lines.append(f"  trial {reason.number} {was(reason)}: {last_line(reason.why)}")
         lines += ["", *textwrap.wrap(self.certainty, LINE_CHARACTERS, initial_indent="  ", subsequent_indent="  ")]
-        if self.seen_before is not None:
-            words = self.seen_before.words
+        further = (None if fact is None else fact.words for fact in (self.gain, self.seen_before))
+        for words in filter(None, further):
             lines += ["", *textwrap.wrap(words, LINE_CHARACTERS, initial_indent="  ", subsequent_indent="  ")]
         if self.page:
             lines += ["", f"  its page       {self.page}"]
@@ -277,6 +281,7 @@ def tune(
     objectives: Sequence[str] | None = None,
     require: Mapping[str, str] | None = None,
     choose: str = BEST,
+    baseline: "Baseline | None" = None,
     server: "SessionServed | None" = None,
     **settings: Any,
 ) -> Result:
@@ -324,6 +329,9 @@ def tune(
             is reported. A trial that misses it is never the best, and methods keep away from such.
         choose: the rule that makes the final choice, declared before the first trial: "best", or against overfitting validation
             "lower bound" (over folds or seeds), "gap" (to training data), or "simplest:NAME" (within one standard error).
+        baseline: today's configuration, or the name or number of a run that stands for it. A configuration is trained and scored
+            first, with the seeds of the search; values that it leaves out have their defaults. The result says the gain over it,
+            paired by seed.
         server: what has agents train it, `parallel` trials at once, in place of this process: a `SessionServer` of
             `evenhand.web.serving`, as `evenhand tune --serve` gives one. It takes a task of a file or with a name.
         settings: of the method, such as `startup=20` for tpe, and for every method `stopping=`, a rule that ends trials which
@@ -361,7 +369,17 @@ def tune(
     _check_priors(task.space, priors or {})
     lab = Lab.connect(db)
     try:
+        compared = None if baseline is None else baselines.checked(lab, task.space, baseline)
         player = _open(lab, task, budget, chosen, seed, mode, evaluate is True, priors or {}, name)
+        if compared is not None:
+            again: dict[str, Any] = {"seed": seed, "evaluate": evaluate, "db": db, "progress": progress, "server": server}
+            again |= {"epochs_per_trial": epochs_per_trial, "trials": 1, "method": baselines.METHOD}
+            baselines.declare(
+                lab,
+                lab.sessions.get(player.session_id),
+                compared,
+                lambda configuration: tune(task, configurations=[dict(configuration)], **again).session_id,
+            )
         display = notebook.Display() if progress and notebook.in_notebook() else None
         shown = _shown(progress, display, lab, player.session_id)
         with resumption.attended(lab, player.session_id) as check, shown as update:
@@ -403,8 +421,9 @@ def result_of(lab: Lab, session: Session, db: str | None, task: Task | None = No
     """
     has_looked = any(who == WHO for who, _ in lab.evaluations.looks(session.id))
     evaluation = TestScore.of(lab.evaluations.get(session.id, WHO), session.aims) if has_looked else None
+    gain = lab.runs.gain(session.id, WHO) if session.purpose == "exploratory" else None
     seen_before, withheld_by = lab.evaluations.seen_before(session.id), lab.evaluations.withheld_by(session.id)
-    return Result(session, evaluation, served.page_words(lab, session.id), task, db, seen_before, withheld_by)
+    return Result(session, evaluation, served.page_words(lab, session.id), task, db, seen_before, withheld_by, gain)
 
 
 def _check_priors(space: Space, priors: Mapping[str, Prior]) -> None:

@@ -188,6 +188,7 @@ run_notes = Table(
     Column("note", Text, nullable=False),
     Column("archived_at", Double),
     Column("deleted_at", Double),
+    Column("baseline", Integer),
 )
 
 pause = Table(
