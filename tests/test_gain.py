@@ -1,5 +1,6 @@
 """The gain of a run over its declared baseline: numbers, words, and the ways to declare one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import evenhand
+from benchmarks.made_runs import make
 from evenhand.analysis.gain import Gain
 from evenhand.cli.main import app
 from evenhand.errors import InvalidSettings, Refused
 from evenhand.lab.lab import Lab
 from evenhand.model.domain import Float
 from evenhand.tasks.splits import Splits
+from evenhand.web.access import Role
+from tests.web import Site, toy_site
 
 SPACE = {"shift": Float(-1.0, 1.0), "scale": Float(0.5, 2.0)}
 
@@ -35,6 +39,12 @@ def train(configuration: Any, run: Any) -> None:
 @pytest.fixture
 def db(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'lab.sqlite'}"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with toy_site(tmp_path) as served:
+        yield served
 
 
 def _tuned(db: str, **given: Any) -> evenhand.Result:
@@ -155,3 +165,22 @@ def test_the_command_takes_a_configuration_or_a_run(db: str, tmp_path: Path) -> 
     wrong = CliRunner().invoke(app, [*command, "--baseline", '{"lr": '])
     assert wrong.exit_code != 0
     assert "--baseline" in str(wrong.exception) + wrong.output
+
+
+def test_a_baseline_is_typed_into_the_form_of_notes(site: Site) -> None:
+    first, second = (make(site.lab, 4, seed=number, name=f"search {number}") for number in range(2))
+    rosa = site.caller(Role.RESEARCHER)
+    page = f"/sessions/{second.id}/notes"
+    form = {"name": "search 1", "tags": "", "note": "", "baseline": "search 0"}
+    assert rosa.post(page, form).status_code == 303
+    assert site.lab.runs.notes(second.id).baseline == first.id
+    assert 'name="baseline" value="search 0"' in rosa.get(page).text
+    for typed, words in (("nobody", "there is no run"), (str(second.id), "its own baseline")):
+        answer = rosa.post(page, {**form, "baseline": typed})
+        assert answer.status_code == 400
+        assert words in answer.text
+        assert f'name="baseline" value="{typed}"' in answer.text  # what was typed stays
+    assert site.lab.runs.notes(second.id).baseline == first.id
+    assert rosa.post(page, {**form, "baseline": f"#{first.id}"}).status_code == 303
+    assert rosa.post(page, {**form, "baseline": ""}).status_code == 303
+    assert site.lab.runs.notes(second.id).baseline is None

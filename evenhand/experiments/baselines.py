@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from evenhand.errors import InvalidConfiguration, InvalidSettings, NotFound
+from evenhand.errors import InvalidConfiguration, InvalidSettings
 from evenhand.lab.lab import Lab
 from evenhand.model.session import Session
 from evenhand.model.space import Space
@@ -34,18 +34,10 @@ def checked(lab: Lab, space: Space, baseline: Baseline) -> Mapping[str, Any] | i
             raise InvalidSettings(f"baseline: {error}") from None
     if isinstance(baseline, bool) or not isinstance(baseline, str | int):
         raise InvalidSettings(f"baseline is {baseline!r}, expected a configuration ({{name: value}}), or a run's name or number")
-    return _named(lab, str(baseline)).id
-
-
-def _named(lab: Lab, text: str) -> Session:
-    """The run of this name or number; InvalidSettings where there is none."""
     try:
-        session = lab.sessions.called(f"#{text}" if text.isdecimal() else text)
-    except NotFound:
-        session = None
-    if session is None:
-        raise InvalidSettings(f"baseline: there is no run {text!r}; `evenhand runs` lists them")
-    return session
+        return lab.runs.named(str(baseline)).id
+    except InvalidSettings as error:
+        raise InvalidSettings(f"baseline: {error}") from None
 
 
 def _defaults(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:

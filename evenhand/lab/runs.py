@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 from evenhand.analysis.gain import Gain
 from evenhand.analysis.gain import gain as gain_over
 from evenhand.analysis.run_rows import RunRow, run_row
-from evenhand.errors import Refused
+from evenhand.errors import InvalidSettings, NotFound, Refused
 from evenhand.lab.base import Core
 from evenhand.model import rules
 from evenhand.model.run_notes import KEPT_DAYS, RunNotes, read_name, read_note, read_tags
 from evenhand.model.session import Session
+from evenhand.model.typed_numbers import whole_number
 from evenhand.store import events, jobs, run_notes, sessions
 from evenhand.store.cache import Newest
 
@@ -117,6 +118,17 @@ class Runs:
                 run_notes.put(tx, session_id, written)
                 events.record(tx, now, "noted", session_id)
             return written
+
+    def named(self, text: str) -> Session:
+        """The run of a name, or of a number, as 12 or #12; InvalidSettings where there is none."""
+        wanted = text.strip()
+        number = whole_number(wanted.removeprefix("#"))
+        with self._core.read() as tx:
+            session_id = sessions.by_name(tx, wanted) if number is None else number
+            try:
+                return sessions.get(tx, 0 if session_id is None else session_id)
+            except NotFound:
+                raise InvalidSettings(f"there is no run {wanted!r}; `evenhand runs` lists them") from None
 
     def declare_baseline(self, session_id: int, baseline_id: int | None) -> RunNotes:
         """Declare the run that another one's gain is told over, in the place of one that was declared before.

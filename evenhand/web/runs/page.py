@@ -187,14 +187,18 @@ def write_notes(
     name: Annotated[str, Form()] = "",
     tags: Annotated[str, Form()] = "",
     note: Annotated[str, Form()] = "",
+    baseline: Annotated[str, Form()] = "",
 ) -> Response:
     """Keep what was typed; where it cannot be kept, the form comes back with what was typed and why."""
     lab = lab_of(request)
     session = lab.sessions.get(session_id)
     try:
+        baseline_id = lab.runs.named(baseline).id if baseline.strip() else None
         lab.runs.write(session_id, name=name, tags=tags.split(","), note=note)
+        if lab.runs.notes(session_id).baseline != baseline_id:
+            lab.runs.declare_baseline(session_id, baseline_id)
     except (InvalidSettings, Refused) as error:
-        typed = {"name": name, "tags": tags, "note": note}
+        typed = {"name": name, "tags": tags, "note": note, "baseline": baseline}
         return _notes_form(request, session, lab.runs.notes(session_id), typed=typed, problem=str(error), status=400)
     return say(request, "/", f"Kept what you wrote of {lab.sessions.get(session_id).called}.")
 
@@ -202,8 +206,10 @@ def write_notes(
 def _notes_form(
     request: Request, session: Any, notes: Any, typed: Mapping[str, str] | None = None, problem: str = "", status: int = 200
 ) -> Response:
-    shown = typed or {"name": session.name or "", "tags": ", ".join(notes.tags), "note": notes.note}
-    return render(request, "runs/notes.html", session=session, typed=shown, problem=problem, status=status, here="Runs")
+    if typed is None:
+        baseline = "" if notes.baseline is None else lab_of(request).sessions.get(notes.baseline).called
+        typed = {"name": session.name or "", "tags": ", ".join(notes.tags), "note": notes.note, "baseline": baseline}
+    return render(request, "runs/notes.html", session=session, typed=typed, problem=problem, status=status, here="Runs")
 
 
 # What was asked for
