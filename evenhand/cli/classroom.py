@@ -21,7 +21,6 @@ from evenhand.cli.options import (
     slots_of,
     task_settings,
 )
-from evenhand.tasks.records import record_of
 
 app = typer.Typer()
 
@@ -48,6 +47,7 @@ def open_class(
     from evenhand.lab.served import signin_link
     from evenhand.model.task import TaskSpec
     from evenhand.studies import classroom
+    from evenhand.tasks.records import record_of
     from evenhand.web.serving import Server
 
     address = host or _own_address()

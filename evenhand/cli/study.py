@@ -12,7 +12,6 @@ from evenhand.cli import archive, pool, report
 from evenhand.cli.accounts import print_account_of
 from evenhand.cli.options import Database, StudyName, console, laboratory
 from evenhand.errors import InvalidSettings, Refused
-from evenhand.tasks.records import record_of
 
 if TYPE_CHECKING:
     from evenhand.studies.file import Declared
@@ -172,6 +171,8 @@ def _print_power(analysis: Any) -> None:
 @app.command(name="add")
 def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT}", db: Database = None) -> None:
     """Bring a study, or its next version, into the laboratory; it is not live until it is published."""
+    from evenhand.tasks.records import record_of
+
     declared, loaded = _usable(folder)
     for task in loaded.values():
         print_account_of(task, open_data=False)

@@ -106,6 +106,11 @@ def tune(
     grace: Annotated[
         float | None, typer.Option(help="of --command: seconds between SIGTERM and SIGKILL when it is to stop [default: 5]")
     ] = None,
+    price: Annotated[str | None, typer.Option(help="of an hour of training, as '1.2 EUR/h'; trials say their cost")] = None,
+    watts: Annotated[float | None, typer.Option(help="a training draws on the average: trials then say kWh")] = None,
+    max_cost: Annotated[
+        str | None, typer.Option(help="budget: what all training may cost, as '5 EUR', '0.3 kWh' or '2 h' of training")
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(help="today's configuration as JSON, or a run's name or number: the gain over it is told, paired by seed"),
@@ -176,6 +181,9 @@ def tune(
         objectives=objective or None,
         require=_requirements(require or []),
         choose=choose,
+        price=price,
+        watts=watts,
+        max_cost=max_cost,
         baseline=None if baseline is None else _baseline(baseline),
         db=db,
         **described,

@@ -73,6 +73,8 @@ class ComparisonPlan:
     evaluation_seeds: int = 0
 
     def __post_init__(self) -> None:
+        if self.budget.cost is not None:
+            raise InvalidSettings("budget: cost is of `tune` only, since in a comparison all spend the same; leave it out")
         if self.budget.until is not None:
             raise InvalidSettings(
                 "budget: until is of `tune` only, since in a comparison all have the same to spend; leave it out"

@@ -39,6 +39,7 @@ from evenhand.model import choices, numbers, rules
 from evenhand.model.aims import OBJECTIVE_KEY, REQUIRE_KEY, Aims, names_beside, read_objectives
 from evenhand.model.choice_rule import BEST, CHOOSE_KEY
 from evenhand.model.configuration import Configuration
+from evenhand.model.cost import parse_cost
 from evenhand.model.domain import plain
 from evenhand.model.evaluation import Evaluation, SeedScore
 from evenhand.model.hyperparameter import Prior
@@ -117,8 +118,8 @@ class Result:
         task: what was tuned; None of a result that was pickled, whose task is found by its name where it has one.
         db: SQLAlchemy URL of the laboratory that the session is in; None for the default one.
         seen_before: looks at scores on its test data before its trials; None where nobody had looked.
-        gain: over its baseline; None where none is declared.
         withheld_by: names of the studies that collect on its test data, for which it has no test score now.
+        gain: over its baseline; None where none is declared.
     """
 
     session: Session
@@ -281,6 +282,9 @@ def tune(
     objectives: Sequence[str] | None = None,
     require: Mapping[str, str] | None = None,
     choose: str = BEST,
+    price: str | None = None,
+    watts: float | None = None,
+    max_cost: str | None = None,
     baseline: "Baseline | None" = None,
     server: "SessionServed | None" = None,
     **settings: Any,
@@ -329,6 +333,10 @@ def tune(
             is reported. A trial that misses it is never the best, and methods keep away from such.
         choose: the rule that makes the final choice, declared before the first trial: "best", or against overfitting validation
             "lower bound" (over folds or seeds), "gap" (to training data), or "simplest:NAME" (within one standard error).
+        price: of an hour of training, as "1.2 EUR/h": what trials cost is then told in money.
+        watts: what a training draws on the average: what trials cost is then told in kWh, as an estimate.
+        max_cost: the budget in cost: "5 EUR" at the price, "0.3 kWh" at the watts, or "2 h" of training, added up over trials,
+            also over those that train side by side. A training that is under way then is stopped.
         baseline: today's configuration, or the name or number of a run that stands for it. A configuration is trained and scored
             first, with the seeds of the search; values that it leaves out have their defaults. The result says the gain over it,
             paired by seed.
@@ -356,7 +364,7 @@ def tune(
         check_value_rule(value)
         task = replace(task, value_rule=value)
     seconds = None if minutes is None else 60 * numbers.above_zero("budget: minutes", minutes)
-    budget = rules.parse_budget(seconds, trials, epochs, parallel, until)
+    budget = rules.parse_budget(seconds, trials, epochs, parallel, until, parse_cost(price, plain(watts), max_cost))
     seed = numbers.seed_of(seed)
     settings = {name: plain(setting) for name, setting in settings.items()}
     aims = {OBJECTIVE_KEY: objectives, REQUIRE_KEY: require, CHOOSE_KEY: choose}
@@ -653,6 +661,8 @@ def _progress(session: Session, now: float) -> tuple[float, str]:
         shares.append(rules.epochs_used(session) / budget.epochs)
     if budget.seconds is not None:
         shares.append(1 - (rules.seconds_left(session, now) or 0.0) / budget.seconds)
+    if budget.training_seconds is not None:
+        shares.append(rules.training_used(session, now) / budget.training_seconds)
     if budget.until is not None:
         shares.append(rules.trials_without_gain(session) / budget.until.trials)
     stall = f"{rules.stall_words(session)}, " if budget.until is not None else ""

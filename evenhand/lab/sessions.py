@@ -59,6 +59,8 @@ class Sessions:
             raise Refused(
                 f"{' and '.join(aims)} can be declared of exploratory sessions only, since in a study all have the same aim"
             )
+        if budget is not None and budget.cost is not None and not exploratory:
+            raise Refused("budget: cost is of exploratory sessions only, since in a study all spend the same; leave it out")
         if budget is not None and budget.until is not None and not exploratory:
             raise Refused(
                 "budget: until is of exploratory sessions only, since in a study all have the same to spend; leave it out"

@@ -98,7 +98,7 @@ class Player:
         if view.state not in (State.TUNING, State.CHOOSING):
             return Turn.OVER
         _check_failures(view.session)
-        used_up = view.trials_left == 0 or rules.has_stalled(view.session)
+        used_up = view.trials_left == 0 or rules.has_stalled(view.session) or rules.training_left(view.session, view.now) == 0
         if view.session.taken_over_by is not None and view.state is State.TUNING and not used_up:
             return Turn.WAITS
         suggestion = self.suggest(view) if view.state is State.TUNING and view.refusal is None else None

@@ -185,17 +185,18 @@ _BUSY = select(_job.session_id, func.count()).where(_RUNNING).group_by(_job.sess
 
 
 def with_limited_trials(tx: Connection) -> list[int]:
-    """Sessions of studies that limit what one trial may use, of which a trial trains that nobody has asked to stop."""
+    """Sessions of studies that limit what one trial may use, or whose budget limits what training may cost, of which a trial
+    trains that nobody has asked to stop."""
     session = tables.session
     query = (
-        select(session.c.id, session.c.study_id, session.c.version)
+        select(session.c.id, session.c.study_id, session.c.version, session.c.budget)
         .join(tables.job, _job.session_id == session.c.id)
         .where(_RUNNING, _job.trial_id.is_not(None), _job.stop_by.is_(None))
-        .distinct()
     )
-    training = tx.execute(query).all()
-    limited = {which for which in {(row.study_id, row.version) for row in training} if study(tx, *which).trial_share is not None}
-    return [row.id for row in training if (row.study_id, row.version) in limited]
+    training = {row.id: row for row in tx.execute(query)}
+    versions = {(row.study_id, row.version) for row in training.values()}
+    limited = {which for which in versions if study(tx, *which).trial_share is not None}
+    return [row.id for row in training.values() if (row.study_id, row.version) in limited or row.budget.get("cost")]
 
 
 def expired(tx: Connection, now: float) -> list[Job]:

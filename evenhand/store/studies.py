@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from evenhand.errors import NotFound
 from evenhand.model import codec
+from evenhand.model.cost import Cost
 from evenhand.model.environment import Environment
 from evenhand.model.space import Space
 from evenhand.model.study import Budget, Study, Until
@@ -188,13 +190,14 @@ def _read(text: str) -> Study:
 def budget_to_json(budget: Budget) -> dict[str, Any]:
     """A budget as stored."""
     caps = {"seconds": budget.seconds, "trials": budget.trials, "epochs": budget.epochs, "parallel": budget.parallel}
-    return caps if budget.until is None else {**caps, "until": {"gain": budget.until.gain, "trials": budget.until.trials}}
+    later = {"until": budget.until, "cost": budget.cost}
+    return {**caps, **{name: asdict(part) for name, part in later.items() if part is not None}}
 
 
 def budget_of(stored: Mapping[str, Any]) -> Budget:
     """The budget that was stored as this."""
-    until = stored.get("until")
-    return Budget(**{**stored, "until": Until(**until)}) if until else Budget(**stored)
+    kinds: dict[str, type[Any]] = {"until": Until, "cost": Cost}
+    return Budget(**{name: kinds[name](**part) if name in kinds and part else part for name, part in stored.items()})
 
 
 def inserted(tx: Connection, table: Table, row: dict[str, Any]) -> int:
