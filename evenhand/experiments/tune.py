@@ -228,7 +228,8 @@ class Result:
             lines.append(f"  validation     {aims} (trial {best.number}, the best{value_epoch_words(session, best)})")
         if len(session.aims.objectives) > 1 and best is not None:
             numbers = ", ".join(str(trial.number) for trial in self.front)
-            lines.append(f"  front          trials {numbers}; evenhand end {session.id} --trial NUMBER picks another one")
+            word = "trial" if len(self.front) == 1 else "trials"
+            lines.append(f"  front          {word} {numbers}; evenhand end {session.id} --trial NUMBER picks another one")
         if (chosen := session.chosen_trial) is not None and (best is None or chosen.number != best.number):
             lines.append(f"  chosen         trial {chosen.number}: {choices.objectives_words(session, chosen)}")
         if words := choices.rule_words(session):
