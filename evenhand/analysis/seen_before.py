@@ -7,7 +7,6 @@ how much nobody can say afterwards; so it is told beside the score, and nothing 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.model.session import Session
 from evenhand.model.words import plural
 
 
@@ -37,18 +36,18 @@ class SeenBefore:
         return f"{seen}; a test score of this run is no longer an unbiased estimate."
 
 
-def seen_before(session: Session, looks: Sequence[tuple[str, float]]) -> SeenBefore | None:
+def seen_before(looks: Sequence[tuple[str, float]], proposed: Sequence[float]) -> SeenBefore | None:
     """What was seen of a session's test data before its trials.
 
     Args:
-        session: with its trials.
         looks: who looked at a score on the same test data, and when.
+        proposed: when each of the session's trials was.
 
     Returns:
         The looks; None where the last trial was proposed before the first of them, or there is no trial.
     """
-    proposed = [trial.submitted_at for trial in session.trials]
-    before = [(who, at) for who, at in looks if proposed and at <= max(proposed)]
+    last_at = max(proposed, default=None)
+    before = [(who, at) for who, at in looks if last_at is not None and at <= last_at]
     if not before:
         return None
     first_at = min(at for _, at in before)

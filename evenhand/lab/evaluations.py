@@ -122,8 +122,8 @@ class Evaluations:
     def seen_before(self, session_id: int) -> SeenBefore | None:
         """Who had seen scores on a session's test data, in whatever session, before its trials; None where nobody had."""
         with self._core.read() as tx:
-            session = sessions.get(tx, session_id)
-            return seen_before(session, events.looks_at_test_data(tx, session.task.id))
+            looks = events.looks_at_test_data(tx, sessions.task_of(tx, session_id))
+            return seen_before(looks, sessions.proposed_at(tx, session_id)) if looks else None
 
     def has_looked(self, task_id: int, who: str) -> bool:
         """Whether `who` looked at a score on a task's test data, and so may intervene in no open study session of it."""

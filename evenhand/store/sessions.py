@@ -177,6 +177,19 @@ def studies_of_programs(tx: Connection) -> frozenset[int]:
     return frozenset(tx.execute(select(table.study_id).where(table.driver.in_((PYTHON_DRIVER, COMPARE))).distinct()).scalars())
 
 
+def task_of(tx: Connection, session_id: int) -> int:
+    """The id of a session's task; NotFound where there is no such session."""
+    task_id = tx.execute(select(tables.session.c.task_id).where(tables.session.c.id == session_id)).scalar()
+    if task_id is None:
+        raise NotFound(f"session {session_id} does not exist")
+    return int(task_id)
+
+
+def proposed_at(tx: Connection, session_id: int) -> list[float]:
+    """When each of a session's trials was proposed."""
+    return list(tx.execute(select(tables.trial.c.submitted_at).where(tables.trial.c.session_id == session_id)).scalars())
+
+
 def driver_of(tx: Connection, session_id: int) -> str:
     """Which process plays a session."""
     driver: str = tx.execute(select(tables.session.c.driver).where(tables.session.c.id == session_id)).scalar_one()
