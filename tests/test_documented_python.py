@@ -19,10 +19,10 @@ import pytest
 
 import evenhand
 from evenhand import optuna_compat, testing
+from evenhand.analysis.trial_table import FACTS
 from evenhand.examples import digits_mlp
 from evenhand.exchange.formats import optuna_study
 from evenhand.experiments import compare
-from evenhand.experiments.dataframes import FACTS
 from evenhand.experiments.predict import predict
 from evenhand.lab.client import Client
 from evenhand.lab.lab import Lab

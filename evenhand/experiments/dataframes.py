@@ -3,32 +3,27 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from evenhand.analysis.trial_table import CellKind, columns_of, rows_of
 from evenhand.errors import NotFound
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.lab.lab import Lab
 from evenhand.model import rules, state_words
-from evenhand.model.domain import Choice, Float
+from evenhand.model.domain import Choice
 from evenhand.model.extras import require
 from evenhand.model.session import Session
 from evenhand.model.space import Space
-from evenhand.model.trial import Trial
-from evenhand.model.words import free_name
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FACTS: Mapping[str, str] = {  # the columns of a trial's facts, and what pandas keeps them as
-    "value": "float64",
-    "value_epoch": "Int64",
-    "outcome": "object",
-    "why": "object",
-    "proposer": "object",
-    "epochs": "Int64",
-    "seconds": "float64",
-    "explanation": "object",
-    "resumes": "Int64",
+DTYPES: Mapping[CellKind, str] = {  # what pandas keeps a column as
+    "number": "float64",
+    "integer": "Int64",
+    "truth": "object",
+    "text": "object",
+    "value": "object",
 }
 
 
@@ -109,41 +104,15 @@ def dataframe(session: Session) -> "DataFrame":
         PackageMissing: pandas is not installed.
     """
     pandas = require("pandas", "a table of trials")
-    names = session.space.names
-    further = sorted({name for trial in session.trials for name in trial.extra})
-    columns = {name: _dtype(session.space, name) for name in names}
-    for fact in (*FACTS, *further):
-        columns[free_name(fact, columns)] = FACTS.get(fact, "float64")
-    rows = [
-        [
-            *(trial.configuration.get(name) for name in names),
-            *_facts(trial).values(),
-            *(trial.extra.get(name) for name in further),
-        ]
-        for trial in session.trials
-    ]
+    columns = {
+        column.name: "object" if _is_choice(session.space, column.name) else DTYPES[column.kind] for column in columns_of(session)
+    }
+    rows = list(rows_of(session))
     index = pandas.Index([trial.number for trial in session.trials], name="number", dtype="int64")
     table: DataFrame = pandas.DataFrame(rows, index=index, columns=list(columns), dtype="object").astype(columns)
     return table
 
 
-def _facts(trial: Trial) -> Mapping[str, Any]:
-    """The values of `FACTS`, in their order."""
-    ended = trial.finished_at is not None
-    values = (
-        trial.value,
-        trial.value_epoch,
-        str(trial.outcome or "open"),
-        trial.why,
-        trial.proposer,
-        trial.epochs_done,
-        trial.seconds(trial.finished_at or 0.0) if ended else None,
-        trial.explanation,
-        trial.resumes,
-    )
-    return dict(zip(FACTS, values, strict=True))
-
-
-def _dtype(space: Space, name: str) -> str:
-    domain = space[name].domain
-    return "object" if isinstance(domain, Choice) else "float64" if isinstance(domain, Float) else "Int64"
+def _is_choice(space: Space, name: str) -> bool:
+    """Options stay what they are, whatever their type."""
+    return name in space and isinstance(space[name].domain, Choice)
