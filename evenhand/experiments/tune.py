@@ -39,6 +39,7 @@ from evenhand.model.domain import plain
 from evenhand.model.evaluation import Evaluation, SeedScore
 from evenhand.model.hyperparameter import Prior
 from evenhand.model.importing import MODULE_PREFIX
+from evenhand.model.person import TUNE_WHO
 from evenhand.model.run_notes import check_name
 from evenhand.model.session import Session
 from evenhand.model.space import GivenSpace, Space
@@ -56,7 +57,7 @@ from evenhand.tasks.functions import name_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-WHO = "evenhand.tune"  # who looks at the test score, in the log of looks
+WHO = TUNE_WHO  # who looks at the test score, in the log of looks
 PLAIN_METRIC = "value"  # what a plain function's value is called where nothing is said
 NO_AIMS = Aims()
 EVALUATION_SEEDS = 10  # of the final evaluation

@@ -73,8 +73,7 @@ def run_report_page(request: Request, session_id: int) -> Response:
     lab = lab_of(request)
     records = _records(request, lab, session_id)
     session = records.session
-    names = {who: lab.people.shown(who) for who in {*(who for who, _ in records.looks), *(t.proposer for t in session.trials)}}
-    report = run_report.build(records, run_report.drawn_curves(lab, session), names)
+    report = run_report.build(records, run_report.drawn_curves(lab, session), run_records.names_in(lab, records))
     back = page.PageLink(
         f"{held_by(request.app).public.prefix}/sessions/{session_id}/take-away", "Back to what can be taken away"
     )
