@@ -63,13 +63,6 @@ def test_the_page_says_how_it_stands_and_escapes_what_others_wrote() -> None:
     assert rows == [("2", "75.0\u202f%"), ("1", "50.0\u202f%")]
 
 
-def test_a_terminal_keeps_its_progress_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not notebook_display.in_notebook()
-    db = f"sqlite:///{tmp_path / 'lab.sqlite'}"
-    evenhand.tune(lambda c: c["x"], LINE, direction="maximize", trials=1, db=db, evaluate=False)
-    assert "1 trial, best" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_in_ipython_one_output_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("notebook")

@@ -23,7 +23,7 @@ from evenhand import tasks
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
 from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
 from evenhand.exchange import configuration_text
-from evenhand.experiments import dataframes, final_models, notebook, resumption
+from evenhand.experiments import dataframes, final_models, notebook, resumption, terminal
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.experiments.trial_folders import TrialFolders, checked_keep
 from evenhand.lab import served
@@ -302,7 +302,7 @@ def tune(
         metric: what a plain function's value is called.
         direction: whether a plain function's value is to be large or small.
         db: SQLAlchemy URL (default: the user's data directory).
-        progress: whether a progress bar is shown.
+        progress: whether the session is shown: in a terminal as a live table, in a notebook as a display, else in plain lines.
         name: of the session. The first call opens it; the same call later goes on with it, and returns its result where it has
             ended. Under a larger budget it is extended: a choice that it has made stays beside the new one, with its evaluation.
             A session without a name goes on as `name="#12"`, by its number.
@@ -588,7 +588,7 @@ SessionServed = Callable[[Lab, Task, int], AbstractContextManager[None]]  # with
 
 @contextmanager
 def _shown(progress: bool, display: notebook.Display | None, lab: Lab, session_id: int) -> Iterator[Show]:
-    """A progress bar on standard error (in a notebook a display), and what updates it; with `progress` off, nothing."""
+    """The session on standard error (in a notebook a display), and what updates it; with `progress` off, nothing."""
     if not progress:
         yield lambda: None
         return
@@ -599,48 +599,8 @@ def _shown(progress: bool, display: notebook.Display | None, lab: Lab, session_i
         finally:
             display.show(lab.sessions.get(session_id), lab.clock(), last=True)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        line = bar.add_task(lab.sessions.get(session_id).tuner, total=1.0, told="")
-        seeds = bar.add_task("test score", total=1.0, told="", visible=False, start=False)
-
-        def show() -> None:
-            session = lab.sessions.get(session_id)
-            if session.choice is None:
-                done, message = _progress(session, lab.clock())
-                bar.update(line, completed=done, told=message)
-            elif session.evaluated.planned:
-                done, planned = session.evaluated.done, session.evaluated.planned
-                bar.start_task(seeds)
-                bar.update(seeds, completed=done / planned, told=f"{done} of {planned} seeds", visible=True)
-
-        show()
+    with terminal.shown(lab, session_id) as show:
         yield show
-
-
-def _progress(session: Session, now: float) -> tuple[float, str]:
-    """How much of the budget is spent (0 to 1), and what there is to say."""
-    metric, best = session.task.metric, rules.best_trial(session)
-    budget, shares = session.budget, []
-    if budget.trials is not None:
-        shares.append(rules.trials_used(session) / budget.trials)
-    if budget.epochs is not None:
-        shares.append(rules.epochs_used(session) / budget.epochs)
-    if budget.seconds is not None:
-        shares.append(1 - (rules.seconds_left(session, now) or 0.0) / budget.seconds)
-    if budget.until is not None:
-        shares.append(rules.trials_without_gain(session) / budget.until.trials)
-    stall = f"{rules.stall_words(session)}, " if budget.until is not None else ""
-    message = f"{plural(len(session.trials), 'trial')}, {stall}" + (
-        f"best {metric} {show_score(best.value, metric)}" if best else "no value yet"
-    )
-    last = session.trials[-1] if session.trials else None
-    if best is None and last is not None and last.outcome in UNUSABLE_OUTCOMES and last.why:
-        message += f": {last_line(last.why, 80)}"
-    return max(shares), message
 
 
 def _refuse_while_imported() -> None:
