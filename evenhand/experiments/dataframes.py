@@ -1,15 +1,9 @@
-"""A stored session for analysis in Python: its trials as a table, its best trial, its space. pandas is loaded only for tables."""
+"""A run's trials as a table of pandas, which is loaded only for that."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evenhand.analysis.trial_table import CellKind, columns_of, rows_of
-from evenhand.errors import NotFound
-from evenhand.experiments.best import BestTrial, best_of
-from evenhand.lab.lab import Lab
-from evenhand.model import rules, state_words
 from evenhand.model.domain import Choice
 from evenhand.model.extras import require
 from evenhand.model.session import Session
@@ -25,65 +19,6 @@ DTYPES: Mapping[CellKind, str] = {  # what pandas keeps a column as
     "text": "object",
     "value": "object",
 }
-
-
-@dataclass(frozen=True, repr=False)
-class StoredSession:
-    """A session that a laboratory stores, as it was when it was read.
-
-    Attributes:
-        record: all that is known of it.
-    """
-
-    record: Session
-
-    @property
-    def trials(self) -> "DataFrame":
-        """One row a trial; see `dataframe`."""
-        return dataframe(self.record)
-
-    @property
-    def best(self) -> BestTrial | None:
-        """The trial with the best value on validation, and its folder; None where no trial has a value."""
-        return best_of(self.record)
-
-    @property
-    def space(self) -> Space:
-        """The task's space."""
-        return self.record.space
-
-    def __repr__(self) -> str:
-        record = self.record
-        line = f"Session {record.id}: {record.tuner} on {record.task.spec.plain_name}, {len(record.trials)} trials"
-        interrupted = rules.is_interrupted(record, time.time())
-        return f"{line}, {state_words.INTERRUPTED}\n{state_words.how_to_go_on(record)}" if interrupted else line
-
-
-def session(session_id: int | str, db: str | None = None) -> StoredSession:
-    """A stored session, as it is now.
-
-    Test scores are not in it: looking at them is logged, so the pages and `evenhand study report` show them.
-
-    Args:
-        session_id: its number, or the name that `evenhand.tune` was given.
-        db: SQLAlchemy URL of the database (default: the one in the user's data directory).
-
-    Returns:
-        The session, for analysis.
-
-    Raises:
-        NotFound: there is no such session.
-    """
-    lab = Lab.connect(db)
-    try:
-        if not isinstance(session_id, str):
-            return StoredSession(lab.sessions.get(session_id))
-        known = lab.sessions.called(session_id)
-        if known is None:
-            raise NotFound(f"no session is named {session_id!r}")
-        return StoredSession(known)
-    finally:
-        lab.close()
 
 
 def dataframe(session: Session) -> "DataFrame":

@@ -25,6 +25,7 @@ from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
 from evenhand.exchange import configuration_text
 from evenhand.experiments import dataframes, final_models, notebook, resumption, terminal
 from evenhand.experiments.best import BestTrial, best_of
+from evenhand.experiments.run_handle import RunHandle
 from evenhand.experiments.trial_folders import TrialFolders, checked_keep
 from evenhand.lab import served
 from evenhand.lab.jobs import NOBODY_TRAINS
@@ -104,7 +105,7 @@ class TestScore:
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(RunHandle):
     """What `tune` gives back.
 
     Attributes:
@@ -122,6 +123,18 @@ class Result:
     db: str | None = field(default=None, compare=False)
 
     @property
+    def _run(self) -> Session:
+        return self.session
+
+    @property
+    def _url(self) -> str | None:
+        return self.db
+
+    @property
+    def _looked(self) -> tuple[str, ...]:
+        return () if self.evaluation is None else (WHO,)
+
+    @property
     def session_id(self) -> int:
         """The session's number, as pages and `evenhand replay` call it."""
         return self.session.id
@@ -136,19 +149,22 @@ class Result:
         """The trial with the best value on validation, and its folder; None where no trial has a value."""
         return best_of(self.session)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], trial: int | None = None) -> None:
         """Write the best trial's configuration for another program, in the format that the file's ending says.
 
         Args:
             path: a file that ends in .json, .toml, .yaml or .yml; one that is there is replaced.
+            trial: another trial than the best one, by its number.
 
         Raises:
             InvalidSettings: another ending, or it cannot be written.
+            NotFound: there is no trial of this number.
             Refused: no trial has a value.
         """
-        if (best := self.best) is None:
+        taken = self.best if trial is None else choices.taken_trial(self.session, trial)
+        if taken is None:
             raise Refused(f"session {self.session_id}: no trial has a value, so there is no best configuration to write")
-        configuration_text.save(self.session.space, best.configuration, Path(path))
+        configuration_text.save(self.session.space, taken.configuration, Path(path))
 
     @property
     def front(self) -> tuple[Trial, ...]:
@@ -204,6 +220,16 @@ class Result:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "task": None}  # it holds functions, which may be of a notebook
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: how it stands, the choice, its curve, the best trials, and how sure it is."""
+        facts = [] if self.evaluation is None else [("test", f"{self.evaluation}, {plural(len(self.evaluation.scores), 'seed')}")]
+        chosen = self.session.chosen_trial
+        if chosen is not None:
+            values = ", ".join(f"{name} {self.session.space[name].show(value)}" for name, value in chosen.configuration.items())
+            facts.insert(0, (f"chosen, trial {chosen.number}", values))
+        facts += [("its page", self.page)] if self.page else []
+        return notebook.page(self.session, time.time(), self.certainty, facts)
 
     def __repr__(self) -> str:
         session = self.session
