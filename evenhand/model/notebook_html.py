@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 # Colours are the surroundings' own, so that it is readable whatever the notebook's theme; the accent alone follows the system's.
 STYLE = (
     "<style>"
-    ".evenhand-view{--evenhand-accent:#1971c2;color:currentColor;max-width:60rem}"
+    ".evenhand-view{--evenhand-accent:#1971c2;color:currentColor;max-width:60rem;overflow-x:auto}"
     "@media (prefers-color-scheme:dark){.evenhand-view{--evenhand-accent:#5cadff}}"
     ".evenhand-view table{border-collapse:collapse;margin:.5em 0;background:none}"
     ".evenhand-view th,.evenhand-view td{padding:.15em .8em .15em 0;border:0;background:none;color:inherit;text-align:left;"
