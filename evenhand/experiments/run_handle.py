@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.analysis.trial_table import columns_of, rows_of
-from evenhand.errors import InvalidSettings
+from evenhand.errors import InvalidSettings, Refused
+from evenhand.exchange import configuration_text
 from evenhand.lab.lab import Lab
-from evenhand.model import choices
+from evenhand.model import choices, rules
 from evenhand.model.extras import is_here, require
 from evenhand.model.session import Session
 from evenhand.model.words import is_share, metric_name
@@ -43,6 +44,23 @@ class RunHandle:
     def _looked(self) -> tuple[str, ...]:
         """Whose logged looks show its test score here."""
         return ()
+
+    def save(self, path: str | PathLike[str], trial: int | None = None) -> None:
+        """Write the best trial's configuration for another program, in the format that the file's ending says.
+
+        Args:
+            path: a file that ends in .json, .toml, .yaml or .yml; one that is there is replaced.
+            trial: another trial than the best one, by its number.
+
+        Raises:
+            InvalidSettings: another ending, or it cannot be written.
+            NotFound: there is no trial of this number.
+            Refused: no trial has a value.
+        """
+        taken = rules.best_trial(self._run) if trial is None else choices.taken_trial(self._run, trial)
+        if taken is None:
+            raise Refused(f"session {self._run.id}: no trial has a value, so there is no best configuration to write")
+        configuration_text.save(self._run.space, taken.configuration, Path(path))
 
     def table(self) -> "DataFrame | list[dict[str, Any]]":
         """The trials, a row each; see `evenhand.experiments.dataframes.dataframe` for the columns.

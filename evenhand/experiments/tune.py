@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand import tasks
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
-from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
-from evenhand.exchange import configuration_text
+from evenhand.errors import InvalidSettings, InvalidSpace, TaskMissing
 from evenhand.experiments import dataframes, final_models, notebook, resumption, terminal
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.experiments.run_handle import RunHandle
@@ -148,23 +147,6 @@ class Result(RunHandle):
     def best(self) -> BestTrial | None:
         """The trial with the best value on validation, and its folder; None where no trial has a value."""
         return best_of(self.session)
-
-    def save(self, path: str | PathLike[str], trial: int | None = None) -> None:
-        """Write the best trial's configuration for another program, in the format that the file's ending says.
-
-        Args:
-            path: a file that ends in .json, .toml, .yaml or .yml; one that is there is replaced.
-            trial: another trial than the best one, by its number.
-
-        Raises:
-            InvalidSettings: another ending, or it cannot be written.
-            NotFound: there is no trial of this number.
-            Refused: no trial has a value.
-        """
-        taken = self.best if trial is None else choices.taken_trial(self.session, trial)
-        if taken is None:
-            raise Refused(f"session {self.session_id}: no trial has a value, so there is no best configuration to write")
-        configuration_text.save(self.session.space, taken.configuration, Path(path))
 
     @property
     def front(self) -> tuple[Trial, ...]:
