@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse
 
-from evenhand.errors import InvalidSettings, PackageMissing, Refused
+from evenhand.errors import InvalidSettings, NotFound, PackageMissing, Refused
 from evenhand.exchange import take_away
 from evenhand.exchange.trial_files import MOST_FILES, file_called, files_of
 from evenhand.lab.lab import Lab
@@ -26,7 +26,6 @@ from evenhand.web.state import held_by
 
 router = APIRouter()
 
-Part = Literal["json", "toml", "yaml", "python", "args", "latex", "methods.txt", "methods.json", "methods.tex", "methods.bib"]
 METHODS_MEDIA: Mapping[str, str] = {
     "latex": "application/x-tex",
     "methods.txt": "text/plain",
@@ -94,13 +93,16 @@ def trial_file(request: Request, session_id: int, name: str = "", trial: str = "
 
 
 @router.get("/sessions/{session_id}/take-away/{part}")
-def take_away_part(request: Request, session_id: int, part: Part, trial: str = "") -> Response:
+def take_away_part(request: Request, session_id: int, part: str, trial: str = "") -> Response:
     """A configuration in one format, or what a paper needs, as a file."""
     records = _records(request, lab_of(request), session_id)
     session = records.session
     if part in METHODS_MEDIA:
         content, name = _for_paper(records, part, lambda: taken_trial(session, _number(trial)))
         return Response(content, media_type=METHODS_MEDIA[part], headers=_as_file(name))
+    if part not in take_away.FACTS:
+        known = ", ".join((*take_away.FACTS, *METHODS_MEDIA))
+        raise NotFound(f"session {session_id}: nothing called {part!r} can be taken away; expected one of {known}")
     taken = taken_trial(session, _number(trial))
     text = next((text for text in take_away.texts(session, taken, records.test) if text.form == part), None)
     if text is None:
