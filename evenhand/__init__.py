@@ -8,11 +8,11 @@ from evenhand._version import __version__ as __version__
 if TYPE_CHECKING:
     from evenhand.errors import EvenhandError, InvalidConfiguration, InvalidSettings
     from evenhand.experiments import optuna_compat
-    from evenhand.experiments.dataframes import StoredSession as Session
-    from evenhand.experiments.dataframes import session
     from evenhand.experiments.estimators import EstimatorResult, tune_estimator
     from evenhand.experiments.hypermodels import HypermodelResult, tune_hypermodel
     from evenhand.experiments.judgements import rate, veto
+    from evenhand.experiments.stored_session import StoredSession as Session
+    from evenhand.experiments.stored_session import session
     from evenhand.experiments.tune import Result, tune
     from evenhand.methods import load_method
     from evenhand.methods.base import BaseMethod, Method, Suggestion, draw_untried, why_no_suggestion
@@ -85,10 +85,10 @@ __all__ = [
 
 _HOMES = {
     "evenhand.errors": ("EvenhandError", "InvalidConfiguration", "InvalidSettings"),
-    "evenhand.experiments.dataframes": ("session",),
     "evenhand.experiments.estimators": ("EstimatorResult", "tune_estimator"),
     "evenhand.experiments.hypermodels": ("HypermodelResult", "tune_hypermodel"),
     "evenhand.experiments.judgements": ("rate", "veto"),
+    "evenhand.experiments.stored_session": ("session",),
     "evenhand.experiments.tune": ("Result", "tune"),
     "evenhand.methods": ("load_method",),
     "evenhand.methods.base": ("BaseMethod", "Method", "Suggestion", "draw_untried", "why_no_suggestion"),
@@ -109,7 +109,7 @@ _HOMES = {
 _HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
 _HOME["load_task"] = ("evenhand.tasks", "load")
 _HOME["optuna_compat"] = ("evenhand.experiments.optuna_compat", "")  # the module itself
-_HOME["Session"] = ("evenhand.experiments.dataframes", "StoredSession")
+_HOME["Session"] = ("evenhand.experiments.stored_session", "StoredSession")
 
 
 def __getattr__(name: str) -> Any:

@@ -60,10 +60,16 @@ SPACE = Space(
 
 def configurations() -> list[Configuration]:
     made = [{"text": text, "any": any_} for text, any_ in zip([*TEXTS, *TEXTS], [*MIXED, *MIXED, *MIXED], strict=False)]
-    numbers = [(1e-9, 2**63 - 1), (1e16, -(2**63)), (0.1 + 0.2, 0), (1e-05, 2**53 + 1)]
+    numbers = [(1e-9, 2**63 - 1), (1e16, -(2**63)), (0.1 + 0.2, 0), (1e-05, 2**53 + 1), (8.319e-06, 1)]
     return [
         SPACE.configuration(
-            {**given, "lr": numbers[at % 4][0], "units": numbers[at % 4][1], "no": (None, "on")[at % 2], SPACE.names[-1]: 1}
+            {
+                **given,
+                "lr": numbers[at % len(numbers)][0],
+                "units": numbers[at % len(numbers)][1],
+                "no": (None, "on")[at % 2],
+                SPACE.names[-1]: 1,
+            }
         )
         for at, given in enumerate(made)
     ]

@@ -9,8 +9,8 @@ import pytest
 
 import evenhand
 from evenhand.analysis import summaries
+from evenhand.analysis.run_course import CoursePoint, course_of
 from evenhand.exchange import optuna as optuna_exchange
-from evenhand.experiments import notebook
 from evenhand.methods.base import by_value
 from evenhand.model import direction, rules
 from evenhand.model.direction import (
@@ -90,7 +90,7 @@ def test_all_that_say_what_is_best_agree_also_beside_an_unusable_trial_and_equal
     assert [trial.number for trial in direction.best_first(tuned.trials, maximize)] == [2, 3, 4, 1]
     ahead = summaries.best_so_far(tuned, "trials")[-1]
     assert (ahead.number, ahead.value) == (best.number, best.value)
-    assert notebook.steps_of(tuned)[-1] == (5, best.value)
+    assert course_of(tuned).bests[-1] == CoursePoint(5, sign * 0.6)
     assert by_value(tuned.trials, maximize)[0] == best
     study = optuna_exchange.written(tuned, {})
     assert (study.best_trial.number, study.user_attrs["evenhand"]["best"]) == (1, 2)  # Optuna counts from 0

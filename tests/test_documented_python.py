@@ -19,10 +19,10 @@ import pytest
 
 import evenhand
 from evenhand import optuna_compat, testing
+from evenhand.analysis.trial_table import FACTS
 from evenhand.examples import digits_mlp
 from evenhand.exchange.formats import optuna_study
 from evenhand.experiments import compare
-from evenhand.experiments.dataframes import FACTS
 from evenhand.experiments.predict import predict
 from evenhand.lab.client import Client
 from evenhand.lab.lab import Lab
@@ -98,6 +98,7 @@ def test_every_page_with_python_has_a_test_here() -> None:
         "models.md",
         "programs.md",
         "spaces.md",
+        "taking-away.md",
         "tasks.md",
     }
 
@@ -200,6 +201,19 @@ def test_the_blocks_of_methods_run_as_they_are_printed(tmp_path: Path, monkeypat
     tuners = [session.tuner for study in lab.studies.all() for session in lab.sessions.of_study(study.id)]
     assert sorted(tuners) == ["optuna", "pibo", "random", "random", "random", "random", "tpe", "tpe"]
     lab.close()
+
+
+@pytest.mark.slow
+def test_a_result_is_taken_away_as_its_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need("pandas")
+    need("report")
+    monkeypatch.setenv("EVENHAND_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    execute(blocks_of((DOCS / "taking-away.md").read_text(encoding="utf-8")), names, "docs/taking-away.md")
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["best.toml", "report.html", "trials.csv"]
+    assert tomllib.loads((tmp_path / "best.toml").read_text(encoding="utf-8")) == dict(names["result"].best.configuration)
+    assert [column.name for column in names["compared"].columns] == ["first", "#2"]
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 
 import evenhand
 from evenhand.analysis import stats, summaries
+from evenhand.analysis.run_course import course_of
 from evenhand.experiments import compare as comparisons
 from evenhand.experiments import notebook
 from evenhand.experiments.tune import TestScore as Score
@@ -160,7 +161,7 @@ def test_a_search_with_them_has_a_result_that_reads_well(tmp_path: Path, method:
         )
         assert "value -1.7e308 (trial 2, the best)" in repr(result)
         assert len(result.dataframe()) == 12
-        svg = notebook.curve(result.session, notebook.steps_of(result.session))
+        svg = notebook.curve(result.session, course_of(result.session))
     assert "nan" not in svg
     assert "inf" not in svg
 

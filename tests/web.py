@@ -209,6 +209,7 @@ SUBJECTS = {
     "batch_id": "1",
     "number": "1",
     "job": "1",
+    "part": "json",
     "job_id": "1",
     "token": "x",
     "person_id": "1",

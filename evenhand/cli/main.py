@@ -23,7 +23,9 @@ from evenhand.cli import (
     people,
     runs,
     serve,
+    show,
     study,
+    take_away,
     task,
     tune,
 )
@@ -48,6 +50,8 @@ for group in (
     agent,
     tune,
     runs,
+    show,
+    take_away,
     models,
     data,
     task,

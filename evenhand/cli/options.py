@@ -131,6 +131,13 @@ def who_here(lab: "Lab") -> str:
     return UNNAMED if person is None else person.who
 
 
+def names_that_looked(lab: "Lab") -> tuple[str, ...]:
+    """Whose looks show a test score to a command: those of who gives it, and of `evenhand tune`, which shows it here again."""
+    from evenhand.model.person import TUNE_WHO
+
+    return who_here(lab), TUNE_WHO
+
+
 def address_of(host: str, port: int, public_url: str | None) -> str:
     """Where browsers find the running laboratory."""
     return settings.public_address(public_url).url or f"http://{host}:{port}"

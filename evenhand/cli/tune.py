@@ -310,19 +310,21 @@ def _named(session: str) -> str:
 def best(
     session: SessionName,
     format: Annotated[str, typer.Option(help="json, toml, yaml, args (of a command line) or python (a dictionary)")] = "json",
+    trial: Annotated[int | None, typer.Option(help="another trial than the best one, by its number")] = None,
     db: Database = None,
 ) -> None:
     """Print the configuration of a session's best trial, for another program."""
     from evenhand.exchange.configuration_text import format_of
     from evenhand.lab.lab import Lab
+    from evenhand.model.choices import taken_trial
     from evenhand.model.rules import best_trial
 
     written = format_of(format)
     known = session_called(Lab.connect(db), session)
-    trial = best_trial(known)
-    if trial is None:
+    taken = best_trial(known) if trial is None else taken_trial(known, trial)
+    if taken is None:
         raise Refused(f"session {known.id}: no trial has a value, so there is no best configuration")
-    typer.echo(written(known.space, trial.configuration))
+    typer.echo(written(known.space, taken.configuration))
 
 
 def _arguments(function: Callable[..., object]) -> set[str]:

@@ -19,7 +19,7 @@ from evenhand.tasks.programs.command import text_of
 
 YAML_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")  # what a key of this name would be read as
-EXPONENT = re.compile(r"(-?\d+)(e.*)")  # of a number without a point, which YAML 1.1 takes for text
+EXPONENT = re.compile(r"^(-?\d+)(e.*)$")  # of a number without a point, which YAML 1.1 takes for text
 
 
 def json_text(space: Space, configuration: Configuration) -> str:

@@ -121,10 +121,15 @@ def commented(facts: FormatFacts, text: str, lines: Sequence[str]) -> str:
     return f"{head}{text}\n"
 
 
-def file_name(session: Session, trial: Trial, ending: str, what: str = "") -> str:
-    """What a file is called: the run and the trial, in letters that every system takes."""
-    stem = UNSAFE_PATTERN.sub("-", session.name or f"run-{session.id}").strip("-.")[:LONGEST_STEM] or f"run-{session.id}"
-    return f"{stem}-trial-{trial.number}{what}{ending}"
+def file_name(session: Session, trial: Trial, ending: str) -> str:
+    """What a trial's file is called."""
+    return run_file_name(session, f"-trial-{trial.number}{ending}")
+
+
+def run_file_name(session: Session, ending: str) -> str:
+    """What a run's file is called: the run in letters that every system takes, and what the file is."""
+    stem = UNSAFE_PATTERN.sub("-", session.name or "").strip("-.")[:LONGEST_STEM]
+    return f"{stem or f'run-{session.id}'}{ending}"
 
 
 def _one_line(words: str) -> str:

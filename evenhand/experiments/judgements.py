@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from evenhand.errors import NotFound
-from evenhand.experiments.dataframes import StoredSession
+from evenhand.experiments.stored_session import StoredSession
 from evenhand.lab import served
 from evenhand.lab.lab import Lab
 from evenhand.model.session import Session

@@ -24,10 +24,10 @@ from evenhand.analysis.gain import Gain
 from evenhand.analysis.seen_before import SeenBefore
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
 from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
-from evenhand.exchange import configuration_text
-from evenhand.experiments import baselines, dataframes, final_models, notebook, resumption
+from evenhand.experiments import baselines, dataframes, final_models, notebook, resumption, terminal
 from evenhand.experiments.baselines import Baseline
 from evenhand.experiments.best import BestTrial, best_of
+from evenhand.experiments.run_handle import RunHandle
 from evenhand.experiments.trial_folders import TrialFolders, checked_keep
 from evenhand.lab import served
 from evenhand.lab.evaluations import withheld_words
@@ -44,6 +44,7 @@ from evenhand.model.domain import plain
 from evenhand.model.evaluation import Evaluation, SeedScore
 from evenhand.model.hyperparameter import Prior
 from evenhand.model.importing import MODULE_PREFIX
+from evenhand.model.person import TUNE_WHO
 from evenhand.model.run_notes import check_name
 from evenhand.model.session import Session
 from evenhand.model.space import GivenSpace, Space
@@ -61,7 +62,7 @@ from evenhand.tasks.records import record_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-WHO = "evenhand.tune"  # who looks at the test score, in the log of looks
+WHO = TUNE_WHO  # who looks at the test score, in the log of looks
 PLAIN_METRIC = "value"  # what a plain function's value is called where nothing is said
 NO_AIMS = Aims()
 EVALUATION_SEEDS = 10  # of the final evaluation
@@ -108,7 +109,7 @@ class TestScore:
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(RunHandle):
     """What `tune` gives back.
 
     Attributes:
@@ -132,6 +133,18 @@ class Result:
     gain: Gain | None = None
 
     @property
+    def _run(self) -> Session:
+        return self.session
+
+    @property
+    def _url(self) -> str | None:
+        return self.db
+
+    @property
+    def _looked(self) -> tuple[str, ...]:
+        return () if self.evaluation is None else (WHO,)
+
+    @property
     def session_id(self) -> int:
         """The session's number, as pages and `evenhand replay` call it."""
         return self.session.id
@@ -145,20 +158,6 @@ class Result:
     def best(self) -> BestTrial | None:
         """The trial with the best value on validation, and its folder; None where no trial has a value."""
         return best_of(self.session)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the best trial's configuration for another program, in the format that the file's ending says.
-
-        Args:
-            path: a file that ends in .json, .toml, .yaml or .yml; one that is there is replaced.
-
-        Raises:
-            InvalidSettings: another ending, or it cannot be written.
-            Refused: no trial has a value.
-        """
-        if (best := self.best) is None:
-            raise Refused(f"session {self.session_id}: no trial has a value, so there is no best configuration to write")
-        configuration_text.save(self.session.space, best.configuration, Path(path))
 
     @property
     def front(self) -> tuple[Trial, ...]:
@@ -214,6 +213,16 @@ class Result:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "task": None}  # it holds functions, which may be of a notebook
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: how it stands, the choice, its curve, the best trials, and how sure it is."""
+        facts = [] if self.evaluation is None else [("test", f"{self.evaluation}, {plural(len(self.evaluation.scores), 'seed')}")]
+        chosen = self.session.chosen_trial
+        if chosen is not None:
+            values = ", ".join(f"{name} {self.session.space[name].show(value)}" for name, value in chosen.configuration.items())
+            facts.insert(0, (f"chosen, trial {chosen.number}", values))
+        facts += [("its page", self.page)] if self.page else []
+        return notebook.page(self.session, time.time(), self.certainty, facts)
 
     def __repr__(self) -> str:
         session = self.session
@@ -322,7 +331,7 @@ def tune(
         metric: what a plain function's value is called.
         direction: whether a plain function's value is to be large or small.
         db: SQLAlchemy URL (default: the user's data directory).
-        progress: whether a progress bar is shown.
+        progress: whether the session is shown: in a terminal as a live table, in a notebook as a display, else in plain lines.
         name: of the session. The first call opens it; the same call later goes on with it, and returns its result where it has
             ended. Under a larger budget it is extended: a choice that it has made stays beside the new one, with its evaluation.
             A session without a name goes on as `name="#12"`, by its number.
@@ -619,7 +628,7 @@ SessionServed = Callable[[Lab, Task, int], AbstractContextManager[None]]  # with
 
 @contextmanager
 def _shown(progress: bool, display: notebook.Display | None, lab: Lab, session_id: int) -> Iterator[Show]:
-    """A progress bar on standard error (in a notebook a display), and what updates it; with `progress` off, nothing."""
+    """The session on standard error (in a notebook a display), and what updates it; with `progress` off, nothing."""
     if not progress:
         yield lambda: None
         return
@@ -630,50 +639,8 @@ def _shown(progress: bool, display: notebook.Display | None, lab: Lab, session_i
         finally:
             display.show(lab.sessions.get(session_id), lab.clock(), last=True)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        line = bar.add_task(lab.sessions.get(session_id).tuner, total=1.0, told="")
-        seeds = bar.add_task("test score", total=1.0, told="", visible=False, start=False)
-
-        def show() -> None:
-            session = lab.sessions.get(session_id)
-            if session.choice is None:
-                done, message = _progress(session, lab.clock())
-                bar.update(line, completed=done, told=message)
-            elif session.evaluated.planned:
-                done, planned = session.evaluated.done, session.evaluated.planned
-                bar.start_task(seeds)
-                bar.update(seeds, completed=done / planned, told=f"{done} of {planned} seeds", visible=True)
-
-        show()
+    with terminal.shown(lab, session_id) as show:
         yield show
-
-
-def _progress(session: Session, now: float) -> tuple[float, str]:
-    """How much of the budget is spent (0 to 1), and what there is to say."""
-    metric, best = session.task.metric, rules.best_trial(session)
-    budget, shares = session.budget, []
-    if budget.trials is not None:
-        shares.append(rules.trials_used(session) / budget.trials)
-    if budget.epochs is not None:
-        shares.append(rules.epochs_used(session) / budget.epochs)
-    if budget.seconds is not None:
-        shares.append(1 - (rules.seconds_left(session, now) or 0.0) / budget.seconds)
-    if budget.training_seconds is not None:
-        shares.append(rules.training_used(session, now) / budget.training_seconds)
-    if budget.until is not None:
-        shares.append(rules.trials_without_gain(session) / budget.until.trials)
-    stall = f"{rules.stall_words(session)}, " if budget.until is not None else ""
-    message = f"{plural(len(session.trials), 'trial')}, {stall}" + (
-        f"best {metric} {show_score(best.value, metric)}" if best else "no value yet"
-    )
-    last = session.trials[-1] if session.trials else None
-    if best is None and last is not None and last.outcome in UNUSABLE_OUTCOMES and last.why:
-        message += f": {last_line(last.why, 80)}"
-    return max(shares), message
 
 
 def _refuse_while_imported() -> None:

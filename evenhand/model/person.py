@@ -13,6 +13,7 @@ from evenhand.model.words import storable
 PersonRole = Literal["owner", "researcher"]
 ROLES: tuple[PersonRole, ...] = ("owner", "researcher")
 UNNAMED = "researcher"  # who, in records from before people had names: nobody knows which of them it was
+TUNE_WHO = "evenhand.tune"  # who looks at the test score that `evenhand.tune` prints
 LOWEST_ID, HIGHEST_ID = 100_000_000, 999_999_999
 MOST_NAME_CHARACTERS = 80
 WHO_PATTERN = re.compile(r"\bperson (\d{9})\b")

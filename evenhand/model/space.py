@@ -8,11 +8,12 @@ from typing import Any, Union
 import numpy as np
 
 from evenhand.errors import InvalidConfiguration, InvalidSpace, Problem
+from evenhand.model import notebook_html
 from evenhand.model.condition import Condition
 from evenhand.model.configuration import Configuration
 from evenhand.model.constraint import Constraint
 from evenhand.model.digest import digest
-from evenhand.model.domain import Choice, Domain, Float, Integer, Value, identity, nearest
+from evenhand.model.domain import Choice, Domain, Float, Integer, Value, identity, nearest, range_words
 from evenhand.model.hyperparameter import Hyperparameter, Prior
 
 GivenSpace = Union["Space", Mapping[str, Any], Sequence[Hyperparameter]]  # what is taken as a space
@@ -86,6 +87,25 @@ class Space:
     def __repr__(self) -> str:
         constraints = f", constraints={[constraint.text for constraint in self._constraints]}" if self._constraints else ""
         return f"Space(hyperparameters={self._hyperparameters}{constraints}{', is_open=True' if self._is_open else ''})"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: a row a hyperparameter."""
+        rows = [
+            (
+                hyperparameter.name,
+                range_words(hyperparameter.domain),
+                "log" if getattr(hyperparameter.domain, "log", False) else "",
+                "" if hyperparameter.mandatory else hyperparameter.show(hyperparameter.default),
+                self.when(hyperparameter),
+                hyperparameter.help,
+            )
+            for hyperparameter in self._hyperparameters
+        ]
+        return notebook_html.view(
+            notebook_html.title("Space", f"of {len(rows)} hyperparameter{'s' * (len(rows) != 1)}"),
+            notebook_html.table(("name", "values", "scale", "default", "only where", "help"), rows),
+            notebook_html.said(", ".join(constraint.text for constraint in self._constraints)),
+        )
 
     @property
     def _parts(self) -> tuple[tuple[Hyperparameter, ...], tuple[Constraint, ...], bool]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from evenhand.model import notebook_html
 from evenhand.model.configuration import Configuration
-from evenhand.model.domain import Real
+from evenhand.model.domain import Real, show
 from evenhand.model.signals import Signals
 
 
@@ -181,6 +182,20 @@ class Trial:
     def is_held(self) -> bool:
         """Whether its training stands still now."""
         return self.is_open and bool(self.holds) and self.holds[-1].end is None
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: how it ended, and its configuration."""
+        ended = "" if self.finished_at is None else f", {self.seconds(self.finished_at):.3g} s"
+        value = "no value" if self.value is None else f"value {show(self.value)}"
+        how = f"{self.outcome or 'open'}, {value}, {self.epochs_done} of {self.epochs_planned} epochs{ended}, by {self.proposer}"
+        rows = [(name, show(given), self.reasons.get(name, "")) for name, given in self.configuration.items()]
+        columns = ("hyperparameter", "value", "reason") if self.reasons else ("hyperparameter", "value")
+        return notebook_html.view(
+            notebook_html.title(f"Trial {self.number}", how),
+            notebook_html.table(columns, [row[: len(columns)] for row in rows], (1,)),
+            notebook_html.said(self.why or ""),
+            notebook_html.said(self.explanation, quiet=True),
+        )
 
     def seconds(self, now: float) -> float:
         """How long it has trained, or did in all, without the times in which it stood still.

@@ -63,3 +63,9 @@ def read(lab: Lab, session: Session, who: Collection[str]) -> RunRecords:
         None if looker is None or session.choice is None else lab.evaluations.get(session.id, looker),
         looks,
     )
+
+
+def names_in(lab: Lab, records: RunRecords) -> dict[str, str]:
+    """What those are called who looked at a run's test score or proposed its trials, by how records name them."""
+    named = {who for who, _ in records.looks} | {trial.proposer for trial in records.session.trials}
+    return {who: lab.people.shown(who) for who in named}

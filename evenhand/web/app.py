@@ -31,6 +31,7 @@ from evenhand.web.participant import flow, questions
 from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, start_method, study, versions
 from evenhand.web.runs import compare as compared_runs
 from evenhand.web.runs import page as runs
+from evenhand.web.runs import take_away
 from evenhand.web.state import AppState, held_by, hold
 from evenhand.web.workbench import page
 
@@ -93,6 +94,7 @@ def create_app(
         entry,
         runs,
         compared_runs,
+        take_away,
         board,
         seats,
         study,

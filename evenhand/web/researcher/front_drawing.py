@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.analysis.summaries import Summary, drawn
+from evenhand.analysis.ticks import round_numbers
 from evenhand.model import choices
 from evenhand.model.aims import values_of
 from evenhand.model.direction import recorded_value
@@ -12,7 +13,6 @@ from evenhand.model.session import Session
 from evenhand.model.task import Metric
 from evenhand.model.trial import VALUELESS_OUTCOMES, Trial
 from evenhand.model.words import show_score
-from evenhand.web.researcher.scores import round_numbers
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560.0, 280.0, 64.0, 16.0, 12.0, 40.0  # of a drawing, in its own units
 Tick = tuple[float, str]

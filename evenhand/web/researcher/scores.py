@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass
 
 from evenhand.analysis.summaries import Summary, scale_of
+from evenhand.analysis.ticks import round_numbers
 from evenhand.model.evaluation import Evaluation
 from evenhand.model.words import show_score
 
 DRAWING_WIDTH, DRAWING_MARGIN, DRAWING_MIDDLE = 400.0, 16.0, 29.0  # of the drawing, in its own units
 DOT_RADIUS = 4.5
 DOT_LEVEL = 4.8  # between stacked dots: ten equal scores still fit, half hidden
-AXIS_STEPS = (1.0, 2.0, 2.5, 5.0)
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,3 @@ def _stacked(positions: list[float]) -> tuple[tuple[float, float], ...]:
         free = (y for y in levels if all(math.dist((x, y), other) > DOT_RADIUS for other in placed))
         placed.append((x, round(next(free, DRAWING_MIDDLE), 1)))
     return tuple(placed)
-
-
-def round_numbers(first: float, last: float) -> list[float]:
-    """About five round numbers between the ends."""
-    rough = (last - first) / 5
-    power = 10.0 ** _magnitude(rough)
-    step = next((factor * power for factor in AXIS_STEPS if factor * power >= rough), 10 * power)
-    start = int(first / step)
-    return [count * step for count in range(start, start + 12) if first <= count * step <= last]
-
-
-def _magnitude(value: float) -> int:
-    return int(f"{value:e}".partition("e")[2])
