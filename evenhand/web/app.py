@@ -30,6 +30,7 @@ from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
 from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, start_method, study, versions
 from evenhand.web.runs import page as runs
+from evenhand.web.runs import run, run_curves, trial, trial_table
 from evenhand.web.state import AppState, held_by, hold
 from evenhand.web.workbench import page
 
@@ -91,6 +92,10 @@ def create_app(
         questions,
         entry,
         runs,
+        run,
+        run_curves,
+        trial_table,
+        trial,
         board,
         seats,
         study,
