@@ -73,6 +73,7 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
     head = lab.trials.head(session_id)
     task = head.session.task
     shows_result = head.is_whole or whole
+    came_to = _result_context(request, session_id) if shows_result else {}
     return render(
         request,
         "runs/run.html",
@@ -81,9 +82,7 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
         shows_result=shows_result,
         said=said(request),
         here="Runs",
-        **head_context(request, head),
-        **table_context(request, head),
-        **(_result_context(request, session_id) if shows_result else {}),
+        **{**head_context(request, head), **table_context(request, head), **came_to},
     )
 
 
