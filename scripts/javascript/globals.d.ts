@@ -106,7 +106,7 @@ declare global {
         readonly curves: Map<number, unknown>;
         add(columns: Record<"numbers" | "starts" | "own" | "epochs" | "values", number[]>): void;
         keep(numbers: number[]): void;
-        mark(marks: { best?: number | null; chosen?: number | null; pinned?: number[] }): void;
+        mark(marks: { best?: number | null; chosen?: number | null; pinned?: number[]; subject?: number | null }): void;
       };
       progress(host: HTMLElement, options: Record<string, any>): { set(content: any): void };
     };

@@ -27,7 +27,7 @@ from evenhand.web.flash import said
 from evenhand.web.pages import render
 from evenhand.web.researcher import overview
 from evenhand.web.researcher.study import result_context, session_page
-from evenhand.web.runs.own import own_head, own_run
+from evenhand.web.runs.own import own_head, own_run, takes_trials
 from evenhand.web.runs.trial_table import table_context
 from evenhand.web.state import held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
@@ -119,6 +119,7 @@ def head_context(request: Request, head: RunHead) -> dict[str, Any]:
         "is_over": is_over,
         "looked": looked,
         "can_work": session.kind == "method" and not session.space.is_open and not study.archived,
+        "works": takes_trials(session, now) and not looked and not study.archived,
         "state": rules.state_of(session, now),
         "waiting": lab.view(session.id).waiting if waits else None,
         "interrupted": rules.is_interrupted(session, now) and not study.archived,

@@ -18,7 +18,7 @@ from evenhand.tasks.programs import output
 from evenhand.web.access import identity, lab_of
 from evenhand.web.flash import said
 from evenhand.web.pages import render
-from evenhand.web.runs.own import own_head, own_run
+from evenhand.web.runs.own import own_head, own_run, takes_trials
 from evenhand.web.runs.trial_files import file_of, folder_of
 
 router = APIRouter()
@@ -31,7 +31,8 @@ def trial_page(request: Request, session_id: int, number: int) -> Response:
     """Everything that is known of a trial of a run."""
     lab, head = lab_of(request), own_head(request, session_id)
     session, trial = head.session, lab.trials.one(head.session, number)
-    task = session.task
+    task, now = session.task, lab.clock()
+    looked = session.choice is None and lab.evaluations.has_looked(task.id, identity(request).who)
     return render(
         request,
         "runs/trial.html",
@@ -48,9 +49,9 @@ def trial_page(request: Request, session_id: int, number: int) -> Response:
         printed=output.tail_of(place_of(session, number, trial.attempt)),
         folder=folder_of(session, trial),
         points=_points(lab, session, trial),
-        looked=session.choice is None and lab.evaluations.has_looked(task.id, identity(request).who),
-        can_work=session.kind == "method" and not session.space.is_open and session.choice is None,
-        now=lab.clock(),
+        looked=looked,
+        can_work=not looked and takes_trials(session, now),
+        now=now,
         said=said(request),
         here="Runs",
     )
@@ -62,9 +63,9 @@ def _compared(lab: Lab, head: RunHead, trial: Trial) -> dict[str, tuple[ValueCha
     before = lab.trials.some(session, [trial.number - 1]).get(trial.number - 1)
     told = {"from the defaults": tuple(differences(session, trial, None))}
     if before is not None:
-        told[f"from trial {before.number}, the one before"] = tuple(differences(session, trial, before))
+        told[f"from trial {before.number:,}, the one before"] = tuple(differences(session, trial, before))
     if head.best is not None and head.best.number not in (trial.number, trial.number - 1):
-        told[f"from trial {head.best.number}, the best"] = tuple(differences(session, trial, head.best))
+        told[f"from trial {head.best.number:,}, the best"] = tuple(differences(session, trial, head.best))
     return told
 
 

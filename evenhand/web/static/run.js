@@ -25,9 +25,9 @@
   const alone = find("main.trial-page");
   const host = find("#chart-trial");
   if (alone && host) {
-    const { metric, share, kind, number } = alone.dataset;
+    const { metric, share, kind, number, best } = alone.dataset;
     const chart = Evenhand.runCharts.curves(host, { metric, percent: share === "yes", kind });
-    chart.mark({ best: Number(number) });
+    chart.mark({ subject: Number(number), best: Number(best) || null });
     json(host.dataset.curves).then((columns) => chart.add(columns)).catch(() => {});
   }
 
@@ -43,10 +43,10 @@
   const pins = () => new URLSearchParams(location.search).getAll("pin").map(Number).filter((number) => number > 0);
   const sayWhich = (state) => {
     const many = (count) => count.toLocaleString("en");
-    const which = state.sample === 1 ? "all of them" : `every ${state.sample}th of ${many(state.trials)}, and the best, the chosen, the pinned and the ${NEWEST_CURVES} newest`;
+    const which = state.sample === 1 ? "all of them" : `one in ${state.sample}, and the best, the chosen, the pinned and the ${NEWEST_CURVES} newest`;
     /** @type {Part} */ (find("#curves-sub")).textContent = `validation ${look.metric} after each epoch; ${which}; point at one for its number`;
     /** @type {Part} */ (find("#curves-title")).textContent = `Curves of ${state.trials === 1 ? "1 trial" : `${many(state.trials)} trials`}`;
-    /** @type {Part} */ (find("#progress-sub")).textContent = `best validation ${look.metric} of the trials until then, and ${state.every === 1 ? "each trial’s own" : `every ${state.every}th trial’s own`}`;
+    /** @type {Part} */ (find("#progress-sub")).textContent = `best validation ${look.metric} of the trials until then, and ${state.every === 1 ? "each trial’s own" : `the own one of one in ${state.every}`}`;
   };
   const specials = (state) => {
     const newest = Array.from({ length: NEWEST_CURVES }, (_, at) => state.newest - at).filter((number) => number > 0);

@@ -67,7 +67,7 @@
       this.plot = null;
       if (!made) return;
       const [data, parts] = made;
-      this.plot = new uPlot({ width: this.host.clientWidth, height: this.host.clientHeight, legend: { show: false }, padding: [10, 14, 0, 0], axes: this.axes(), ...parts }, data, this.host);
+      this.plot = new uPlot({ width: this.host.clientWidth, height: this.host.clientHeight, legend: { show: false }, padding: [10, 28, 0, 0], axes: this.axes(), ...parts }, data, this.host);
       this.tip.hidden = true;
       this.plot.over.append(this.tip);
       this.host.dataset.axes = Evenhand.charts.axesOf(this.plot);
@@ -110,8 +110,8 @@
       super(host, { across: "epoch", ...options });
       /** @type {Map<number, { epochs: number[], values: number[], own: boolean }>} */
       this.curves = new Map();
-      /** @type {{ best: number | null, chosen: number | null, pinned: number[] }} */
-      this.marks = { best: null, chosen: null, pinned: [] };
+      /** @type {{ best: number | null, chosen: number | null, pinned: number[], subject: number | null }} */
+      this.marks = { best: null, chosen: null, pinned: [], subject: null }; // subject: whose page it is
       /** @type {number | null} */
       this.near = null;
     }
@@ -162,9 +162,8 @@
     lines(plot) {
       const { ctx, bbox } = plot;
       const pixels = devicePixelRatio || 1;
-      const mine = this.options.kind === "method" ? "--eh-methods-mark" : "--eh-people-mark";
-      const { best, chosen, pinned } = this.marks;
-      const named = [...new Set([...pinned, chosen, best, this.near])].filter((number) => number !== null && this.curves.has(number));
+      const { best, chosen, pinned, subject } = this.marks;
+      const named = [...new Set([...pinned, chosen, best, subject, this.near])].filter((number) => number !== null && this.curves.has(number));
       ctx.save();
       ctx.beginPath();
       ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
@@ -180,12 +179,21 @@
       for (const number of named) {
         const curve = /** @type {{ epochs: number[], values: number[], own: boolean }} */ (this.curves.get(/** @type {number} */ (number)));
         ctx.lineWidth = (number === this.near ? 2.5 : 2) * pixels;
-        ctx.strokeStyle = ctx.fillStyle = colour(number === this.near ? "--eh-text" : number === chosen ? "--eh-good" : number === best ? mine : "--eh-text");
-        ctx.setLineDash(pinned.includes(/** @type {number} */ (number)) && number !== best && number !== chosen && number !== this.near ? [5 * pixels, 3 * pixels] : []);
+        ctx.strokeStyle = ctx.fillStyle = colour(this.shade(number, "-mark"));
+        ctx.setLineDash(pinned.includes(/** @type {number} */ (number)) && ![best, chosen, subject, this.near].includes(number) ? [5 * pixels, 3 * pixels] : []);
         this.line(plot, curve);
       }
       ctx.restore();
       this.names(plot, named);
+    }
+
+    // The colour of a line that has a name, or of the name.
+    shade(number, mark = "") {
+      const { best, chosen, subject } = this.marks;
+      const mine = `${this.options.kind === "method" ? "--eh-methods" : "--eh-people"}${mark}`;
+      if (number === this.near) return "--eh-text";
+      if (subject !== null) return number === subject ? mine : "--eh-quiet";
+      return number === chosen ? "--eh-good" : number === best ? mine : "--eh-text";
     }
 
     line(plot, { epochs, values }) {
@@ -207,6 +215,7 @@
       ctx.save();
       ctx.font = `600 ${11 * pixels}px system-ui, sans-serif`;
       ctx.textBaseline = "middle";
+      ctx.textAlign = "left";
       for (const number of [...named].reverse()) {
         const curve = this.curves.get(number);
         const value = curve?.values[curve.values.length - 1];
@@ -215,8 +224,8 @@
         const y = [0, -1, 1, -2, 2, -3, 3].map((step) => aim + step * 13 * pixels).find((place) => taken.every((other) => Math.abs(place - other) >= 12 * pixels)) ?? aim;
         taken.push(y);
         const words = [number === this.marks.chosen ? "chosen" : "", number === this.marks.best ? "best" : ""].filter(Boolean).join(", ");
-        ctx.fillStyle = colour(number === this.near ? "--eh-text" : number === this.marks.chosen ? "--eh-good" : number === this.marks.best ? (this.options.kind === "method" ? "--eh-methods" : "--eh-people") : "--eh-text");
-        ctx.fillText(`${number}${words ? ` ${words}` : ""}`, bbox.left + bbox.width + 6 * pixels, y);
+        ctx.fillStyle = colour(this.shade(number));
+        ctx.fillText(`${number.toLocaleString("en")}${words ? ` ${words}` : ""}`, bbox.left + bbox.width + 6 * pixels, y);
       }
       ctx.restore();
     }
