@@ -43,12 +43,12 @@ class FieldColumns:
 
 def number_field(number: ColumnElement[Any]) -> FieldColumns:
     """Of a column that holds numbers."""
-    return FieldColumns(number, null())
+    return FieldColumns(number, cast(null(), String))
 
 
 def text_field(text: ColumnElement[Any]) -> FieldColumns:
     """Of a column that holds texts; an empty one is none."""
-    return FieldColumns(null(), case((text != "", func.lower(text))))
+    return FieldColumns(cast(null(), Double), case((text != "", func.lower(text))))
 
 
 def json_field(dialect: str, column: ColumnElement[Any], name: str) -> FieldColumns:
