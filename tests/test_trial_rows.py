@@ -274,12 +274,12 @@ def store_trial(
             "session_id": session_id, "number": number, "configuration": dict(session.space.defaults()), "reasons": {},
             "explanation": "", "proposer": session.tuner, "submitted_at": now, "epochs_planned": 1,
         }  # fmt: skip
-        trial_id = tx.execute(insert(tables.trial).values(trial)).inserted_primary_key[0]
+        trial_id = tx.execute(insert(tables.trial).returning(tables.trial.c.id).values(trial)).scalar_one()
         job = {
             "session_id": session_id, "trial_id": trial_id, "seed": 1, "attempt": 1, "agent_id": agent_id, "queued_at": now,
             "claimed_at": now, "finished_at": now + 1 if outcome else None, "outcome": outcome,
         }  # fmt: skip
-        job_id = tx.execute(insert(tables.job).values(job)).inserted_primary_key[0]
+        job_id = tx.execute(insert(tables.job).returning(tables.job.c.id).values(job)).scalar_one()
         row = {"job_id": job_id, "attempt": 1, "index": 0, "step": 1, "epoch": 1, "value": value, "seconds": 1.0}
         tx.execute(insert(tables.measurement).values({**row, "extra": extra or None}))
         events.record(tx, now, "finished", session_id, trial_id)
