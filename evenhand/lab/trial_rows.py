@@ -176,10 +176,10 @@ class TrialRows:
 
     def one(self, session: Session, number: int) -> Trial:
         """A trial of a session; NotFound where there is none of this number."""
-        found = self.some(session, [number])
-        if number not in found:
+        trial = self.some(session, [number]).get(number)
+        if trial is None:
             raise NotFound(f"session {session.id} has no trial {number}")
-        return found[number]
+        return trial
 
     def size(self, session_id: int) -> tuple[int, int]:
         """How many trials a run has, and the largest of their numbers."""

@@ -61,12 +61,12 @@ def _compared(lab: Lab, head: RunHead, trial: Trial) -> dict[str, tuple[ValueCha
     """What differs from the defaults, from the trial before, and from the best one, by the words for that."""
     session = head.session
     before = lab.trials.some(session, [trial.number - 1]).get(trial.number - 1)
-    told = {"from the defaults": tuple(differences(session, trial, None))}
+    changes_by_words = {"from the defaults": tuple(differences(session, trial, None))}
     if before is not None:
-        told[f"from trial {before.number:,}, the one before"] = tuple(differences(session, trial, before))
+        changes_by_words[f"from trial {before.number:,}, the one before"] = tuple(differences(session, trial, before))
     if head.best is not None and head.best.number not in (trial.number, trial.number - 1):
-        told[f"from trial {head.best.number:,}, the best"] = tuple(differences(session, trial, head.best))
-    return told
+        changes_by_words[f"from trial {head.best.number:,}, the best"] = tuple(differences(session, trial, head.best))
+    return changes_by_words
 
 
 def _points(lab: Lab, session: Session, trial: Trial) -> list[list[Any]]:

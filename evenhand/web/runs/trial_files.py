@@ -50,13 +50,23 @@ def file_of(session: Session, trial: Trial, name: str, most_bytes: int) -> Path:
 
     NotFound: that is none, or leads out of the folder. Refused: it is larger than `most_bytes`.
     """
-    root = _root(session, trial)
-    path = None if root is None or "\0" in name else root / name
-    if root is None or path is None or not path.is_file() or path.resolve() != path or not path.is_relative_to(root):
+    path = _inside(_root(session, trial), name)
+    if path is None:
         raise NotFound(f"trial {trial.number} of session {session.id} keeps no file {name[:200]!r} on this machine")
     if (size := path.stat().st_size) > most_bytes:
         raise Refused(f"{path} has {size:,} bytes, and at most {most_bytes:,} are sent; copy it on the machine that serves")
     return path
+
+
+def _inside(root: Path | None, name: str) -> Path | None:
+    """A regular file below a folder, reached without a link; None where there is none of this name."""
+    if root is None:
+        return None
+    try:
+        path = root / name
+        return path if path.is_file() and path.resolve() == path and path.is_relative_to(root) else None
+    except (OSError, ValueError):  # too long a name, or one with a zero
+        return None
 
 
 def _root(session: Session, trial: Trial) -> Path | None:
