@@ -16,7 +16,7 @@ from evenhand.lab.lab import Lab
 from evenhand.model.job import place_of
 from evenhand.model.session import Session
 from evenhand.model.trial import Outcome
-from evenhand.settings import AGENT_SILENCE_SECONDS
+from evenhand.settings import AGENT_SILENCE_SECONDS, PublicAddress
 from evenhand.store import sessions
 from evenhand.web.access import Role
 from evenhand.web.runs.run_curves import MOST_AT_ONCE
@@ -372,3 +372,15 @@ def test_no_test_score_without_a_look(tmp_path: Path) -> None:
         assert seen in researcher.get("/sessions/1").text
         assert seen in researcher.get("/sessions/1/run/result").text
         assert seen not in researcher.get("/sessions/1/run/rows").text
+
+
+def test_behind_a_proxy_all_addresses_lie_under_its_path(tmp_path: Path) -> None:
+    with toy_site(tmp_path, public=PublicAddress("https://lab.example.org/evenhand")) as site:
+        make(site.lab, 3)
+        researcher = site.caller(Role.RESEARCHER)
+        for path in ("/evenhand/sessions/1?pin=1", "/evenhand/sessions/1/trials/2", "/evenhand/sessions/1/run/table"):
+            addresses = re.findall(
+                r'(?:href|action|src|data-rows|data-pinned|data-part|data-curves)="(/[^"]*)"', researcher.get(path).text
+            )
+            assert addresses
+            assert [address for address in addresses if not address.startswith("/evenhand/")] == []
