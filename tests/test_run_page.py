@@ -384,3 +384,26 @@ def test_behind_a_proxy_all_addresses_lie_under_its_path(tmp_path: Path) -> None
             )
             assert addresses
             assert [address for address in addresses if not address.startswith("/evenhand/")] == []
+
+
+BEYOND = 10**30  # what no database counts to
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        f"?pin={BEYOND}&against={BEYOND}",
+        "?q=accuracy<1e999+number>-1e999",
+        f"?q=number={BEYOND}",
+        "?q=why:%25_\\",
+        f"/run/rows?offset={BEYOND}",
+        f"/run/curves?first={BEYOND}&last={BEYOND + 9}",
+        f"/run/curves?first=1&last={BEYOND}&every=1",
+        f"/run/curves?first=1&last=9&every={BEYOND}",
+        f"/run/curves?number={BEYOND}",
+        f"/trials/{BEYOND}",
+        f"/trials/{BEYOND}/files/x",
+    ],
+)
+def test_what_is_beyond_all_counting_is_answered(researcher: Caller, part: str) -> None:
+    assert researcher.get(f"/sessions/1{part}").status_code in (200, 400, 404)

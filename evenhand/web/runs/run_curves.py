@@ -59,7 +59,7 @@ def curves(
     `starts` says where in `epochs` and `values` each curve begins. Those of trials that have ended may be kept by the browser.
     """
     lab, session = lab_of(request), own_run(request, session_id)
-    wanted = list(dict.fromkeys(number)) or list(range(first + -first % every, last + 1, every))[:MOST_AT_ONCE]
+    wanted = list(dict.fromkeys(number)) or list(range(first + -first % every, last + 1, every)[:MOST_AT_ONCE])
     content, has_ended = _curves(lab, session, wanted)
     kept = {"cache-control": f"private, max-age={KEPT_SECONDS}"} if has_ended and not number else {}
     return JSONResponse(content, headers=kept)
