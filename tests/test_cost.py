@@ -115,6 +115,7 @@ def test_a_run_ends_where_its_cost_is_used(lab_and_clock: tuple[Lab, Clock]) -> 
     lab.finish(job, 1, Outcome.COMPLETED)
     now = lab.sessions.get(session.id)
     assert (rules.training_used(now, clock.now), rules.training_left(now, clock.now)) == (8.0, 12.0)
+    assert lab.runs.training_seconds(session.id) == 8.0
     lab.submit(session.id, CONFIGURATION)
     job = claim_of(lab, agent, session.id)
     clock.now += 11
@@ -145,7 +146,9 @@ def test_trials_side_by_side_cost_both_and_what_failed_costs_nothing(lab_and_clo
         jobs.append(claim_of(lab, agent, session.id))
     clock.now += 10
     assert rules.training_used(lab.sessions.get(session.id), clock.now) == 20.0
+    assert lab.runs.training_seconds(session.id) == 20.0
     lab.finish(jobs[0], 1, Outcome.FAILED, "the machine was lost")
+    assert lab.runs.training_seconds(session.id) == 10.0
     assert rules.training_used(lab.sessions.get(session.id), clock.now) == 10.0
     assert rules.training_left(lab.sessions.get(session.id), clock.now) == 90.0
 

@@ -27,6 +27,7 @@ from evenhand.lab.stopping import StoppingRules
 from evenhand.lab.studies import Studies
 from evenhand.lab.tokens import Tokens
 from evenhand.lab.transfer import Transfer
+from evenhand.lab.trial_rows import TrialRows
 from evenhand.lab.tuning import Tuning
 from evenhand.model.configuration import Configuration
 from evenhand.model.environment import Environment
@@ -47,7 +48,7 @@ def key_of(url: str) -> str:
 class Lab:
     """The laboratory on one database. Threads may share it.
 
-    tokens, people, studies, participants, seats, sessions, runs, open_spaces, evaluations, interventions, crews, agents,
+    tokens, people, studies, participants, seats, sessions, runs, trials, open_spaces, evaluations, interventions, crews, agents,
     transfer, backups: its services, by noun.
     """
 
@@ -64,6 +65,7 @@ class Lab:
         self.seats = Seats(self.core, self.participants)
         self.sessions = Sessions(self.core)
         self.runs = Runs(self.core)
+        self.trials = TrialRows(self.core)
         self.open_spaces = OpenSpaces(self.core, self.studies, self.sessions)
         self.evaluations = Evaluations(self.core)
         self.interventions = Interventions(self.core)

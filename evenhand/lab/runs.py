@@ -152,6 +152,11 @@ class Runs:
             events.record(tx, self._core.clock(), "baseline declared", session_id, baseline=baseline_id)
             return notes
 
+    def training_seconds(self, session_id: int) -> float:
+        """Seconds of training by a run's trials that count, as `rules.training_used` has them, without reading the trials."""
+        with self._core.read() as tx:
+            return jobs.training_seconds(tx, session_id, self._core.clock())
+
     def gain(self, session_id: int, who: str) -> Gain | None:
         """What a run gained over its declared baseline; None where none is declared. On test only where `who` looked at both."""
         with self._core.read() as tx:

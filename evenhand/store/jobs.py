@@ -184,6 +184,25 @@ _RUNNING = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
 _BUSY = select(_job.session_id, func.count()).where(_RUNNING).group_by(_job.session_id)
 
 
+def training_seconds(tx: Connection, session_id: int, now: float) -> float:
+    """Seconds that a session's trials have trained, without the times in which they stood still and without failed ones."""
+    counted = and_(
+        _job.session_id == session_id,
+        _job.trial_id.is_not(None),
+        _job.claimed_at.is_not(None),
+        or_(_job.outcome.is_(None), _job.outcome != Outcome.FAILED),
+    )
+    until = func.coalesce(_job.finished_at, now)
+    whole: float = tx.execute(select(func.sum(until - _job.claimed_at)).where(counted)).scalar() or 0.0
+    held = tx.execute(select(_job.holds, _job.finished_at).where(counted, _job.holds.is_not(None)))
+    stood = sum(
+        hold.seconds(now if row.finished_at is None else row.finished_at)
+        for row in held
+        for hold in codec.from_json(tuple[Hold, ...], row.holds)
+    )
+    return whole - stood
+
+
 def with_limited_trials(tx: Connection) -> list[int]:
     """Sessions of studies that limit what one trial may use, or whose budget limits what training may cost, of which a trial
     trains that nobody has asked to stop."""

@@ -1,7 +1,7 @@
 """Sessions with their trials: read whole, since every rule is a function of a whole session."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -78,6 +78,23 @@ def get(tx: Connection, session_id: int, logged: bool | None = None) -> Session:
     if row is None:
         raise NotFound(f"session {session_id} does not exist")
     return _with_all(tx, [row], not _writes(tx) if logged is None else logged)[0]
+
+
+def bare(tx: Connection, session_id: int) -> tuple[Session, Newest]:
+    """The session without its trials, however many there are, and its newest event. No rule holds of it that asks for trials."""
+    row = tx.execute(_SESSION, {"id": session_id}).mappings().first()
+    if row is None:
+        raise NotFound(f"session {session_id} does not exist")
+    return _with_parts([row], _parts_without_trials(tx, [row]))[0], (row["newest_event"], row["newest_event_at"])
+
+
+def some_trials(tx: Connection, session: Session, numbers: Collection[int]) -> dict[int, Trial]:
+    """Of a session's trials those with these numbers, by number. session: as `bare` or `get` gave it."""
+    if not numbers:
+        return {}
+    rows = tx.execute(_SOME_TRIALS[valued_of(session)], {"id": session.id, "numbers": list(numbers)}).mappings()
+    judge = judge_of(session.task.metric, session.method, session.interventions)
+    return {trial.number: trial for trial in judge.all(as_read(session.space, map(_to_trial, rows)))}
 
 
 def of_study(tx: Connection, study_id: int) -> list[Session]:
@@ -372,7 +389,10 @@ class SessionParts:
 
 
 def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[Session]:
-    parts = _parts(tx, rows, logged)
+    return _with_parts(rows, _parts(tx, rows, logged))
+
+
+def _with_parts(rows: Sequence[RowMapping], parts: Mapping[int, SessionParts]) -> list[Session]:
     return [
         Session(
             kind="method" if row["participant_id"] is None else "participant",
@@ -449,6 +469,15 @@ def _up_to_date(tx: Connection, known: Mapping[int, SessionParts]) -> Mapping[in
 def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, SessionParts]:
     if not rows:
         return {}
+    parts = _parts_without_trials(tx, rows)
+    trials = _trials(tx, {session_id: _valued(theirs) for session_id, theirs in parts.items()}, _TRIALS)
+    return {
+        session_id: replace(theirs, trials=Trials(theirs.judge.all(as_read(theirs.task.space, trials[session_id]))))
+        for session_id, theirs in parts.items()
+    }
+
+
+def _parts_without_trials(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, SessionParts]:
     ids = [row["id"] for row in rows]
     extensions, pauses = _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated, interventions = _choices(tx, ids), _evaluated(tx, ids), _interventions(tx, ids)
@@ -456,7 +485,7 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Session
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
     judges = {row["id"]: judge_of(tasks[row["task_id"]].metric, row["method"], interventions[row["id"]]) for row in rows}
     declared = {key: studies.study(tx, *key) for key in {(row["study_id"], row["version"]) for row in rows}}
-    parts = {
+    return {
         row["id"]: SessionParts(
             task=tasks[row["task_id"]],
             shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
@@ -470,11 +499,6 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Session
             evaluated=evaluated.get(row["id"], Evaluated()),
         )
         for row in rows
-    }
-    trials = _trials(tx, {session_id: _valued(theirs) for session_id, theirs in parts.items()}, _TRIALS)
-    return {
-        session_id: replace(theirs, trials=Trials(theirs.judge.all(as_read(theirs.task.space, trials[session_id]))))
-        for session_id, theirs in parts.items()
     }
 
 
@@ -504,7 +528,12 @@ def _valued(parts: "SessionParts") -> Valued:
     return parts.task.direction if parts.shown["value_rule"] == "best" else "last"
 
 
-def _trials_query(valued: Valued) -> Select[Any]:
+def valued_of(session: Session) -> Valued:
+    """Which epoch the values of a session's trials are of."""
+    return session.task.direction if session.value_rule == "best" else "last"
+
+
+def trials_query(valued: Valued) -> Select[Any]:
     """Trials, with what their current attempt measured so far."""
     # Both are looked up from the end of the attempt's primary key: a session's read must not grow with its batches.
     epoch, newest, last = tables.measurement.alias("epoch"), tables.measurement.alias("newest"), tables.measurement.alias("last")
@@ -564,10 +593,14 @@ def _newest_event(column: Any) -> Any:
 _NEWEST = _newest_event(tables.event.c.id).label("newest_event"), _newest_event(tables.event.c.at).label("newest_event_at")
 _SESSIONS = select(tables.session, *_NEWEST)
 _SESSION = _SESSIONS.where(tables.session.c.id == bindparam("id"))
-_QUERIES: dict[Valued, Select[Any]] = {valued: _trials_query(valued) for valued in get_args(Valued)}
+_QUERIES: dict[Valued, Select[Any]] = {valued: trials_query(valued) for valued in get_args(Valued)}
 _TRIALS = {valued: Of(query, _trial.session_id) for valued, query in _QUERIES.items()}
 _LATER_TRIALS = {
     valued: query.where(_trial.session_id == bindparam("id"), _trial.number >= bindparam("number"))
+    for valued, query in _QUERIES.items()
+}
+_SOME_TRIALS = {
+    valued: query.where(_trial.session_id == bindparam("id"), _trial.number.in_(bindparam("numbers", expanding=True)))
     for valued, query in _QUERIES.items()
 }
 _SINCE = (

@@ -31,7 +31,7 @@ from evenhand.web.participant import flow, questions
 from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, start_method, study, versions
 from evenhand.web.runs import compare as compared_runs
 from evenhand.web.runs import page as runs
-from evenhand.web.runs import take_away
+from evenhand.web.runs import run, run_curves, take_away, trial, trial_table
 from evenhand.web.state import AppState, held_by, hold
 from evenhand.web.workbench import page
 
@@ -95,6 +95,10 @@ def create_app(
         runs,
         compared_runs,
         take_away,
+        run,
+        run_curves,
+        trial_table,
+        trial,
         board,
         seats,
         study,

@@ -106,6 +106,28 @@ declare global {
     wholeSteps: number[];
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
     follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
+    /** Thousands of rows of which those in sight are there: see virtual_rows.js. */
+    virtualRows(options: {
+      table: HTMLTableElement;
+      body: HTMLTableSectionElement;
+      block: number;
+      total: number;
+      height: () => number;
+      address: () => string;
+      scroller?: HTMLElement | null;
+      drawn?: () => void;
+      changed?: (total: number) => void;
+    }): { refresh(): Promise<void>; draw(): void; readonly total: number; end(): void };
+    /** The charts of a run: see run_charts.js. */
+    runCharts: {
+      curves(host: HTMLElement, options: Record<string, any>): {
+        readonly curves: Map<number, unknown>;
+        add(columns: Record<"numbers" | "starts" | "own" | "epochs" | "values", number[]>): void;
+        keep(numbers: number[]): void;
+        mark(marks: { best?: number | null; chosen?: number | null; pinned?: number[]; subject?: number | null }): void;
+      };
+      progress(host: HTMLElement, options: Record<string, any>): { set(content: any): void };
+    };
     /** Seconds as 1:23:41 or 2:10. */
     clock(seconds: number): string;
     /** Which fields of a configuration's form apply: see fields.js. */

@@ -130,9 +130,8 @@ def _study_state(request: Request, study_id: int, mode: Mode | None) -> dict[str
 # One session
 
 
-@router.get("/sessions/{session_id}")
 def session_page(request: Request, session_id: int) -> Response:
-    """How one session goes: its trials, and after the choice its evaluation."""
+    """How one session of a study goes: its trials, and after the choice its evaluation."""
     context = session_context(request, session_id)
     task = context["session"].task
     words, share = metric_name(task.metric), is_share(task.metric)
@@ -141,34 +140,47 @@ def session_page(request: Request, session_id: int) -> Response:
 
 def session_context(request: Request, session_id: int) -> dict[str, Any]:
     """What the parts of a session's pages show."""
-    lab, who = lab_of(request), identity(request).who
+    lab = lab_of(request)
     session = lab.sessions.get(session_id)
-    study = lab.studies.get(session.study_id, session.version)
-    person = None if session.participant_id is None else lab.participants.get(session.participant_id)
-    row = overview.row(session, person, study, lab.clock())
-    looks = lab.evaluations.looks(session_id)
-    seen = lab.evaluations.get(session_id, who) if session.choice and any(looker == who for looker, _ in looks) else None
-    summary = summaries.summarize(seen) if seen else None
-    further = summaries.further_summaries(seen, names_beside(session.aims, session.task.metric)) if seen else {}
-    chosen = session.chosen_trial
     waits = any(trial.is_open and trial.claimed_at is None for trial in session.trials)
+    shown = result_context(request, session)
     return {
-        "session": session,
-        "study": study,
-        "row": row,
+        **shown,
         "waiting": lab.view(session_id).waiting if waits else None,
-        "spent": summaries.clock(session, session.choice.at) if session.choice else None,
-        "chosen": chosen.number if chosen else None,
-        "chosen_value": chosen.value if chosen else None,
         "environments_by_key": {
             key: lab.agents.environment(key) for trial in session.trials if (key := trial.environment) is not None
         },
         "outputs": _outputs(session),
+        "looked": session.choice is None and lab.evaluations.is_locked(session, identity(request).who),
+        "misses": {trial.number: choices.misses(session, trial) for trial in session.trials if trial.violation > 0},
+        "ended": rules.how_ended(session),
+        "interrupted": rules.is_interrupted(session, lab.clock()) and not shown["study"].archived,
+        "notices": lab.sessions.notices(session_id) if "stopping" in session.method else (),
+        "problem": held_by(request.app).players.problems.get(session_id),
+    }
+
+
+def result_context(request: Request, session: Session) -> dict[str, Any]:
+    """What a session came to: its choice, the test score for whoever looked, how sure it is, its front."""
+    lab, who = lab_of(request), identity(request).who
+    study = lab.studies.get(session.study_id, session.version)
+    person = None if session.participant_id is None else lab.participants.get(session.participant_id)
+    looks = lab.evaluations.looks(session.id)
+    seen = lab.evaluations.get(session.id, who) if session.choice and any(looker == who for looker, _ in looks) else None
+    summary = summaries.summarize(seen) if seen else None
+    further = summaries.further_summaries(seen, names_beside(session.aims, session.task.metric)) if seen else {}
+    chosen = session.chosen_trial
+    return {
+        "session": session,
+        "study": study,
+        "row": overview.row(session, person, study, lab.clock()),
+        "spent": summaries.clock(session, session.choice.at) if session.choice else None,
+        "chosen": chosen.number if chosen else None,
+        "chosen_value": chosen.value if chosen else None,
         "looks": looks,
-        "seen_before": lab.evaluations.seen_before(session_id) if session.purpose == "exploratory" else None,
-        "withheld_by": lab.evaluations.withheld_by(session_id),
+        "seen_before": lab.evaluations.seen_before(session.id) if session.purpose == "exploratory" else None,
+        "withheld_by": lab.evaluations.withheld_by(session.id),
         "look_costs": look_costs.of_session(lab, session, who) if session.choice and not seen else (),
-        "looked": session.choice is None and lab.evaluations.is_locked(session, who),
         "evaluation": seen,
         "summary": summary,
         "further": further,
@@ -178,15 +190,10 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
         "pickable": choices.is_pickable(session, lab.clock()) and not study.archived,
         "rule_words": choices.rule_words(session),
         "no_choice": choices.no_choice_words(session),
-        "misses": {trial.number: choices.misses(session, trial) for trial in session.trials if trial.violation > 0},
         "dots": dots(seen, summary) if seen and summary else None,
         "certainty": paragraph(session, certainty_of(session, seen.scores if seen else ())) if _is_own(session) else "",
         "now": lab.clock(),
-        "ended": rules.how_ended(session),
-        "interrupted": rules.is_interrupted(session, lab.clock()) and not study.archived,
         "earlier": _earlier(session, seen),
-        "notices": lab.sessions.notices(session_id) if "stopping" in session.method else (),
-        "problem": held_by(request.app).players.problems.get(session_id),
     }
 
 
