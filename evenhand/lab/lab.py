@@ -11,6 +11,7 @@ from typing import Any
 
 from evenhand.lab.backups import Backups
 from evenhand.lab.base import Core, hash_token
+from evenhand.lab.columns import Columns
 from evenhand.lab.crews import Crews
 from evenhand.lab.deadlines import Deadlines
 from evenhand.lab.evaluations import Evaluations
@@ -47,7 +48,7 @@ def key_of(url: str) -> str:
 class Lab:
     """The laboratory on one database. Threads may share it.
 
-    tokens, people, studies, participants, seats, sessions, runs, open_spaces, evaluations, interventions, crews, agents,
+    tokens, people, studies, participants, seats, sessions, columns, runs, open_spaces, evaluations, interventions, crews, agents,
     transfer, backups: its services, by noun.
     """
 
@@ -63,6 +64,7 @@ class Lab:
         self.participants = Participants(self.core, self._tuning)
         self.seats = Seats(self.core, self.participants)
         self.sessions = Sessions(self.core)
+        self.columns = Columns(self.core)
         self.runs = Runs(self.core)
         self.open_spaces = OpenSpaces(self.core, self.studies, self.sessions)
         self.evaluations = Evaluations(self.core)

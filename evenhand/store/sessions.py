@@ -80,6 +80,27 @@ def get(tx: Connection, session_id: int, logged: bool | None = None) -> Session:
     return _with_all(tx, [row], not _writes(tx) if logged is None else logged)[0]
 
 
+def without_trials(tx: Connection, session_id: int) -> Session:
+    """The session with this id as it would be without its trials: what costs the same for one of fifty thousand."""
+    row = tx.execute(_SESSION, {"id": session_id}).mappings().first()
+    if row is None:
+        raise NotFound(f"session {session_id} does not exist")
+    return _made_of(row, _parts_beside_trials(tx, [row])[session_id])
+
+
+def trials_between(tx: Connection, session: Session, first: int, last: int) -> list[Trial]:
+    """Trials of a session from one number to another, in order; no other is read."""
+    valued: Valued = session.task.direction if session.value_rule == "best" else "last"
+    rows = tx.execute(_SOME_TRIALS[valued], {"id": session.id, "first": first, "last": last}).mappings()
+    judge = judge_of(session.task.metric, session.method, session.interventions)
+    return judge.all(as_read(session.task.space, map(_to_trial, rows)))
+
+
+def number_of(tx: Connection, trial_id: int) -> int | None:
+    """The number that a trial has in its session; None where it is erased."""
+    return tx.execute(select(_trial.number).where(_trial.id == trial_id)).scalar()
+
+
 def of_study(tx: Connection, study_id: int) -> list[Session]:
     """All sessions of a study, in order of opening, without methods' that were removed."""
     table = tables.session.c
@@ -360,23 +381,24 @@ class SessionParts:
 
 def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[Session]:
     parts = _parts(tx, rows, logged)
-    return [
-        Session(
-            kind="method" if row["participant_id"] is None else "participant",
-            budget=budget_of(row["budget"]),
-            task=parts[row["id"]].task,
-            trials=parts[row["id"]].trials,
-            extensions=parts[row["id"]].extensions,
-            pauses=parts[row["id"]].pauses,
-            interventions=parts[row["id"]].interventions,
-            choice=parts[row["id"]].choice,
-            earlier_choices=parts[row["id"]].earlier_choices,
-            evaluated=parts[row["id"]].evaluated,
-            **parts[row["id"]].shown,
-            **{key: row[key] for key in _PLAIN},
-        )
-        for row in rows
-    ]
+    return [_made_of(row, parts[row["id"]]) for row in rows]
+
+
+def _made_of(row: RowMapping, parts: SessionParts) -> Session:
+    return Session(
+        kind="method" if row["participant_id"] is None else "participant",
+        budget=budget_of(row["budget"]),
+        task=parts.task,
+        trials=parts.trials,
+        extensions=parts.extensions,
+        pauses=parts.pauses,
+        interventions=parts.interventions,
+        choice=parts.choice,
+        earlier_choices=parts.earlier_choices,
+        evaluated=parts.evaluated,
+        **parts.shown,
+        **{key: row[key] for key in _PLAIN},
+    )
 
 
 def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, SessionParts]:
@@ -436,6 +458,15 @@ def _up_to_date(tx: Connection, known: Mapping[int, SessionParts]) -> Mapping[in
 def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, SessionParts]:
     if not rows:
         return {}
+    parts = _parts_beside_trials(tx, rows)
+    trials = _trials(tx, {session_id: _valued(theirs) for session_id, theirs in parts.items()}, _TRIALS)
+    return {
+        session_id: replace(theirs, trials=Trials(theirs.judge.all(as_read(theirs.task.space, trials[session_id]))))
+        for session_id, theirs in parts.items()
+    }
+
+
+def _parts_beside_trials(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, SessionParts]:
     ids = [row["id"] for row in rows]
     extensions, pauses = _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated, interventions = _choices(tx, ids), _evaluated(tx, ids), _interventions(tx, ids)
@@ -443,7 +474,7 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Session
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
     judges = {row["id"]: judge_of(tasks[row["task_id"]].metric, row["method"], interventions[row["id"]]) for row in rows}
     declared = {key: studies.study(tx, *key) for key in {(row["study_id"], row["version"]) for row in rows}}
-    parts = {
+    return {
         row["id"]: SessionParts(
             task=tasks[row["task_id"]],
             shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
@@ -457,11 +488,6 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Session
             evaluated=evaluated.get(row["id"], Evaluated()),
         )
         for row in rows
-    }
-    trials = _trials(tx, {session_id: _valued(theirs) for session_id, theirs in parts.items()}, _TRIALS)
-    return {
-        session_id: replace(theirs, trials=Trials(theirs.judge.all(as_read(theirs.task.space, trials[session_id]))))
-        for session_id, theirs in parts.items()
     }
 
 
@@ -555,6 +581,10 @@ _QUERIES: dict[Valued, Select[Any]] = {valued: _trials_query(valued) for valued 
 _TRIALS = {valued: Of(query, _trial.session_id) for valued, query in _QUERIES.items()}
 _LATER_TRIALS = {
     valued: query.where(_trial.session_id == bindparam("id"), _trial.number >= bindparam("number"))
+    for valued, query in _QUERIES.items()
+}
+_SOME_TRIALS = {
+    valued: query.where(_trial.session_id == bindparam("id"), _trial.number.between(bindparam("first"), bindparam("last")))
     for valued, query in _QUERIES.items()
 }
 _SINCE = (
