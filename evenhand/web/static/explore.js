@@ -15,6 +15,8 @@
   const trials = (number) => `${grouped(number)} trial${number === 1 ? "" : "s"}`;
   const colon = (text) => `${text}: `;
 
+  const problem = (error) => (error instanceof Error ? error.message : String(error));
+
   const say = (words, isProblem = false) => {
     part("explore-state").textContent = words;
     part("explore-state").classList.toggle("problem", isProblem);
@@ -25,12 +27,13 @@
   try {
     run = await Evenhand.columns(/** @type {string} */ (main.dataset.explore), () => arrived());
   } catch (error) {
-    say(`The trials could not be read: ${error.message}. Reload the page to try again.`, true);
+    say(`The trials could not be read: ${problem(error)}. Reload the page to try again.`, true);
     return;
   }
   if (!run.total) return;
 
   // Axes: each hyperparameter's and, last, the value's.
+  /** @type {(values: Float64Array, low: number, high: number) => [number, number]} */
   const extent = (values, low, high) => {
     for (const value of values.subarray(0, run.count)) {
       if (value < low) low = value;
@@ -39,11 +42,13 @@
     return [low, high];
   };
   const isMissing = (values) => values.subarray(0, run.count).some(Number.isNaN);
+  /** @type {(about: any, ends: [number, number]) => any} */
+  const scaleOf = (about, [low, high]) => Evenhand.scaleOf(about, low, high);
   const asDeclared = (axis) => Evenhand.scaleOf(axis, axis.zero ?? axis.low, axis.high);
   const valueAxis = { scale: "linear", whole: false, zero: null, base: "0", options: [], default: null, when: "", percent: run.head.percent };
   const axes = [
     ...run.head.axes.map((axis) => ({ name: axis.name, label: axis.label, about: axis, scale: asDeclared(axis), values: run.columns.get(axis.name), exact: run.exact.get(axis.name), missing: "inactive", hasMissing: Boolean(axis.when) })),
-    { name: "", label: metric, about: valueAxis, scale: Evenhand.scaleOf(valueAxis, 0, 1), values: run.values, missing: "no value", hasMissing: false },
+    { name: "", label: main.dataset.metric, about: valueAxis, scale: Evenhand.scaleOf(valueAxis, 0, 1), values: run.values, missing: "no value", hasMissing: false },
   ];
   const value = axes[axes.length - 1];
   const brushes = Evenhand.brushes(run, axes);
@@ -51,11 +56,11 @@
   // What the trials that are there ask of the axes: room for those that lie beyond, and a rail for those that have none.
   const fit = () => {
     for (const axis of axes.slice(0, -1)) {
-      if (!axis.scale.hasOptions) axis.scale = Evenhand.scaleOf(axis.about, ...extent(axis.values, axis.about.zero ?? axis.about.low, axis.about.high));
+      if (!axis.scale.hasOptions) axis.scale = scaleOf(axis.about, extent(axis.values, axis.about.zero ?? axis.about.low, axis.about.high));
       axis.hasMissing = axis.hasMissing || isMissing(axis.values);
     }
     const [low, high] = extent(run.values, Infinity, -Infinity);
-    value.scale = Evenhand.scaleOf(valueAxis, ...(low <= high ? [low, high] : [0, 1]));
+    value.scale = scaleOf(valueAxis, low <= high ? [low, high] : [0, 1]);
     value.hasMissing = isMissing(run.values);
   };
 
@@ -92,8 +97,8 @@
   };
   const fillTable = () => {
     const shown = brushes.shown.filter((axis) => axis.name);
-    const heads = ["Trial", metric, "", ...shown.map((axis) => axis.label)];
-    const table = Evenhand.table(heads, best(rows).map((index) => [link(index), words(value, index), [...(outcome(index) === "completed" ? [] : [outcome(index)]), ...marks(index)].join(", "), ...shown.map((axis) => (Number.isNaN(axis.values[index]) ? "–" : words(axis, index)))]));
+    const heads = ["Trial", metric, "State", ...shown.map((axis) => axis.label)];
+    const table = Evenhand.table(heads, best(rows).map((index) => [link(index), words(value, index), [outcome(index), ...marks(index)].join(", "), ...shown.map((axis) => (Number.isNaN(axis.values[index]) ? "–" : words(axis, index)))]));
     table.className = "table table-sm explore-best";
     part("explore-table").replaceChildren(table);
     part("explore-more").hidden = brushes.count <= rows;
@@ -101,9 +106,10 @@
   part("explore-more").addEventListener("click", () => { rows += MORE_ROWS; fillTable(); });
 
   const summary = () => {
-    const counts = new Map();
-    for (let index = 0; index < run.count; index += 1) if (brushes.selected[index]) counts.set(outcome(index), (counts.get(outcome(index)) ?? 0) + 1);
-    const outcomes = [...counts].sort(([, one], [, other]) => other - one).map(([name, count]) => `${grouped(count)} ${name}`).join(", ");
+    const counts = new Uint32Array(run.statusWords.length);
+    for (let index = 0; index < run.count; index += 1) counts[run.statuses[index]] += brushes.selected[index];
+    const outcomes = run.statusWords.map(([, name], at) => ({ name, count: counts[at] })).filter(({ count }) => count)
+      .sort((one, other) => other.count - one.count).map(({ name, count }) => `${grouped(count)} ${name}`).join(", ");
     const within = [...brushes.byAxis.keys()].map((axis) => colon(axis.label) + brushes.words(axis)).join("; ");
     if (brushes.isEmpty) return `${trials(run.count)}${run.count < run.total ? ` of ${grouped(run.total)}, the rest is coming` : ""}: ${outcomes}.`;
     return `${grouped(brushes.count)} of ${trials(run.count)} with ${within}${outcomes ? `: ${outcomes}` : ""}.`;
@@ -136,7 +142,7 @@
   };
   const fieldset = (axis) => {
     const set = make("fieldset", "explore-axis");
-    const problem = make("p", "invalid-feedback");
+    const wrong = make("p", "invalid-feedback");
     set.append(make("legend", "", axis.label));
     /** @type {(() => void)[]} */
     const updates = [];
@@ -159,7 +165,7 @@
       const typed = () => {
         const [low, high] = inputs.map((input) => (input.value.trim() ? axis.scale.read(input.value) : null));
         const isWrong = Number.isNaN(low) || Number.isNaN(high) || (low !== null && high !== null && low > high);
-        problem.textContent = isWrong ? `expected numbers from ${axis.scale.words(axis.scale.low)} to ${axis.scale.words(axis.scale.high)}, the smaller one first` : "";
+        wrong.textContent = isWrong ? `expected numbers from ${axis.scale.words(axis.scale.low)} to ${axis.scale.words(axis.scale.high)}, the smaller one first` : "";
         for (const input of inputs) input.classList.toggle("is-invalid", isWrong);
         if (isWrong) return;
         if (low === null && high === null) brushes.clear(axis);
@@ -177,7 +183,7 @@
       });
       set.append(...ends);
     }
-    set.append(problem);
+    set.append(wrong);
     const rail = tick(axis.missing, false, (isTicked) => { brushes.missing(axis, isTicked); changed(axis, true); });
     updates.push(() => { rail.box.checked = brushes.byAxis.get(axis)?.missing ?? false; rail.label.hidden = !axis.hasMissing; });
     const shown = tick("shown", true, (isTicked) => { brushes.show(axis, isTicked); plot.refresh(); changed(axis, true); });
@@ -206,11 +212,13 @@
     }
     return false;
   };
-  const spread = (axis) => Evenhand.scaleOf(axis.about, ...(axis.scale.hasOptions ? [-0.5, axis.about.options.length - 0.5] : extent(axis.values, Infinity, -Infinity)));
+  const FEW_WHOLE = 24; // places of an axis of whole numbers, up to which it is drawn as options are
+  const isStepped = (axis) => axis.scale.hasOptions || (axis.about.whole && axis.about.scale === "linear" && axis.about.high - axis.about.low < FEW_WHOLE);
+  const spread = (axis) => scaleOf(axis.about, isStepped(axis) ? [extent(axis.values, Infinity, -Infinity)[0] - 0.5, extent(axis.values, Infinity, -Infinity)[1] + 0.5] : extent(axis.values, Infinity, -Infinity));
   const drawPanels = () => {
     const [low, high] = extent(run.values, Infinity, -Infinity);
     const shares = levels.map(([, share]) => share);
-    const y = Evenhand.scaleOf(valueAxis, ...(low <= high ? [Math.min(low, ...shares), Math.max(high, ...shares)] : [0, 1]));
+    const y = scaleOf(valueAxis, low <= high ? [Math.min(low, ...shares), Math.max(high, ...shares)] : [0, 1]);
     const common = { up: metric, y, levels, pointed: (index, pin) => plot.point(index, pin) };
     const numbers = Float64Array.from(run.numbers.subarray(0, run.count));
     const counts = { scale: "linear", whole: true, zero: null, base: "0", options: [] };
@@ -218,7 +226,7 @@
     const known = panels.map((panel) => panel.options.label).join("\n");
     const settings = [
       { ...common, label: "trial", x: Evenhand.scaleOf(counts, 0, numbers[numbers.length - 1]), xs: numbers, line: true },
-      ...wanted.map((axis) => ({ ...common, label: axis.label, x: spread(axis), xs: axis.values, exact: axis.exact, mark: axis.scale.hasOptions ? null : axis.about.default })),
+      ...wanted.map((axis) => ({ ...common, label: axis.label, x: spread(axis), xs: axis.values, exact: axis.exact, isSpread: isStepped(axis), mark: axis.scale.hasOptions ? null : axis.about.default })),
     ];
     if (known !== settings.map((setting) => setting.label).join("\n")) {
       panelHost.replaceChildren(...wanted.map(() => make("div", "explore-panel chart-own")));
@@ -239,12 +247,19 @@
   };
 
   // Something is brushed. isSettled: no finger moves any more, so that what takes longer may follow.
+  let frame = 0, isToSettle = false;
   const changed = (axis, isSettled) => {
+    isToSettle = isToSettle || isSettled;
+    if (!frame) frame = requestAnimationFrame(follow);
+  };
+  const follow = () => {
+    frame = 0;
     brushes.select();
     plot.brushed();
     say(summary());
     part("explore-clear").hidden = brushes.isEmpty;
-    if (!isSettled) return;
+    if (!isToSettle) return;
+    isToSettle = false;
     rows = FIRST_ROWS;
     fillTable();
     for (const { update } of fieldsets) update();
@@ -271,6 +286,6 @@
   try {
     await run.load();
   } catch (error) {
-    say(`${trials(run.count)} of ${grouped(run.total)} are drawn; the others could not be read: ${error.message}. Reload the page to try again.`, true);
+    say(`${trials(run.count)} of ${grouped(run.total)} are drawn; the others could not be read: ${problem(error)}. Reload the page to try again.`, true);
   }
 })();

@@ -36,7 +36,18 @@
 
   class Parallel {
     constructor(host, run, brushes, { changed, pointed }) {
-      Object.assign(this, { host, run, brushes, changed, pointed });
+      this.host = host;
+      this.run = run;
+      this.brushes = brushes;
+      this.changed = changed;
+      this.pointed = pointed;
+      this.frame = this.width = this.height = this.drawnWidth = 0;
+      this.pixels = this.stride = 1;
+      this.hasRail = false;
+      this.backKey = "";
+      this.back = new OffscreenCanvas(1, 1);
+      /** @type {Float32Array[]} where each trial crosses each axis that is shown */
+      this.crossings = [];
       this.heads = make("div", "parallel-heads");
       this.canvas = /** @type {HTMLCanvasElement} */ (make("canvas", "parallel-lines"));
       this.canvas.setAttribute("aria-hidden", "true");
@@ -91,7 +102,6 @@
       }
       Object.assign(this.strips.style, { width: `${this.width}px`, height: `${this.height}px` });
       this.inner.style.width = `${this.width}px`;
-      // Where each trial crosses each axis, reckoned once.
       this.crossings = axes.map((axis) => {
         const ys = new Float32Array(count);
         for (let index = 0; index < count; index += 1) ys[index] = this.y(axis, axis.values[index]);
@@ -112,7 +122,7 @@
 
     // Other trials are selected.
     brushed() {
-      if (!this.crossings) return;
+      if (!this.crossings.length) return;
       this.restart(this.some);
       this.label();
       this.soon();
@@ -273,8 +283,8 @@
         const isSame = name === "chosen" && this.run.best?.number === number;
         if (isSame) continue;
         const words = this.run.head.chosen === this.run.best?.number && name === "best" ? `best and chosen ${number}` : `${name} ${number}`;
-        let y = this.crossings[at][index] - 11;
-        if (Math.abs(y - lastY) < 13) y = lastY + 26;
+        let y = Math.max(TOP + 8, this.crossings[at][index] - 11);
+        if (Math.abs(y - lastY) < 13) y = lastY + 15;
         lastY = y;
         context.textAlign = at ? "right" : "left";
         Object.assign(context, { lineWidth: 4, strokeStyle: surface, fillStyle: shade });
@@ -450,7 +460,7 @@
 
     // The line nearest to the pointer, of those that are selected.
     hover(event) {
-      if (event.buttons || !this.crossings || event.target !== this.strips) return;
+      if (event.buttons || !this.crossings.length || event.target !== this.strips) return;
       const box = this.strips.getBoundingClientRect();
       const [x, y] = [event.clientX - box.left, event.clientY - box.top];
       const { run: { count }, brushes: { selected }, crossings } = this;
@@ -491,7 +501,7 @@
       if (pin) this.pinned = index;
       if (index === this.pointedAt && !pin) return;
       this.pointedAt = index;
-      if (this.crossings) this.drawOver();
+      if (this.crossings.length) this.drawOver();
       this.pointed(index);
     }
   }

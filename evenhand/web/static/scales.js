@@ -6,6 +6,7 @@
 "use strict";
 (() => {
   const LARGEST_DRAWN = 1e305; // beyond it numbers have no distance: they are drawn there, and their words say what they are
+  const PIXELS = 300; // of an axis, about
   const FEW_DECADES = 1.5; // of a logarithmic axis, up to which its ticks lie between them, too
   const LONGEST_OPTION = 14; // letters of an option's tick
 
@@ -24,9 +25,11 @@
       this.factor = axis.percent ? 100 : 1;
       this.isLog = axis.scale === "log";
       this.hasOptions = axis.scale === "options";
-      [this.low, this.high] = [near(low), near(high)];
+      this.low = near(low);
+      this.high = near(high);
       if (this.low === this.high) this.widen();
-      [this.from, this.to] = this.isLog ? [Math.log(this.low), Math.log(this.high)] : [this.low, this.high];
+      this.from = this.isLog ? Math.log(this.low) : this.low; // on the scale itself
+      this.to = this.isLog ? Math.log(this.high) : this.high;
     }
 
     // Room around a single value, which lies in the middle then.
@@ -44,10 +47,14 @@
       return (place / 2 - this.from / 2) / (this.to / 2 - this.from / 2); // halves, since the whole may be too large for a number
     }
 
+    // The value at a place, to the digits that pixels tell apart.
     valueAt(share) {
       const place = this.from * (1 - share) + this.to * share;
-      const value = this.isLog ? Math.exp(place) : place;
-      return this.hasOptions || this.axis.whole ? Math.round(value) : value;
+      if (this.hasOptions || this.axis.whole) return Math.round(this.isLog ? Math.exp(place) : place);
+      if (share <= 0 || share >= 1) return share <= 0 ? this.low : this.high;
+      if (this.isLog) return +Math.exp(place).toPrecision(3);
+      const unit = 10 ** Math.floor(Math.log10(this.high / PIXELS - this.low / PIXELS));
+      return +(Math.round(place / unit) * unit).toPrecision(12);
     }
 
     // A value as people read it. exact: its digits, where a number cannot say them.

@@ -5,13 +5,15 @@
 //
 // x, y: scales. xs: where each trial lies on x, NaN for none. levels: what values are read against. mark: a place on x with a line,
 // a default. line: the best so far, as a step line. Circles have completed, open ones still train, triangles were stopped, crosses
-// diverged, were invalid or have no value; those without stand at the worse edge. Of thousands there is one dot each.
+// diverged, were invalid or have no value; those without stand at the worse edge. Of thousands there is one dot each, and with isSpread
+// they stand beside each other where x is the same.
 "use strict";
 (() => {
   const HEIGHT = 240, LARGE_HEIGHT = 300; // px
   const LEFT = 58, RIGHT = 14, TOP = 10, BOTTOM = 42; // px beside the plot
   const FEW = 1500; // points, up to which each has its shape
   const RADIUS = 3.6, DOT = 3, NEAR = 12; // px
+  const SPREAD = 0.6, GOLDEN = 0.618034; // how far apart thousands of points of one option are drawn, of the distance of two
   const ROOM = 0.06; // of the plot, above and below the values
   const SANS = "system-ui, sans-serif";
   const GREY = "--grey-line";
@@ -20,7 +22,11 @@
 
   class Scatter {
     constructor(host, run, options) {
-      Object.assign(this, { host, run, options });
+      this.host = host;
+      this.run = run;
+      this.options = options;
+      this.isInSight = this.isStale = false;
+      this.frame = this.width = this.drawnWidth = 0;
       this.canvas = document.createElement("canvas");
       this.canvas.setAttribute("aria-hidden", "true");
       this.tip = Object.assign(document.createElement("div"), { className: "chart-tip", hidden: true });
@@ -49,7 +55,12 @@
       if (this.isInSight && (this.isStale || isOther) && !this.frame) this.frame = requestAnimationFrame(() => this.paint());
     }
 
-    x(index) { return LEFT + this.options.x.at(this.options.xs[index]) * (this.width - LEFT - RIGHT); }
+    x(index) {
+      const { x, xs, isSpread } = this.options;
+      const aside = isSpread && this.run.count > FEW ? (((this.run.numbers[index] * GOLDEN) % 1) - 0.5) * SPREAD : 0;
+      return LEFT + x.at(xs[index] + aside) * (this.width - LEFT - RIGHT);
+    }
+
     height() { return this.options.line ? LARGE_HEIGHT : HEIGHT; }
     yOf(share) { return TOP + (1 - ROOM - share * (1 - 2 * ROOM)) * (this.height() - TOP - BOTTOM); }
     y(index) {
