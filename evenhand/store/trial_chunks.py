@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select
 from evenhand.store import tables
 
 CHUNK_TRIALS = 5000  # by their numbers: the first chunk has 1 to 5,000
+MOST_CHUNKS = 2**31 // CHUNK_TRIALS  # as many as there are numbers for trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ def numbers_of(place: int) -> tuple[int, int]:
 
 def of_session(tx: Connection, session_id: int, place: int | None = None) -> list[ChunkFacts]:
     """The chunks of a session in order, or of them the one at a place, where it has any trial."""
+    if place is not None and not 0 <= place < MOST_CHUNKS:
+        return []
     trial, job = tables.trial.c, tables.job.c
     chunk = (trial.number - 1) // CHUNK_TRIALS
     query = (

@@ -52,7 +52,8 @@
 
     soon() {
       const isOther = this.host.clientWidth !== this.drawnWidth;
-      if (this.isInSight && (this.isStale || isOther) && !this.frame) this.frame = requestAnimationFrame(() => this.paint());
+      const isWanted = this.isInSight || this.run.count <= FEW; // thousands are drawn when they are scrolled to
+      if (isWanted && (this.isStale || isOther) && !this.frame) this.frame = requestAnimationFrame(() => this.paint());
     }
 
     x(index) {
