@@ -59,7 +59,7 @@ WATCH = """
     for (const [name, holds] of Object.entries(conditions)) {
       if (!(name in window.seen) && holds()) window.seen[name] = performance.now();
     }
-    setTimeout(look, %d);
+    if (!window.seen.complete || !window.seen.numbers) setTimeout(look, %d);
   };
   addEventListener("DOMContentLoaded", look);
 })();
@@ -139,9 +139,9 @@ def cases(trials: int, session_id: int) -> tuple[PageCase, ...]:
             "session",
             "ours",
             session,
-            numbers="/\\d/.test(document.querySelector('#trials')?.innerText ?? '')",
-            complete="document.querySelectorAll('#trials tr, #trials li, #trials article').length > 5",
-            rows="#trials",
+            numbers="document.querySelector('main [data-trial]') !== null",
+            complete="document.querySelectorAll('main [data-trial]').length > 5",
+            rows="main",
         ),
         PageCase(
             "explore",
@@ -162,9 +162,9 @@ def cases(trials: int, session_id: int) -> tuple[PageCase, ...]:
             "list",
             "dashboard",
             "/dashboard/studies/1/trials",
-            numbers="/Trial 0\\b/.test(document.body.innerText)",
-            complete=f"/{trials} Trials/.test(document.body.innerText)",
-            rows="#root, #dashboard",
+            numbers="document.body.textContent.includes('Trial 0')",
+            complete=f"document.body.textContent.includes('{trials} Trials')",
+            rows="#dashboard",
         ),
         PageCase(
             "parallel coordinates",

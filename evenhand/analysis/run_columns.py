@@ -19,6 +19,7 @@ from evenhand.model.session import Session
 from evenhand.model.trial import Trial
 
 Scale = Literal["linear", "log", "options"]
+INACTIVE = object()  # in the place of a value that a configuration does not have
 NO_OPTION = -1  # the place of an option where a hyperparameter was inactive; a number is none (NaN) there
 
 
@@ -179,18 +180,31 @@ def _place(domain: Float | Integer | Choice, base: int, value: Value) -> float:
 
 def _column(hyperparameter: Hyperparameter, trials: Sequence[Trial]) -> Column:
     name, domain = hyperparameter.name, hyperparameter.domain
+    values = [trial.configuration.get(name, INACTIVE) for trial in trials]
     if isinstance(domain, Choice):
-        places = [domain.index(trial.configuration[name]) if name in trial.configuration else NO_OPTION for trial in trials]
-        return Column(name, np.array(places, np.int32), {})
-    base = _base(domain)
-    values = [trial.configuration.get(name) for trial in trials]
-    numbers = [math.nan if value is None else _place(domain, base, value) for value in values]
-    large = {
-        at: show(value)
-        for at, value in enumerate(values)
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > EXACT_INTEGER
-    }
-    return Column(name, np.array(numbers, np.float64), large)
+        return Column(name, np.array(_options(domain, values), np.int32), {})
+    base, zero = _base(domain), _zero(domain)
+    places = _numbers([None if value is INACTIVE else value - base if base else value for value in values])
+    if zero is not None:
+        places[places == 0] = zero
+    is_exact = isinstance(domain, Float) or max(abs(domain.low), abs(domain.high)) <= EXACT_INTEGER
+    large = ((at, value) for at, value in enumerate(values) if value is not INACTIVE and abs(value) > EXACT_INTEGER)
+    return Column(name, places, {} if is_exact else {at: show(value) for at, value in large})
+
+
+def _options(domain: Choice, values: Sequence[Value]) -> list[int]:
+    """Of each value which option it is. A list is looked up each time: what tells it from others lies within it."""
+    known: dict[tuple[type, Value], int] = {}
+    places = []
+    for value in values:
+        key = (type(value), value)
+        place = NO_OPTION if value is INACTIVE else known.get(key)
+        if place is None:
+            place = domain.index(value)
+            if not isinstance(value, tuple):
+                known[key] = place
+        places.append(place)
+    return places
 
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
