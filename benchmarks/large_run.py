@@ -50,6 +50,7 @@ STOP_SECONDS = 20.0  # that a server has to end in order
 LOOK_MS = 25  # between two looks whether a page shows something
 BRUSH_STEPS, BRUSH_STEP_MS = 60, 16
 SCROLL_STEPS, SCROLL_STEP_MS, SCROLL_PIXELS = 80, 16, 900
+MOST_HAND_SECONDS = 15.0  # for which a page is brushed or scrolled at most
 # Within the page, from its first moment on: when each of two conditions first held.
 WATCH = """
 (() => {
@@ -288,7 +289,7 @@ def brushed(page: Page, axis: str) -> dict[str, Any]:
     page.mouse.move(x, y)
     page.mouse.down()
     page.evaluate(FRAMES)
-    for step in range(BRUSH_STEPS):
+    for step in within_patience(BRUSH_STEPS):
         page.mouse.move(x, y - 0.6 * box["height"] * step / BRUSH_STEPS)
         page.wait_for_timeout(BRUSH_STEP_MS)
     gaps = sorted(page.evaluate("window.gaps"))
@@ -305,11 +306,20 @@ def scrolled(page: Page, rows: str) -> dict[str, Any]:
     """Scroll fast through what has rows; how many frames there were, and in how many there was nothing."""
     page.mouse.move(VIEWPORT["width"] / 4, VIEWPORT["height"] / 2)
     page.evaluate(BLANKS, rows)
-    for _ in range(SCROLL_STEPS):
+    for _ in within_patience(SCROLL_STEPS):
         page.mouse.wheel(0, SCROLL_PIXELS)
         page.wait_for_timeout(SCROLL_STEP_MS)
     blanks = page.evaluate("window.blanks")
     return {"scroll_frames": blanks["frames"], "scroll_blank": blanks["blank"]}
+
+
+def within_patience(steps: int) -> Iterator[int]:
+    """The numbers of steps, until they have taken `MOST_HAND_SECONDS`."""
+    until = time.monotonic() + MOST_HAND_SECONDS
+    for step in range(steps):
+        if time.monotonic() > until:
+            return
+        yield step
 
 
 # The whole

@@ -188,11 +188,12 @@
     updates.push(() => { rail.box.checked = brushes.byAxis.get(axis)?.missing ?? false; rail.label.hidden = !axis.hasMissing; });
     const shown = tick("shown", true, (isTicked) => { brushes.show(axis, isTicked); plot.refresh(); changed(axis, true); });
     updates.push(() => { shown.box.checked = brushes.shown.includes(axis); });
-    const aside = make("span", "explore-order-buttons");
+    const aside = make("div", "explore-order-buttons");
+    aside.append(shown.label);
     for (const [sign, steps, where] of /** @type {[string, number, string][]} */ ([["←", -1, "left"], ["→", 1, "right"]])) {
       aside.append(button(sign, `Move ${axis.label} to the ${where}`, () => { brushes.move(axis, steps); plot.refresh(); changed(axis, true); }));
     }
-    set.append(rail.label, shown.label, aside);
+    set.append(rail.label, aside);
     return { set, update: () => updates.forEach((update) => update()) };
   };
   const fieldsets = axes.map(fieldset);
