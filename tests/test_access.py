@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, inspect, text
 from starlette.routing import Mount
 
 from evenhand.web.access import COOKIE_NAMES, NOT_RUN_BY_HEAD, PERMISSIONS, Role, guard
+from evenhand.web.door import CONTENT_POLICY
 from tests.web import SUBJECTS, Caller, Site, evaluated, furnish, routes, toy_site, tuned_study, tuning_participant
 
 STREAMS = ("/events",)
@@ -172,16 +173,14 @@ def test_pages_carry_the_security_headers(site: Site, callers: dict[Role, Caller
 
 
 @pytest.mark.slow
-def test_only_plotlys_page_has_a_weaker_policy(callers: dict[Role, Caller]) -> None:
-    weaker = set()
+def test_no_page_may_use_a_style_or_a_script_that_is_not_a_file_of_ours(callers: dict[Role, Caller]) -> None:
+    policies: dict[str, set[str]] = {}
     for (method, path), role in ROWS:
         if method == "GET" and not path.endswith(STREAMS):
-            policy = callers[role].get(filled(path)).headers["content-security-policy"]
-            assert "unsafe-eval" not in policy
-            assert "script-src 'self';" in policy
-            if "unsafe" in policy:
-                weaker.add(path)
-    assert weaker == {"/sessions/{session_id}/explore"}
+            policies.setdefault(callers[role].get(filled(path)).headers["content-security-policy"], set()).add(path)
+    assert list(policies) == [CONTENT_POLICY]
+    assert {"script-src 'self'", "style-src 'self'"} <= set(CONTENT_POLICY.split("; "))
+    assert "unsafe" not in CONTENT_POLICY
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "localhost.evil.example", ""])

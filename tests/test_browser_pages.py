@@ -49,10 +49,9 @@ async () => (await axe.run(document, %s)).violations.map(
   ({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" ; ")}`)
 """
 DRAWN = """
-() => [...document.querySelectorAll(".uplot, .js-plotly-plot, svg.front-drawing, svg.seed-dots")].map((chart) => {
+() => [...document.querySelectorAll(".uplot, [data-axes][data-drawn], svg.front-drawing, svg.seed-dots")].map((chart) => {
   const titles = (selector) => [...chart.querySelectorAll(selector)].map((title) => title.textContent.trim());
-  const axes = chart.matches(".uplot") ? (chart.closest("[data-axes]")?.dataset.axes ?? "").split(" | ")
-    : chart.matches(".js-plotly-plot") ? [...titles(".xtitle"), ...titles(".ytitle")] : titles(".axis-title");
+  const axes = chart.matches("svg") ? titles(".axis-title") : (chart.closest("[data-axes]")?.dataset.axes ?? "").split(" | ");
   const table = chart.closest("main").querySelector("table, .chart-numbers") !== null;
   return { axes, least: chart.matches("svg.seed-dots") ? 1 : 2, table };
 })

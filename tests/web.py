@@ -217,6 +217,7 @@ SUBJECTS = {
     "agent_id": "1",
     "name": "background",
     "old": "tune",
+    "place": "0",
 }
 
 

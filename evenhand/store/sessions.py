@@ -97,6 +97,18 @@ def some_trials(tx: Connection, session: Session, numbers: Collection[int]) -> d
     return {trial.number: trial for trial in judge.all(as_read(session.space, map(_to_trial, rows)))}
 
 
+def trials_between(tx: Connection, session: Session, first: int, last: int) -> list[Trial]:
+    """Trials of a session from one number to another, in order; no other is read. session: as `bare` or `get` gave it."""
+    rows = tx.execute(_TRIALS_BETWEEN[valued_of(session)], {"id": session.id, "first": first, "last": last}).mappings()
+    judge = judge_of(session.task.metric, session.method, session.interventions)
+    return judge.all(as_read(session.space, map(_to_trial, rows)))
+
+
+def number_of(tx: Connection, trial_id: int) -> int | None:
+    """The number that a trial has in its session; None where it is erased."""
+    return tx.execute(select(_trial.number).where(_trial.id == trial_id)).scalar()
+
+
 def of_study(tx: Connection, study_id: int) -> list[Session]:
     """All sessions of a study, in order of opening, without methods' that were removed."""
     table = tables.session.c
@@ -601,6 +613,10 @@ _LATER_TRIALS = {
 }
 _SOME_TRIALS = {
     valued: query.where(_trial.session_id == bindparam("id"), _trial.number.in_(bindparam("numbers", expanding=True)))
+    for valued, query in _QUERIES.items()
+}
+_TRIALS_BETWEEN = {
+    valued: query.where(_trial.session_id == bindparam("id"), _trial.number.between(bindparam("first"), bindparam("last")))
     for valued, query in _QUERIES.items()
 }
 _SINCE = (

@@ -48,7 +48,6 @@ PARTICIPANT_SECONDS = 180 * DAY_SECONDS  # for which a participant's browser is 
 PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/"): Role.PUBLIC,
     ("GET", "/static"): Role.PUBLIC,
-    ("GET", "/static/plotly.min.js"): Role.PUBLIC,
     ("GET", "/signin/{token}"): Role.PUBLIC,
     ("POST", "/signin/{token}"): Role.PUBLIC,
     ("GET", "/join/{token}"): Role.PUBLIC,
@@ -147,7 +146,8 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("POST", "/sessions/{session_id}/workbench/beliefs"): Role.RESEARCHER,
     ("POST", "/sessions/{session_id}/workbench/turn"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/explore"): Role.RESEARCHER,
-    ("GET", "/sessions/{session_id}/explore.json"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/columns"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/columns/{place}"): Role.RESEARCHER,
     # The participant's pages
     ("GET", "/p/{study_id}"): Role.PARTICIPANT,
     ("GET", "/p/{study_id}/terms"): Role.PARTICIPANT,

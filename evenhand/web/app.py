@@ -28,7 +28,7 @@ from evenhand.web.classroom import board, seats
 from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
-from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, start_method, study, versions
+from evenhand.web.researcher import explore, exports, invitations, looks, monitor, people, reports, start_method, study, versions
 from evenhand.web.runs import compare as compared_runs
 from evenhand.web.runs import page as runs
 from evenhand.web.runs import run, run_curves, take_away, trial, trial_table
@@ -102,6 +102,7 @@ def create_app(
         board,
         seats,
         study,
+        explore,
         page,
         monitor,
         invitations,

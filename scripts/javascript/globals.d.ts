@@ -5,8 +5,6 @@ import "uplot"; // which declares the global uPlot
 
 declare global {
   const htmx: typeof htmxLibrary;
-  // From Plotly's own package, without types: drawn from what the server computed.
-  const Plotly: { react(host: Element, data: object[], layout: object, options: object): Promise<unknown> };
 
   /** An element of our own templates, with what the kinds of it have that scripts use. A selector that finds none is a mistake. */
   interface Part extends HTMLElement {
@@ -137,6 +135,20 @@ declare global {
       isActive(field: any, byName: Map<string | undefined, any>): boolean;
       parents(field: any): string[];
     };
+    /** A run's trials as columns: see columns.js. */
+    columns(address: string, onMore: () => void): Promise<any>;
+    /** Where values lie on an axis: see scales.js. */
+    scaleOf(axis: any, low: number, high: number): any;
+    /** Pixels that lines are counted into: see ink.js. */
+    ink(width: number, height: number): any;
+    /** What is brushed: see brushes.js. */
+    brushes(run: any, axes: any[]): any;
+    /** See parallel.js. */
+    parallel(host: HTMLElement, run: any, brushes: any, handlers: { changed(axis: any, isSettled: boolean): void; pointed(index: number): void }): any;
+    /** See scatter.js. */
+    scatter(host: Element, run: any, options: any): any;
+    /** See table.js. */
+    table(heads: (string | Node)[], rows: (string | Node)[][]): HTMLTableElement;
     charts: {
       Chart: typeof BaseChart;
       loss(host: HTMLElement, options?: ChartOptions): LossChart;

@@ -2,22 +2,20 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
-from evenhand.analysis import scatter, summaries
+from evenhand.analysis import summaries
 from evenhand.analysis.certainty import certainty_of
 from evenhand.errors import NotFound, Refused
 from evenhand.lab.lab import Lab
 from evenhand.model import choices, rules, state_words
 from evenhand.model.aims import names_beside
-from evenhand.model.direction import best_so_far, value_of
 from evenhand.model.evaluation import Evaluation
 from evenhand.model.job import place_of
 from evenhand.model.session import EarlierChoice, Session, View
@@ -44,12 +42,6 @@ router = APIRouter()
 SHOWN_EVERY_SECONDS = 1.0  # seconds between two states of a page's stream, at least, where nothing happened
 MOST_SHOWN_TAILS = 50  # trials, the newest, of whose programs the last lines are shown
 STUDY_PACE = Pace(SHOWN_EVERY_SECONDS, load=4, poll=5.0)  # it looks untold, too: agents and people come and go silently
-
-# Plotly writes style elements and attributes; it gets them on its own page only. It needs no eval without WebGL.
-EXPLORE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
-    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 environment.globals.update(
     changes=summaries.changes,
@@ -428,52 +420,3 @@ def reveal(request: Request, session_id: int) -> Response:
     """Log the researcher's look at the evaluation, and show it."""
     lab_of(request).evaluations.reveal(session_id, identity(request).who)
     return go(f"/sessions/{session_id}#evaluation")
-
-
-# Explore: drawn by Plotly
-
-
-@router.get("/static/plotly.min.js")
-def plotly_script() -> Response:
-    """Plotly's script, from the plotly package that is installed here."""
-    script = resources.files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
-    return Response(script, media_type="text/javascript")
-
-
-@router.get("/sessions/{session_id}/explore")
-def explore_page(request: Request, session_id: int) -> Response:
-    """Each trial's value against each hyperparameter."""
-    session = lab_of(request).sessions.get(session_id)
-    study = lab_of(request).studies.get(session.study_id)
-    response = render(request, "researcher/explore.html", session=session, study=study, panels=scatter.panels(session))
-    response.headers["content-security-policy"] = EXPLORE_POLICY
-    return response
-
-
-@router.get("/sessions/{session_id}/explore.json")
-def explore_numbers(request: Request, session_id: int) -> Response:
-    """The numbers that the explore page draws."""
-    session = lab_of(request).sessions.get(session_id)
-    return JSONResponse(_explore(session))
-
-
-def _explore(session: Session) -> Mapping[str, Any]:
-    bests = best_so_far([None if trial.is_open else value_of(trial) for trial in session.trials], session.maximize)
-    order = [
-        {
-            "number": trial.number,
-            "value": trial.value,
-            "status": state_words.status_of(trial),
-            "words": state_words.outcome_words(trial),
-            "best": best,
-        }
-        for trial, best in zip(session.trials, bests, strict=True)
-    ]
-    return {
-        "metric": session.task.metric,
-        "percent": is_share(session.task.metric),
-        "maximize": session.maximize,
-        "kind": session.kind,
-        "order": order,
-        "panels": [asdict(panel) for panel in scatter.panels(session)],
-    }
