@@ -95,8 +95,9 @@ def names_in(tx: Connection, text: str) -> str:
 
 
 def check_may_intervene(tx: Connection, sessions: Sequence[Session], who: str | None) -> None:
-    """NotAllowed where `who` looked at a test score of one of these sessions' tasks."""
-    if who is not None and any(events.looked_at_task(tx, task_id, who) for task_id in {session.task.id for session in sessions}):
+    """NotAllowed where `who` looked at a test score of the task of one of these sessions, but for exploratory ones."""
+    locked = {session.task.id for session in sessions if session.purpose == "study"}
+    if who is not None and any(events.looked_at_task(tx, task_id, who) for task_id in locked):
         raise NotAllowed(
             f"{names_in(tx, who)} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
         )

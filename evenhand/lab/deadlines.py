@@ -104,6 +104,6 @@ class Deadlines:
             now = self._core.clock()
             jobs.renew_all(tx, now + self._core.rules.lease)
             if down_since is not None and now > down_since:
-                for session_id in sessions.open_ids(tx, "server"):
+                for session_id in sessions.open_ids(tx, ("server", sessions.PERSON_DRIVER)):
                     sessions.extend(tx, session_id, Extension(now - down_since, "the server was down", down_since))
                     events.record(tx, now, "outage", session_id, seconds=now - down_since)

@@ -1,7 +1,7 @@
 """Sessions with their trials: read whole, since every rule is a function of a whole session."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -13,6 +13,7 @@ from evenhand.model import codec
 from evenhand.model.aims import Judge
 from evenhand.model.configuration import Configuration
 from evenhand.model.open_space import as_read
+from evenhand.model.person import is_person
 from evenhand.model.session import (
     COMPARE,
     EarlierChoice,
@@ -33,6 +34,7 @@ from evenhand.store import studies, tables
 from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Newest, Of, changed, made
 from evenhand.store.studies import budget_of, budget_to_json, inserted
 
+PERSON_DRIVER = "person"  # of exploratory sessions that somebody tunes by hand on a page; agents train them
 PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself, as `evenhand.tune` does: no agent takes them
 ARCHIVE_DRIVER = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
 FEW_SESSIONS = 8  # sessions, up to which each is brought up to date by itself; more are read together
@@ -137,10 +139,10 @@ def _moves() -> Any:
     return and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver != ARCHIVE_DRIVER)
 
 
-def open_ids(tx: Connection, driver: str) -> list[int]:
-    """Ids of started sessions without a choice that this driver serves."""
+def open_ids(tx: Connection, drivers: Collection[str]) -> list[int]:
+    """Ids of started sessions without a choice that one of these drivers serves."""
     table, chosen = tables.session.c, select(tables.choice.c.session_id)
-    started = and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver == driver)
+    started = and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver.in_(drivers))
     return list(tx.execute(select(table.id).where(started, table.id.not_in(chosen))).scalars())
 
 
@@ -172,9 +174,10 @@ def by_name(tx: Connection, name: str) -> int | None:
 
 
 def studies_of_programs(tx: Connection) -> frozenset[int]:
-    """Ids of studies that nobody declared: those that `tune` and `compare` hold their sessions in."""
+    """Ids of studies that nobody declared: those that `tune`, `compare` and the page that starts runs hold their sessions in."""
     table = tables.session.c
-    return frozenset(tx.execute(select(table.study_id).where(table.driver.in_((PYTHON_DRIVER, COMPARE))).distinct()).scalars())
+    undeclared = or_(table.driver.in_((PYTHON_DRIVER, COMPARE)), table.purpose == "exploratory")
+    return frozenset(tx.execute(select(table.study_id).where(undeclared).distinct()).scalars())
 
 
 def driver_of(tx: Connection, session_id: int) -> str:
@@ -362,7 +365,7 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[
     parts = _parts(tx, rows, logged)
     return [
         Session(
-            kind="method" if row["participant_id"] is None else "participant",
+            kind=_kind_of(row),
             budget=budget_of(row["budget"]),
             task=parts[row["id"]].task,
             trials=parts[row["id"]].trials,
@@ -377,6 +380,12 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[
         )
         for row in rows
     ]
+
+
+def _kind_of(row: RowMapping) -> Literal["participant", "method"]:
+    """Who proposes: a participant, or somebody of the laboratory who tunes their own model by hand, or a method."""
+    by_hand = row["purpose"] == "exploratory" and is_person(row["tuner"])
+    return "participant" if row["participant_id"] is not None or by_hand else "method"
 
 
 def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, SessionParts]:
