@@ -56,8 +56,8 @@ class Sessions:
 
         method: its name, seed and settings, and `stopping`: a rule as `methods.stopping.rule` takes it, which raises where there
         is none such. driver: which process plays it: "server", or another that plays it itself.
-        mode: whose records it stands beside; the default is live once the study is published. purpose: what this process tunes and
-        trains itself (driver "python") is exploratory in any case; such a session may have a name of its own.
+        mode: whose records it stands beside; the default is live once the study is published. purpose: what this process tunes
+        and trains itself (driver "python") is exploratory in any case; such a session may have a name of its own.
         person: who declares it. With the driver "person" it is they who tune, and `tuner` is their `Person.who`. changes: what
         they declare of an exploratory session's space before its clock starts, as `interventions.reshape` takes it.
         """

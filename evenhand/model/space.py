@@ -429,8 +429,8 @@ def reshaped(space: Space, changes: Mapping[str, Mapping[str, Any] | None]) -> S
     Args:
         space: what is narrowed.
         changes: by name, {"low": ..., "high": ...} of a number (either may be left out; "zero": false takes 0 from an `or_zero`
-            one), {"options": [...]} of a choice, {"value": ...} to freeze it, or None to leave it as it is. Beside these, "log" says
-            of a number whether it lies on a logarithmic scale, and "default" what an optional one is where nothing is said.
+            one), {"options": [...]} of a choice, {"value": ...} to freeze it, or None to leave it as it is. Beside these, "log"
+            says of a number whether it lies on a logarithmic scale, and "default" what an optional one is where nothing is said.
 
     Returns:
         The narrowed space. Defaults and likely values moved to what is left.

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -178,6 +179,17 @@ def studies_of_programs(tx: Connection) -> frozenset[int]:
     table = tables.session.c
     undeclared = or_(table.driver.in_((PYTHON_DRIVER, COMPARE)), table.purpose == "exploratory")
     return frozenset(tx.execute(select(table.study_id).where(undeclared).distinct()).scalars())
+
+
+def own_tasks(tx: Connection) -> list[TaskRecord]:
+    """The tasks that sessions of this laboratory are of, the newest first: none that only an archive brought, or for practice."""
+    table = tables.session.c
+    own = select(table.task_id).where(table.driver != ARCHIVE_DRIVER, table.practice.is_(False)).distinct()
+    readable_tasks = []
+    for task_id in sorted(tx.execute(own).scalars(), reverse=True):
+        with suppress(*UNREADABLE):
+            readable_tasks.append(studies.task(tx, task_id))
+    return readable_tasks
 
 
 def driver_of(tx: Connection, session_id: int) -> str:
