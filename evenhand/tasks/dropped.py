@@ -3,6 +3,7 @@
 A table is kept as the file that it came in, pictures as a folder of CLASS/FILE. Nothing that is there is ever overwritten.
 """
 
+import io
 import os
 import re
 import secrets
@@ -22,6 +23,7 @@ from evenhand.settings import data_dir, private_folder
 from evenhand.tasks import readers
 
 TASK_NAME = "train"  # of the function in each task file
+MOST_TASKS = 100  # that are made of the same data
 MOST_FILES = 20_000  # of a folder of pictures
 LONGEST_PART = 100  # characters of a file's or a folder's name
 ID_DIGITS = 20  # of the SHA-256 that names a folder
@@ -52,6 +54,18 @@ class DroppedData:
         """The task files that were written on it."""
         return sorted(self.folder.glob("*.py"))
 
+    def keep_task(self, name: str, text: str) -> Path:
+        """The task file of this text: one that is there already, or a new one, of this name or of the first that is free."""
+        for number in range(1, MOST_TASKS + 1):
+            path = self.folder / (f"{name}.py" if number == 1 else f"{name}_{number}.py")
+            if path.exists():
+                if path.read_text(encoding="utf-8") == text:
+                    return path
+                continue
+            _write(path, io.BytesIO(text.encode()))
+            return path
+        raise DataError(f"{self.name}: {MOST_TASKS} tasks were made of it already; remove some from {self.folder}")
+
 
 def home() -> Path:
     """The folder of all that was dropped."""
@@ -79,7 +93,7 @@ def keep_file(name: str, stream: IO[bytes]) -> DroppedData:
         DataError: the archive is damaged, holds no picture and more than one table, or more than is unpacked.
     """
     shown = safe_part(PurePosixPath(name.replace("\\", "/")).name) or "data"
-    with _coming() as fresh:
+    with coming() as fresh:
         if _holds_pictures(shown, stream):
             stem = safe_part(PurePosixPath(shown).stem) or "pictures"
             _unpack(shown, stream, fresh / stem)
@@ -94,7 +108,7 @@ def keep_folder(files: Iterable[tuple[str, IO[bytes]]]) -> DroppedData:
     Raises:
         DataError: a path leads out of the folder, there are too many files, or none.
     """
-    with _coming() as fresh:
+    with coming() as fresh:
         count = 0
         for name, stream in files:
             count += 1
@@ -128,7 +142,7 @@ def safe_part(name: str) -> str:
 
 
 @contextmanager
-def _coming() -> Iterator[Path]:
+def coming() -> Iterator[Path]:
     """A new folder for what comes; what is left in it at the end is removed."""
     fresh = private_folder(home() / f"coming-{secrets.token_hex(8)}")
     try:

@@ -1,4 +1,4 @@
-"""The tasks that a run can be started of: those that this laboratory has tuned, on data that was dropped, plug-ins', built-in ones.
+"""The tasks that a run can be started of: those that this laboratory has tuned, on dropped data, of plug-ins, built-in ones.
 
 Of a file of one's own only its text is looked at here; its code runs where it is asked for what it is, in another process.
 """
