@@ -18,7 +18,7 @@ from evenhand.model.aims import OBJECTIVE_KEY, REQUIRE_KEY
 from evenhand.model.archive import Event
 from evenhand.model.choice_rule import CHOOSE_KEY
 from evenhand.model.person import UNNAMED
-from evenhand.model.session import LABORATORY, Extension, FinalChoice, Intervention, Purpose, Session, space_after
+from evenhand.model.session import LABORATORY, PERSON_DRIVER, Extension, FinalChoice, Intervention, Purpose, Session, space_after
 from evenhand.model.study import Budget, Mode
 from evenhand.model.trial import LearningCurve, Outcome, Stopper, Trial
 from evenhand.model.typed_numbers import whole_number
@@ -62,7 +62,7 @@ class Sessions:
         they declare of an exploratory session's space before its clock starts, as `interventions.reshape` takes it.
         """
         exploratory = driver == sessions.PYTHON_DRIVER or purpose == "exploratory"
-        if not exploratory and (changes or driver == sessions.PERSON_DRIVER):
+        if not exploratory and (changes or driver == PERSON_DRIVER):
             raise Refused("a study's session has its task's space, and a participant or a method tunes in it")
         if aims := sorted({OBJECTIVE_KEY, REQUIRE_KEY, CHOOSE_KEY} & (method or {}).keys() if not exploratory else ()):
             raise Refused(
@@ -81,7 +81,7 @@ class Sessions:
                 id=0,
                 study_id=study.id,
                 task=task,
-                kind="participant" if driver == sessions.PERSON_DRIVER else "method",
+                kind="participant" if driver == PERSON_DRIVER else "method",
                 tuner=tuner,
                 budget=budget or study.budget,
                 tuning_seed=rules.derive_seed(study.seed, "tuning"),

@@ -17,6 +17,7 @@ from evenhand.model.trial import Trial
 
 Purpose = Literal["study", "exploratory"]
 COMPARE = "compare"  # the driver of sessions that a comparison plays in its processes
+PERSON_DRIVER = "person"  # of exploratory sessions that somebody tunes by hand on a page; agents train them
 LABORATORY = "laboratory"  # the process of an exploratory session that the server keeps going: it outlasts each server
 
 

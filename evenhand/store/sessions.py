@@ -35,7 +35,6 @@ from evenhand.store import studies, tables
 from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Newest, Of, changed, made
 from evenhand.store.studies import budget_of, budget_to_json, inserted
 
-PERSON_DRIVER = "person"  # of exploratory sessions that somebody tunes by hand on a page; agents train them
 PYTHON_DRIVER = "python"  # of sessions that one process tunes and trains itself, as `evenhand.tune` does: no agent takes them
 ARCHIVE_DRIVER = "archive"  # the driver of sessions that were read from an export: nothing moves in them any more
 FEW_SESSIONS = 8  # sessions, up to which each is brought up to date by itself; more are read together

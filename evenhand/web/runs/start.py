@@ -13,12 +13,11 @@ from starlette.concurrency import run_in_threadpool
 
 from evenhand.errors import InvalidSettings, InvalidSpace, NotFound, Refused, TaskMissing
 from evenhand.lab.lab import Lab
-from evenhand.model.session import Session
+from evenhand.model.session import PERSON_DRIVER, Session
 from evenhand.model.task import TaskRecord
 from evenhand.model.typed_numbers import whole_number
 from evenhand.runners import aside
 from evenhand.runners.aside import TaskFacts
-from evenhand.store.sessions import PERSON_DRIVER
 from evenhand.studies.own_runs import EVALUATION_SEEDS, study_of_runs
 from evenhand.web import method_offers
 from evenhand.web.access import caller_of, lab_of

@@ -96,7 +96,8 @@ def task_file(data: DroppedData, target: str | None, reading: Mapping[str, Any])
 
 
 def _page(request: Request, data: DroppedData, asked: Asked, error: EvenhandError | None = None, status: int = 200) -> Response:
-    table, columns, account = None, (), None
+    table, account = None, None
+    columns: tuple[str, ...] = ()
     try:
         if data.is_table:
             reading = _reading(asked)
@@ -121,7 +122,7 @@ def _page(request: Request, data: DroppedData, asked: Asked, error: EvenhandErro
         uses=USES,
         use={column: _text(asked, f"use.{column}") for column in columns},
         problem=problem,
-        wrong="" if error is None or not data.is_table else _field_of(problem, columns),
+        wrong="" if error is None or not data.is_table else _field_of(str(error), columns),
         is_learnable=account is not None and error is None,
         here="Runs",
     )

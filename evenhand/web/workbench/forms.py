@@ -208,7 +208,16 @@ def changed_by(own: Hyperparameter, asked: Asked) -> Change:
         except (ValueError, TypeError, OverflowError):
             raise Wrong(f"The default {default} is not possible here: it has to be {narrowed.expected}.") from None
     made = reshaped(alone, {own.name: change})[own.name]
-    return None if (made.domain, made.default) == (own.domain, own.default) else change
+    if (made.domain, made.default) == (own.domain, own.default):
+        return None
+    return {key: value for key, value in change.items() if key == "value" or value != _as_it_was(own, key)}
+
+
+def _as_it_was(own: Hyperparameter, key: str) -> Any:
+    """What a key of a change is where it changes nothing."""
+    if key == "options":
+        return list(own.domain.options) if isinstance(own.domain, Choice) else None
+    return {"default": own.default, "zero": True}.get(key, getattr(own.domain, key, None))
 
 
 class Wrong(ValueError):
