@@ -105,7 +105,7 @@ def _form_page(request: Request, offer: TaskOffer, facts: TaskFacts, entered: En
 
 def _free_name(lab: Lab, offer: TaskOffer) -> str:
     """What the next run of a task may be called: the task's name, or the first number after it that no run has."""
-    base = start_tasks.base_name(offer.spec)
+    base = offer.title if offer.group == "built in" else start_tasks.base_name(offer.spec)
     names = (base, *(f"{base} {number}" for number in range(2, MOST_RUN_NAMES)))
     return next((name for name in names if lab.sessions.called(name) is None), "")
 
