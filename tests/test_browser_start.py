@@ -26,7 +26,9 @@ ROWS = 120
 
 def churn() -> str:
     """A small table whose last column follows from its first two."""
-    rows = [f"{20 + row % 50},{'monthly' if row % 2 else 'yearly'},{row},{'yes' if row % 50 > 25 else 'no'}" for row in range(ROWS)]
+    rows = [
+        f"{20 + row % 50},{'monthly' if row % 2 else 'yearly'},{row},{'yes' if row % 50 > 25 else 'no'}" for row in range(ROWS)
+    ]
     return "\n".join(["age,plan,number,left", *rows])
 
 

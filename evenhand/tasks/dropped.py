@@ -208,15 +208,20 @@ def _unpack(name: str, stream: IO[bytes], folder: Path) -> None:
     left = MOST_UNPACKED_BYTES
     try:
         with zipfile.ZipFile(stream) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            members = [member for member in members if readers.is_of_the_data(PurePosixPath(member.filename.replace("\\", "/")))]
+            files = [(safe_path(member.filename), member) for member in archive.infolist() if not member.is_dir()]
+            members = [(path, member) for path, member in files if not _is_aside(member.filename)]
             if len(members) > MOST_FILES:
                 raise DataError(f"{name}: has {len(members):,} files, expected at most {MOST_FILES:,}")
-            for member in members:
+            for path, member in members:
                 with archive.open(member) as content:
-                    left -= _write(folder / safe_path(member.filename), content, left)
+                    left -= _write(folder / path, content, left)
     except BROKEN_ZIP as error:
         raise DataError(f"{name}: cannot be unpacked ({text_of(error)}); make the archive anew, without a password") from error
+
+
+def _is_aside(name: str) -> bool:
+    """Whether a file is one that programs keep beside the data."""
+    return not readers.is_of_the_data(PurePosixPath(name.replace("\\", "/")))
 
 
 def _pictures_in(folder: Path) -> Path:

@@ -34,6 +34,8 @@ router = APIRouter()
 
 MOST_LETTERS = 1000  # of what is typed into a field
 MOST_FIELDS = 4000  # of a form, whose space may be large
+SHOWN_METHODS = 3  # the others are a click away
+BASELINE = "random"  # the method that comes right after the recommended one
 MOST_RUN_NAMES = 1000  # that are tried for a run without a name of its own
 
 
@@ -76,9 +78,8 @@ def _form_page(request: Request, offer: TaskOffer, facts: TaskFacts, entered: En
     lab, task = lab_of(request), facts.record
     trials = whole_number(entered.texts.get("trials", ""))
     methods, others = method_offers.offered(task, trials, entered.method, resumes=True)
-    of_space = {
-        key.removeprefix("space."): words for key, words in entered.problems.items() if key.startswith("space.")
-    }  # fmt: skip
+    methods.sort(key=lambda method: (not method.why_first, method.name != BASELINE))
+    of_space = {key.removeprefix("space."): words for key, words in entered.problems.items() if key.startswith("space.")}
     agents = lab.agents.all()
     return render(
         request,
@@ -88,6 +89,7 @@ def _form_page(request: Request, offer: TaskOffer, facts: TaskFacts, entered: En
         task=task,
         rows=workbench_forms.limit_rows(task.space, task.space, entered.asked, of_space),
         offers=methods,
+        shown_methods=SHOWN_METHODS,
         others=others,
         picked=entered.method.method or (methods[0].name if methods else ""),
         entered=entered,
