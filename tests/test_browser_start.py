@@ -14,8 +14,10 @@ from evenhand.model.session import LABORATORY
 from evenhand.web.access import COOKIE_NAMES, Role
 from evenhand.web.app import create_app
 from tests.agents import agent_process
+from tests.components import need
 from tests.labs import Clock
 from tests.test_browser import Watched, look, watched
+from tests.test_browser_pages import ALL, VIOLATIONS
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from tests.web import Site, listening
 
@@ -26,9 +28,8 @@ ROWS = 120
 
 def churn() -> str:
     """A small table whose last column follows from its first two."""
-    rows = [
-        f"{20 + row % 50},{'monthly' if row % 2 else 'yearly'},{row},{'yes' if row % 50 > 25 else 'no'}" for row in range(ROWS)
-    ]
+    plans, answers = ("yearly", "monthly"), ("no", "yes")
+    rows = [f"{20 + row % 50},{plans[row % 2]},{row},{answers[row % 50 > 25]}" for row in range(ROWS)]
     return "\n".join(["age,plan,number,left", *rows])
 
 
@@ -49,9 +50,16 @@ class Trained:
         looking.context.add_cookies(
             [{"name": COOKIE_NAMES[Role.RESEARCHER], "value": researcher.identity.token, "url": self.site.address}]
         )
+        looking.context.add_init_script(script=need("axe"))
         page = looking.page()
         page.goto(f"{self.site.address}{path}")
         return page
+
+
+def seen(page: Page, name: str) -> None:
+    """A page fits at each width, and axe finds nothing on it."""
+    look(page, name)
+    assert page.evaluate(VIOLATIONS % ALL) == []
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +81,7 @@ def test_a_table_is_dropped_and_tuned(trained: Trained, browser: Browser, tmp_pa
     with watched(browser) as looking:
         page = trained.page(looking, "/")
         page.get_by_role("link", name="Start a run").click()
-        look(page, "start")
+        seen(page, "start")
         page.get_by_label("A table, or a zip archive of pictures").set_input_files(table)
         expect(page.get_by_role("heading", name="churn.csv")).to_be_visible(timeout=PATIENCE)
         expect(page.get_by_role("row", name=re.compile("^number"))).to_contain_text("left out: it counts the rows")
@@ -81,7 +89,7 @@ def test_a_table_is_dropped_and_tuned(trained: Trained, browser: Browser, tmp_pa
         expect(page.get_by_role("row").filter(has_text="target: 2 classes")).to_contain_text("plan", timeout=PATIENCE)
         page.get_by_label("Column", exact=True).select_option("left")
         expect(page.get_by_role("row").filter(has_text="target: 2 classes")).to_contain_text("left", timeout=PATIENCE)
-        look(page, "start-table")
+        seen(page, "start-table")
         page.get_by_role("button", name="Go on with it").click()
         expect(page.get_by_role("heading", name="churn", exact=True)).to_be_visible(timeout=PATIENCE)
         page.get_by_label("Trials", exact=True).fill("none")
@@ -90,12 +98,12 @@ def test_a_table_is_dropped_and_tuned(trained: Trained, browser: Browser, tmp_pa
         page.get_by_role("button", name="Start the run").click()
         expect(page.get_by_text("Got 'none', expected a whole number from 1.")).to_be_visible(timeout=PATIENCE)
         expect(page.get_by_text("Enter whole numbers within 1 to 60")).to_be_visible()
-        look(page, "start-form-wrong")
+        seen(page, "start-form-wrong")
         page.get_by_label("Trials", exact=True).fill("3")
         page.get_by_label("epochs to", exact=True).fill("3")
         page.get_by_label("epochs default", exact=True).fill("2")
         page.get_by_label("Name", exact=True).fill("first try")
-        look(page, "start-form")
+        seen(page, "start-form")
         page.get_by_role("button", name="Start the run").click()
         page.wait_for_url(re.compile(r"/sessions/\d+$"))
         session_id = int(page.url.rpartition("/")[2])
@@ -123,7 +131,7 @@ def test_a_run_is_tuned_by_hand(trained: Trained, browser: Browser) -> None:
         page.get_by_role("link", name="Nearest neighbours on iris").click()
         page.get_by_role("button", name="Tune it by hand").click(timeout=PATIENCE)
         page.wait_for_url(re.compile(r"/sessions/\d+/tune$"))
-        look(page, "tune-by-hand-empty")
+        seen(page, "tune-by-hand-empty")
         form = page.locator("#form")
         form.get_by_label("Neighbours", exact=True).fill("500")
         form.get_by_label("Power", exact=True).fill("2")
@@ -132,13 +140,13 @@ def test_a_run_is_tuned_by_hand(trained: Trained, browser: Browser) -> None:
         form.get_by_label("Neighbours", exact=True).fill("5")
         form.get_by_label("Neighbours", exact=True).press("Enter")
         expect(page.get_by_role("link", name="Choose as final")).to_be_visible(timeout=PATIENCE)
-        look(page, "tune-by-hand")
+        seen(page, "tune-by-hand")
         run_id = int(re.findall(r"/sessions/(\d+)/tune", page.url)[0])
         trial = trained.lab.sessions.get(run_id).trials[0]
         assert trial.proposer == trained.site.person(Role.RESEARCHER).who
         assert dict(trial.configuration) == {"n_neighbors": 5, "p": 2}
         page.get_by_role("link", name="Choose as final").click()
-        look(page, "tune-by-hand-choose")
+        seen(page, "tune-by-hand-choose")
         page.get_by_role("button", name="Submit as final").click()
         page.wait_for_url(re.compile(rf"/sessions/{run_id}$"))
         expect(page.get_by_role("heading", name="Rosa")).to_be_visible()

@@ -210,7 +210,7 @@ def test_a_studys_session_cannot_have_a_space_or_a_person_of_its_own(site: Site)
     study, _, _ = tuned_study(site)
     for odd in ({"changes": {"epochs": {"high": 2}}}, {"driver": PERSON_DRIVER}):
         with pytest.raises(Refused, match="a study's session"):
-            site.lab.sessions.open(study.id, tuner="random", **odd)  # type: ignore[arg-type]
+            site.lab.sessions.open(study.id, tuner="random", **odd)
 
 
 @pytest.mark.slow
