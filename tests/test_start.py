@@ -1,12 +1,16 @@
 """Runs that are started from the browser: what is offered, read, recorded and refused; and tuning by hand."""
 
+import io
+import random
 import re
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from evenhand.errors import InvalidSpace, Refused
 from evenhand.lab.lab import Lab
@@ -17,6 +21,7 @@ from evenhand.model.session import LABORATORY, PERSON_DRIVER, Session
 from evenhand.model.space import Space, reshaped
 from evenhand.model.study import Budget
 from evenhand.model.task import TaskSpec
+from evenhand.rehearsal.html_forms import form_for
 from evenhand.runners.aside import TaskFacts
 from evenhand.studies.own_runs import study_of_runs
 from evenhand.web import bodies
@@ -25,6 +30,7 @@ from evenhand.web.method_threads import Players
 from evenhand.web.runs import start_plan, start_tasks
 from evenhand.web.workbench import forms
 from tests.labs import make_lab
+from tests.test_fuzz_web import TEXTS
 from tests.waiting import wait_for
 from tests.web import Caller, Site, evaluated, run_by_hand, toy_site, train, tuned_study, tuning_participant
 
@@ -372,3 +378,85 @@ def test_data_without_a_length_is_counted_as_it_comes(site: Site, monkeypatch: p
     answer = rosa.http.post("/start/data", content=parts(), headers=headers)
     assert answer.status_code == 413
     assert "more than 100 kB" in answer.text
+
+
+def pictures() -> bytes:
+    """A zip of small pictures of two kinds."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as made:
+        for number in range(24):
+            picture = io.BytesIO()
+            Image.new("RGB", (8, 8), (10 * number, 90, 0)).save(picture, "PNG")
+            made.writestr(f"pets/{'cats' if number % 2 else 'dogs'}/{number}.png", picture.getvalue())
+    return content.getvalue()
+
+
+@pytest.mark.slow
+def test_dropped_pictures_are_counted_by_class_and_become_a_task(site: Site) -> None:
+    rosa = site.caller(Role.RESEARCHER)
+    address = drop(rosa, "pets.zip", pictures())
+    page = rosa.get(address).text
+    assert "24 pictures, 2 classes" in page
+    assert page.count("12 pictures") == 2
+    task = rosa.post(address, {"do": "use"}).headers["location"]
+    assert "convolutional" in page
+    assert "batch size" in rosa.get(task).text
+
+
+@pytest.mark.slow
+def test_a_table_that_can_be_read_in_two_ways_is_asked_about_beside_the_field(site: Site) -> None:
+    rosa = site.caller(Role.RESEARCHER)
+    address = drop(rosa, "odd.csv", b"size,weight\n" + b"".join(b"%d,%d\n" % (row % 7, row % 3) for row in range(12)))
+    page = rosa.get(address)
+    assert page.status_code == 200
+    assert 'id="classes-problem"' in page.text
+    assert "may be classes or amounts" in page.text
+    assert "--classes" not in page.text
+    assert "Go on with it" not in page.text
+    cleared = rosa.post(address, {"target": "weight", "classes": "yes", "do": "read"})
+    assert "target: 3 classes" in cleared.text
+    assert "Go on with it" in cleared.text
+
+
+# The form as a browser sends it
+
+
+def started_form(page: str) -> dict[str, str | list[str]]:
+    """What a browser sends of a fresh form."""
+    form = form_for(page, "/start")
+    assert form is not None
+    return form.values()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", ["Small network on points", "SqueezeNet on pictures", "A benchmark's table, australian"])
+def test_a_form_that_is_sent_as_it_came_changes_nothing_of_the_space(title: str, site: Site) -> None:
+    offer = next(offer for offer in start_tasks.offers(site.lab) if offer.title == title)
+    if offer.why_not:
+        assert "pip install" in offer.why_not
+        return
+    rosa = site.caller(Role.RESEARCHER)
+    page = rosa.get(f"/start?task={offer.id}").text
+    answer = rosa.http.post("/start", data={**started_form(page), "how": "by hand"})
+    assert answer.headers["location"] == "/sessions/1/tune"
+    session = site.lab.sessions.get(1)
+    assert session.interventions == ()
+    assert session.name == title
+    assert rosa.get("/sessions/1/tune").status_code == 200
+    methods = re.findall(r'name="method" value="(\w+)"', page)
+    assert methods[:2] == ["tpe", "random"]
+
+
+@pytest.mark.slow
+def test_whatever_is_typed_into_the_form_is_answered(site: Site) -> None:
+    offer = next(offer for offer in start_tasks.offers(site.lab) if offer.title == "Small network on points")
+    rosa = site.caller(Role.RESEARCHER)
+    fresh = started_form(rosa.get(f"/start?task={offer.id}").text)
+    chance = random.Random("start")
+    odd = [text for text in TEXTS if isinstance(text, str)]
+    for _ in range(12):
+        changed = {name: chance.choice(odd) for name in chance.sample(sorted(fresh), 6) if name not in ("csrf_token", "task")}
+        answer = rosa.http.post("/start", data={**fresh, "how": chance.choice(["method", "by hand"]), **changed})
+        assert answer.status_code in (303, 409, 422), changed
+    for session in site.lab.sessions.running()[0]:
+        site.lab.sessions.end(session.id)

@@ -16,12 +16,15 @@ from typing import Any
 
 from evenhand.errors import DataError, EvenhandError, InvalidSettings, TaskMissing
 from evenhand.model import codec
+from evenhand.model.recent import Recent
 from evenhand.model.study import EvaluationMode, ValueRule
 from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.tasks import BUILT_IN
 from evenhand.tasks.accounts import DataAccount
 
 MOST_SECONDS = 120.0  # that an answer may take
 AT_ONCE = 2  # processes
+MOST_KNOWN = 64  # built-in tasks whose facts are kept
 LONGEST_ERROR = 2000  # characters of what is said where a process dies without an answer
 
 _places = threading.BoundedSemaphore(AT_ONCE)
@@ -34,6 +37,9 @@ class TaskFacts:
     record: TaskRecord
     evaluation_mode: EvaluationMode
     value_rule: ValueRule
+
+
+_known: Recent[str, TaskFacts] = Recent(MOST_KNOWN)  # of built-in tasks, by their names and settings
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,19 @@ def task_facts(spec: TaskSpec) -> TaskFacts:
         TaskMissing: it cannot be loaded; the text says why.
         InvalidSettings: that took too long.
     """
-    return codec.from_json(TaskFacts, _answer(TaskMissing, "task", codec.to_json(spec)))
+    asked = codec.to_json(spec)
+    if not _is_known_for_good(spec):
+        return codec.from_json(TaskFacts, _answer(TaskMissing, "task", asked))
+    key = json.dumps(asked, sort_keys=True)
+    if key not in _known:
+        _known[key] = codec.from_json(TaskFacts, _answer(TaskMissing, "task", asked))
+    return _known[key]
+
+
+def _is_known_for_good(spec: TaskSpec) -> bool:
+    """Whether a task is what it is for as long as this process lives: a built-in one, whose settings name no file."""
+    values = spec.settings.values()
+    return spec.name in BUILT_IN and not any(isinstance(value, str) and os.sep in value for value in values)
 
 
 def column_names(source: Path, reading: Mapping[str, Any]) -> tuple[str, ...]:
