@@ -52,6 +52,7 @@ class Trained:
         )
         looking.context.add_init_script(script=need("axe"))
         page = looking.page()
+        page.emulate_media(reduced_motion="reduce")  # so that axe sees no colour halfway
         page.goto(f"{self.site.address}{path}")
         return page
 
@@ -118,6 +119,7 @@ def test_a_table_is_dropped_and_tuned(trained: Trained, browser: Browser, tmp_pa
         expect(page.get_by_text(f"{100 * best.value:.1f} %").first).to_be_visible(timeout=PATIENCE)
         page.goto(f"{trained.site.address}/")
         expect(page.get_by_role("row").filter(has_text="first try")).to_contain_text("finished")
+        seen(page, "runs-after-a-start")
     assert [trial.outcome for trial in session.trials] == ["completed"] * 3
     assert all(trial.configuration["epochs"] <= 3 for trial in session.trials)
     assert (session.purpose, session.process, session.name) == ("exploratory", LABORATORY, "first try")

@@ -71,6 +71,19 @@ def test_a_zip_of_one_table_stays_as_it_is() -> None:
     assert (kept.name, kept.is_table) == ("churn.zip", True)
 
 
+def test_a_workbook_is_no_archive_of_pictures() -> None:
+    kept = dropped.keep_file("sheet.xlsx", archive({"[Content_Types].xml": b"", "xl/media/1.png": b""}))
+    assert (kept.name, kept.is_table) == ("sheet.xlsx", True)
+
+
+def test_what_somebody_took_away_is_not_there() -> None:
+    kept = dropped.keep_file("churn.csv", io.BytesIO(TABLE))
+    kept.source.unlink()
+    assert dropped.everything() == []
+    with pytest.raises(NotFound):
+        dropped.get(kept.id)
+
+
 def test_an_archive_that_leads_elsewhere_is_refused_and_leaves_nothing(home: Path) -> None:
     with pytest.raises(DataError, match="would lie outside"):
         dropped.keep_file("bad.zip", archive({"a/1.png": b"x", "../../evil.png": b"x"}))

@@ -28,6 +28,7 @@ MOST_FILES = 20_000  # of a folder of pictures
 LONGEST_PART = 100  # characters of a file's or a folder's name
 ID_DIGITS = 20  # of the SHA-256 that names a folder
 ID_PATTERN = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
+WORKBOOK_PART = "[Content_Types].xml"
 ZIP_MARK = b"PK\x03\x04"
 _ODD = re.compile(r"[^\w .()+,=@-]")
 
@@ -74,14 +75,14 @@ def home() -> Path:
 
 def everything() -> list[DroppedData]:
     """All that was dropped, the newest first."""
-    folders = [folder for folder in home().glob("*") if ID_PATTERN.fullmatch(folder.name) and folder.is_dir()]
+    folders = [folder for folder in home().glob("*") if ID_PATTERN.fullmatch(folder.name) and _source_in(folder)]
     return [_data(folder) for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)]
 
 
 def get(data_id: str) -> DroppedData:
     """What was dropped, by its id; NotFound where there is no such."""
     folder = home() / data_id
-    if not ID_PATTERN.fullmatch(data_id) or not folder.is_dir():
+    if not ID_PATTERN.fullmatch(data_id) or not _source_in(folder):
         raise NotFound(f"data {data_id[:ID_DIGITS]!r}: nothing of this name was dropped here")
     return _data(folder)
 
@@ -167,7 +168,14 @@ def _kept(fresh: Path, source: Path) -> DroppedData:
 
 
 def _data(folder: Path) -> DroppedData:
-    return DroppedData(folder.name, folder, next((folder / "data").iterdir()))
+    source = _source_in(folder)
+    assert source is not None
+    return DroppedData(folder.name, folder, source)
+
+
+def _source_in(folder: Path) -> Path | None:
+    """What lies in a folder of dropped data; None where somebody has taken it away."""
+    return next((folder / "data").glob("*"), None)
 
 
 def _write(path: Path, stream: IO[bytes], most_bytes: int | None = None) -> int:
@@ -200,6 +208,8 @@ def _holds_pictures(name: str, stream: IO[bytes]) -> bool:
     except BROKEN_ZIP as error:
         raise DataError(f"{name}: cannot be read as a zip archive ({text_of(error)})") from error
     stream.seek(0)
+    if WORKBOOK_PART in names:  # which may hold pictures, too
+        return False
     return any(PurePosixPath(member).suffix.lower() in readers.SUFFIXES for member in names)
 
 

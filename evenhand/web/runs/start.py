@@ -125,7 +125,10 @@ def _start(request: Request, form: Any) -> Response:
     offer = start_tasks.offer_of(lab, texts.get("task", ""))
     if offer is None:
         raise NotFound("the task that this form names cannot be started here; pick one on the page Start a run")
-    facts = aside.task_facts(offer.spec)
+    try:
+        facts = aside.task_facts(offer.spec)
+    except (TaskMissing, InvalidSettings) as error:
+        return _tasks_page(request, f"{offer.title}: {error}", 409)
     plan, entered = start_plan.read(facts, texts, workbench_forms.asked_of(form))
     if plan is None:
         return _form_page(request, offer, facts, entered, 422)
