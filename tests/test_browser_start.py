@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from evenhand.lab.lab import Lab
@@ -24,6 +25,13 @@ from tests.web import Site, listening
 pytestmark = pytest.mark.slow
 PATIENCE = 1000 * PATIENCE_SECONDS  # ms
 ROWS = 120
+DROPPED = """
+(text) => {
+  const dropped = new DataTransfer();
+  dropped.items.add(new File([text], "churn.csv", { type: "text/csv" }));
+  return dropped;
+}
+"""
 
 
 def churn() -> str:
@@ -76,14 +84,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
                 yield Trained(Site(address, lab, Clock(), app, folder))
 
 
-def test_a_table_is_dropped_and_tuned(trained: Trained, browser: Browser, tmp_path: Path) -> None:
-    table = tmp_path / "churn.csv"
-    table.write_text(churn())
+def test_a_table_is_dropped_and_tuned(trained: Trained, browser: Browser) -> None:
     with watched(browser) as looking:
         page = trained.page(looking, "/")
         page.get_by_role("link", name="Start a run").click()
         seen(page, "start")
-        page.get_by_label("A table, or a zip archive of pictures").set_input_files(table)
+        dropped = page.evaluate_handle(DROPPED, churn())
+        page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
         expect(page.get_by_role("heading", name="churn.csv")).to_be_visible(timeout=PATIENCE)
         expect(page.get_by_role("row", name=re.compile("^number"))).to_contain_text("left out: it counts the rows")
         page.get_by_label("Column", exact=True).select_option("plan")
@@ -119,6 +126,7 @@ def test_a_table_is_dropped_and_tuned(trained: Trained, browser: Browser, tmp_pa
         expect(page.get_by_text(f"{100 * best.value:.1f} %").first).to_be_visible(timeout=PATIENCE)
         page.goto(f"{trained.site.address}/")
         expect(page.get_by_role("row").filter(has_text="first try")).to_contain_text("finished")
+        expect(page.get_by_role("row").filter(has_text="first try")).to_contain_text("churn.py:train")
         seen(page, "runs-after-a-start")
     assert [trial.outcome for trial in session.trials] == ["completed"] * 3
     assert all(trial.configuration["epochs"] <= 3 for trial in session.trials)
@@ -157,3 +165,21 @@ def test_a_run_is_tuned_by_hand(trained: Trained, browser: Browser) -> None:
         assert chosen.number == 1
         page.goto(f"{trained.site.address}/sessions/{run_id}/tune")
         page.wait_for_url(re.compile(rf"/sessions/{run_id}$"))
+
+
+def test_files_and_folders_are_chosen(trained: Trained, browser: Browser, tmp_path: Path) -> None:
+    for number in range(12):
+        place = tmp_path / "pets" / ("cats" if number % 2 else "dogs") / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * number, 90, 0)).save(place)
+    with watched(browser, "status of 400") as looking:
+        page = trained.page(looking, "/start")
+        page.get_by_label("A table, or a zip archive of pictures").set_input_files(
+            {"name": "bad.zip", "mimeType": "", "buffer": b"PK\x03\x04"}
+        )
+        expect(page.get_by_role("status")).to_contain_text("cannot be read as a zip archive")
+        page.reload()
+        page.get_by_label("or a folder of pictures").set_input_files(tmp_path / "pets")
+        expect(page.get_by_role("heading", name="pets")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_role("row", name=re.compile("^cats"))).to_contain_text("6 pictures")
+        seen(page, "start-pictures")
