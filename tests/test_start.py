@@ -303,6 +303,9 @@ def test_by_hand_a_trial_is_proposed_stopped_and_chosen(site: Site) -> None:
     assert rosa.get(f"{address}/final?trial=2").status_code == 200
     assert rosa.post(f"{address}/final", {"trial": "99"}).status_code == 404
     assert rosa.post(f"{address}/final", {"trial": "2"}).headers["location"] == f"/sessions/{run.id}"
+    twice = rosa.post(f"{address}/final", {"trial": "2"})
+    assert twice.status_code == 409
+    assert "The session is chosen; a final choice needs one that is tuning" in twice.text
     chosen = site.lab.sessions.get(run.id).chosen_trial
     assert chosen is not None
     assert chosen.number == 2
