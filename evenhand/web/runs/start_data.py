@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from evenhand.errors import DataError, EvenhandError
+from evenhand.model import extras
 from evenhand.model.task import TaskSpec
 from evenhand.runners import aside
 from evenhand.tasks import dropped
@@ -123,6 +124,7 @@ def _page(request: Request, data: DroppedData, asked: Asked, error: EvenhandErro
         use={column: _text(asked, f"use.{column}") for column in columns},
         problem=problem,
         wrong="" if error is None or not data.is_table else _field_of(str(error), columns),
+        missing="" if data.is_table or extras.is_here("torch") else str(extras.missing("torch", "its training")),
         is_learnable=account is not None and error is None,
         here="Runs",
     )
