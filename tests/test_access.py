@@ -104,8 +104,9 @@ def test_the_right_role_is_let_in(row: tuple[str, str], role: Role, site: Site, 
     address = filled(path, token=token) + ("/study.js" if path == "/static" else "")
     if "/report" in path:
         address += "?mode=pilot"  # live participants' scores stay hidden while the study collects
-    # No program of this trial printed anything; a study's session has no notes, and no result to take away; nothing is compared.
-    refused = {"/output": 404, "/notes": 409, "/take-away": 409, "/compare": 400}
+    # No program of this trial printed anything; a study's session has no notes, and no result to take away; nothing is compared,
+    # and nothing was dropped.
+    refused = {"/output": 404, "/notes": 409, "/take-away": 409, "/compare": 400, "/start/data": 404}
     expected = next(((status,) for part, status in refused.items() if path.endswith(part) or f"{part}/" in path), (200, 303))
     assert callers[role].get(address).status_code in expected
 

@@ -25,15 +25,17 @@ from tests.web import Caller, Site, furnish, toy_site, train
 
 WIDTHS = {400: 860, 1600: 1000}  # viewport width: height, in pixels
 AFTER = Questionnaire("after", Text("After"), (QuestionSection((Question("how", "text", Text("How was it?")),)),), at="after")
-# No training of the furnished site printed anything, or left a file.
+# No training of the furnished site printed anything, or left a file, and nothing was dropped (tests/test_browser_start.py).
 NOT_THERE = (
     "/sessions/{session_id}/trials/{number}/output",
     "/sessions/{session_id}/trials/{number}/files/{name}",
     "/sessions/{session_id}/take-away/file",
+    "/start/data/{data_id}",
 )
 # Pages that draw: how many charts at least.
 CHARTS = {
     "/p/{study_id}/tune": 2,
+    "/sessions/{run_id}/tune": 2,
     "/studies/{study_id}": 1,
     "/sessions/{session_id}": 2,
     "/sessions/{session_id}/trials/{number}": 1,

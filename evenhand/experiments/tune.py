@@ -49,12 +49,13 @@ from evenhand.model.run_notes import check_name
 from evenhand.model.session import Session
 from evenhand.model.space import GivenSpace, Space
 from evenhand.model.state_words import value_epoch_words
-from evenhand.model.study import EVALUATION_MODES, Budget, EvaluationMode, Study, Text, ValueRule
+from evenhand.model.study import EVALUATION_MODES, Budget, EvaluationMode, ValueRule
 from evenhand.model.trial import UNUSABLE_OUTCOMES, Trial
 from evenhand.model.words import MODE_WORDS, last_line, plural, show_score
 from evenhand.runners.local_agent import LOOK_SECONDS, Crew, Trainer
 from evenhand.runners.method_player import Player, Turn, chosen_method
-from evenhand.tasks import Task, versions
+from evenhand.studies.own_runs import study_of_runs
+from evenhand.tasks import Task
 from evenhand.tasks.base import check_value_rule
 from evenhand.tasks.functions import name_of
 from evenhand.tasks.records import record_of
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
 WHO = TUNE_WHO  # who looks at the test score, in the log of looks
 PLAIN_METRIC = "value"  # what a plain function's value is called where nothing is said
 NO_AIMS = Aims()
-EVALUATION_SEEDS = 10  # of the final evaluation
 LINE_CHARACTERS = 120  # of the paragraph below a result's numbers
 
 Objective = Callable[..., Any]
@@ -495,26 +495,7 @@ def _mode_of(task: Task, evaluate: object) -> EvaluationMode | None:
 def _new(
     lab: Lab, task: Task, budget: Budget, method: Chosen, seed: int, mode: EvaluationMode | None, name: str | None
 ) -> Session:
-    record = lab.studies.add_task(record_of(task))
-    short = record.spec.short_name
-    best = ", best epochs" if task.value_rule == "best" else ""
-    scored = {"retrain": "", None: ", not evaluated"}.get(mode, f", {mode}")
-    study = Study(
-        name=f"{short} {versions.short(task.version)}, seed {seed}{scored}{best}",
-        title=f"{short}, seed {seed}{scored}{best}",
-        task_id=record.id,
-        budget=budget,
-        seed=seed,
-        consent=Text(""),
-        details=Text(""),
-        thanks=Text(""),
-        evaluation_seeds=EVALUATION_SEEDS if mode else 0,
-        evaluation_mode=mode or "retrain",
-        value_rule=task.value_rule,
-        resumable=True,
-        machines="any",
-    )
-    study = lab.studies.add(study)
+    study = study_of_runs(lab, record_of(task), budget, seed=seed, mode=mode, value_rule=task.value_rule)
     tuner = str(method.described["name"]).rpartition("/")[2]  # of a file without the folders that it lies in
     return lab.sessions.open(study.id, tuner=tuner, method=method.described, budget=budget, driver="python", name=name)
 

@@ -13,7 +13,7 @@ from evenhand.errors import InvalidSettings, NotFound, Refused
 from evenhand.lab.base import Core
 from evenhand.model import rules
 from evenhand.model.run_notes import KEPT_DAYS, RunNotes, read_name, read_note, read_tags
-from evenhand.model.session import Session
+from evenhand.model.session import LABORATORY, Session
 from evenhand.model.typed_numbers import whole_number
 from evenhand.store import events, jobs, run_notes, sessions
 from evenhand.store.cache import Newest
@@ -102,7 +102,7 @@ class Runs:
         with self._core.change(session_id) as tx:
             session, now = self._own(tx, session_id), self._core.clock()
             if name is not None and (new := read_name(name)) != session.name:
-                if not rules.is_unattended(session, now):
+                if session.process != LABORATORY and not rules.is_unattended(session, now):
                     raise Refused(f"{session.called} is being tuned now, by its name; rename it when its process has ended")
                 if new is not None and sessions.by_name(tx, new) is not None:
                     raise Refused(f"a session named {new!r} is there already; give another name")
@@ -188,7 +188,7 @@ class Runs:
             busy = [session for session in sessions.some(tx, session_ids) if not rules.is_unattended(session, now)]
         if busy:
             names = ", ".join(session.called for session in busy)
-            raise Refused(f"{names}: tuned or evaluated now; end it first (Ctrl-C where it runs), then delete it")
+            raise Refused(f"{names}: tuned or evaluated now; end it first (on its page, or Ctrl-C where it runs), then delete it")
         return self._change(session_ids, "deleted", lambda notes: replace(notes, deleted_at=now))
 
     def restore(self, session_ids: Sequence[int]) -> list[RunNotes]:

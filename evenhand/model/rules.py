@@ -19,7 +19,7 @@ from evenhand.model.direction import is_better, value_of
 from evenhand.model.domain import Integer, Value, is_same, show
 from evenhand.model.evaluation import Evaluation, EvaluationPlan
 from evenhand.model.participant import Participant
-from evenhand.model.session import Session, State
+from evenhand.model.session import LABORATORY, Session, State
 from evenhand.model.space import Space
 from evenhand.model.study import Arm, Budget, Mode, Questionnaire, Study, Until
 from evenhand.model.trial import COUNTED_OUTCOMES, Hold, Outcome, Trial
@@ -474,6 +474,8 @@ def is_interrupted(session: Session, now: float) -> bool:
 
 def is_unattended(session: Session, now: float) -> bool:
     """Whether no process is known to tune, or evaluate, an exploratory session."""
+    if session.process == LABORATORY:
+        return session.choice is not None and session.evaluated.done >= session.evaluated.planned
     return session.process is None or now - (session.last_seen or session.opened_at) > AGENT_SILENCE_SECONDS
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -13,6 +14,7 @@ from evenhand.model import codec
 from evenhand.model.aims import Judge
 from evenhand.model.configuration import Configuration
 from evenhand.model.open_space import as_read
+from evenhand.model.person import is_person
 from evenhand.model.session import (
     COMPARE,
     EarlierChoice,
@@ -166,10 +168,10 @@ def _moves() -> Any:
     return and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver != ARCHIVE_DRIVER)
 
 
-def open_ids(tx: Connection, driver: str) -> list[int]:
-    """Ids of started sessions without a choice that this driver serves."""
+def open_ids(tx: Connection, drivers: Collection[str]) -> list[int]:
+    """Ids of started sessions without a choice that one of these drivers serves."""
     table, chosen = tables.session.c, select(tables.choice.c.session_id)
-    started = and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver == driver)
+    started = and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver.in_(drivers))
     return list(tx.execute(select(table.id).where(started, table.id.not_in(chosen))).scalars())
 
 
@@ -201,9 +203,21 @@ def by_name(tx: Connection, name: str) -> int | None:
 
 
 def studies_of_programs(tx: Connection) -> frozenset[int]:
-    """Ids of studies that nobody declared: those that `tune` and `compare` hold their sessions in."""
+    """Ids of studies that nobody declared: those that `tune`, `compare` and the page that starts runs hold their sessions in."""
     table = tables.session.c
-    return frozenset(tx.execute(select(table.study_id).where(table.driver.in_((PYTHON_DRIVER, COMPARE))).distinct()).scalars())
+    undeclared = or_(table.driver.in_((PYTHON_DRIVER, COMPARE)), table.purpose == "exploratory")
+    return frozenset(tx.execute(select(table.study_id).where(undeclared).distinct()).scalars())
+
+
+def own_tasks(tx: Connection) -> list[TaskRecord]:
+    """The tasks that sessions of this laboratory are of, the newest first: none that only an archive brought, or for practice."""
+    table = tables.session.c
+    own = select(table.task_id).where(table.driver != ARCHIVE_DRIVER, table.practice.is_(False)).distinct()
+    readable_tasks = []
+    for task_id in sorted(tx.execute(own).scalars(), reverse=True):
+        with suppress(*UNREADABLE):
+            readable_tasks.append(studies.task(tx, task_id))
+    return readable_tasks
 
 
 def task_of(tx: Connection, session_id: int) -> int:
@@ -407,7 +421,7 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[
 def _with_parts(rows: Sequence[RowMapping], parts: Mapping[int, SessionParts]) -> list[Session]:
     return [
         Session(
-            kind="method" if row["participant_id"] is None else "participant",
+            kind=_kind_of(row),
             budget=budget_of(row["budget"]),
             task=parts[row["id"]].task,
             trials=parts[row["id"]].trials,
@@ -422,6 +436,12 @@ def _with_parts(rows: Sequence[RowMapping], parts: Mapping[int, SessionParts]) -
         )
         for row in rows
     ]
+
+
+def _kind_of(row: RowMapping) -> Literal["participant", "method"]:
+    """Who proposes: a participant, or somebody of the laboratory who tunes their own model by hand, or a method."""
+    by_hand = row["purpose"] == "exploratory" and is_person(row["tuner"])
+    return "participant" if row["participant_id"] is not None or by_hand else "method"
 
 
 def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, SessionParts]:
