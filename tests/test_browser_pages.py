@@ -176,6 +176,14 @@ def test_axe_finds_nothing_on_a_page_and_its_charts_say_what_they_show(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "query", ["", "?pin=1&pin=2&q=accuracy>0&against=best&column=changes&column=set.learning_rate", "?q=nothing>1"]
+)
+def test_axe_finds_nothing_on_the_page_of_a_run(query: str, furnished: Furnished, context: BrowserContext) -> None:
+    visit(context, furnished.site.caller(Role.RESEARCHER), f"/sessions/{furnished.run_id}{query}", 2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["/nowhere", "/join/nothing", "/class/AAAAAA", "/p/1/tune"])
 def test_axe_finds_nothing_on_pages_that_refuse(address: str, furnished: Furnished, context: BrowserContext) -> None:
     visit(context, furnished.site.caller(), address, 0)

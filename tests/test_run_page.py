@@ -121,11 +121,22 @@ def test_a_large_run_is_not_read_whole_for_its_page(site: Site, researcher: Call
     for part in ("head", "table", "rows", "progress", "curves?first=1&last=64"):
         assert researcher.get(f"/sessions/1/run/{part}").status_code == 200
     assert read == []
-    assert 'data-part="/sessions/1/run/result"' in page
     assert numbers(page) == numbers(whole)
-    assert "Nothing is chosen yet" not in page
-    assert "Nothing is chosen yet" in researcher.get("/sessions/1/run/result").text
-    assert "Nothing is chosen yet" in researcher.get("/sessions/1?whole=1").text
+    assert "Nothing is chosen yet" in page
+
+
+def test_how_sure_a_large_run_is_comes_after_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_rows, "WHOLE_TRIALS", 10)
+    with toy_site(tmp_path) as site:
+        make(site.lab, 30, seed=4)
+        site.lab.sessions.end(1)
+        researcher = site.caller(Role.RESEARCHER)
+        page = researcher.get("/sessions/1").text
+        assert 'data-part="/sessions/1/run/result"' in page
+        assert 'id="certainty"' not in page
+        assert "Chosen:" in page
+        for path in ("/sessions/1/run/result", "/sessions/1?whole=1"):
+            assert 'id="certainty"' in researcher.get(path).text
 
 
 def test_several_objectives_show_their_front(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from evenhand.analysis.trial_table import differences
 from evenhand.lab.lab import Lab
 from evenhand.model import rules
 from evenhand.model.run_head import RunHead
-from evenhand.model.session import State
+from evenhand.model.session import Session, State
 from evenhand.model.state_words import hold_words
 from evenhand.model.trial import Trial
 from evenhand.model.words import clock, is_share, metric_name, plural
@@ -73,8 +73,8 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
         return session_page(request, session_id)
     head = lab.trials.head(session_id)
     task = head.session.task
-    shows_result = head.is_whole or whole
-    came_to = _result_context(request, session_id) if shows_result else {}
+    shows_result = head.is_whole or whole or not _asks_for_all(head.session)
+    came_to = _result_context(request, head.session) if shows_result else {}
     return render(
         request,
         "runs/run.html",
@@ -96,12 +96,16 @@ def head_part(request: Request, session_id: int) -> Response:
 @router.get("/sessions/{session_id}/run/result")
 def result_part(request: Request, session_id: int) -> Response:
     """What the run came to: choice, test score for whoever looked, how sure it is, the front. It asks for all trials."""
-    own_run(request, session_id)
-    return render(request, "runs/_run_result.html", **_result_context(request, session_id))
+    return render(request, "runs/_run_result.html", **_result_context(request, own_run(request, session_id)))
 
 
-def _result_context(request: Request, session_id: int) -> dict[str, Any]:
-    return result_context(request, lab_of(request).sessions.get(session_id))
+def _result_context(request: Request, session: Session) -> dict[str, Any]:
+    return result_context(request, lab_of(request).sessions.get(session.id) if _asks_for_all(session) else session)
+
+
+def _asks_for_all(session: Session) -> bool:
+    """Whether what a run came to is said of all of its trials: how sure its choice is, or its front."""
+    return session.choice is not None or len(session.aims.objectives) > 1
 
 
 def head_context(request: Request, head: RunHead) -> dict[str, Any]:

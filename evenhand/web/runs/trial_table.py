@@ -35,7 +35,7 @@ from evenhand.web.runs.own import own_head
 
 router = APIRouter()
 
-WINDOW_ROWS = 100  # that the page begins with, and that one later look brings at most
+WINDOW_ROWS = 60  # that the page begins with, and that one later look brings at most
 MOST_TICKED = 20  # trials that are compared at once
 
 

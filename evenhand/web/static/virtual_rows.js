@@ -9,6 +9,7 @@
 "use strict";
 (() => {
   const MOST_BLOCKS = 30; // that are kept
+  const ASK_MS = 40; // after which what came in sight is asked for, so that what is only scrolled past is not
   const FAR_BLOCKS = 3; // blocks beside those in sight within which one is never forgotten
 
   /** @type {EvenhandScripts["virtualRows"]} */
@@ -16,9 +17,9 @@
     const columns = table.tHead?.rows[0].cells.length ?? 1;
     /** @type {Map<number, Element[]>} */
     const blocks = new Map();
-    /** @type {Map<number, Promise<void>>} blocks that are under way */
+    /** @type {Map<number, AbortController>} blocks that are under way */
     const loading = new Map();
-    let total = first, generation = 0, shown = "", asked = false;
+    let total = first, generation = 0, shown = "", asked = false, asking = 0;
 
     const template = document.createElement("template");
     const parsed = (html) => {
@@ -55,19 +56,33 @@
       const at = (pixels) => Math.max(0, Math.min(last, Math.floor(pixels / height() / block)));
       return [at(-top - view), at(-top + 2 * view)];
     };
-    const fetchBlock = async (number) => {
+    /** @type {(number: number, signal?: AbortSignal) => Promise<void>} */
+    const fetchBlock = async (number, signal) => {
       const mine = generation;
-      const answer = await fetch(`${address()}&offset=${number * block}&count=${block}`, { headers: { "hx-request": "true" } });
+      const answer = await fetch(`${address()}&offset=${number * block}&count=${block}`, { headers: { "hx-request": "true" }, signal });
       const html = await answer.text();
-      if (!answer.ok || mine !== generation) return;
+      if (mine !== generation) return;
+      if (!answer.ok) throw new Error(html); // and no other try before the next look
       const now = Number(answer.headers.get("x-evenhand-rows"));
       if (now !== total) { total = now; shown = ""; changed(total); }
       blocks.set(number, parsed(html));
     };
-    const load = (number) => {
-      const under = loading.get(number) ?? fetchBlock(number).finally(() => loading.delete(number));
-      loading.set(number, under);
-      return under;
+    // What is missing around what is in sight now is asked for; what was asked for and is far away by now is not waited for.
+    const ask = () => {
+      asking = 0;
+      const [low, high] = range();
+      for (const [number, under] of loading) {
+        if (number >= low && number <= high) continue;
+        under.abort();
+        loading.delete(number);
+      }
+      for (let number = low; number <= high; number += 1) {
+        if (blocks.has(number) || loading.has(number)) continue;
+        const under = new AbortController();
+        loading.set(number, under);
+        const done = () => { if (loading.get(number) === under) loading.delete(number); };
+        fetchBlock(number, under.signal).then(() => { done(); draw(); }, done);
+      }
     };
     const forget = (low, high) => {
       for (const number of blocks.keys()) {
@@ -93,7 +108,7 @@
         if (focused instanceof HTMLElement && body.contains(focused)) focused.focus({ preventScroll: true });
         drawn();
       }
-      for (const number of wanted) if (!blocks.has(number)) load(number).then(draw, () => {});
+      if (!asking && wanted.some((number) => !blocks.has(number) && !loading.has(number))) asking = setTimeout(ask, ASK_MS);
       forget(low, high);
     };
     const soon = () => {
@@ -105,6 +120,7 @@
     const refresh = async () => {
       generation += 1;
       const mine = generation;
+      for (const under of loading.values()) under.abort();
       loading.clear();
       const [low, high] = range();
       const before = new Map(blocks);
@@ -132,6 +148,7 @@
       get total() { return total; },
       end: () => {
         generation += 1;
+        clearTimeout(asking);
         (scroller ?? window).removeEventListener("scroll", soon);
         removeEventListener("resize", soon);
       },
