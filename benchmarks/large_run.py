@@ -96,6 +96,7 @@ BLANKS = """
 }
 """
 LEAST_REGION_PIXELS = 300
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,7 @@ def visit(browser: Browser, case: PageCase, server: Running) -> Visit:
     try:
         page.goto(f"{server.url}{case.path}", wait_until="commit")
         page.wait_for_function("() => window.seen.numbers && window.seen.complete")
+        page.wait_for_function(f"() => {PAINTED} !== undefined")
         figures = {
             **moments(page),
             **(brushed(page, case.axis) if case.axis else {}),
@@ -269,7 +271,7 @@ FIGURES = (
 
 def moments(page: Page) -> dict[str, float]:
     """When the page painted first, and when it showed what is waited for."""
-    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
+    paint = page.evaluate(f"{PAINTED} ?? null")
     return {"first_paint": paint, **page.evaluate("({ numbers: window.seen.numbers, complete: window.seen.complete })")}
 
 
