@@ -172,9 +172,9 @@ def cases(trials: int, session_id: int) -> tuple[PageCase, ...]:
             rows="div:has(> ul > div > li)",
         ),
         PageCase(
-            "parallel coordinates",
+            "smart selection",
             "dashboard",
-            "/dashboard/studies/1/analytics",
+            "/dashboard/studies/1/smartSelection",
             numbers="document.querySelectorAll('.parcoords .y-axis').length > 0",
             complete="document.querySelectorAll('.parcoords .y-axis .axis-brush').length > 5",
             axis=".parcoords .y-axis:nth-child(2) .axis-brush",
