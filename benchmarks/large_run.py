@@ -43,7 +43,8 @@ from evenhand.web.access import COOKIE_NAMES, Role
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# The dashboard's parallel coordinates need WebGL, which is drawn in software here: this machine has no graphics processor.
+CHROMIUM_OPTIONS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--disable-background-networking"]
 VIEWPORT = {"width": 1600, "height": 1000}
 PATIENCE_SECONDS = 120.0  # after which a page is recorded as not having come
 STOP_SECONDS = 20.0  # that a server has to end in order
@@ -73,26 +74,29 @@ FRAMES = """
   requestAnimationFrame(tick);
 }
 """
-# Frames in which, at five places of the region where rows stand, there is no text.
+# Frames in which, at none of five places of the region where rows stand, is a row with text; while enough of it is in sight.
 BLANKS = """
-(selector) => {
+([selector, least]) => {
   window.blanks = { frames: 0, blank: 0 };
-  const box = document.querySelector(selector).getBoundingClientRect();
-  const left = Math.max(0, box.left) + Math.min(box.width, innerWidth) / 4;
-  const [top, bottom] = [Math.max(0, box.top), Math.min(innerHeight, box.bottom)];
+  const region = document.querySelector(selector);
   const look = () => {
+    requestAnimationFrame(look);
+    const box = region.getBoundingClientRect();
+    const [top, bottom] = [Math.max(0, box.top), Math.min(innerHeight, box.bottom)];
+    if (bottom - top < least) return;
+    const left = Math.max(0, box.left) + Math.min(box.width, innerWidth) / 4;
     const texts = [0.15, 0.3, 0.5, 0.7, 0.85].map((share) => {
-      const element = document.elementFromPoint(left, top + share * (bottom - top));
-      const row = element?.closest("tr, li, [role=row], article, .MuiListItem-root, .MuiListItemButton-root");
-      return row ? row.innerText.trim() : "";
+      const row = document.elementFromPoint(left, top + share * (bottom - top))?.closest("tr, li, [role=row]");
+      return row && region.contains(row) ? row.textContent.trim() : "";
     });
     window.blanks.frames += 1;
     if (!texts.some(Boolean)) window.blanks.blank += 1;
-    requestAnimationFrame(look);
   };
-  requestAnimationFrame(look);
+  look();
 }
 """
+LEAST_REGION_PIXELS = 300
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def cases(trials: int, session_id: int) -> tuple[PageCase, ...]:
             session,
             numbers="document.querySelector('main [data-trial]') !== null",
             complete="document.querySelectorAll('main [data-trial]').length > 5",
-            rows="main",
+            rows="table:has([data-trial])",
         ),
         PageCase(
             "explore",
@@ -156,7 +160,7 @@ def cases(trials: int, session_id: int) -> tuple[PageCase, ...]:
             "history",
             "dashboard",
             "/dashboard/studies/1",
-            numbers=f"{plot}?.[0]?.x?.length > 0",
+            numbers=f"{plot}?.some((trace) => trace.x?.length > 0)",
             complete=f"{plot}?.some((trace) => trace.x?.length > {trials // 2})",
         ),
         PageCase(
@@ -165,12 +169,12 @@ def cases(trials: int, session_id: int) -> tuple[PageCase, ...]:
             "/dashboard/studies/1/trials",
             numbers="document.body.textContent.includes('Trial 0')",
             complete=f"document.body.textContent.includes('{trials} Trials')",
-            rows="#dashboard",
+            rows="div:has(> ul > div > li)",
         ),
         PageCase(
-            "parallel coordinates",
+            "smart selection",
             "dashboard",
-            "/dashboard/studies/1/analytics",
+            "/dashboard/studies/1/smartSelection",
             numbers="document.querySelectorAll('.parcoords .y-axis').length > 0",
             complete="document.querySelectorAll('.parcoords .y-axis .axis-brush').length > 5",
             axis=".parcoords .y-axis:nth-child(2) .axis-brush",
@@ -245,6 +249,7 @@ def visit(browser: Browser, case: PageCase, server: Running) -> Visit:
     try:
         page.goto(f"{server.url}{case.path}", wait_until="commit")
         page.wait_for_function("() => window.seen.numbers && window.seen.complete")
+        page.wait_for_function(f"() => {PAINTED} !== undefined")
         figures = {
             **moments(page),
             **(brushed(page, case.axis) if case.axis else {}),
@@ -266,7 +271,7 @@ FIGURES = (
 
 def moments(page: Page) -> dict[str, float]:
     """When the page painted first, and when it showed what is waited for."""
-    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
+    paint = page.evaluate(f"{PAINTED} ?? null")
     return {"first_paint": paint, **page.evaluate("({ numbers: window.seen.numbers, complete: window.seen.complete })")}
 
 
@@ -276,7 +281,7 @@ def left(page: Page) -> dict[str, Any]:
         seen = moments(page)
     except BrowserError:
         return {}
-    return {name: value for name, value in seen.items() if value is not None}
+    return {name: value for name, value in seen.items() if value is not None and value <= 1000 * PATIENCE_SECONDS}
 
 
 def brushed(page: Page, axis: str) -> dict[str, Any]:
@@ -304,8 +309,12 @@ def brushed(page: Page, axis: str) -> dict[str, Any]:
 
 def scrolled(page: Page, rows: str) -> dict[str, Any]:
     """Scroll fast through what has rows; how many frames there were, and in how many there was nothing."""
-    page.mouse.move(VIEWPORT["width"] / 4, VIEWPORT["height"] / 2)
-    page.evaluate(BLANKS, rows)
+    region = page.locator(rows).first
+    region.evaluate("(region) => region.scrollIntoView()")
+    box = region.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + min(box["width"], VIEWPORT["width"]) / 4, VIEWPORT["height"] / 2)
+    page.evaluate(BLANKS, [rows, LEAST_REGION_PIXELS])
     for _ in within_patience(SCROLL_STEPS):
         page.mouse.wheel(0, SCROLL_PIXELS)
         page.wait_for_timeout(SCROLL_STEP_MS)
