@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evenhand import tasks
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
 from evenhand.errors import InvalidSettings, InvalidSpace, TaskMissing
-from evenhand.experiments import dataframes, final_models, notebook, resumption, terminal
+from evenhand.experiments import dataframes, final_models, notebook, resumption
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.experiments.run_handle import RunHandle
 from evenhand.experiments.trial_folders import TrialFolders, checked_keep
@@ -607,6 +607,8 @@ def _shown(progress: bool, display: notebook.Display | None, lab: Lab, session_i
         finally:
             display.show(lab.sessions.get(session_id), lab.clock(), last=True)
         return
+    from evenhand.experiments import terminal
+
     with terminal.shown(lab, session_id) as show:
         yield show
 
