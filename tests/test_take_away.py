@@ -229,6 +229,31 @@ def test_trials_are_exported(terminal: Terminal, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_was_exported_is_opened_with_the_same_hyperparameters_and_values(
+    ending: str, terminal: Terminal, tmp_path: Path
+) -> None:
+    if ending == "parquet":
+        need("report")
+    file = tmp_path / f"trials.{ending}"
+    terminal("export", "wide", "--out", str(file))
+    again = Terminal(f"sqlite:///{tmp_path / 'again.sqlite'}")
+    again("open", str(file), "--direction", "maximize", "--import", "--no-serve")
+    lab, before = Lab.connect(again.db), Lab.connect(terminal.db)
+    known, brought = before.sessions.get(1), lab.sessions.get(1)
+    lab.close()
+    before.close()
+    names = {name for trial in known.trials for name in trial.configuration}
+    assert {name for name in brought.space.names if not name.startswith("has_")} == names  # has_x: what nothing explains
+    for was, now in zip(known.trials, brought.trials, strict=True):
+        assert now.value == was.value
+        assert {name: value for name, value in now.configuration.items() if name in names} == dict(was.configuration)
+    said = json.loads(again("methods-text", "1", "--json"))
+    assert (said["repeats_exactly"], said["command"], said["seeds"]["root"]) == (False, None, None)
+    assert "its trials were brought in from table" in said["why_not"][0]
+
+
+@pytest.mark.slow
 def test_a_run_becomes_a_study_of_optuna_and_a_report(terminal: Terminal, tmp_path: Path) -> None:
     import optuna
 
