@@ -65,7 +65,19 @@ SPOKEN_OF: dict[str, Any] = {  # what the guides call by a small name of its own
     **{noun.__name__: noun for noun in (Archive, People, TaskRecord)},
 }
 # Others', our tests', keys of a study's file and of a command.
-NOT_EVENHANDS = ("ast", "torch", "tests", "benchmarks", "background", "plan", "QUESTIONNAIRE", "best", "tasks.NAME")
+NOT_EVENHANDS = (
+    "ast",
+    "torch",
+    "tests",
+    "benchmarks",
+    "background",
+    "plan",
+    "QUESTIONNAIRE",
+    "best",
+    "set",
+    "metric",
+    "tasks.NAME",
+)
 
 
 def blocks_of(text: str, kind: str = "python") -> list[str]:

@@ -185,14 +185,14 @@ def test_what_differs_is_told_from_what_was_asked_for(researcher: Caller, sessio
     other = researcher.get(f"/sessions/1/run/rows?against={best.number}&q=number=7").text
     seventh = session.trial(7)
     assert seventh is not None
-    told = re.findall(r'<span class="change">(.*?) <b>', other)
+    labels = re.findall(r'<span class="change">(.*?) <b>', other)
     differing = [
         part.label
         for part in session.space
         if part.name in seventh.configuration
         and seventh.configuration[part.name] != best.configuration.get(part.name, part.default)
     ]
-    assert told == differing
+    assert labels == differing
 
 
 def test_pins_columns_and_links_stand_in_the_address(researcher: Caller) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 import evenhand
@@ -31,6 +32,7 @@ from evenhand.model.session import Session
 from evenhand.report import run_records
 from evenhand.report.latex_row import latex_row
 from evenhand.settings import trials_dir
+from evenhand.store import tables
 from evenhand.web.access import Role
 from tests.components import need
 from tests.labs import make_lab
@@ -227,6 +229,31 @@ def test_trials_are_exported(terminal: Terminal, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_was_exported_is_opened_with_the_same_hyperparameters_and_values(
+    ending: str, terminal: Terminal, tmp_path: Path
+) -> None:
+    if ending == "parquet":
+        need("report")
+    file = tmp_path / f"trials.{ending}"
+    terminal("export", "wide", "--out", str(file))
+    again = Terminal(f"sqlite:///{tmp_path / 'again.sqlite'}")
+    again("open", str(file), "--direction", "maximize", "--import", "--no-serve")
+    lab, before = Lab.connect(again.db), Lab.connect(terminal.db)
+    known, brought = before.sessions.get(1), lab.sessions.get(1)
+    lab.close()
+    before.close()
+    names = {name for trial in known.trials for name in trial.configuration}
+    assert {name for name in brought.space.names if not name.startswith("has_")} == names  # has_x: what nothing explains
+    for was, now in zip(known.trials, brought.trials, strict=True):
+        assert now.value == was.value
+        assert {name: value for name, value in now.configuration.items() if name in names} == dict(was.configuration)
+    said = json.loads(again("methods-text", "1", "--json"))
+    assert (said["repeats_exactly"], said["command"], said["seeds"]["root"]) == (False, None, None)
+    assert "its trials were brought in from table" in said["why_not"][0]
+
+
+@pytest.mark.slow
 def test_a_run_becomes_a_study_of_optuna_and_a_report(terminal: Terminal, tmp_path: Path) -> None:
     import optuna
 
@@ -253,6 +280,29 @@ def test_the_best_of_another_trial_is_printed(terminal: Terminal) -> None:
     configuration = dict(lab.sessions.get(1).trials[2].configuration)
     lab.close()
     assert json.loads(terminal("best", "wide", "--trial", "3")) == configuration
+
+
+@pytest.mark.slow
+def test_commands_show_a_test_score_only_after_a_look(tmp_path: Path) -> None:
+    commands = Terminal(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    evenhand.tune(guess, db=commands.db, trials=3, progress=False)
+    scored = evenhand.tune(guess, db=commands.db, trials=3, seed=1, progress=False).evaluation
+    assert scored is not None
+    seen = json.loads(commands("show", "2", "--json"))
+    assert seen["test"] == {"mean": scored.mean, "half_width": 0.0, "seeds": 10}
+    engine = sa.create_engine(commands.db)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(tables.look))
+    engine.dispose()
+    unseen = json.loads(commands("show", "2", "--json"))
+    assert (unseen["test"], unseen["seeds_evaluated"], unseen["looks"]) == (None, 10, 0)
+    assert "10 of 10 seeds scored; its page shows the score" in commands("show", "2")
+    compared = json.loads(commands("compare-runs", "1", "2", "--json"))
+    assert [column["test"] for column in compared["columns"]] == [None, None]
+    assert "on test data over" not in commands("methods-text", "2")
+    lab = Lab.connect(commands.db)
+    assert lab.evaluations.looks(2) == []  # none of these commands is a look
+    lab.close()
 
 
 # The page

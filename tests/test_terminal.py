@@ -100,7 +100,6 @@ def test_without_a_terminal_there_are_plain_lines(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_live_table_ends_with_a_signal_as_plain_lines_do(number: signal.Signals, tmp_path: Path) -> None:
     import pty

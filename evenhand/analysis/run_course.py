@@ -6,7 +6,7 @@ from evenhand.model import rules
 from evenhand.model.direction import best_so_far, value_of
 from evenhand.model.session import Session
 
-MOST_POINTS = 1500  # that one drawing holds
+MOST_POINTS = 800  # that one drawing holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ def _facts(lab: "Lab", records: "RunRecords") -> dict[str, Any]:
         "test": None if test is None else {"mean": test.mean, "half_width": test.half, "seeds": len(test.values)},
         "seeds_evaluated": session.evaluated.done,
         "looks": len(records.looks),
+        "last_look_by": lab.people.shown(records.looks[-1][0]) if records.looks else None,
         "trials_after_a_look": trials_after_look(session, records.looks),
         "recent": [_recent(session, trial.number) for trial in session.trials[-RECENT_TRIALS:]],
         "certainty": paragraph(session, certainty_of(session, scores)),
@@ -113,6 +114,8 @@ def _print(records: "RunRecords", facts: dict[str, Any]) -> None:
     if facts["chosen"] is not None:
         _line("chosen", f"trial {facts['chosen']}")
     _line("test", _test_words(records, facts))
+    if facts["looks"]:
+        _line("looks", f"{plural(facts['looks'], 'look')} at the test score, the last by {facts['last_look_by']}")
     if facts["trials_after_a_look"]:
         _line(
             "looks",

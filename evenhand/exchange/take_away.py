@@ -79,9 +79,10 @@ def origin(session: Session, trial: Trial, test: TestValue | None = None) -> tup
     """
     metric = session.task.metric
     value = "no value" if trial.value is None else f"{metric} {trial.value!r} on validation ({show_score(trial.value, metric)})"
+    seed = "" if session.is_brought_in else f" with seed {session.tuning_seed}"
     lines = [
         f"trial {trial.number} of run {session.called} (session {session.id}), {role_of(session, trial)}",
-        f"{value}, one training with seed {session.tuning_seed}, {plural(trial.epochs_done, 'epoch')}",
+        f"{value}, one training{seed}, {plural(trial.epochs_done, 'epoch')}",
     ]
     if test is not None and role_of(session, trial) == "chosen":
         lines.append(f"{metric} {test.mean!r} on test, mean of n = {len(test.values)} seeds ({test.mode})")

@@ -24,7 +24,7 @@ from evenhand.analysis.gain import Gain
 from evenhand.analysis.seen_before import SeenBefore
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
 from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
-from evenhand.experiments import baselines, dataframes, final_models, notebook, resumption, terminal
+from evenhand.experiments import baselines, dataframes, final_models, notebook, resumption
 from evenhand.experiments.baselines import Baseline
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.experiments.run_handle import RunHandle
@@ -620,6 +620,8 @@ def _shown(progress: bool, display: notebook.Display | None, lab: Lab, session_i
         finally:
             display.show(lab.sessions.get(session_id), lab.clock(), last=True)
         return
+    from evenhand.experiments import terminal
+
     with terminal.shown(lab, session_id) as show:
         yield show
 

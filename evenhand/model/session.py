@@ -212,6 +212,11 @@ class Session(_Remembering):
         return self.purpose == "study" and not self.is_joint
 
     @property
+    def is_brought_in(self) -> bool:
+        """Whether its trials came from another tool, so that nothing is known here of its method's settings and its seeds."""
+        return self.kind == "method" and self.purpose == "exploratory" and not self.method
+
+    @property
     def called(self) -> str:
         """What a program goes on with it by: its name, or its number as #12."""
         return self.name or f"#{self.id}"

@@ -84,6 +84,8 @@ def _tuned(session: Session) -> Iterator[str]:
     how = (
         "by hand" if session.kind == "participant" else f"with {references.METHOD_WORDS.get(name, f'the method {session.tuner}')}"
     )
+    if session.is_brought_in:
+        how = f"with {session.tuner}, whose trials were brought into Evenhand afterwards,"
     cited = _brackets(references.METHOD_KEYS.get(name, ()))
     count = plural(len(session.space.hyperparameters), "hyperparameter")
     yield (
@@ -102,10 +104,9 @@ def _trained(session: Session) -> Iterator[str]:
     data = "the validation split" if rows is None else f"the validation split of {rows} rows"
     value = "at its last epoch" if session.value_rule == "last" else "at its best epoch"
     way = "larger" if session.maximize else "smaller"
-    yield (
-        f"Each configuration was trained once, with the seed {session.tuning_seed} that all have in common, and scored by "
-        f"{metric_name(session.task.metric)} ({way} is better) on {data}, {value}."
-    )
+    seed = "" if session.is_brought_in else f", with the seed {session.tuning_seed} that all have in common,"
+    metric = f"{metric_name(session.task.metric)} ({way} is better)"
+    yield f"Each configuration was trained once{seed} and scored by {metric} on {data}, {value}."
 
 
 def _chosen(session: Session) -> Iterator[str]:
@@ -228,7 +229,8 @@ def _how_rows(records: RunRecords, facts: Mapping[str, Any]) -> Iterator[Row]:
         )
     yield "budget", budget_words(session.budget)
     yield "spent", f"{plural(rules.trials_used(session), 'trial')}, {plural(rules.epochs_used(session), 'epoch')}"
-    yield "seeds", f"root {study.seed}, tuning {session.tuning_seed}, method {session.method.get('seed', 'none')}"
+    if not session.is_brought_in:
+        yield "seeds", f"root {study.seed}, tuning {session.tuning_seed}, method {session.method.get('seed', 'none')}"
     if seeds := facts["seeds"]["evaluation"]:
         yield "evaluation", f"{MODE_WORDS[study.evaluation_mode]}, {plural(len(seeds), 'seed')}: {', '.join(map(str, seeds))}"
     yield "random streams", STREAM_WORDS
@@ -244,7 +246,7 @@ def _where_rows(records: RunRecords, facts: Mapping[str, Any]) -> Iterator[Row]:
             else records.environments[there.key].words()
         )
         yield f"trained with ({plural(there.trials, 'trial')})", words
-    if records.study.packages:
+    if records.study.packages and not records.session.is_brought_in:
         yield "packages, when it was declared", ", ".join(f"{name} {version}" for name, version in records.study.packages.items())
     if seen := trials_after_look(records.session, records.looks):
         yield "test score", f"seen before {seen} of {plural(len(records.session.trials), 'trial')}"

@@ -62,8 +62,8 @@ def why_not_exactly(session: Session) -> Iterator[str]:
         yield f"its method is an object of {session.method[methods.OBJECT_KEY]}, whose code is needed, and no name finds it"
     if session.space.is_open:
         yield "its program defined the space while it ran"
-    if session.purpose == "exploratory" and session.started_at is None and session.trials:
-        yield "its trials were brought in from elsewhere"
+    if session.is_brought_in:
+        yield f"its trials were brought in from {session.tuner}, so its method's settings and its seeds are not known here"
     place = session.task.spec.name.rpartition(":")[0]
     if session.task.spec.name not in TASKS and not place.endswith(".py"):
         yield f"its function {session.task.spec.plain_name} is in no file, so its source has to be kept beside this"
@@ -101,8 +101,8 @@ def facts_of(records: RunRecords) -> dict[str, Any]:
         "space": session.space.to_json(),
         "method": {"name": plain_place(str(session.method.get("name", session.tuner))), "settings": settings_of(session)},
         "seeds": {
-            "root": study.seed,
-            "tuning": session.tuning_seed,
+            "root": None if session.is_brought_in else study.seed,
+            "tuning": None if session.is_brought_in else session.tuning_seed,
             "method": session.method.get("seed"),
             "evaluation": _evaluation_seeds(session, study),
             "streams": STREAM_WORDS,
@@ -115,7 +115,7 @@ def facts_of(records: RunRecords) -> dict[str, Any]:
             {"trials": there.trials, "environment": _environment(records.environments, there.key)}
             for there in where_trained([session], {})
         ],
-        "packages": dict(study.packages),
+        "packages": {} if session.is_brought_in else dict(study.packages),
         "spent": {
             "trials": rules.trials_used(session),
             "epochs": rules.epochs_used(session),
@@ -169,7 +169,7 @@ def arguments_of(session: Session, study: Study) -> dict[str, Any]:
 def command_of(session: Session, study: Study) -> str | None:
     """The line for a terminal that repeats a run; None where only Python can say it."""
     arguments = arguments_of(session, study)
-    if methods.OBJECT_KEY in arguments or session.kind == "participant" or session.space.is_open:
+    if methods.OBJECT_KEY in arguments or session.kind == "participant" or session.space.is_open or session.is_brought_in:
         return None
     own = {key: arguments.pop(key) for key in list(arguments) if key not in OPTIONS}
     method = arguments.pop("method")

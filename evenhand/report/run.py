@@ -115,12 +115,13 @@ def _configuration(session: Session, trial: Trial) -> Item:
         for hyperparameter in session.space
         if hyperparameter.name in trial.configuration
     ]
+    seed = "" if session.is_brought_in else f" with seed {session.tuning_seed}"
     value = f"{metric_name(session.task.metric)} {show_score(trial.value, session.task.metric)} on validation"
     return Item(
         "configuration",
         f"The configuration of trial {trial.number}, {choices.role_of(session, trial)}",
         cases(len(rows), "hyperparameter"),
-        f"{value}, one training with seed {session.tuning_seed}; what is inactive is left out",
+        f"{value}, one training{seed}; what is inactive is left out",
         table=table(("hyperparameter", "value", "default"), rows, (1, 2)),
     )
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from evenhand.analysis import trial_frame
 from evenhand.errors import InvalidSettings
 from evenhand.exchange.formats import metrics, spaces
 from evenhand.exchange.formats.base import ForeignRun, ForeignTrial, Losses, Source, Wanted
@@ -75,6 +76,15 @@ NAMES: Mapping[str, Role] = {
     **dict.fromkeys(
         ("experiment_id", "artifact_uri", "user", "tags", "sweep", "source type", "source name", "hostname"), Role.LEFT_OUT
     ),
+}
+# The facts that `evenhand export` writes of a trial, in its order.
+OWN_FACTS: Mapping[str, Role] = {
+    **dict.fromkeys(trial_frame.FACTS, Role.LEFT_OUT),
+    "value": Role.METRIC,
+    "outcome": Role.STATE,
+    "epochs": Role.ATTRIBUTE,
+    "seconds": Role.DURATION,
+    "explanation": Role.NOTE,
 }
 STATES: Mapping[str, tuple[Outcome | None, Stopper | None]] = {
     **dict.fromkeys(
@@ -277,10 +287,11 @@ def _placed(source: Source, cells: Mapping[str, Sequence[Any]], wanted: Wanted, 
         raise InvalidSettings(f"{source.shown}: has no column {missing[0]!r}; expected some of {', '.join(cells)}")
     has_prefix = any(PREFIXES[prefix] is Role.PARAMETER for name in cells for prefix in PREFIXES if name.startswith(prefix))
     is_closed = has_prefix or bool(wanted.parameters)
+    own = {} if wanted.parameters or wanted.metric else _own_roles(list(cells))
     columns: list[_Column] = []
     taken: set[Role] = set()
     for name, column in cells.items():
-        role, short = _role(name, column, wanted, is_closed)
+        role, short = (own[name], name) if name in own else _role(name, column, wanted, is_closed)
         if role in (Role.STATE, Role.STARTED, Role.ENDED, Role.DURATION, Role.LABEL, Role.NOTE):
             if role in taken:
                 role = Role.LEFT_OUT
@@ -291,6 +302,24 @@ def _placed(source: Source, cells: Mapping[str, Sequence[Any]], wanted: Wanted, 
             losses.note(f"column {name!r} is left out", example)
         columns.append(_Column(name, role, short, column))
     return columns
+
+
+def _own_roles(names: Sequence[str]) -> Mapping[str, Role]:
+    """What the columns of a table are that `evenhand export` wrote; empty of another one.
+
+    There the number comes first, then the hyperparameters, the facts in their order, and further metrics.
+    """
+    plain = [name.rstrip("_") for name in names]  # a fact whose name a hyperparameter has carries an underscore
+    count = len(OWN_FACTS)
+    first = next((at for at in range(1, len(names)) if plain[at : at + count] == list(OWN_FACTS)), None)
+    if first is None:
+        return {}
+    return {
+        names[0]: Role.LABEL,
+        **dict.fromkeys(names[1:first], Role.PARAMETER),
+        **dict(zip(names[first : first + count], OWN_FACTS.values(), strict=True)),
+        **dict.fromkeys(names[first + count :], Role.ATTRIBUTE),
+    }
 
 
 def _role(name: str, cells: Sequence[Any], wanted: Wanted, is_closed: bool) -> tuple[Role, str]:
