@@ -64,19 +64,11 @@ SPOKEN_OF: dict[str, Any] = {  # what the guides call by a small name of its own
     "trial": evenhand.Trial,
     **{noun.__name__: noun for noun in (Archive, People, TaskRecord)},
 }
+FILE_ENDINGS = "py|md|toml|html|zip|json|jsonl|csv|sqlite|csv_bi|edf|joblib|pt|npz|parquet|ts|js|sh|txt|cff"
 # Others', our tests', keys of a study's file and of a command.
 NOT_EVENHANDS = (
-    "ast",
-    "torch",
-    "tests",
-    "benchmarks",
-    "background",
-    "plan",
-    "QUESTIONNAIRE",
-    "best",
-    "set",
-    "metric",
-    "tasks.NAME",
+    *("ast", "torch", "tests", "benchmarks", "background", "plan", "QUESTIONNAIRE", "tasks.NAME"),
+    *("best.", "set.", "metric.", "in.", "none."),
 )
 
 
@@ -401,7 +393,9 @@ def dotted_names(text: str) -> list[str]:
     return [
         name
         for name in names
-        if not re.search(r"\.(?:py|md|toml|html|zip|json|jsonl|csv|sqlite|csv_bi|edf|joblib|pt|npz|parquet|ts|sh|txt|cff)$", name)
+        if not re.search(
+            r"\.(?:py|md|toml|html|zip|json|jsonl|csv|sqlite|csv_bi|edf|joblib|pt|npz|parquet|ts|js|sh|txt|cff)$", name
+        )
     ]
 
 
@@ -426,7 +420,7 @@ def test_every_module_that_a_page_names_by_its_path_is_there(page: Path) -> None
     code = re.findall(r"`([a-z_]+(?:/[a-z_]+)+)(?:\.[a-z_]+)?(?: [^`\n]*)?`", page.read_text(encoding="utf-8"))
     for path in sorted({*code} - {"datasets/prepared", "data/train"}):  # in the data directory, and in a user's own
         bases = (DOCS.parent / path, DOCS.parent / "evenhand" / path)
-        there = any(base.with_suffix(ending).exists() for base in bases for ending in ("", ".py", ".md"))
+        there = any(base.with_suffix(ending).exists() for base in bases for ending in ("", ".py", ".md", ".js"))
         assert there, f"{path}: no such file or folder"
 
 
