@@ -54,7 +54,7 @@ def private_opener(path: str, flags: int) -> int:
 
 
 # What Evenhand alone writes in the data directory, by patterns. What lies deeper is behind a folder that nobody else can enter.
-PRIVATE_FOLDERS = ("backups", "logs", "checkpoints", "trials", "contest", "code")
+PRIVATE_FOLDERS = ("backups", "logs", "checkpoints", "trials", "contest", "code", "dropped")
 PRIVATE_FILES = (
     SETTINGS_FILE,
     "heartbeat-*",

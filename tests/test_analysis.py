@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from evenhand.analysis import scatter, summaries
+from evenhand.analysis import summaries
 from evenhand.model.condition import Condition
 from evenhand.model.configuration import Configuration
 from evenhand.model.domain import Choice, Float, Integer, Value
@@ -131,27 +131,6 @@ def test_conditional_values_come_and_go_with_their_condition() -> None:
     assert names(configuration(), pushed) == [("optimizer", "Adam", "SGD"), ("momentum", None, "0.9")]
     assert names(pushed, configuration()) == [("optimizer", "SGD", "Adam")]
     assert names(pushed, plain) == [("momentum", "0.9", "0")]
-
-
-def test_scatter_has_a_panel_for_what_varied() -> None:
-    plots = scatter.panels(
-        session(
-            trial(1, 110, 150, 0.3, learning_rate=0.1, weight_decay=0.0),
-            trial(2, 160, 200, None, learning_rate=0.01, weight_decay=0.001),
-            trial(3, 210, None, 0.2, optimizer="sgd", momentum=0.5, learning_rate=0.01, weight_decay=0.01),
-        )
-    )
-    by_name = {panel.name: panel for panel in plots}
-    assert by_name.keys() == {"optimizer", "learning_rate", "weight_decay"}  # epochs and momentum had one value
-    assert [(point.x, point.value, point.status) for point in by_name["learning_rate"].points] == [
-        (0.1, 0.3, "completed"),
-        (0.01, None, "diverged"),
-        (0.01, 0.2, "training"),
-    ]
-    assert [point.x for point in by_name["weight_decay"].points] == pytest.approx([1e-4, 1e-3, 1e-2])  # 0 is a decade below
-    assert by_name["weight_decay"].points[0].label == "0"
-    assert [point.x for point in by_name["optimizer"].points] == ["Adam", "Adam", "SGD"]
-    assert by_name["optimizer"].ticks == ("Adam", "SGD")
 
 
 def evaluation(*values: float | None) -> Evaluation:

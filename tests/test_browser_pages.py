@@ -19,19 +19,26 @@ from evenhand.tasks.builtin import practice
 from evenhand.web.access import COOKIE_NAMES, PERMISSIONS, Role
 from tests.components import need
 from tests.labs import SPACE, claim, epoch, toy_study
-from tests.test_access import STREAMS, filled
+from tests.test_access import STREAMS, filled, is_of_runs
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from tests.web import Caller, Site, furnish, toy_site, train
 
 WIDTHS = {400: 860, 1600: 1000}  # viewport width: height, in pixels
 AFTER = Questionnaire("after", Text("After"), (QuestionSection((Question("how", "text", Text("How was it?")),)),), at="after")
-# No training of the furnished site printed anything, or left a file.
-NOTHING_THERE = frozenset({"/sessions/{session_id}/trials/{number}/output", "/sessions/{session_id}/take-away/file"})
+# No training of the furnished site printed anything, or left a file, and nothing was dropped (tests/test_browser_start.py).
+NOT_THERE = (
+    "/sessions/{session_id}/trials/{number}/output",
+    "/sessions/{session_id}/trials/{number}/files/{name}",
+    "/sessions/{session_id}/take-away/file",
+    "/start/data/{data_id}",
+)
 # Pages that draw: how many charts at least.
 CHARTS = {
     "/p/{study_id}/tune": 2,
+    "/sessions/{run_id}/tune": 2,
     "/studies/{study_id}": 1,
     "/sessions/{session_id}": 2,
+    "/sessions/{session_id}/trials/{number}": 1,
     "/sessions/{session_id}/explore": 2,
     "/class/{code}/board": 1,
 }
@@ -44,10 +51,9 @@ async () => (await axe.run(document, %s)).violations.map(
   ({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" ; ")}`)
 """
 DRAWN = """
-() => [...document.querySelectorAll(".uplot, .js-plotly-plot, svg.front-drawing, svg.seed-dots")].map((chart) => {
+() => [...document.querySelectorAll(".uplot, [data-axes][data-drawn], svg.front-drawing, svg.seed-dots")].map((chart) => {
   const titles = (selector) => [...chart.querySelectorAll(selector)].map((title) => title.textContent.trim());
-  const axes = chart.matches(".uplot") ? (chart.closest("[data-axes]")?.dataset.axes ?? "").split(" | ")
-    : chart.matches(".js-plotly-plot") ? [...titles(".xtitle"), ...titles(".ytitle")] : titles(".axis-title");
+  const axes = chart.matches("svg") ? titles(".axis-title") : (chart.closest("[data-axes]")?.dataset.axes ?? "").split(" | ");
   const table = chart.closest("main").querySelector("table, .chart-numbers") !== null;
   return { axes, least: chart.matches("svg.seed-dots") ? 1 : 2, table };
 })
@@ -128,7 +134,7 @@ def address_of(furnished: Furnished, path: str, role: Role) -> str:
         site.lab.participants.invite(1, "link")[1][0] if "join" in path else site.lab.people.link(site.person(Role.RESEARCHER).id)
     )
     own = {"study_id": study} if role is Role.PARTICIPANT else {}
-    if path.endswith("/notes") or "/take-away" in path:  # of a run, which is no study's
+    if path.endswith("/notes") or is_of_runs(path):  # of a run, which is no study's
         own = {"session_id": str(furnished.run_id)}
     address = filled(path, token=token, **own) + ("/study.js" if path == "/static" else "")
     return address + ("?mode=pilot" if "/report" in path else "")  # others' scores stay hidden while the study collects
@@ -156,7 +162,7 @@ def test_axe_finds_nothing_on_a_page_and_its_charts_say_what_they_show(
     address = address_of(furnished, path, role)
     answers = [(caller, caller.get(address)) for caller in callers(furnished, role)]
     kinds = {answer.headers.get("content-type", "").split(";")[0] for _, answer in answers if answer.status_code == 200}
-    if path in NOTHING_THERE or (kinds and "text/html" not in kinds):
+    if path in NOT_THERE or (kinds and "text/html" not in kinds):
         return
     texts = {answer.text: caller for caller, answer in answers if answer.status_code == 200}
     if texts and not any(text.startswith("<!doctype") for text in texts):

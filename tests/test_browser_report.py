@@ -134,6 +134,21 @@ def test_the_document_and_the_files_come_with_the_page(site: Site, browser: Brow
 
 
 @pytest.mark.slow
+def test_the_page_carries_its_policy_and_keeps_to_it(written: Path, browser: Browser) -> None:
+    text = written.read_text(encoding="utf-8")
+    assert "style=" not in text
+    policy = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)
+    assert page.policy() == f"{policy[0]}; frame-ancestors 'none'"
+    assert "unsafe" not in policy[0]
+    with watched(browser, "inline style") as looking:  # and nothing else is against it
+        shown = looking.page()
+        shown.goto(written.as_uri())
+        expect(shown.locator("th button").first).to_have_text(re.compile("."))  # made by its script
+        shown.evaluate("() => document.body.insertAdjacentHTML('beforeend', '<i id=red style=\"color:red\">x</i>')")
+        assert shown.locator("#red").evaluate("(mark) => getComputedStyle(mark).color") != "rgb(255, 0, 0)"
+
+
+@pytest.mark.slow
 def test_the_page_alone_fits_every_width_and_follows_light_and_dark(written: Path, browser: Browser) -> None:
     with watched(browser) as looking:
         shown = looking.page()
@@ -178,16 +193,17 @@ def test_tables_sort_by_keyboard_numbers_as_numbers(written: Path, browser: Brow
 
 
 INTRUDERS = """async () => {
-  const said = [];
-  addEventListener("securitypolicyviolation", event => said.push(event.effectiveDirective));
+  const said = new Set();  // the server's policy and the page's own both say it
+  addEventListener("securitypolicyviolation", event => said.add(`${event.effectiveDirective} ${event.blockedURI}`));
   const script = document.createElement("script"); script.textContent = "window.intruder = true"; document.body.append(script);
   const outer = document.createElement("script"); outer.src = "/static/live.js"; document.body.append(outer);
   const image = document.createElement("img"); image.src = "/favicon.ico"; document.body.append(image);
   const frame = document.createElement("iframe"); frame.src = "/"; document.body.append(frame);
   document.body.insertAdjacentHTML("beforeend", "<form action='/' method='post'></form>"); document.forms[0].submit();
   await fetch("/studies").catch(() => {});
-  for (let turn = 0; turn < 100 && said.length < 6; turn++) await new Promise(done => setTimeout(done, 20));
-  return [said.sort(), window.intruder === undefined];
+  document.body.insertAdjacentHTML("beforeend", "<i style='color:red'></i>");
+  for (let turn = 0; turn < 100 && said.size < 7; turn++) await new Promise(done => setTimeout(done, 20));
+  return [[...said].map(words => words.split(" ")[0]).sort(), window.intruder === undefined];
 }"""
 
 
@@ -209,4 +225,5 @@ def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(site:
         expect(shown.locator("#disclosure th", has_text="trials")).to_have_attribute("aria-sort", "ascending")
         refused, kept_out = shown.evaluate(INTRUDERS)
         assert kept_out
-        assert refused == ["connect-src", "form-action", "frame-src", "img-src", "script-src-elem", "script-src-elem"]
+        scripts = ["script-src-elem", "script-src-elem"]
+        assert refused == ["connect-src", "form-action", "frame-src", "img-src", *scripts, "style-src-attr"]

@@ -106,3 +106,32 @@ def test_thousands_scroll_without_pages(tmp_path: Path, browser: Browser) -> Non
         assert abs(page.evaluate("document.documentElement.scrollHeight") - height) < 100
         page.set_viewport_size({"width": 400, "height": 860})
         page.wait_for_function("document.documentElement.scrollWidth <= 400")
+
+
+def test_runs_and_trials_are_compared(site: Site, browser: Browser) -> None:
+    with watched(browser) as looking:
+        page = opened(looking, site)
+        for name in ("second", "came later"):
+            page.get_by_label(f"Tick {name}").check()
+        page.get_by_text("With the ticked").press("Enter")
+        page.get_by_role("button", name="Compare").press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("2 runs compared")
+        chart = page.locator("#compare-chart")
+        expect(chart.locator("canvas")).to_be_visible()
+        assert chart.get_attribute("data-axes") == "trials | best validation accuracy so far"
+        page.get_by_label("by time").check()
+        expect(chart).to_have_attribute("data-axes", "time | best validation accuracy so far")
+        page.get_by_text("The numbers of this chart").press("Enter")
+        expect(page.locator(".chart-numbers tbody tr").last).to_contain_text("%")
+        look(page, "compare-runs")
+        page.goto(f"{site.address}/compare?trial=2:1&trial=2:2&trial=4:1")
+        expect(page.locator("#compare-chart")).to_have_attribute("data-axes", "epochs | validation accuracy")
+        look(page, "compare-trials")
+        page.goto(f"{site.address}/")
+
+
+def test_what_cannot_be_compared_is_said_on_a_page(site: Site, browser: Browser) -> None:
+    with watched(browser, "status of 400") as looking:
+        page = opened(looking, site, "/compare?session=1")
+        expect(page.get_by_role("alert")).to_contain_text("expected 2 to 20 to compare")
+        look(page, "compare-nothing")

@@ -43,7 +43,7 @@ def running(tmp_path: Path) -> Iterator[Bench]:
 
 def post(caller: Caller, bench: Bench, part: str, form: dict[str, object]) -> str:
     """Send a form of the workbench; the page that follows."""
-    answer = caller.post(f"{bench.address}/{part}", form)  # type: ignore[arg-type]
+    answer = caller.post(f"{bench.address}/{part}", form)
     assert answer.status_code == 303, re.sub(r"<[^>]+>|\s+", " ", answer.text)[:600]
     return caller.get(answer.headers["location"]).text
 
@@ -113,7 +113,7 @@ def test_what_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(running
     assert 'value="a hunch"' in answer.text
     wrong = {**LIMITS, "low.learning_rate": "0.5", "high.learning_rate": "0.1", "low.epochs": "9", "reason": "why not"}
     wrong["keep.optimizer"] = []
-    answer = caller.post(f"{running.address}/limits", wrong)  # type: ignore[arg-type]
+    answer = caller.post(f"{running.address}/limits", wrong)
     assert answer.status_code == 422
     assert "The first number has to be the smaller one." in answer.text
     assert "Enter whole numbers within 1 to 4" in answer.text
@@ -153,9 +153,9 @@ def test_limits_go_both_ways_and_frozen_values_come_back(running: Bench) -> None
     page = caller.get(running.address).text
     assert re.search(r"now 0\.001 to 0\.1</b>, of 1e-5 to 1", page)
     assert 'name="only.weight_decay" value="0.0001"' in page
-    assert caller.post(f"{running.address}/limits", LIMITS).status_code == 409  # type: ignore[arg-type]
+    assert caller.post(f"{running.address}/limits", LIMITS).status_code == 409
     both = {**LIMITS, "low.weight_decay": "0.001"}
-    assert "Either a range or one value" in caller.post(f"{running.address}/limits", both).text  # type: ignore[arg-type]
+    assert "Either a range or one value" in caller.post(f"{running.address}/limits", both).text
     post(caller, running, "limits", {**LIMITS, "whole.weight_decay": "yes", "high.learning_rate": "1"})
     assert running.session.interventions[-1].detail == {"learning_rate": {"low": 0.001, "high": 1.0}, "weight_decay": None}
     assert running.session.current_space["weight_decay"].domain == running.session.space["weight_decay"].domain

@@ -19,7 +19,7 @@ import pytest
 
 import evenhand
 from evenhand import optuna_compat, testing
-from evenhand.analysis.trial_table import FACTS
+from evenhand.analysis.trial_frame import FACTS
 from evenhand.examples import digits_mlp
 from evenhand.exchange.formats import optuna_study
 from evenhand.experiments import compare

@@ -321,7 +321,7 @@ def test_a_file_that_was_edited_or_is_missing_is_refused_by_name(made: tuple[Any
         ("answers.csv", ",2,", ",3,", "answers.csv, row .*study.json has no version 3"),
         ("study.json", '"metric": "accuracy"', '"metric": 3', "study.json: cannot be understood .*metric"),
         ("study.json", "{", "", "study.json: not JSON"),
-        ("manifest.json", '"format": 5', '"format": 6', "manifest.json: format 6, expected 2 to 5; read it with Evenhand"),
+        ("manifest.json", '"format": 6', '"format": 7', "manifest.json: format 7, expected 2 to 6; read it with Evenhand"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_file_and_reason(

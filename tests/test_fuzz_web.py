@@ -15,9 +15,10 @@ from evenhand.web import api
 from evenhand.web.access import COOKIE_NAMES, PERMISSIONS, Role
 from evenhand.web.pages import TEMPLATE_FOLDER
 from tests.test_access import STREAMS
-from tests.web import SUBJECTS, Site, evaluated, toy_site, train, tuned_study, tuning_participant
+from tests.web import SUBJECTS, Site, evaluated, run_by_hand, toy_site, train, tuned_study, tuning_participant
 
 TRIES_A_ROUTE = 12
+HERE = {**SUBJECTS, "run_id": "3"}  # what each parameter of a path stands for in this module's site
 TEXTS: list[str | bytes] = [
     "",
     "1",
@@ -125,13 +126,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         person = tuning_participant(made, study)
         assert person.session_id
         train(made, person.session_id, agent, 0.4)
+        assert str(run_by_hand(made, session.task).id) == HERE["run_id"]
         yield made
 
 
 def address(path: str, chance: random.Random) -> str:
     """A path with odd things where names stand, more often with right ones."""
     filled = re.sub(
-        r"\{(\w+)\}", lambda place: SUBJECTS[place[1]] if chance.random() < 0.7 else quote(chance.choice(TEXTS), safe=""), path
+        r"\{(\w+)\}", lambda place: HERE[place[1]] if chance.random() < 0.7 else quote(chance.choice(TEXTS), safe=""), path
     )
     return f"{filled}?{pairs(chance)}" if chance.random() < 0.7 else filled
 

@@ -186,7 +186,7 @@ def test_a_session_with_them_has_pages_whose_numbers_are_json(site: Site) -> Non
         answer = researcher.get(page)
         assert answer.status_code == 200, page
         assert "Infinity" not in answer.text
-    for path in (f"/sessions/{session.id}/explore.json", f"/sessions/{session.id}/curves"):
+    for path in (f"/sessions/{session.id}/columns", f"/sessions/{session.id}/curves"):
         json.loads(researcher.get(path).text, parse_constant=pytest.fail)
     json.loads(researcher.first_event(f"/sessions/{session.id}/events"), parse_constant=pytest.fail)
 

@@ -233,6 +233,25 @@ def test_losing_a_race_is_no_error(tmp_path: Path) -> None:
     lab.close()
 
 
+class Unwilling(Lab):
+    """A lab that takes no final choice."""
+
+    def choose(self, session_id: int, **choice: Any) -> Session:
+        raise Refused("a study collects on the same data")
+
+
+def test_a_choice_that_stays_refused_is_said(tmp_path: Path) -> None:
+    lab = Unwilling(Store(f"sqlite:///{tmp_path / 'lab.sqlite'}"))
+    session = open_session(lab, Budget(trials=1))
+    agent, _ = lab.agents.add("test", 1)
+    player = Player.of(lab, session.id)
+    assert player.turn() is Turn.SUBMITTED
+    train_next(lab, agent)
+    with pytest.raises(Refused, match="a study collects"):
+        player.turn()
+    lab.close()
+
+
 def test_two_players_of_one_session_submit_one_trial(toy: tuple[Lab, Clock]) -> None:
     lab, _ = toy
     session = open_session(lab, Budget(trials=2))

@@ -127,6 +127,9 @@ def test_a_format_is_told_by_what_it_holds_and_its_source_stays_as_it_was(form: 
     stored = lab.sessions.get(run.store(lab))
     assert (stored.purpose, stored.name, stored.tuner) == ("exploratory", run.run.name, run.run.tuner)
     assert lab.sessions.of_study(stored.study_id)[0].id == stored.id
+    note = lab.runs.notes(stored.id).note
+    assert note.startswith(f"Read from {run.run.name}, as another tool recorded it.")
+    assert all(f"- {loss}" in note for loss in run.losses)
     facts = (
         "number",
         "configuration",

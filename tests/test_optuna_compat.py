@@ -692,7 +692,7 @@ def test_attendance_is_renewed(db: str) -> None:
 
 @pytest.mark.slow
 def test_the_pages_show_it_from_its_first_moment_on(tmp_path: Path, db: str) -> None:
-    pages = ("", "/explore", "/explore.json", "/curves", "/trials/1/curve")
+    pages = ("", "/explore", "/columns", "/curves", "/columns/0", "/trials/1/curve")
     study = optuna.create_study(study_name="seen on pages")
     with toy_site(tmp_path) as site:
         researcher, address = site.caller(Role.RESEARCHER), f"/sessions/{study.session_id}"
@@ -702,7 +702,7 @@ def test_the_pages_show_it_from_its_first_moment_on(tmp_path: Path, db: str) -> 
                 answer = researcher.get(page)
                 assert answer.status_code == 200, (page, answer.text)
 
-        looked(*pages[:-2])
+        looked(*pages[:-3])
         trial = study.ask()
         looked(*pages)
         trial.suggest_float("x", 0, 1)

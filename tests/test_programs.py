@@ -668,7 +668,7 @@ def test_what_a_program_printed_is_on_the_trial_s_page(home: Path, tmp_path: Pat
     lab = Lab.connect(db)
     with serve(lab, Clock(), tmp_path) as site:
         caller = site.caller(Role.RESEARCHER)
-        page = caller.get(f"/sessions/{result.session_id}").text
+        page = caller.get(f"/sessions/{result.session_id}/trials/1").text
         assert "&lt;b&gt;loud&lt;/b&gt;" in page
         assert f'href="/sessions/{result.session_id}/trials/1/output"' in page
         whole = caller.get(f"/sessions/{result.session_id}/trials/1/output")

@@ -60,7 +60,7 @@ def test_a_row_says_what_its_session_is(lab: Lab) -> None:
     session = make(lab, 30, seed=3, name="wide", tuner="tpe")
     row = row_of(lab, session.id)
     best = max((trial for trial in session.trials if trial.outcome == "completed"), key=lambda trial: trial.value or 0.0)
-    assert (row.name, row.task, row.tuner, row.state) == ("wide", "train", "tpe", "interrupted")
+    assert (row.name, row.task, row.tuner, row.state) == ("wide", "churn.py:train", "tpe", "interrupted")
     assert (row.trials, row.planned, row.best, row.best_number) == (30, 30, best.value, best.number)
     assert row.best_values == dict(best.configuration)
     assert row.spark.bests[-1] == (1.0, best.value)
@@ -278,7 +278,7 @@ def test_it_is_filtered_sorted_and_grouped(lab: Lab) -> None:
     rates = {row.name: row.best_values["learning_rate"] for row in rows}
     assert names(sort="learning_rate") == sorted(rates, key=lambda name: rates[name])
     heads = [entry for entry in listing(rows, Wish(group="task")).entries if isinstance(entry, GroupHead)]
-    assert [(head.title, head.words) for head in heads] == [("train", "accuracy, higher is better · 3 runs · 60 trials")]
+    assert [(head.title, head.words) for head in heads] == [("churn.py:train", "accuracy, higher is better · 3 runs · 60 trials")]
 
 
 def test_rows_without_a_value_come_last_whichever_way_it_is_sorted(lab: Lab) -> None:

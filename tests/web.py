@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from evenhand.lab.lab import Lab
 from evenhand.lab.participants import join_key
 from evenhand.model.participant import Participant
 from evenhand.model.person import Person
-from evenhand.model.session import Session
+from evenhand.model.session import PERSON_DRIVER, Session
 from evenhand.model.study import Budget, Study
+from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Outcome
 from evenhand.settings import HERE, PublicAddress, Rules
 from evenhand.studies import classroom
+from evenhand.studies.own_runs import study_of_runs
 from evenhand.web.access import COOKIE_NAMES, PEOPLE, Identity, Role
 from evenhand.web.app import create_app
 from evenhand.web.seats import home
@@ -81,7 +83,7 @@ class Caller:
         return self.http.get(path, headers=headers)
 
     def post(
-        self, path: str, form: Mapping[str, str] | None = None, *, csrf: bool = True, headers: Mapping[str, str] | None = None
+        self, path: str, form: Mapping[str, Any] | None = None, *, csrf: bool = True, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """POST a form, as one of our own pages would."""
         token = {"csrf_token": self.identity.csrf_token} if csrf and self.identity.csrf_token else {}
@@ -217,11 +219,22 @@ SUBJECTS = {
     "agent_id": "1",
     "name": "background",
     "old": "tune",
+    "place": "0",
+    "run_id": "5",
+    "data_id": "0" * 20,  # nothing was dropped
 }
 
 
+def run_by_hand(site: Site, task: TaskRecord) -> Session:
+    """A run that Rosa tunes by hand; its clock runs."""
+    study = study_of_runs(site.lab, task, Budget(trials=10), seed=0, mode=None, value_rule="last")
+    rosa = site.person(Role.RESEARCHER).who
+    opened = site.lab.sessions.open(study.id, tuner=rosa, person=rosa, driver=PERSON_DRIVER, purpose="exploratory")
+    return site.lab.start(opened.id)
+
+
 def furnish(site: Site) -> None:
-    """A study with all that pages show, and a class."""
+    """A study with all that pages show, a class, and a run that somebody of the laboratory tunes by hand."""
     study, session, agent = tuned_study(site)
     evaluated(site, session.id, agent, 0.5, 0.6)
     person = tuning_participant(site, study)
@@ -234,3 +247,6 @@ def furnish(site: Site) -> None:
         tuning = site.lab.participants.begin(student.id)
         for value in values:
             train(site, tuning.id, agent, value)
+    run = run_by_hand(site, replace(session.task, spec=TaskSpec("own"), version="own 1"))
+    assert str(run.id) == SUBJECTS["run_id"]
+    train(site, run.id, agent, 0.6)

@@ -11,9 +11,11 @@ from evenhand.model.domain import Value
 from evenhand.model.filters import Field
 from evenhand.model.run_notes import RunNotes
 from evenhand.model.session import Session, State
+from evenhand.model.task import TaskSpec
 
 RunState = Literal["running", "waiting", "paused", "interrupted", "evaluating", "finished"]
 RUN_STATES: tuple[RunState, ...] = ("running", "waiting", "paused", "interrupted", "evaluating", "finished")
+USUAL_NAME = "train"  # of the function in files that `evenhand task new` writes, which says nothing by itself
 SPARK_POINTS = 40  # of a small curve, at most
 # What a filter can ask of every run, beside its metric and the values of its best trial.
 PLAIN_FIELDS = ("name", "task", "method", "state", "tag", "note", "trials", "best", "time", "proposer")
@@ -98,7 +100,7 @@ def run_row(session: Session, notes: RunNotes, now: float) -> RunRow:
         session_id=session.id,
         study_id=session.study_id,
         name=session.called,
-        task=session.task.spec.short_name,
+        task=_task_words(session.task.spec),
         metric=session.task.metric,
         maximize=session.maximize,
         tuner=session.tuner,
@@ -116,6 +118,11 @@ def run_row(session: Session, notes: RunNotes, now: float) -> RunRow:
         spark=spark([value_of(trial) for trial in session.trials if not trial.is_open], session.maximize),
         notes=notes,
     )
+
+
+def _task_words(spec: TaskSpec) -> str:
+    """What a list calls a task: of one that is called as every written task is, its file's name, too."""
+    return spec.plain_name if spec.short_name == USUAL_NAME else spec.short_name
 
 
 def _last_moment(session: Session, now: float) -> float:

@@ -47,6 +47,7 @@ def open_class(
     from evenhand.lab.served import signin_link
     from evenhand.model.task import TaskSpec
     from evenhand.studies import classroom
+    from evenhand.tasks.records import record_of
     from evenhand.web.serving import Server
 
     address = host or _own_address()
@@ -56,7 +57,7 @@ def open_class(
         check_start(db or settings.default_database(), settings.data_dir())
         lab = Lab.connect(db)
         made = tasks.load(TaskSpec(task, chosen))
-        record = lab.studies.add_task(made.record)
+        record = lab.studies.add_task(record_of(made))
     with console.status("Timing one epoch ..."):
         seconds = _epoch_seconds(made)
     cores = slots_of(slots)

@@ -1,6 +1,7 @@
 """The command `evenhand runs`: every session outside of studies, as the page of runs has them."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,6 +36,8 @@ def runs(
     lab = laboratory(db)
     rows_there, damaged = lab.runs.read()
     shown = listing(rows_there, Wish(" ".join(wanted or ()), sort, shelf="archived" if archived else ""))
+    entries = [entry for entry in shown.entries if isinstance(entry, RunRow)][:limit]
+    rows = [replace(row, tuner=lab.people.shown(row.tuner)) for row in entries]  # people by their names
     lab.close()
     if shown.problem:
         raise InvalidSettings(shown.problem)
@@ -42,7 +45,6 @@ def runs(
         errors.print(
             f"not listed, since what is stored of them is damaged: {', '.join(f'session {number}' for number in damaged)}"
         )
-    rows = [entry for entry in shown.entries if isinstance(entry, RunRow)][:limit]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(_as_json(row), ensure_ascii=False))

@@ -171,11 +171,13 @@ def _print_power(analysis: Any) -> None:
 @app.command(name="add")
 def add(folder: Folder, url: Address = f"http://127.0.0.1:{settings.DEFAULT_PORT}", db: Database = None) -> None:
     """Bring a study, or its next version, into the laboratory; it is not live until it is published."""
+    from evenhand.tasks.records import record_of
+
     declared, loaded = _usable(folder)
     for task in loaded.values():
         print_account_of(task, open_data=False)
     lab = laboratory(db)
-    study = lab.studies.declare(declared.with_tasks({key: lab.studies.add_task(task.record) for key, task in loaded.items()}))
+    study = lab.studies.declare(declared.with_tasks({key: lab.studies.add_task(record_of(task)) for key, task in loaded.items()}))
     state = "published already" if study.published_at is not None else "not published yet: try it out as a pilot"
     console.print(f"Study {study.id} {study.name!r}, version {study.version}, {study.hash[:12]}: {state}")
     console.print(f"Its page: {url.rstrip('/')}/studies/{study.id}")

@@ -1,6 +1,7 @@
 """The commands `evenhand tune` and `replay`: a method tunes a task, and a stored trial is trained again."""
 
 import inspect
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,6 +106,15 @@ def tune(
     grace: Annotated[
         float | None, typer.Option(help="of --command: seconds between SIGTERM and SIGKILL when it is to stop [default: 5]")
     ] = None,
+    price: Annotated[str | None, typer.Option(help="of an hour of training, as '1.2 EUR/h'; trials say their cost")] = None,
+    watts: Annotated[float | None, typer.Option(help="a training draws on the average: trials then say kWh")] = None,
+    max_cost: Annotated[
+        str | None, typer.Option(help="budget: what all training may cost, as '5 EUR', '0.3 kWh' or '2 h' of training")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="today's configuration as JSON, or a run's name or number: the gain over it is told, paired by seed"),
+    ] = None,
     called: Annotated[
         str | None, typer.Option("--name", help="of the session: the same command goes on with it; #12 is session 12")
     ] = None,
@@ -171,6 +181,10 @@ def tune(
         objectives=objective or None,
         require=_requirements(require or []),
         choose=choose,
+        price=price,
+        watts=watts,
+        max_cost=max_cost,
+        baseline=None if baseline is None else _baseline(baseline),
         db=db,
         **described,
     )
@@ -188,6 +202,19 @@ def _requirements(texts: list[str]) -> dict[str, str] | None:
             )
         required[name.strip()] = f"{sign} {bound.strip()}"
     return required or None
+
+
+def _baseline(text: str) -> dict[str, Any] | str:
+    """A baseline as it was typed: a configuration where it is JSON's, else a run's name or number."""
+    if not text.lstrip().startswith("{"):
+        return text.strip()
+    try:
+        configuration: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise InvalidSettings(
+            f"--baseline {text!r}: {error}; expected JSON, such as '{{\"lr\": 0.1}}', or a run's name"
+        ) from None
+    return configuration
 
 
 def _server(task: "Task", host: str, port: int) -> "SessionServer":

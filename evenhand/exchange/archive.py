@@ -33,6 +33,7 @@ from evenhand.exchange.codebook import (
 from evenhand.model import codec, rules
 from evenhand.model.archive import Archive, Event, PublicRelease
 from evenhand.model.configuration import Configuration
+from evenhand.model.cost import cost_of_text
 from evenhand.model.domain import Value, frozen
 from evenhand.model.environment import Environment
 from evenhand.model.evaluation import Evaluation, SeedScore
@@ -288,6 +289,7 @@ class Package:
                 row["budget_epochs"],
                 row["budget_parallel"],
                 None if row.get("budget_until") is None else rules.parse_until(row["budget_until"]),
+                None if row.get("budget_cost") is None else cost_of_text(row["budget_cost"]),
             ),
             participant_id=row["participant"],
             version=row["study_version"],

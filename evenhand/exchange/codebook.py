@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FORMAT = 5  # of the archive: raised where an older Evenhand could not read it any more
+FORMAT = 6  # of the archive: raised where an older Evenhand could not read it any more
 OLDEST_FORMAT = 2  # that is still read
 MANIFEST, STUDY, CODEBOOK = "manifest.json", "study.json", "codebook.csv"
 FORMATS: Mapping[str, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "spreadsheet": ".csv"}
@@ -105,6 +105,15 @@ SESSIONS = (
         source="researcher",
         optional=True,
         since=3,
+    ),
+    Column(
+        "budget_cost",
+        "text",
+        "rates of training, and how much of it there may be; empty: none",
+        values="such as 1.2 EUR/h; 65.0 W; at most 7200.0 s",
+        source="researcher",
+        optional=True,
+        since=6,
     ),
     Column("tuning_seed", "integer", "the seed of every training of the session", source="derived from the study's"),
     Column("presets", "truth", "whether optional fields start filled with their defaults", values="true, false", source="study"),

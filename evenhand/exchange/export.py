@@ -310,6 +310,7 @@ class Export:
             "budget_epochs": budget.epochs,
             "budget_parallel": budget.parallel,
             "budget_until": None if budget.until is None else str(budget.until),
+            "budget_cost": None if budget.cost is None else str(budget.cost),
             "pauses": codec.to_json(session.pauses),
             "extensions": codec.to_json(session.extensions),
             "interventions": codec.to_json(session.interventions),

@@ -14,12 +14,13 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.direction import best_trial
 from evenhand.model.domain import range_words
 from evenhand.model.inferred_space import configuration_in, inferred_space
+from evenhand.model.run_notes import LONGEST_NOTE
 from evenhand.model.session import FinalChoice, Session
 from evenhand.model.space import Space
 from evenhand.model.study import Budget, Study, Text
 from evenhand.model.task import TaskRecord, TaskSpec
 from evenhand.model.trial import Measurement, Outcome, Trial
-from evenhand.model.words import plural, typed
+from evenhand.model.words import plural, shortened, typed
 from evenhand.tasks import versions
 
 MOST_EPOCHS = 2**31 - 1  # that a database's column takes
@@ -61,12 +62,21 @@ class Opened:
             yield from ((number, one) for one in _measured(trials[number], finals[number], (), self.shift))
 
     def store(self, lab: Lab, name: str | None = None) -> int:
-        """Bring it into a laboratory; the session's number.
+        """Bring it into a laboratory; the session's number. What had no place is kept in the run's note.
 
         name: of the study that holds it there. Refused: one of this name is there already.
         """
         made = lab.transfer.bring_in(self.archive, measurements=self.measurements(), name=name)
-        return lab.sessions.of_study(made.id)[0].id
+        session_id = lab.sessions.of_study(made.id)[0].id
+        lab.runs.write(session_id, note=self.note)
+        return session_id
+
+    @property
+    def note(self) -> str:
+        """Where it is from, and all that had no place, in Markdown."""
+        lines = [f"Read from {self.run.name}, as another tool recorded it."]
+        lines += ["", "What had no place here:", "", *(f"- {loss}" for loss in self.losses)] if self.losses else []
+        return shortened("\n".join(lines), LONGEST_NOTE)
 
 
 @dataclass(frozen=True)

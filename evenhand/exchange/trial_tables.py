@@ -1,4 +1,4 @@
-"""A run's trials as a table in a file, for other programs: CSV or Parquet. The columns are those of `analysis.trial_table`."""
+"""A run's trials as a table in a file, for other programs: CSV or Parquet. The columns are those of `analysis.trial_frame`."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evenhand.analysis.trial_table import CellKind, TableColumn, columns_of, rows_of
+from evenhand.analysis.trial_frame import CellKind, TableColumn, columns_of, rows_of
 from evenhand.errors import InvalidSettings
 from evenhand.model.extras import require
 from evenhand.model.session import Session

@@ -29,6 +29,7 @@ from evenhand.model.task import TaskSpec
 from evenhand.runners.local_agent import Trainer
 from evenhand.runners.method_player import Player, Turn, chosen_method
 from evenhand.tasks import Task, machine, versions
+from evenhand.tasks.records import record_of
 
 WHO = "evenhand compare"  # who looks at test scores, in the log of looks
 LOOK_SECONDS = 0.5  # seconds between two looks at how far the runs are
@@ -72,6 +73,8 @@ class ComparisonPlan:
     evaluation_seeds: int = 0
 
     def __post_init__(self) -> None:
+        if self.budget.cost is not None:
+            raise InvalidSettings("budget: cost is of `tune` only, since in a comparison all spend the same; leave it out")
         if self.budget.until is not None:
             raise InvalidSettings(
                 "budget: until is of `tune` only, since in a comparison all have the same to spend; leave it out"
@@ -302,7 +305,7 @@ def _opened(lab: Lab, plan: ComparisonPlan, studies: Sequence[str]) -> Iterator[
         for contestant in plan.contestants:
             _check_travels(_chosen(task, contestant, 0), contestant)
     for spec, task in loaded:
-        record = lab.studies.add_task(task.record)
+        record = lab.studies.add_task(record_of(task))
         for seed in plan.seeds:
             study = lab.studies.add(_study(task, record.id, seed, plan))
             known = {

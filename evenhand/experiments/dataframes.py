@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from evenhand.analysis.trial_table import CellKind, columns_of, rows_of
+from evenhand.analysis.trial_frame import CellKind, columns_of, rows_of
 from evenhand.model.domain import Choice
 from evenhand.model.extras import require
 from evenhand.model.session import Session

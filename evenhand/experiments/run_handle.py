@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from evenhand.analysis.trial_table import columns_of, rows_of
+from evenhand.analysis.trial_frame import columns_of, rows_of
 from evenhand.errors import InvalidSettings, Refused
 from evenhand.exchange import configuration_text
 from evenhand.lab.lab import Lab

@@ -20,13 +20,17 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand import tasks
+from evenhand.analysis.gain import Gain
+from evenhand.analysis.seen_before import SeenBefore
 from evenhand.analysis.summaries import Summary, further_summaries, summarize
-from evenhand.errors import InvalidSettings, InvalidSpace, TaskMissing
-from evenhand.experiments import dataframes, final_models, notebook, resumption
+from evenhand.errors import InvalidSettings, InvalidSpace, Refused, TaskMissing
+from evenhand.experiments import baselines, dataframes, final_models, notebook, resumption
+from evenhand.experiments.baselines import Baseline
 from evenhand.experiments.best import BestTrial, best_of
 from evenhand.experiments.run_handle import RunHandle
 from evenhand.experiments.trial_folders import TrialFolders, checked_keep
 from evenhand.lab import served
+from evenhand.lab.evaluations import withheld_words
 from evenhand.lab.jobs import NOBODY_TRAINS
 from evenhand.lab.lab import Lab
 from evenhand.methods import Chosen, Method
@@ -35,6 +39,7 @@ from evenhand.model import choices, numbers, rules
 from evenhand.model.aims import OBJECTIVE_KEY, REQUIRE_KEY, Aims, names_beside, read_objectives
 from evenhand.model.choice_rule import BEST, CHOOSE_KEY
 from evenhand.model.configuration import Configuration
+from evenhand.model.cost import parse_cost
 from evenhand.model.domain import plain
 from evenhand.model.evaluation import Evaluation, SeedScore
 from evenhand.model.hyperparameter import Prior
@@ -44,15 +49,16 @@ from evenhand.model.run_notes import check_name
 from evenhand.model.session import Session
 from evenhand.model.space import GivenSpace, Space
 from evenhand.model.state_words import value_epoch_words
-from evenhand.model.study import EVALUATION_MODES, Budget, EvaluationMode, Study, Text, ValueRule
-from evenhand.model.task import TaskRecord
+from evenhand.model.study import EVALUATION_MODES, Budget, EvaluationMode, ValueRule
 from evenhand.model.trial import UNUSABLE_OUTCOMES, Trial
 from evenhand.model.words import MODE_WORDS, last_line, plural, show_score
 from evenhand.runners.local_agent import LOOK_SECONDS, Crew, Trainer
 from evenhand.runners.method_player import Player, Turn, chosen_method
-from evenhand.tasks import Task, versions
+from evenhand.studies.own_runs import study_of_runs
+from evenhand.tasks import Task
 from evenhand.tasks.base import check_value_rule
 from evenhand.tasks.functions import name_of
+from evenhand.tasks.records import record_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,7 +66,6 @@ if TYPE_CHECKING:
 WHO = TUNE_WHO  # who looks at the test score, in the log of looks
 PLAIN_METRIC = "value"  # what a plain function's value is called where nothing is said
 NO_AIMS = Aims()
-EVALUATION_SEEDS = 10  # of the final evaluation
 LINE_CHARACTERS = 120  # of the paragraph below a result's numbers
 
 Objective = Callable[..., Any]
@@ -113,6 +118,9 @@ class Result(RunHandle):
         page: where the session's page is: its address where a server is known to run, else what starts one, and its path then.
         task: what was tuned; None of a result that was pickled, whose task is found by its name where it has one.
         db: SQLAlchemy URL of the laboratory that the session is in; None for the default one.
+        seen_before: looks at scores on its test data before its trials; None where nobody had looked.
+        withheld_by: names of the studies that collect on its test data, for which it has no test score now.
+        gain: over its baseline; None where none is declared.
     """
 
     session: Session
@@ -120,6 +128,9 @@ class Result(RunHandle):
     page: str = ""
     task: Task | None = field(default=None, compare=False)
     db: str | None = field(default=None, compare=False)
+    seen_before: SeenBefore | None = None
+    withheld_by: tuple[str, ...] = ()
+    gain: Gain | None = None
 
     @property
     def _run(self) -> Session:
@@ -226,7 +237,8 @@ class Result(RunHandle):
             lines.append(f"  validation     {aims} (trial {best.number}, the best{value_epoch_words(session, best)})")
         if len(session.aims.objectives) > 1 and best is not None:
             numbers = ", ".join(str(trial.number) for trial in self.front)
-            lines.append(f"  front          trials {numbers}; evenhand end {session.id} --trial NUMBER picks another one")
+            word = "trial" if len(self.front) == 1 else "trials"
+            lines.append(f"  front          {word} {numbers}; evenhand end {session.id} --trial NUMBER picks another one")
         if (chosen := session.chosen_trial) is not None and (best is None or chosen.number != best.number):
             lines.append(f"  chosen         trial {chosen.number}: {choices.objectives_words(session, chosen)}")
         if words := choices.rule_words(session):
@@ -238,6 +250,8 @@ class Result(RunHandle):
             lines.append(f"  test           {self.evaluation}, {len(seeds)} seeds, {how}")
         elif not session.task.has_test:
             lines.append("  test           not scored: the task has no test data that no tuner saw")
+        elif self.withheld_by:
+            lines.append(f"  test           {withheld_words(self.withheld_by)}")
         if how := rules.how_ended(session):
             lines.append(f"  ended          {how}")
         for name, value in (self.configuration or {}).items():
@@ -246,6 +260,9 @@ class Result(RunHandle):
         if best is None and reason is not None and reason.why:
             lines.append(f"  trial {reason.number} {was(reason)}: {last_line(reason.why)}")
         lines += ["", *textwrap.wrap(self.certainty, LINE_CHARACTERS, initial_indent="  ", subsequent_indent="  ")]
+        further = (None if fact is None else fact.words for fact in (self.gain, self.seen_before))
+        for words in filter(None, further):
+            lines += ["", *textwrap.wrap(words, LINE_CHARACTERS, initial_indent="  ", subsequent_indent="  ")]
         if self.page:
             lines += ["", f"  its page       {self.page}"]
         return "\n".join(lines)
@@ -275,6 +292,10 @@ def tune(
     objectives: Sequence[str] | None = None,
     require: Mapping[str, str] | None = None,
     choose: str = BEST,
+    price: str | None = None,
+    watts: float | None = None,
+    max_cost: str | None = None,
+    baseline: "Baseline | None" = None,
     server: "SessionServed | None" = None,
     **settings: Any,
 ) -> Result:
@@ -322,6 +343,13 @@ def tune(
             is reported. A trial that misses it is never the best, and methods keep away from such.
         choose: the rule that makes the final choice, declared before the first trial: "best", or against overfitting validation
             "lower bound" (over folds or seeds), "gap" (to training data), or "simplest:NAME" (within one standard error).
+        price: of an hour of training, as "1.2 EUR/h": what trials cost is then told in money.
+        watts: what a training draws on the average: what trials cost is then told in kWh, as an estimate.
+        max_cost: the budget in cost: "5 EUR" at the price, "0.3 kWh" at the watts, or "2 h" of training, added up over trials,
+            also over those that train side by side. A training that is under way then is stopped.
+        baseline: today's configuration, or the name or number of a run that stands for it. A configuration is trained and scored
+            first, with the seeds of the search; values that it leaves out have their defaults. The result says the gain over it,
+            paired by seed.
         server: what has agents train it, `parallel` trials at once, in place of this process: a `SessionServer` of
             `evenhand.web.serving`, as `evenhand tune --serve` gives one. It takes a task of a file or with a name.
         settings: of the method, such as `startup=20` for tpe, and for every method `stopping=`, a rule that ends trials which
@@ -346,7 +374,7 @@ def tune(
         check_value_rule(value)
         task = replace(task, value_rule=value)
     seconds = None if minutes is None else 60 * numbers.above_zero("budget: minutes", minutes)
-    budget = rules.parse_budget(seconds, trials, epochs, parallel, until)
+    budget = rules.parse_budget(seconds, trials, epochs, parallel, until, parse_cost(price, plain(watts), max_cost))
     seed = numbers.seed_of(seed)
     settings = {name: plain(setting) for name, setting in settings.items()}
     aims = {OBJECTIVE_KEY: objectives, REQUIRE_KEY: require, CHOOSE_KEY: choose}
@@ -359,7 +387,17 @@ def tune(
     _check_priors(task.space, priors or {})
     lab = Lab.connect(db)
     try:
+        compared = None if baseline is None else baselines.checked(lab, task.space, baseline)
         player = _open(lab, task, budget, chosen, seed, mode, evaluate is True, priors or {}, name)
+        if compared is not None:
+            again: dict[str, Any] = {"seed": seed, "evaluate": evaluate, "db": db, "progress": progress, "server": server}
+            again |= {"epochs_per_trial": epochs_per_trial, "trials": 1, "method": baselines.METHOD}
+            baselines.declare(
+                lab,
+                lab.sessions.get(player.session_id),
+                compared,
+                lambda configuration: tune(task, configurations=[dict(configuration)], **again).session_id,
+            )
         display = notebook.Display() if progress and notebook.in_notebook() else None
         shown = _shown(progress, display, lab, player.session_id)
         with resumption.attended(lab, player.session_id) as check, shown as update:
@@ -374,6 +412,8 @@ def tune(
                 _tune(lab, task, player, parallel, folders, show, wait)
                 session = lab.sessions.get(player.session_id)
                 if mode:
+                    with suppress(Refused):  # it has one, is to have none, or has to wait still, which the result says
+                        lab.evaluations.queue(session.id)
                     session = _evaluate(lab, task, player.session_id, show, wait)
         if session.evaluated.planned:
             lab.evaluations.reveal(session.id, WHO)
@@ -399,7 +439,9 @@ def result_of(lab: Lab, session: Session, db: str | None, task: Task | None = No
     """
     has_looked = any(who == WHO for who, _ in lab.evaluations.looks(session.id))
     evaluation = TestScore.of(lab.evaluations.get(session.id, WHO), session.aims) if has_looked else None
-    return Result(session, evaluation, served.page_words(lab, session.id), task, db)
+    gain = lab.runs.gain(session.id, WHO) if session.purpose == "exploratory" else None
+    seen_before, withheld_by = lab.evaluations.seen_before(session.id), lab.evaluations.withheld_by(session.id)
+    return Result(session, evaluation, served.page_words(lab, session.id), task, db, seen_before, withheld_by, gain)
 
 
 def _check_priors(space: Space, priors: Mapping[str, Prior]) -> None:
@@ -453,38 +495,9 @@ def _mode_of(task: Task, evaluate: object) -> EvaluationMode | None:
 def _new(
     lab: Lab, task: Task, budget: Budget, method: Chosen, seed: int, mode: EvaluationMode | None, name: str | None
 ) -> Session:
-    record = lab.studies.add_task(_counted(task))
-    short = record.spec.short_name
-    best = ", best epochs" if task.value_rule == "best" else ""
-    scored = {"retrain": "", None: ", not evaluated"}.get(mode, f", {mode}")
-    study = Study(
-        name=f"{short} {versions.short(task.version)}, seed {seed}{scored}{best}",
-        title=f"{short}, seed {seed}{scored}{best}",
-        task_id=record.id,
-        budget=budget,
-        seed=seed,
-        consent=Text(""),
-        details=Text(""),
-        thanks=Text(""),
-        evaluation_seeds=EVALUATION_SEEDS if mode else 0,
-        evaluation_mode=mode or "retrain",
-        value_rule=task.value_rule,
-        resumable=True,
-        machines="any",
-    )
-    study = lab.studies.add(study)
+    study = study_of_runs(lab, record_of(task), budget, seed=seed, mode=mode, value_rule=task.value_rule)
     tuner = str(method.described["name"]).rpartition("/")[2]  # of a file without the folders that it lies in
     return lab.sessions.open(study.id, tuner=tuner, method=method.described, budget=budget, driver="python", name=name)
-
-
-def _counted(task: Task) -> TaskRecord:
-    """The task's record with its numbers of rows, which say how sure a score is, where no part needs to be opened for them."""
-    record = task.record
-    if task.data is None or record.rows("validation") is not None:
-        return record
-    with suppress(Exception):  # data that cannot be had ends each trial as invalid, and says why there
-        record = replace(record, statistics={**task.data().counts, **record.statistics})
-    return record
 
 
 def _tune(

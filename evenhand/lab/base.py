@@ -95,10 +95,15 @@ def names_in(tx: Connection, text: str) -> str:
 
 
 def check_may_intervene(tx: Connection, sessions: Sequence[Session], who: str | None) -> None:
-    """NotAllowed where `who` looked at a test score of one of these sessions' tasks."""
-    if who is not None and any(events.looked_at_task(tx, task_id, who) for task_id in {session.task.id for session in sessions}):
+    """NotAllowed where `who` looked at a score on the test data of one of these sessions that is of a study.
+
+    An exploratory session is never locked: its looks are counted and told beside its scores.
+    """
+    task_ids = {session.task.id for session in sessions if session.purpose == "study"}
+    if who is not None and any(events.looked_at_task(tx, task_id, who) for task_id in task_ids):
         raise NotAllowed(
-            f"{names_in(tx, who)} has looked at a test score of this task, and so cannot intervene in its open sessions any more"
+            f"{names_in(tx, who)} has looked at a score on the test data of this task, and so cannot intervene in its open "
+            "sessions any more"
         )
 
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from evenhand.lab.base import Core
 from evenhand.lab.writes import choose, fail_attempt, stop
 from evenhand.model import choices, rules
-from evenhand.model.session import Extension, FinalChoice, Session, State
+from evenhand.model.session import PERSON_DRIVER, Extension, FinalChoice, Session, State
 from evenhand.model.trial import Stopper
+from evenhand.model.trial_history import unsettled
 from evenhand.store import events, jobs, sessions
 
 log = logging.getLogger(__name__)
@@ -68,16 +69,16 @@ class Deadlines:
                 fail_attempt(tx, job, now, "its agent was not heard of any more", attempts=self._core.rules.attempts)
 
     def _end_long(self, session_id: int) -> None:
-        """Stop the session's trials that have used what its study lets one trial use of the time."""
+        """Stop the session's trials that have used what one trial may of the time, or all that the run may cost."""
         with self._core.read() as tx:
             session = sessions.get(tx, session_id)
-        if not any(rules.has_used_its_share(session, trial, self._core.clock()) for trial in session.trials):
+        if not any(rules.why_stop(session, trial, self._core.clock()) for trial in unsettled(session.trials)):
             return
         with self._core.change(session_id) as tx:
             session, now = sessions.get(tx, session_id), self._core.clock()
-            for trial in session.trials:
-                if rules.has_used_its_share(session, trial, now):
-                    stop(tx, trial, now, Stopper.RULE, rules.SHARE_USED)
+            for trial in unsettled(session.trials):
+                if (why := rules.why_stop(session, trial, now)) is not None:
+                    stop(tx, trial, now, Stopper.RULE, why)
 
     def _end_time(self, session: Session) -> None:
         now = self._core.clock()
@@ -104,6 +105,6 @@ class Deadlines:
             now = self._core.clock()
             jobs.renew_all(tx, now + self._core.rules.lease)
             if down_since is not None and now > down_since:
-                for session_id in sessions.open_ids(tx, "server"):
+                for session_id in sessions.open_ids(tx, ("server", PERSON_DRIVER)):
                     sessions.extend(tx, session_id, Extension(now - down_since, "the server was down", down_since))
                     events.record(tx, now, "outage", session_id, seconds=now - down_since)

@@ -1,11 +1,16 @@
 """Evaluations: test scores, which nobody sees whose look was not logged first."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
+from evenhand.analysis.seen_before import SeenBefore, seen_before
 from evenhand.errors import NotAllowed, Refused
 from evenhand.lab.base import Core, names_in
+from evenhand.lab.writes import collecting_on, queue_evaluation
 from evenhand.model import rules
 from evenhand.model.evaluation import Evaluation
+from evenhand.model.session import Session
 from evenhand.model.study import Mode, Study
 from evenhand.model.words import plural
 from evenhand.store import events, jobs, sessions, studies
@@ -29,6 +34,18 @@ def scores_to_read(tx: Connection, study: Study, mode: Mode, who: str, now: floa
         for session_id in sorted(scored):
             events.look(tx, session_id, who, now)
     return scored
+
+
+def _is_unscored(session: Session) -> bool:
+    """Whether it has a choice that nothing is queued, or done, to evaluate."""
+    return session.choice is not None and session.choice.configuration is not None and not session.evaluated.planned
+
+
+def withheld_words(names: Sequence[str]) -> str:
+    """Why a choice has no test score while studies collect, and what to do."""
+    which = ", ".join(repr(name) for name in names)
+    collect = "collects" if len(names) == 1 else "collect"
+    return f"no test score while {which} {collect} on the same test data; ask for it again once that is closed"
 
 
 class Evaluations:
@@ -76,7 +93,43 @@ class Evaluations:
             session = sessions.get(tx, session_id)
             return jobs.evaluation(tx, session)
 
+    def withheld_by(self, session_id: int) -> tuple[str, ...]:
+        """The names of the studies that collect now and for which the choice of an exploratory session has no test score.
+
+        Nothing where it has one, or is to have none.
+        """
+        with self._core.read() as tx:
+            session = sessions.get(tx, session_id)
+            wanted = studies.study(tx, session.study_id, session.version).evaluation_seeds > 0 and session.task.has_test
+            if session.purpose != "exploratory" or not _is_unscored(session) or not wanted:
+                return ()
+            return tuple(study.name for study in collecting_on(tx, session.task.id))
+
+    def queue(self, session_id: int) -> None:
+        """Have an exploratory choice evaluated that could not be when it was made, since a study collected on its test data.
+
+        Refused: there is no choice, it is evaluated already, or a study collects still.
+        """
+        with self._core.change(session_id) as tx:
+            session = sessions.get(tx, session_id)
+            if session.purpose != "exploratory" or not _is_unscored(session):
+                raise Refused(f"{session.called} has nothing to evaluate: only a choice of one's own without a test score has")
+            if collecting := collecting_on(tx, session.task.id):
+                raise Refused(withheld_words([study.name for study in collecting]))
+            queue_evaluation(tx, session, self._core.clock())
+            events.record(tx, self._core.clock(), "evaluation asked", session_id)
+
+    def seen_before(self, session_id: int) -> SeenBefore | None:
+        """Who had seen scores on a session's test data, in whatever session, before its trials; None where nobody had."""
+        with self._core.read() as tx:
+            looks = events.looks_at_test_data(tx, sessions.task_of(tx, session_id))
+            return seen_before(looks, sessions.proposed_at(tx, session_id)) if looks else None
+
     def has_looked(self, task_id: int, who: str) -> bool:
-        """Whether `who` looked at a test score of a task, and so may not intervene in its open sessions one by one."""
+        """Whether `who` looked at a score on a task's test data, and so may intervene in no open study session of it."""
         with self._core.read() as tx:
             return events.looked_at_task(tx, task_id, who)
+
+    def is_locked(self, session: Session, who: str) -> bool:
+        """Whether `who` may not intervene in a session, knowing scores on its test data; an exploratory one never locks."""
+        return session.purpose == "study" and self.has_looked(session.task.id, who)

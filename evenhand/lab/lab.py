@@ -11,6 +11,7 @@ from typing import Any
 
 from evenhand.lab.backups import Backups
 from evenhand.lab.base import Core, hash_token
+from evenhand.lab.columns import Columns
 from evenhand.lab.crews import Crews
 from evenhand.lab.deadlines import Deadlines
 from evenhand.lab.evaluations import Evaluations
@@ -27,6 +28,7 @@ from evenhand.lab.stopping import StoppingRules
 from evenhand.lab.studies import Studies
 from evenhand.lab.tokens import Tokens
 from evenhand.lab.transfer import Transfer
+from evenhand.lab.trial_rows import TrialRows
 from evenhand.lab.tuning import Tuning
 from evenhand.model.configuration import Configuration
 from evenhand.model.environment import Environment
@@ -47,8 +49,8 @@ def key_of(url: str) -> str:
 class Lab:
     """The laboratory on one database. Threads may share it.
 
-    tokens, people, studies, participants, seats, sessions, runs, open_spaces, evaluations, interventions, crews, agents,
-    transfer, backups: its services, by noun.
+    tokens, people, studies, participants, seats, sessions, columns, runs, trials, open_spaces, evaluations, interventions, crews,
+    agents, transfer, backups: its services, by noun.
     """
 
     def __init__(self, store: Store, rules: Rules | None = None, clock: Callable[[], float] = time.time) -> None:
@@ -63,7 +65,9 @@ class Lab:
         self.participants = Participants(self.core, self._tuning)
         self.seats = Seats(self.core, self.participants)
         self.sessions = Sessions(self.core)
+        self.columns = Columns(self.core)
         self.runs = Runs(self.core)
+        self.trials = TrialRows(self.core)
         self.open_spaces = OpenSpaces(self.core, self.studies, self.sessions)
         self.evaluations = Evaluations(self.core)
         self.interventions = Interventions(self.core)

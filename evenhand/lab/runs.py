@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from evenhand.analysis.gain import Gain
+from evenhand.analysis.gain import gain as gain_over
 from evenhand.analysis.run_rows import RunRow, run_row
-from evenhand.errors import Refused
+from evenhand.errors import InvalidSettings, NotFound, Refused
 from evenhand.lab.base import Core
 from evenhand.model import rules
 from evenhand.model.run_notes import KEPT_DAYS, RunNotes, read_name, read_note, read_tags
-from evenhand.model.session import Session
-from evenhand.store import events, run_notes, sessions
+from evenhand.model.session import LABORATORY, Session
+from evenhand.model.typed_numbers import whole_number
+from evenhand.store import events, jobs, run_notes, sessions
 from evenhand.store.cache import Newest
 
 DAY_SECONDS = 86400.0
@@ -99,7 +102,7 @@ class Runs:
         with self._core.change(session_id) as tx:
             session, now = self._own(tx, session_id), self._core.clock()
             if name is not None and (new := read_name(name)) != session.name:
-                if not rules.is_unattended(session, now):
+                if session.process != LABORATORY and not rules.is_unattended(session, now):
                     raise Refused(f"{session.called} is being tuned now, by its name; rename it when its process has ended")
                 if new is not None and sessions.by_name(tx, new) is not None:
                     raise Refused(f"a session named {new!r} is there already; give another name")
@@ -115,6 +118,54 @@ class Runs:
                 run_notes.put(tx, session_id, written)
                 events.record(tx, now, "noted", session_id)
             return written
+
+    def named(self, text: str) -> Session:
+        """The run of a name, or of a number, as 12 or #12; InvalidSettings where there is none."""
+        wanted = text.strip()
+        number = whole_number(wanted.removeprefix("#"))
+        with self._core.read() as tx:
+            session_id = sessions.by_name(tx, wanted) if number is None else number
+            try:
+                return sessions.get(tx, 0 if session_id is None else session_id)
+            except NotFound:
+                raise InvalidSettings(f"there is no run {wanted!r}; `evenhand runs` lists them") from None
+
+    def declare_baseline(self, session_id: int, baseline_id: int | None) -> RunNotes:
+        """Declare the run that another one's gain is told over, in the place of one that was declared before.
+
+        Args:
+            session_id: of the run.
+            baseline_id: of its baseline, such as a run of today's configuration alone; None takes the baseline away.
+
+        Returns:
+            What is written beside the run.
+
+        Raises:
+            Refused: the run is a study's, or its own baseline, or both are not tuned for the same metric.
+        """
+        with self._core.change(session_id) as tx:
+            session = self._own(tx, session_id)
+            if baseline_id is not None:
+                _check_baseline(session, sessions.get(tx, baseline_id))
+            notes = replace(run_notes.of(tx, session_id), baseline=baseline_id)
+            run_notes.put(tx, session_id, notes)
+            events.record(tx, self._core.clock(), "baseline declared", session_id, baseline=baseline_id)
+            return notes
+
+    def training_seconds(self, session_id: int) -> float:
+        """Seconds of training by a run's trials that count, as `rules.training_used` has them, without reading the trials."""
+        with self._core.read() as tx:
+            return jobs.training_seconds(tx, session_id, self._core.clock())
+
+    def gain(self, session_id: int, who: str) -> Gain | None:
+        """What a run gained over its declared baseline; None where none is declared. On test only where `who` looked at both."""
+        with self._core.read() as tx:
+            baseline_id = run_notes.of(tx, session_id).baseline
+            if baseline_id is None:
+                return None
+            own, base = sessions.get(tx, session_id), sessions.get(tx, baseline_id)
+            seen = [one for one in (own, base) if any(looker == who for looker, _ in events.looks(tx, one.id))]
+            return gain_over(own, base, {one.id: jobs.evaluation(tx, one) for one in seen if one.choice is not None})
 
     def add_tags(self, session_ids: Sequence[int], typed: Iterable[str]) -> list[RunNotes]:
         """Give sessions further tags."""
@@ -137,7 +188,7 @@ class Runs:
             busy = [session for session in sessions.some(tx, session_ids) if not rules.is_unattended(session, now)]
         if busy:
             names = ", ".join(session.called for session in busy)
-            raise Refused(f"{names}: tuned or evaluated now; end it first (Ctrl-C where it runs), then delete it")
+            raise Refused(f"{names}: tuned or evaluated now; end it first (on its page, or Ctrl-C where it runs), then delete it")
         return self._change(session_ids, "deleted", lambda notes: replace(notes, deleted_at=now))
 
     def restore(self, session_ids: Sequence[int]) -> list[RunNotes]:
@@ -181,3 +232,13 @@ class Runs:
         if session.purpose != "exploratory":
             raise Refused(f"session {session_id} belongs to a study: it cannot be renamed, tagged, archived or deleted")
         return session
+
+
+def _check_baseline(session: Session, baseline: Session) -> None:
+    if baseline.id == session.id:
+        raise Refused(f"{session.called} cannot be its own baseline; name another run")
+    if baseline.purpose != "exploratory":
+        raise Refused(f"{baseline.called} belongs to a study; a baseline is a run of one's own")
+    if (session.task.metric, session.maximize) != (baseline.task.metric, baseline.maximize):
+        tuned = (f"{one.called} is tuned for {one.task.metric} ({one.task.direction})" for one in (session, baseline))
+        raise Refused(f"{', '.join(tuned)}: expected a baseline that is tuned for the same")

@@ -17,7 +17,8 @@ from evenhand.model import choices, rules
 from evenhand.model.aims import OBJECTIVE_KEY, REQUIRE_KEY
 from evenhand.model.archive import Event
 from evenhand.model.choice_rule import CHOOSE_KEY
-from evenhand.model.session import Extension, FinalChoice, Session
+from evenhand.model.person import UNNAMED
+from evenhand.model.session import LABORATORY, PERSON_DRIVER, Extension, FinalChoice, Intervention, Purpose, Session, space_after
 from evenhand.model.study import Budget, Mode
 from evenhand.model.trial import LearningCurve, Outcome, Stopper, Trial
 from evenhand.model.typed_numbers import whole_number
@@ -28,6 +29,7 @@ from evenhand.store.studies import budget_to_json
 
 MOST_SHOWN_LETTERS = 40  # of what is no name
 MODEL_WRITTEN = "model written"  # an event
+DECLARED_REASON = "declared when it was started"  # of what was changed of a space before the clock ran
 
 
 class Sessions:
@@ -46,19 +48,28 @@ class Sessions:
         driver: str = "server",
         mode: Mode | None = None,
         name: str | None = None,
+        person: str | None = None,
+        changes: Mapping[str, Mapping[str, Any] | None] | None = None,
+        purpose: Purpose = "study",
     ) -> Session:
         """A method's session under the study's budget (or another one); its clock does not run yet.
 
         method: its name, seed and settings, and `stopping`: a rule as `methods.stopping.rule` takes it, which raises where there
         is none such. driver: which process plays it: "server", or another that plays it itself.
-        mode: whose records it stands beside; the default is live once the study is published. A session that this process tunes
-        and trains itself (driver "python") is exploratory, and may have a name of its own.
+        mode: whose records it stands beside; the default is live once the study is published. purpose: what this process tunes
+        and trains itself (driver "python") is exploratory in any case; such a session may have a name of its own.
+        person: who declares it. With the driver "person" it is they who tune, and `tuner` is their `Person.who`. changes: what
+        they declare of an exploratory session's space before its clock starts, as `interventions.reshape` takes it.
         """
-        exploratory = driver == sessions.PYTHON_DRIVER
+        exploratory = driver == sessions.PYTHON_DRIVER or purpose == "exploratory"
+        if not exploratory and (changes or driver == PERSON_DRIVER):
+            raise Refused("a study's session has its task's space, and a participant or a method tunes in it")
         if aims := sorted({OBJECTIVE_KEY, REQUIRE_KEY, CHOOSE_KEY} & (method or {}).keys() if not exploratory else ()):
             raise Refused(
                 f"{' and '.join(aims)} can be declared of exploratory sessions only, since in a study all have the same aim"
             )
+        if budget is not None and budget.cost is not None and not exploratory:
+            raise Refused("budget: cost is of exploratory sessions only, since in a study all spend the same; leave it out")
         if budget is not None and budget.until is not None and not exploratory:
             raise Refused(
                 "budget: until is of exploratory sessions only, since in a study all have the same to spend; leave it out"
@@ -72,7 +83,7 @@ class Sessions:
                 id=0,
                 study_id=study.id,
                 task=task,
-                kind="method",
+                kind="participant" if driver == PERSON_DRIVER else "method",
                 tuner=tuner,
                 budget=budget or study.budget,
                 tuning_seed=rules.derive_seed(study.seed, "tuning"),
@@ -82,11 +93,16 @@ class Sessions:
                 version=study.version,
                 purpose="exploratory" if exploratory else "study",
                 name=name,
-                process=this_process() if exploratory else None,
+                process=_process_of(driver) if exploratory else None,
             )
+            declared = () if not changes else (_declared(session, dict(changes), person or UNNAMED),)
             if name is not None and sessions.by_name(tx, name) is not None:
                 raise Refused(f"a session named {name!r} is there already; give another name")
-            return open_session(tx, study, session, driver)
+            made = open_session(tx, study, session, driver)
+            for intervention in declared:
+                sessions.intervene(tx, made.id, intervention)
+                event_rows.record(tx, intervention.at, intervention.kind, made.id, who=intervention.who)
+            return sessions.get(tx, made.id)
 
     def get(self, session_id: int) -> Session:
         """The whole record of a session, for the researcher; a tuner gets `view`."""
@@ -141,7 +157,12 @@ class Sessions:
                 sessions.reopen(tx, session, now)
             if (session.choice is None or extended) and session.started_at is not None and now > since:
                 sessions.extend(tx, session_id, Extension(now - since, "no process tuned it", since))
-            facts = {"budget": budget_to_json(budget), "process": this_process(), "last_seen": now}
+            facts = {
+                "budget": budget_to_json(budget),
+                "process": this_process(),
+                "driver": sessions.PYTHON_DRIVER,
+                "last_seen": now,
+            }
             sessions.update_facts(tx, session_id, **facts)
             event_rows.record(tx, now, "taken up", session_id, budget=budget_to_json(budget))
             notes = run_notes.of(tx, session_id)
@@ -165,7 +186,8 @@ class Sessions:
                 event_rows.record(tx, now, "left", session_id)
 
     def end(self, session_id: int, number: int | None = None) -> Session:
-        """End an exploratory session whose process is gone, with the trial of this number, or the one that its rule chooses.
+        """End an exploratory session whose process is gone, or that the server keeps going, with the trial of this number, or the
+        one that its rule chooses.
 
         A trial that is picked so may be one that misses what is required. Where the session has ended, its choice stays as an
         earlier one, with its evaluation, and the picked one is evaluated when the session is gone on with.
@@ -174,7 +196,7 @@ class Sessions:
         """
         with self._core.change(session_id) as tx:
             session, now = sessions.get(tx, session_id), self._core.clock()
-            _check_free(tx, session, now)
+            _check_free(tx, session, now, ends=True)
             if session.withdrawn_at is not None or (session.choice is not None and number is None):
                 raise Refused(f"session {session_id} has ended already")
             picked = choices.final_trial(session) if number is None else trial_of(session, number)
@@ -185,7 +207,8 @@ class Sessions:
                     raise Refused(f"session {session_id} has ended already with trial {number}")
                 _end_evaluation(tx, session_id, now, "another trial was picked")
                 sessions.reopen(tx, session, now)
-            _give_back(tx, session, now, self._core.rules.attempts)
+            if session.process != LABORATORY:  # else agents train on, and hear of the end when they report
+                _give_back(tx, session, now, self._core.rules.attempts)
             choose(tx, session, FinalChoice(now, picked.configuration if picked else None, picked.id if picked else None))
             return sessions.get(tx, session_id)
 
@@ -329,12 +352,29 @@ def _recorded(method: Mapping[str, Any], maximize: bool) -> Mapping[str, Any]:
     return rest if stopping is None else {**rest, "stopping": recorded(stopping, maximize=maximize)}
 
 
-def _check_free(tx: Connection, session: Session, now: float) -> None:
-    """Refused where the session is none that this process may take up, or end, since no other one tunes it."""
+def _process_of(driver: str) -> str:
+    """Which process tunes an exploratory session with this driver."""
+    return this_process() if driver == sessions.PYTHON_DRIVER else LABORATORY
+
+
+def _declared(session: Session, changes: dict[str, Any], person: str) -> Intervention:
+    """What a person declares of a session's space at its opening; InvalidSpace where it cannot be so."""
+    intervention = Intervention(session.opened_at, person, "reshaped", None, changes, DECLARED_REASON)
+    space_after(session.task.space, (intervention,))
+    return intervention
+
+
+def _check_free(tx: Connection, session: Session, now: float, ends: bool = False) -> None:
+    """Refused where the session is none that this process may take up, or end, since no other one tunes it.
+
+    ends: it is only to be ended, as one that the server keeps going may be, too.
+    """
     refuse_archive(studies.study(tx, session.study_id))
     if session.purpose != "exploratory":
         raise Refused(f"session {session.id} belongs to a study; only those of `evenhand tune` can be gone on with or ended so")
-    if session.process is not None and not rules.is_unattended(session, now) and not has_ended(session.process):
+    if session.process == LABORATORY and not ends and not rules.is_unattended(session, now):
+        raise Refused(f"session {session.id} is tuned by the laboratory's server; end it on its page, or wait for its end")
+    if session.process not in (None, LABORATORY) and not rules.is_unattended(session, now) and not has_ended(session.process):
         whose = "this very process" if session.process == this_process() else in_words(session.process)
         raise Refused(
             f"session {session.id} is being tuned now, by {whose}; wait for its end, or end it there (Ctrl-C), and try again"

@@ -146,6 +146,11 @@ class Studies:
         with self._core.read() as tx:
             return studies.task(tx, task_id)
 
+    def own_tasks(self) -> list[TaskRecord]:
+        """The tasks that sessions of this laboratory are of, the newest first: none that only an archive brought."""
+        with self._core.read() as tx:
+            return sessions.own_tasks(tx)
+
     def task_of(self, study_id: int) -> TaskRecord:
         """The task of a study."""
         with self._core.read() as tx:

@@ -71,11 +71,32 @@ def choose(tx: Connection, session: Session, choice: FinalChoice, key: str | Non
     for trial in session.trials:
         if trial.stop_by is None:
             stop(tx, trial, choice.at, Stopper.TUNER)
-    study = studies.study(tx, session.study_id, session.version)
-    if choice.configuration is not None and session.task.has_test and not session.practice:
-        for index in range(study.evaluation_seeds):
-            jobs.add(tx, session.id, rules.derive_seed(study.seed, "evaluation", index), choice.at, index=index)
+    if choice.configuration is not None:
+        queue_evaluation(tx, session, choice.at)
     events.record(tx, choice.at, "chose", session.id, choice.trial_id, automatic=choice.automatic)
+
+
+def queue_evaluation(tx: Connection, session: Session, now: float) -> None:
+    """Queue the evaluation of a session's choice, seed by seed, where its study has one.
+
+    An exploratory one is not evaluated while a study collects on the same test data: nobody is to learn scores of that meanwhile.
+    """
+    study = studies.study(tx, session.study_id, session.version)
+    if not session.task.has_test or session.practice or not study.evaluation_seeds:
+        return
+    if session.purpose == "exploratory" and (collecting := collecting_on(tx, session.task.id)):
+        events.record(tx, now, "not evaluated", session.id, study=collecting[0].id)
+        return
+    for index in range(study.evaluation_seeds):
+        jobs.add(tx, session.id, rules.derive_seed(study.seed, "evaluation", index), now, index=index)
+
+
+def collecting_on(tx: Connection, task_id: int) -> list[Study]:
+    """The declared studies that are live now, and whose task or that of a condition has the same test data as this one."""
+    same = frozenset(tx.execute(studies.same_test_data(task_id)).scalars())
+    programs = sessions.studies_of_programs(tx)
+    declared = (study for study in studies.studies(tx) if study.id not in programs and rules.is_collecting(study))
+    return [study for study in declared if same & {study.task_id, *(arm.task_id for arm in study.arms)}]
 
 
 def fail_attempt(tx: Connection, job: jobs.Job, now: float, why: str, *, attempts: int, counts: bool = True) -> None:

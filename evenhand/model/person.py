@@ -86,6 +86,11 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def is_person(who: str) -> bool:
+    """Whether a record's name of somebody is a person's of those who run the laboratory."""
+    return WHO_PATTERN.fullmatch(who) is not None
+
+
 def with_names(text: str, name_of: Callable[[str], str | None]) -> str:
     """A text with people's names in the place of `person 123456789`, where `name_of` knows that one."""
     return WHO_PATTERN.sub(lambda who: name_of(who[0]) or who[0], text)

@@ -14,16 +14,17 @@ from typing import Literal, NamedTuple
 
 from evenhand.errors import InvalidSettings
 from evenhand.model import direction, numbers
+from evenhand.model.cost import Cost
 from evenhand.model.direction import is_better, value_of
 from evenhand.model.domain import Integer, Value, is_same, show
 from evenhand.model.evaluation import Evaluation, EvaluationPlan
 from evenhand.model.participant import Participant
-from evenhand.model.session import Session, State
+from evenhand.model.session import LABORATORY, Session, State
 from evenhand.model.space import Space
 from evenhand.model.study import Arm, Budget, Mode, Questionnaire, Study, Until
 from evenhand.model.trial import COUNTED_OUTCOMES, Hold, Outcome, Trial
 from evenhand.model.trial_history import fold, unsettled
-from evenhand.model.words import budget_words, plural
+from evenhand.model.words import budget_words, plural, training_words
 from evenhand.settings import AGENT_SILENCE_SECONDS, Rules
 
 Interval = tuple[float, float]
@@ -57,6 +58,7 @@ class Phase(StrEnum):
 ENDED_STATES = frozenset({State.CHOSEN, State.EVALUATED, State.WITHDRAWN})
 GOING_ON_STATES = frozenset({State.TUNING, State.CHOOSING, State.PAUSED})
 PAUSABLE_STATES = GOING_ON_STATES - {State.PAUSED}
+COST_USED = "all training that the run may cost was used"  # why a trial was stopped at its budget's cost
 SHARE_USED = "it had used as much of the time as one trial may"  # why a trial was stopped at its study's `trial_share`
 MOST_TRIALS = 10**9  # of one session, beyond any
 PRACTICE_BUDGET = Budget(trials=3)  # enough to see how the pages work
@@ -230,16 +232,17 @@ class _Tally(NamedTuple):
     epochs: int = 0
     highest: Trial | None = None
     lowest: Trial | None = None
+    seconds: float = 0.0
 
     def add(self, trial: Trial) -> "_Tally":
         """One more."""
-        trials, epochs, highest, lowest = self
+        trials, epochs, highest, lowest, seconds = self
         if _counts(trial):
-            trials, epochs = trials + 1, epochs + trial.epochs_begun
+            trials, epochs, seconds = trials + 1, epochs + trial.epochs_begun, seconds + trial.seconds(trial.finished_at or 0.0)
         if (value := value_of(trial)) is not None:
             highest = trial if highest is None or is_better(value, highest.value or 0.0, maximize=True) else highest
             lowest = trial if lowest is None or is_better(value, lowest.value or 0.0, maximize=False) else lowest
-        return _Tally(trials, epochs, highest, lowest)
+        return _Tally(trials, epochs, highest, lowest, seconds)
 
 
 def _tally(session: Session) -> tuple[_Tally, Sequence[Trial]]:
@@ -255,6 +258,18 @@ def trials_left(session: Session) -> int | None:
 def epochs_left(session: Session) -> int | None:
     """Epochs the budget still allows, or None where it does not count epochs."""
     return None if session.budget.epochs is None else max(0, session.budget.epochs - epochs_used(session))
+
+
+def training_used(session: Session, now: float) -> float:
+    """Seconds of training by trials that count, open ones until now: what they cost is told by it."""
+    tally, later = _tally(session)
+    return tally.seconds + sum(trial.seconds(now) for trial in later if _counts(trial))
+
+
+def training_left(session: Session, now: float) -> float | None:
+    """Seconds of training the budget still allows, or None where it does not count them."""
+    most = session.budget.training_seconds
+    return None if most is None else max(0.0, most - training_used(session, now))
 
 
 def epochs_for_one(session: Session) -> int | None:
@@ -277,10 +292,18 @@ def seconds_for_one(session: Session) -> float | None:
     return session.trial_share * session.budget.seconds
 
 
-def has_used_its_share(session: Session, trial: Trial, now: float) -> bool:
-    """Whether a trial that trains has used all seconds that one may, and has done an epoch, so that it has a value to keep."""
-    most, trains = seconds_for_one(session), trial.is_open and trial.stop_by is None
-    return most is not None and trains and trial.epochs_done > trial.epochs_before and trial.seconds(now) >= most
+def why_stop(session: Session, trial: Trial, now: float) -> str | None:
+    """Why a trial that trains has used up what it may, in words; None where it has not.
+
+    That is all seconds that one trial may, once it has done an epoch, so that it has a value to keep; or, with the others, all
+    training that the run may cost.
+    """
+    if not trial.is_open or trial.stop_by is not None:
+        return None
+    most = seconds_for_one(session)
+    if most is not None and trial.epochs_done > trial.epochs_before and trial.seconds(now) >= most:
+        return SHARE_USED
+    return COST_USED if trial.claimed_at is not None and training_left(session, now) == 0 else None
 
 
 @dataclass(frozen=True)
@@ -359,6 +382,8 @@ def how_ended(session: Session) -> str:
         return "its one trial was used" if budget.trials == 1 else f"all {budget.trials} trials were used"
     if epochs_left(session) == 0:
         return "its one epoch was used" if budget.epochs == 1 else f"all {budget.epochs} epochs were used"
+    if training_left(session, session.choice.at) == 0:
+        return f"all {training_words(budget)} were used"
     return "its time was up" if seconds_left(session, session.choice.at) == 0 else ""
 
 
@@ -386,6 +411,8 @@ def why_not_submit(session: Session, epochs: int, now: float) -> str | None:
         return f"all {session.budget.trials} trials of the budget are used; choose a final configuration"
     if has_stalled(session):
         return f"{_stalled_words(session)}; choose a final configuration"
+    if training_left(session, now) == 0:
+        return f"all {training_words(session.budget)} of the budget are used; choose a final configuration"
     left = epochs_left(session)
     if left is not None and epochs > left:
         return f"this needs {epochs} epochs and {left} of {session.budget.epochs} are left; ask for fewer"
@@ -447,12 +474,14 @@ def is_interrupted(session: Session, now: float) -> bool:
 
 def is_unattended(session: Session, now: float) -> bool:
     """Whether no process is known to tune, or evaluate, an exploratory session."""
+    if session.process == LABORATORY:
+        return session.choice is not None and session.evaluated.done >= session.evaluated.planned
     return session.process is None or now - (session.last_seen or session.opened_at) > AGENT_SILENCE_SECONDS
 
 
 def why_not_extend(session: Session, budget: Budget) -> str | None:
     """Why an exploratory session cannot go on under this budget, in words; None where it is the session's, or a larger one."""
-    for name in ("trials", "epochs", "seconds"):
+    for name in ("trials", "epochs", "seconds", "training_seconds"):
         now, wanted = getattr(session.budget, name), getattr(budget, name)
         if now == wanted or (now is not None and wanted is not None and wanted > now):
             continue
@@ -614,6 +643,11 @@ def phase_of(study: Study, piloted: bool) -> Phase:
     return Phase.LIVE if study.published_at is not None else Phase.PILOT if piloted else Phase.DRAFT
 
 
+def is_collecting(study: Study) -> bool:
+    """Whether people can take part in a study, and be counted, now."""
+    return study.published_at is not None and study.closed_at is None and not study.archived
+
+
 def why_scores_hidden(study: Study, mode: Mode) -> str | None:
     """Why test scores of a study's records of a mode are hidden now: live ones are, until it is closed. None: they are not."""
     if mode != "live" or study.closed_at is not None or study.archived:
@@ -657,10 +691,16 @@ def thin(points: Sequence[tuple[int, float]], cap: int) -> set[int]:
 
 
 def parse_budget(
-    seconds: float | None, trials: int | None, epochs: int | None, parallel: int = 1, until: object = None
+    seconds: float | None,
+    trials: int | None,
+    epochs: int | None,
+    parallel: int = 1,
+    until: object = None,
+    cost: Cost | None = None,
 ) -> Budget:
     """A budget with at least one positive cap, or an `until` ("0.001 in 20"); InvalidSettings otherwise."""
-    if seconds is None and trials is None and epochs is None and until is None:
+    caps = (seconds, trials, epochs, until, None if cost is None else cost.most_seconds)
+    if all(cap is None for cap in caps):
         raise InvalidSettings("budget: no cap given; expected a time, a number of trials or a number of epochs")
     return Budget(
         seconds=None if seconds is None else numbers.above_zero("budget: seconds", seconds),
@@ -668,6 +708,7 @@ def parse_budget(
         epochs=None if epochs is None else numbers.whole("budget: epochs", epochs),
         parallel=numbers.whole("budget: parallel", parallel),
         until=None if until is None else parse_until(until),
+        cost=cost,
     )
 
 

@@ -1,4 +1,4 @@
-"""What people write beside an exploratory session: tags and a note, and whether it is put away."""
+"""What people write beside an exploratory session: tags, a note, its baseline, and whether it is put away."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -16,12 +16,16 @@ KEPT_DAYS = 30  # for which a deleted run can be brought back
 
 @dataclass(frozen=True, slots=True)
 class RunNotes:
-    """Of one session. note: Markdown. archived_at, deleted_at: since when it is out of the list, or will be erased; else None."""
+    """Of one session. note: Markdown. archived_at, deleted_at: since when it is out of the list, or will be erased; else None.
+
+    baseline: the number of the session that its gain is told over; None where none was declared.
+    """
 
     tags: tuple[str, ...] = ()
     note: str = ""
     archived_at: Real | None = None
     deleted_at: Real | None = None
+    baseline: int | None = None
 
 
 def read_tags(typed: Iterable[str]) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from evenhand.model.trial import Trial
 
 Purpose = Literal["study", "exploratory"]
 COMPARE = "compare"  # the driver of sessions that a comparison plays in its processes
+PERSON_DRIVER = "person"  # of exploratory sessions that somebody tunes by hand on a page; agents train them
+LABORATORY = "laboratory"  # the process of an exploratory session that the server keeps going: it outlasts each server
 
 
 class State(StrEnum):
@@ -111,7 +113,8 @@ class Session(_Remembering):
     version: the study's, at which it was opened. condition: the participant's arm. practice: off the clock, on another task,
     never evaluated or counted. purpose: from its birth; an exploratory session is of somebody's own model, and enters no table of
     a study. name: of an exploratory one, by which the same command goes on with it. process: which one tunes an exploratory one
-    now; None where it left in order. earlier_choices: those that it was extended after, in order.
+    now; None where it left in order, and `LABORATORY` where the server plays it, or somebody tunes it by hand on a page.
+    earlier_choices: those that it was extended after, in order.
     """
 
     id: int
@@ -193,9 +196,14 @@ class Session(_Remembering):
 
     @property
     def is_joint(self) -> bool:
-        """Whether a person and a method worked on it together. What was believed before the clock started is prior knowledge."""
+        """Whether a person and a method worked on it together.
+
+        What was believed before the clock started is prior knowledge, and in an exploratory session what the space was limited to
+        by then is its declaration.
+        """
         began = self.started_at if self.started_at is not None else float("inf")
-        beside = any(intervention.kind != "believes" or intervention.at > began for intervention in self.interventions)
+        declares = ("believes", "reshaped") if self.purpose == "exploratory" else ("believes",)
+        beside = any(intervention.kind not in declares or intervention.at > began for intervention in self.interventions)
         return beside or any(trial.proposer != self.tuner for trial in self.trials)
 
     @property

@@ -449,7 +449,8 @@ def reshaped(space: Space, changes: Mapping[str, Mapping[str, Any] | None]) -> S
     Args:
         space: what is narrowed.
         changes: by name, {"low": ..., "high": ...} of a number (either may be left out; "zero": false takes 0 from an `or_zero`
-            one), {"options": [...]} of a choice, {"value": ...} to freeze it, or None to leave it as it is.
+            one), {"options": [...]} of a choice, {"value": ...} to freeze it, or None to leave it as it is. Beside these, "log"
+            says of a number whether it lies on a logarithmic scale, and "default" what an optional one is where nothing is said.
 
     Returns:
         The narrowed space. Defaults and likely values moved to what is left.
@@ -470,7 +471,7 @@ def reshaped(space: Space, changes: Mapping[str, Mapping[str, Any] | None]) -> S
         )
         made[hyperparameter.name] = replace(
             narrow,
-            default=None if hyperparameter.mandatory else nearest(narrow.domain, hyperparameter.default),
+            default=None if hyperparameter.mandatory else _default(hyperparameter, narrow.domain, change or {}),
             prior=None if hyperparameter.prior is None else _moved(hyperparameter.prior, narrow.domain),
             condition=None if hyperparameter.condition is None else _possible(hyperparameter.condition, made),
         )
@@ -495,7 +496,8 @@ def with_priors(space: Space, priors: Mapping[str, Prior | None]) -> Space:
 
 def _narrowed(hyperparameter: Hyperparameter, change: Mapping[str, Any]) -> Domain:
     domain = hyperparameter.domain
-    known = {"options", "value"} if isinstance(domain, Choice) else {"low", "high", "zero", "value"}
+    known = {"options", "value"} if isinstance(domain, Choice) else {"low", "high", "zero", "value", "log"}
+    known |= set() if hyperparameter.mandatory else {"default"}
     if unknown := change.keys() - known:
         raise InvalidSpace(
             f"hyperparameter {hyperparameter.name!r}: {sorted(unknown)[0]!r} is unknown; expected {', '.join(sorted(known))}"
@@ -504,19 +506,32 @@ def _narrowed(hyperparameter: Hyperparameter, change: Mapping[str, Any]) -> Doma
         if "value" in change:
             return _frozen(domain, domain.accept(change["value"]))
         if isinstance(domain, Choice):
-            kept = {domain.index(domain.accept(option)) for option in change["options"]}
+            kept = {domain.index(domain.accept(option)) for option in change.get("options", domain.options)}
             left = [at for at in range(len(domain.options)) if at in kept]
             return replace(
                 domain, options=tuple(domain.options[at] for at in left), labels=tuple(domain.labels[at] for at in left)
             )
         low, high = (domain.accept(change[end]) if end in change else getattr(domain, end) for end in ("low", "high"))
         zero = isinstance(domain, Float) and domain.or_zero and change.get("zero", True) is True
+        log = bool(change.get("log", domain.log))
         if isinstance(domain, Integer):
-            return replace(domain, low=int(low), high=int(high))
-        return replace(domain, low=low, high=high, or_zero=zero)
+            return replace(domain, low=int(low), high=int(high), log=log)
+        return replace(domain, low=low, high=high, or_zero=zero, log=log)
     except (ValueError, TypeError, OverflowError, KeyError):
         shown = ", ".join(f"{key} {value!r}" for key, value in change.items())
         raise InvalidSpace(f"hyperparameter {hyperparameter.name!r}: {shown} is not within {domain.expected}") from None
+
+
+def _default(hyperparameter: Hyperparameter, domain: Domain, change: Mapping[str, Any]) -> Value:
+    """The default within a narrowed domain: the one that was named, or what is nearest to the one before."""
+    if "default" not in change:
+        return nearest(domain, hyperparameter.default)
+    try:
+        return domain.accept(change["default"])
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidSpace(
+            f"hyperparameter {hyperparameter.name!r}: default {change['default']!r} is not within {domain.expected}"
+        ) from None
 
 
 def _frozen(domain: Domain, value: Any) -> Domain:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from evenhand.model.rules import ParticipantStep, Phase
-from evenhand.model.session import Session, State
+from evenhand.model.session import LABORATORY, Session, State
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Outcome, Stopper, Trial
 from evenhand.model.words import plural
@@ -39,6 +39,8 @@ STOPS: Mapping[Stopper, str] = {Stopper.TUNER: "stopped early", Stopper.DEADLINE
 def how_to_go_on(session: Session) -> str:
     """What goes on with an exploratory session whose process is gone, and what ends one that has no choice."""
     name = session.called
+    if session.process == LABORATORY:
+        return "The laboratory's server keeps it going, and agents train what is left of it."
     if session.space.is_open:
         return (
             f"Its program goes on with it by its name, {name!r} (load_if_exists=True); evenhand end {session.id} chooses its "

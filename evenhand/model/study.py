@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evenhand.model.cost import Cost
 from evenhand.model.digest import digest
 from evenhand.model.domain import Real, show
 from evenhand.model.environment import Environment
@@ -35,7 +36,8 @@ class Until:
 class Budget:
     """A cap in wall-clock time, trials or epochs, and how many trials may train at once. What is spent is derived.
 
-    until: an end that the values decide; of exploratory sessions only, since in a study all have the same to spend.
+    until: an end that the values decide. cost: rates of training, and a cap on what all of it may cost. Both are of exploratory
+    sessions only, since in a study all have the same to spend.
     """
 
     seconds: Real | None = None
@@ -43,6 +45,12 @@ class Budget:
     epochs: int | None = None
     parallel: int = 1
     until: Until | None = None
+    cost: Cost | None = None
+
+    @property
+    def training_seconds(self) -> Real | None:
+        """The cap on training, added up over trials, in seconds; None where there is none."""
+        return None if self.cost is None else self.cost.most_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -514,4 +522,6 @@ def hash_of(study: Study, declared: Mapping[str, Any], tasks: Mapping[str, str])
 
 def _caps(budget: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """A budget's JSON without what it does not say since there is such a thing."""
-    return None if budget is None else {key: cap for key, cap in budget.items() if key != "until" or cap is not None}
+    return (
+        None if budget is None else {key: cap for key, cap in budget.items() if key not in ("until", "cost") or cap is not None}
+    )

@@ -80,6 +80,7 @@ class TaskRecord:
         further: metrics after the first, in order.
         max_seconds: the limit of one training, in seconds.
         max_memory: the limit of one training, in bytes.
+        test_data: what its test data is known by: tasks that are scored on the same share it; "" where that is not known.
     """
 
     spec: TaskSpec
@@ -94,6 +95,7 @@ class TaskRecord:
     further: tuple[Metric, ...] = ()
     max_seconds: Real | None = None
     max_memory: int | None = None
+    test_data: str = ""
 
     @property
     def maximize(self) -> bool:
@@ -136,3 +138,8 @@ class TaskRecord:
         """
         fidelity = self.space.fidelity
         return int(configuration[fidelity.name]) if fidelity else self.max_epochs
+
+
+def share_test_data(one: TaskRecord, other: TaskRecord) -> bool:
+    """Whether two tasks are known to be scored on the same test data."""
+    return one.id == other.id or (one.test_data != "" and one.test_data == other.test_data)

@@ -217,8 +217,18 @@ def budget_words(budget: Budget) -> str:
     parts = [] if budget.seconds is None else [span_words(budget.seconds)]
     parts += [plural(budget.trials, "trial")] if budget.trials is not None else []
     parts += [plural(budget.epochs, "epoch")] if budget.epochs is not None else []
+    parts += [training_words(budget)] if budget.training_seconds is not None else []
     caps = " and ".join(parts) + (" or " if parts and budget.until else "") + (until_words(budget.until) if budget.until else "")
     return (caps or "no cap") + (f", {budget.parallel} at once" if budget.parallel > 1 else "")
+
+
+def training_words(budget: Budget) -> str:
+    """What of training a budget allows, as people say it: 1:30:00 of training (1.80 EUR); nothing where it does not count it."""
+    seconds = budget.training_seconds
+    if seconds is None or budget.cost is None:
+        return ""
+    price = budget.cost.words(seconds)
+    return f"{clock(seconds)} of training{f' ({price})' if price else ''}"
 
 
 def trial_share_words(budget: Budget, share: float | None) -> str:

@@ -423,7 +423,10 @@ def png(drawn: str, scale: float = 2.0) -> bytes:
 
 
 def themed(drawn: str, alt: str) -> str:
-    """An SVG for a page: colours as custom properties, its size by its surroundings, and a name for those who do not see it."""
+    """An SVG for a page: colours as custom properties, its size by its surroundings, and a name for those who do not see it.
+
+    Its colours are attributes of their own (`fill`, `stroke`): a page's policy forbids `style`.
+    """
     for colour, name in COLOUR_NAMES.items():
         drawn = re.sub(re.escape(colour), f"var(--{name})", drawn, flags=re.IGNORECASE)
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(alt, quote=True)}" ', 1)

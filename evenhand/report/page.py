@@ -38,18 +38,23 @@ def html(report: Report, date: str, links: Sequence[PageLink] = ()) -> str:
     """The page. The same report gives the same bytes but for `date`, which it shows once, and `links`, which a server adds."""
     style, script = _part("report.css"), _part("report.js")
     template = _environment().from_string(_part("report.html"))
-    return template.render(report=report, date=date, links=links, style=Markup(style), script=Markup(script))
+    parts = {"style": Markup(style), "script": Markup(script), "policy": Markup(_own_policy())}
+    return template.render(report=report, date=date, links=links, **parts)
 
 
 def policy() -> str:
     """The Content-Security-Policy under which a server gives the page: its own style and script, and nothing else."""
-    rest = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    return f"default-src 'none'; style-src {_hash('report.css')}; script-src {_hash('report.js')}; img-src data:; {rest}"
+    return f"{_own_policy()}; frame-ancestors 'none'"
+
+
+def _own_policy() -> str:
+    """The policy that the page carries itself, for where no server gives it: a page cannot say who may frame it."""
+    style, script = _hash("report.css"), _hash("report.js")
+    return f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def _hash(name: str) -> str:
-    """A part of the page as a policy names it."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(_part(name).encode()).digest()).decode()}'"
+    return f"sha256-{base64.b64encode(hashlib.sha256(_part(name).encode()).digest()).decode()}"
 
 
 def contents(report: Report) -> dict[str, bytes]:

@@ -86,7 +86,7 @@ class Player:
         seen: the session as it was read just now.
 
         Raises:
-            Refused: trial after trial failed for the same reason, which the text says.
+            Refused: trial after trial failed for the same reason, or the final choice may not be made; the text says why.
             MethodFailed: the method raised, or suggested what no waiting makes a trial of.
         """
         view = seen or self.verbs.view(self.session_id)
@@ -98,7 +98,7 @@ class Player:
         if view.state not in (State.TUNING, State.CHOOSING):
             return Turn.OVER
         _check_failures(view.session)
-        used_up = view.trials_left == 0 or rules.has_stalled(view.session)
+        used_up = view.trials_left == 0 or rules.has_stalled(view.session) or rules.training_left(view.session, view.now) == 0
         if view.session.taken_over_by is not None and view.state is State.TUNING and not used_up:
             return Turn.WAITS
         suggestion = self.suggest(view) if view.state is State.TUNING and view.refusal is None else None
@@ -106,13 +106,21 @@ class Player:
             if suggestion is not None:
                 self._submit(view.session, suggestion)
                 return Turn.SUBMITTED
-            if any(trial.is_open for trial in unsettled(view.session.trials)):
-                return Turn.WAITS
-            final = choices.final_trial(view.session)
-            self.verbs.choose(self.session_id, number=final.number if final else None, key="final")
-            return Turn.OVER
         except Refused:  # the deadline passed, or somebody else acted, since the view was taken: look again
             return Turn.WAITS
+        return Turn.WAITS if any(trial.is_open for trial in unsettled(view.session.trials)) else self._choose(view)
+
+    def _choose(self, view: View) -> Turn:
+        """Make the final choice. Refused where it may not, although nothing has happened since the view was taken."""
+        final = choices.final_trial(view.session)
+        try:
+            self.verbs.choose(self.session_id, number=final.number if final else None, key="final")
+        except Refused:
+            newest = self.verbs.view(self.session_id)
+            if newest.state is view.state and len(newest.session.trials) == len(view.session.trials):
+                raise
+            return Turn.WAITS
+        return Turn.OVER
 
     def _submit(self, session: Session, suggestion: Suggestion) -> None:
         self.verbs.submit(

@@ -10,6 +10,7 @@ from evenhand.model.archive import Event
 from evenhand.model.person import UNNAMED, WHO_PATTERN
 from evenhand.store import tables
 from evenhand.store.cache import logged
+from evenhand.store.studies import same_test_data
 
 ACTING: ContextVar[str | None] = ContextVar("acting", default=None)  # which person asked for what is written now
 
@@ -109,7 +110,7 @@ def unseen(tx: Connection, session_ids: Collection[int], who: str) -> frozenset[
 
 
 def looked_at_task(tx: Connection, task_id: int, who: str) -> bool:
-    """Whether somebody looked at any evaluation of a task.
+    """Whether somebody looked at any evaluation of a task, or of another one that is scored on the same test data.
 
     A look from before people had names counts for each of them: nobody knows which one it was.
     """
@@ -117,9 +118,24 @@ def looked_at_task(tx: Connection, task_id: int, who: str) -> bool:
     return tx.execute(_LOOKED, {"task": task_id, "by": by}).first() is not None
 
 
+_LOOKED_SESSIONS = tables.look.join(tables.session, tables.session.c.id == tables.look.c.session_id)
+_ON_THE_SAME = tables.session.c.task_id.in_(same_test_data(bindparam("task")))
 _LOOKED = (
     select(tables.look.c.id)
-    .select_from(tables.look.join(tables.session, tables.session.c.id == tables.look.c.session_id))
-    .where(tables.session.c.task_id == bindparam("task"), tables.look.c.who.in_(bindparam("by", expanding=True)))
+    .select_from(_LOOKED_SESSIONS)
+    .where(_ON_THE_SAME, tables.look.c.who.in_(bindparam("by", expanding=True)))
     .limit(1)
+)
+
+
+def looks_at_test_data(tx: Connection, task_id: int) -> list[tuple[str, float]]:
+    """Who looked at a test score of a task, or of another one that is scored on the same test data, and when, in order."""
+    return [(who, at) for who, at in tx.execute(_LOOKS_AT_TEST_DATA, {"task": task_id})]
+
+
+_LOOKS_AT_TEST_DATA = (
+    select(tables.look.c.who, tables.look.c.at)
+    .select_from(_LOOKED_SESSIONS)
+    .where(_ON_THE_SAME)
+    .order_by(tables.look.c.at, tables.look.c.id)
 )

@@ -184,18 +184,38 @@ _RUNNING = and_(_job.finished_at.is_(None), _job.leased_until.is_not(None))
 _BUSY = select(_job.session_id, func.count()).where(_RUNNING).group_by(_job.session_id)
 
 
+def training_seconds(tx: Connection, session_id: int, now: float) -> float:
+    """Seconds that a session's trials have trained, without the times in which they stood still and without failed ones."""
+    counted = and_(
+        _job.session_id == session_id,
+        _job.trial_id.is_not(None),
+        _job.claimed_at.is_not(None),
+        or_(_job.outcome.is_(None), _job.outcome != Outcome.FAILED),
+    )
+    until = func.coalesce(_job.finished_at, now)
+    whole: float = tx.execute(select(func.sum(until - _job.claimed_at)).where(counted)).scalar() or 0.0
+    held = tx.execute(select(_job.holds, _job.finished_at).where(counted, _job.holds.is_not(None)))
+    stood = sum(
+        hold.seconds(now if row.finished_at is None else row.finished_at)
+        for row in held
+        for hold in codec.from_json(tuple[Hold, ...], row.holds)
+    )
+    return whole - stood
+
+
 def with_limited_trials(tx: Connection) -> list[int]:
-    """Sessions of studies that limit what one trial may use, of which a trial trains that nobody has asked to stop."""
+    """Sessions of studies that limit what one trial may use, or whose budget limits what training may cost, of which a trial
+    trains that nobody has asked to stop."""
     session = tables.session
     query = (
-        select(session.c.id, session.c.study_id, session.c.version)
+        select(session.c.id, session.c.study_id, session.c.version, session.c.budget)
         .join(tables.job, _job.session_id == session.c.id)
         .where(_RUNNING, _job.trial_id.is_not(None), _job.stop_by.is_(None))
-        .distinct()
     )
-    training = tx.execute(query).all()
-    limited = {which for which in {(row.study_id, row.version) for row in training} if study(tx, *which).trial_share is not None}
-    return [row.id for row in training if (row.study_id, row.version) in limited]
+    training = {row.id: row for row in tx.execute(query)}
+    versions = {(row.study_id, row.version) for row in training.values()}
+    limited = {which for which in versions if study(tx, *which).trial_share is not None}
+    return [row.id for row in training.values() if (row.study_id, row.version) in limited or row.budget.get("cost")]
 
 
 def expired(tx: Connection, now: float) -> list[Job]:

@@ -30,6 +30,7 @@ def put(tx: Connection, session_id: int, notes: RunNotes) -> None:
         "note": notes.note,
         "archived_at": notes.archived_at,
         "deleted_at": notes.deleted_at,
+        "baseline": notes.baseline,
     }
     tx.execute(insert(tables.run_notes).values(row))
 
@@ -45,4 +46,4 @@ def deleted_before(tx: Connection, moment: float) -> list[int]:
 
 
 def _to_notes(row: RowMapping) -> RunNotes:
-    return RunNotes(tuple(row["tags"]), row["note"], row["archived_at"], row["deleted_at"])
+    return RunNotes(tuple(row["tags"]), row["note"], row["archived_at"], row["deleted_at"], row["baseline"])

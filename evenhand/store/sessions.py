@@ -1,7 +1,8 @@
 """Sessions with their trials: read whole, since every rule is a function of a whole session."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -13,6 +14,7 @@ from evenhand.model import codec
 from evenhand.model.aims import Judge
 from evenhand.model.configuration import Configuration
 from evenhand.model.open_space import as_read
+from evenhand.model.person import is_person
 from evenhand.model.session import (
     COMPARE,
     EarlierChoice,
@@ -80,6 +82,35 @@ def get(tx: Connection, session_id: int, logged: bool | None = None) -> Session:
     return _with_all(tx, [row], not _writes(tx) if logged is None else logged)[0]
 
 
+def bare(tx: Connection, session_id: int) -> tuple[Session, Newest]:
+    """The session without its trials, however many there are, and its newest event. No rule holds of it that asks for trials."""
+    row = tx.execute(_SESSION, {"id": session_id}).mappings().first()
+    if row is None:
+        raise NotFound(f"session {session_id} does not exist")
+    return _with_parts([row], _parts_without_trials(tx, [row]))[0], (row["newest_event"], row["newest_event_at"])
+
+
+def some_trials(tx: Connection, session: Session, numbers: Collection[int]) -> dict[int, Trial]:
+    """Of a session's trials those with these numbers, by number. session: as `bare` or `get` gave it."""
+    if not numbers:
+        return {}
+    rows = tx.execute(_SOME_TRIALS[valued_of(session)], {"id": session.id, "numbers": list(numbers)}).mappings()
+    judge = judge_of(session.task.metric, session.method, session.interventions)
+    return {trial.number: trial for trial in judge.all(as_read(session.space, map(_to_trial, rows)))}
+
+
+def trials_between(tx: Connection, session: Session, first: int, last: int) -> list[Trial]:
+    """Trials of a session from one number to another, in order; no other is read. session: as `bare` or `get` gave it."""
+    rows = tx.execute(_TRIALS_BETWEEN[valued_of(session)], {"id": session.id, "first": first, "last": last}).mappings()
+    judge = judge_of(session.task.metric, session.method, session.interventions)
+    return judge.all(as_read(session.space, map(_to_trial, rows)))
+
+
+def number_of(tx: Connection, trial_id: int) -> int | None:
+    """The number that a trial has in its session; None where it is erased."""
+    return tx.execute(select(_trial.number).where(_trial.id == trial_id)).scalar()
+
+
 def of_study(tx: Connection, study_id: int) -> list[Session]:
     """All sessions of a study, in order of opening, without methods' that were removed."""
     table = tables.session.c
@@ -137,10 +168,10 @@ def _moves() -> Any:
     return and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver != ARCHIVE_DRIVER)
 
 
-def open_ids(tx: Connection, driver: str) -> list[int]:
-    """Ids of started sessions without a choice that this driver serves."""
+def open_ids(tx: Connection, drivers: Collection[str]) -> list[int]:
+    """Ids of started sessions without a choice that one of these drivers serves."""
     table, chosen = tables.session.c, select(tables.choice.c.session_id)
-    started = and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver == driver)
+    started = and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver.in_(drivers))
     return list(tx.execute(select(table.id).where(started, table.id.not_in(chosen))).scalars())
 
 
@@ -172,9 +203,34 @@ def by_name(tx: Connection, name: str) -> int | None:
 
 
 def studies_of_programs(tx: Connection) -> frozenset[int]:
-    """Ids of studies that nobody declared: those that `tune` and `compare` hold their sessions in."""
+    """Ids of studies that nobody declared: those that `tune`, `compare` and the page that starts runs hold their sessions in."""
     table = tables.session.c
-    return frozenset(tx.execute(select(table.study_id).where(table.driver.in_((PYTHON_DRIVER, COMPARE))).distinct()).scalars())
+    undeclared = or_(table.driver.in_((PYTHON_DRIVER, COMPARE)), table.purpose == "exploratory")
+    return frozenset(tx.execute(select(table.study_id).where(undeclared).distinct()).scalars())
+
+
+def own_tasks(tx: Connection) -> list[TaskRecord]:
+    """The tasks that sessions of this laboratory are of, the newest first: none that only an archive brought, or for practice."""
+    table = tables.session.c
+    own = select(table.task_id).where(table.driver != ARCHIVE_DRIVER, table.practice.is_(False)).distinct()
+    readable_tasks = []
+    for task_id in sorted(tx.execute(own).scalars(), reverse=True):
+        with suppress(*UNREADABLE):
+            readable_tasks.append(studies.task(tx, task_id))
+    return readable_tasks
+
+
+def task_of(tx: Connection, session_id: int) -> int:
+    """The id of a session's task; NotFound where there is no such session."""
+    task_id = tx.execute(select(tables.session.c.task_id).where(tables.session.c.id == session_id)).scalar()
+    if task_id is None:
+        raise NotFound(f"session {session_id} does not exist")
+    return int(task_id)
+
+
+def proposed_at(tx: Connection, session_id: int) -> list[float]:
+    """When each of a session's trials was proposed."""
+    return list(tx.execute(select(tables.trial.c.submitted_at).where(tables.trial.c.session_id == session_id)).scalars())
 
 
 def driver_of(tx: Connection, session_id: int) -> str:
@@ -359,10 +415,13 @@ class SessionParts:
 
 
 def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[Session]:
-    parts = _parts(tx, rows, logged)
+    return _with_parts(rows, _parts(tx, rows, logged))
+
+
+def _with_parts(rows: Sequence[RowMapping], parts: Mapping[int, SessionParts]) -> list[Session]:
     return [
         Session(
-            kind="method" if row["participant_id"] is None else "participant",
+            kind=_kind_of(row),
             budget=budget_of(row["budget"]),
             task=parts[row["id"]].task,
             trials=parts[row["id"]].trials,
@@ -377,6 +436,12 @@ def _with_all(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> list[
         )
         for row in rows
     ]
+
+
+def _kind_of(row: RowMapping) -> Literal["participant", "method"]:
+    """Who proposes: a participant, or somebody of the laboratory who tunes their own model by hand, or a method."""
+    by_hand = row["purpose"] == "exploratory" and is_person(row["tuner"])
+    return "participant" if row["participant_id"] is not None or by_hand else "method"
 
 
 def _parts(tx: Connection, rows: Sequence[RowMapping], logged: bool) -> Mapping[int, SessionParts]:
@@ -436,6 +501,15 @@ def _up_to_date(tx: Connection, known: Mapping[int, SessionParts]) -> Mapping[in
 def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, SessionParts]:
     if not rows:
         return {}
+    parts = _parts_without_trials(tx, rows)
+    trials = _trials(tx, {session_id: _valued(theirs) for session_id, theirs in parts.items()}, _TRIALS)
+    return {
+        session_id: replace(theirs, trials=Trials(theirs.judge.all(as_read(theirs.task.space, trials[session_id]))))
+        for session_id, theirs in parts.items()
+    }
+
+
+def _parts_without_trials(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, SessionParts]:
     ids = [row["id"] for row in rows]
     extensions, pauses = _extensions(tx, ids), _pauses(tx, ids)
     choices, evaluated, interventions = _choices(tx, ids), _evaluated(tx, ids), _interventions(tx, ids)
@@ -443,7 +517,7 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Session
     tasks = {task_id: studies.task(tx, task_id) for task_id in {row["task_id"] for row in rows}}
     judges = {row["id"]: judge_of(tasks[row["task_id"]].metric, row["method"], interventions[row["id"]]) for row in rows}
     declared = {key: studies.study(tx, *key) for key in {(row["study_id"], row["version"]) for row in rows}}
-    parts = {
+    return {
         row["id"]: SessionParts(
             task=tasks[row["task_id"]],
             shown=_shown(declared[row["study_id"], row["version"]], row["condition"]),
@@ -457,11 +531,6 @@ def _read_parts(tx: Connection, rows: Sequence[RowMapping]) -> dict[int, Session
             evaluated=evaluated.get(row["id"], Evaluated()),
         )
         for row in rows
-    }
-    trials = _trials(tx, {session_id: _valued(theirs) for session_id, theirs in parts.items()}, _TRIALS)
-    return {
-        session_id: replace(theirs, trials=Trials(theirs.judge.all(as_read(theirs.task.space, trials[session_id]))))
-        for session_id, theirs in parts.items()
     }
 
 
@@ -491,7 +560,12 @@ def _valued(parts: "SessionParts") -> Valued:
     return parts.task.direction if parts.shown["value_rule"] == "best" else "last"
 
 
-def _trials_query(valued: Valued) -> Select[Any]:
+def valued_of(session: Session) -> Valued:
+    """Which epoch the values of a session's trials are of."""
+    return session.task.direction if session.value_rule == "best" else "last"
+
+
+def trials_query(valued: Valued) -> Select[Any]:
     """Trials, with what their current attempt measured so far."""
     # Both are looked up from the end of the attempt's primary key: a session's read must not grow with its batches.
     epoch, newest, last = tables.measurement.alias("epoch"), tables.measurement.alias("newest"), tables.measurement.alias("last")
@@ -551,10 +625,18 @@ def _newest_event(column: Any) -> Any:
 _NEWEST = _newest_event(tables.event.c.id).label("newest_event"), _newest_event(tables.event.c.at).label("newest_event_at")
 _SESSIONS = select(tables.session, *_NEWEST)
 _SESSION = _SESSIONS.where(tables.session.c.id == bindparam("id"))
-_QUERIES: dict[Valued, Select[Any]] = {valued: _trials_query(valued) for valued in get_args(Valued)}
+_QUERIES: dict[Valued, Select[Any]] = {valued: trials_query(valued) for valued in get_args(Valued)}
 _TRIALS = {valued: Of(query, _trial.session_id) for valued, query in _QUERIES.items()}
 _LATER_TRIALS = {
     valued: query.where(_trial.session_id == bindparam("id"), _trial.number >= bindparam("number"))
+    for valued, query in _QUERIES.items()
+}
+_SOME_TRIALS = {
+    valued: query.where(_trial.session_id == bindparam("id"), _trial.number.in_(bindparam("numbers", expanding=True)))
+    for valued, query in _QUERIES.items()
+}
+_TRIALS_BETWEEN = {
+    valued: query.where(_trial.session_id == bindparam("id"), _trial.number.between(bindparam("first"), bindparam("last")))
     for valued, query in _QUERIES.items()
 }
 _SINCE = (

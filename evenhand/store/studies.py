@@ -2,25 +2,31 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, func, insert, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from evenhand.errors import NotFound
 from evenhand.model import codec
+from evenhand.model.cost import Cost
 from evenhand.model.environment import Environment
 from evenhand.model.space import Space
 from evenhand.model.study import Budget, Study, Until
 from evenhand.model.task import Metric, TaskRecord, TaskSpec
 from evenhand.store import environments, tables
 
+_t = tables.task.c
+
 
 def add_task(tx: Connection, record: TaskRecord) -> int:
     """The row's id; a version that is there already keeps its row."""
-    known = tx.execute(select(tables.task.c.id, tables.task.c.name).where(tables.task.c.version == record.version)).first()
+    known = tx.execute(select(_t.id, _t.name, _t.test_data).where(_t.version == record.version)).first()
     if known is not None:
+        if record.test_data and not known.test_data:  # stored before anybody knew it
+            tx.execute(update(tables.task).where(_t.id == known.id).values(test_data=record.test_data))
         if known.name != record.spec.name and known.name == record.spec.plain_name:  # read from an archive, which knows no folder
             tx.execute(update(tables.task).where(tables.task.c.id == known.id).values(name=record.spec.name))
         return int(known.id)
@@ -37,8 +43,19 @@ def add_task(tx: Connection, record: TaskRecord) -> int:
         "further": [[metric.name, metric.direction] for metric in record.further],
         "max_seconds": record.max_seconds,
         "max_memory": record.max_memory,
+        "test_data": record.test_data,
     }
     return inserted(tx, tables.task, row)
+
+
+def same_test_data(task_id: Any) -> Any:
+    """The query for ids of the tasks that are scored on the same test data as one: that one, and those whose data is known so.
+
+    task_id: its number, or a parameter.
+    """
+    one = tables.task.alias()
+    known = select(one.c.test_data).where(one.c.id == task_id, one.c.test_data != "").scalar_subquery()
+    return select(_t.id).where(or_(_t.id == task_id, _t.test_data == known))
 
 
 def grow(tx: Connection, task_id: int, space: Space) -> None:
@@ -69,8 +86,7 @@ def _task(version: str, task_id: int, name: str, settings: str, space: str, rest
     return TaskRecord(spec=spec, version=version, space=Space.from_json(json.loads(space)), id=task_id, **plain)
 
 
-_t = tables.task.c
-_REST = ("metric", "direction", "max_epochs", "has_test", "statistics", "further", "max_seconds", "max_memory")
+_REST = ("metric", "direction", "max_epochs", "has_test", "statistics", "further", "max_seconds", "max_memory", "test_data")
 _TASK = select(_t.id, _t.version, _t.name, _t.settings, _t.space, *(_t[name] for name in _REST)).where(_t.id == bindparam("id"))
 
 
@@ -174,13 +190,14 @@ def _read(text: str) -> Study:
 def budget_to_json(budget: Budget) -> dict[str, Any]:
     """A budget as stored."""
     caps = {"seconds": budget.seconds, "trials": budget.trials, "epochs": budget.epochs, "parallel": budget.parallel}
-    return caps if budget.until is None else {**caps, "until": {"gain": budget.until.gain, "trials": budget.until.trials}}
+    later = {"until": budget.until, "cost": budget.cost}
+    return {**caps, **{name: asdict(part) for name, part in later.items() if part is not None}}
 
 
 def budget_of(stored: Mapping[str, Any]) -> Budget:
     """The budget that was stored as this."""
-    until = stored.get("until")
-    return Budget(**{**stored, "until": Until(**until)}) if until else Budget(**stored)
+    kinds: dict[str, type[Any]] = {"until": Until, "cost": Cost}
+    return Budget(**{name: kinds[name](**part) if name in kinds and part else part for name, part in stored.items()})
 
 
 def inserted(tx: Connection, table: Table, row: dict[str, Any]) -> int:

@@ -50,6 +50,7 @@ task = Table(
     Column("further", JSON, nullable=False, default=list, server_default="[]"),
     Column("max_seconds", Double),
     Column("max_memory", BigInteger),
+    Column("test_data", String, nullable=False, default="", server_default=""),
 )
 
 environment = Table(
@@ -187,6 +188,7 @@ run_notes = Table(
     Column("note", Text, nullable=False),
     Column("archived_at", Double),
     Column("deleted_at", Double),
+    Column("baseline", Integer),
 )
 
 pause = Table(

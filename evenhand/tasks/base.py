@@ -54,6 +54,7 @@ class Task:
         files: data files whose contents are in the version.
         evaluation_mode: how an exploratory choice is trained for its test score; see `model.evaluation.EvaluationPlan`.
         value_rule: whether a trial's value is its last epoch's, or its best one's, where `tune` is told nothing else.
+        test_data: what its test data is known by, whatever is trained on the rest; "" where only its data says it.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Task:
     files: tuple[Path, ...] = ()
     evaluation_mode: EvaluationMode = "retrain"
     value_rule: ValueRule = "last"
+    test_data: str = ""
 
     def __post_init__(self) -> None:
         self.space.check_tunable()
@@ -111,6 +113,7 @@ class Task:
             further=self.further,
             max_seconds=self.max_seconds,
             max_memory=self.max_memory,
+            test_data=self.test_data,
         )
 
 

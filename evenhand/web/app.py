@@ -24,13 +24,15 @@ from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
 from evenhand.settings import HERE, PublicAddress
 from evenhand.studies.alerts import Watch
 from evenhand.web import access, api, entry
+from evenhand.web.bodies import BodyRefused
 from evenhand.web.classroom import board, seats
 from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
-from evenhand.web.researcher import exports, invitations, looks, monitor, people, reports, start_method, study, versions
+from evenhand.web.researcher import explore, exports, invitations, looks, monitor, people, reports, start_method, study, versions
+from evenhand.web.runs import by_hand, run, run_curves, start, start_data, take_away, trial, trial_table
+from evenhand.web.runs import compare as compared_runs
 from evenhand.web.runs import page as runs
-from evenhand.web.runs import take_away
 from evenhand.web.state import AppState, held_by, hold
 from evenhand.web.workbench import page
 
@@ -92,10 +94,19 @@ def create_app(
         questions,
         entry,
         runs,
+        compared_runs,
         take_away,
+        run,
+        run_curves,
+        trial_table,
+        trial,
+        start,
+        start_data,
+        by_hand,
         board,
         seats,
         study,
+        explore,
         page,
         monitor,
         invitations,
@@ -111,6 +122,7 @@ def create_app(
     app.add_exception_handler(access.HeadIsEnough, _nothing_more)
     app.add_exception_handler(EvenhandError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
+    app.add_exception_handler(BodyRefused, _on_error)
     app.add_exception_handler(HTTPException, _on_error)
     app.add_exception_handler(Exception, _on_error)
     app.add_middleware(Door, hosts=frozenset(hosts), public=public)
@@ -140,6 +152,8 @@ def describe(error: Exception) -> tuple[int, str, str]:
     for kind in type(error).__mro__:
         if kind in STATUS_CODES:
             return STATUS_CODES[kind], type(error).__name__, str(error)
+    if isinstance(error, BodyRefused):
+        return error.status, "BodyRefused", str(error)
     if isinstance(error, RequestValidationError):
         wrong = "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors())
         return 400, "InvalidRequest", f"this request is not what the address expects: {wrong}"

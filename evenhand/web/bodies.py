@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -15,6 +16,11 @@ KILO, MEGA = 1000, 1000 * 1000
 FORM_BYTES = 64 * KILO
 ANSWERS_BYTES = 4 * MEGA  # of a questionnaire, which may ask for many texts of 20,000 letters, each of up to nine bytes in a form
 AGENT_BYTES = 8 * MEGA
+DROPPED_BYTES = (
+    64 * MEGA
+)  # of data that somebody drops on the page that starts runs; it is passed on as it comes, never held here
+DROPPED_PATH = "/start/data"
+DROPPED_SECONDS = 600.0  # within which such data has to be here
 PASSED_BYTES = 64 * MEGA  # of a body that is refused: what is longer is cut off
 BODY_SECONDS = 60.0  # seconds within which a body has to be here
 LONG_BYTES = 100 * KILO  # of a body from which on it takes a while to mend
@@ -37,6 +43,8 @@ def limit_bytes(path: str) -> int:
     """How long a body may be that is sent to this path."""
     if path.startswith("/api/"):
         return AGENT_BYTES
+    if path == DROPPED_PATH:
+        return DROPPED_BYTES
     return ANSWERS_BYTES if _ANSWERS_PATH.match(path) else FORM_BYTES
 
 
@@ -48,9 +56,7 @@ def comes(headers: Mapping[bytes, bytes]) -> bool:
 async def read(headers: Mapping[bytes, bytes], receive: Receive, path: str) -> bytes | None:
     """All of the body; None where its sender has gone. BodyRefused where it is too long or too slow."""
     limit = limit_bytes(path)
-    said = headers.get(b"content-length", b"0")
-    if not said.isdigit() or len(said) > 18 or int(said) > limit:
-        raise _too_long(path, limit, int(said) if said.isdigit() and len(said) <= 18 else None)
+    check_length(headers, path)
     parts, length = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -69,10 +75,40 @@ async def read(headers: Mapping[bytes, bytes], receive: Receive, path: str) -> b
         raise BodyRefused(408, words) from None
 
 
+def check_length(headers: Mapping[bytes, bytes], path: str) -> None:
+    """BodyRefused where a body is said to be longer than what is taken at this path."""
+    limit, said = limit_bytes(path), headers.get(b"content-length", b"0")
+    if not said.isdigit() or len(said) > 18 or int(said) > limit:
+        raise _too_long(path, limit, int(said) if said.isdigit() and len(said) <= 18 else None)
+
+
+def passing(receive: Receive, path: str) -> Receive:
+    """What gives a body part by part as it comes, for whoever keeps it on disk; BodyRefused once it is too long or too slow."""
+    limit, until, length = limit_bytes(path), time.monotonic() + DROPPED_SECONDS, 0
+
+    async def next_message() -> Message:
+        nonlocal length
+        try:
+            async with asyncio.timeout(max(until - time.monotonic(), 0)):
+                message = await receive()
+        except TimeoutError:
+            raise BodyRefused(
+                408, f"this did not arrive within {DROPPED_SECONDS:.0f} s; send it again, over a better line"
+            ) from None
+        length += len(message.get("body", b""))
+        if length > limit:
+            raise _too_long(path, limit, None)
+        return message
+
+    return next_message
+
+
 def _too_long(path: str, limit: int, length: int | None) -> BodyRefused:
     size = f"{limit // MEGA} MB" if limit >= MEGA else f"{limit // KILO} kB"
     has = f"more than {size}, the most" if length is None else f"{length:,} bytes, and {size} ({limit:,} bytes) is the most"
     what_to_do = "send fewer measurements at once" if path.startswith("/api/") else "shorten its texts"
+    if path == DROPPED_PATH:
+        what_to_do = "drop fewer rows or pictures, or put the data on this machine and start with `evenhand task new`"
     return BodyRefused(413, f"this request has {has} that is taken here; {what_to_do}, and send it again")
 
 

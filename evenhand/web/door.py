@@ -108,6 +108,9 @@ class Door:
             )
             await PlainTextResponse(text, 421)(scope, receive, send_with_headers)
             return
+        if path_of(scope) == bodies.DROPPED_PATH and scope["method"] == "POST":
+            await self._let_pass(scope, headers, receive, send_with_headers)
+            return
         body = b""
         try:
             if brings_body := bodies.comes(headers):
@@ -120,6 +123,16 @@ class Door:
             return
         scope, body = await bodies.mended(scope, body)
         await self._app(scope, bodies.replayed(body, receive) if brings_body else receive, send_with_headers)
+
+    async def _let_pass(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        """A request whose body may be large: it is not held here, and whoever may not send it is refused before it is read."""
+        try:
+            bodies.check_length(headers, path_of(scope))
+        except bodies.BodyRefused as error:
+            await _refuse(error, scope, receive, send)
+            return
+        scope, _ = await bodies.mended(scope, b"")
+        await self._app(scope, bodies.passing(receive, path_of(scope)), send)
 
     def _as_browsers_ask(self, scope: Scope, headers: dict[bytes, bytes]) -> Scope:
         """The request with the scheme, host and path that the browser asked the proxy for, whatever the proxy made of them.

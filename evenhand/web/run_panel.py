@@ -122,7 +122,7 @@ def clock_of(view: View) -> Clock:
         held = any(trial.is_held for trial in unsettled(view.session.trials))
         waiting = "paused: waiting for an agent" if waits and not held else "waiting is not counted"
         if view.state is State.PAUSED:
-            waiting = "paused by the researcher"
+            waiting = "paused" if view.session.purpose == "exploratory" else "paused by the researcher"
         small = " · ".join([f"left of {clock(budget.seconds)}", *counts, waiting])
         return Clock(clock(left), small, left, ticks(view), 1 - min(1.0, left / budget.seconds))
     rest, limit, unit = parts[0]
@@ -135,7 +135,8 @@ def notice_of(view: View) -> str:
     session, left = view.session, view.seconds_left
     if view.state is State.PAUSED:
         held = " ".join(hold_words(trial) for trial in unsettled(session.trials) if trial.is_open)
-        words = f"Paused by the researcher: {session.pauses[-1].reason}. Your clock stands still; what you typed stays."
+        by = "" if session.purpose == "exploratory" else " by the researcher"
+        words = f"Paused{by}: {session.pauses[-1].reason}. Your clock stands still; what you typed stays."
         return f"{words} {held}".rstrip()
     given = [extension for extension in session.extensions if extension.start is None]
     more = [f"{plural(round(extension.seconds / 60), 'more minute')} given: {extension.reason}" for extension in given]

@@ -8,7 +8,7 @@ export default [
   {
     languageOptions: {
       sourceType: "script",
-      globals: { ...globals.browser, Evenhand: "readonly", Plotly: "readonly", htmx: "readonly", uPlot: "readonly" },
+      globals: { ...globals.browser, Evenhand: "readonly", htmx: "readonly", uPlot: "readonly" },
     },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {

@@ -5,8 +5,6 @@ import "uplot"; // which declares the global uPlot
 
 declare global {
   const htmx: typeof htmxLibrary;
-  // From Plotly's own package, without types: drawn from what the server computed.
-  const Plotly: { react(host: Element, data: object[], layout: object, options: object): Promise<unknown> };
 
   /** An element of our own templates, with what the kinds of it have that scripts use. A selector that finds none is a mistake. */
   interface Part extends HTMLElement {
@@ -63,6 +61,24 @@ declare global {
     /** Large letters, for the wall. */
     large?: boolean;
   }
+  /** What every chart does; each kind says what it draws. See charts.js. */
+  class BaseChart {
+    constructor(host: HTMLElement, options: ChartOptions, waiting: string);
+    host: HTMLElement;
+    options: ChartOptions;
+    changed(rebuild?: boolean): void;
+    settings(): uPlot.Options;
+    names(): { across: string; up: string };
+    columns(): Columns;
+    parts(): Partial<uPlot.Options> & Pick<uPlot.Options, "series">;
+    key(): string;
+    last(): number;
+    show(value: number, tick?: boolean): string;
+    words(plot: uPlot, index: number): string;
+    cells(): { heads: string[]; rows: string[][] };
+    back(plot: uPlot): void;
+    paint(plot: uPlot): void;
+  }
   interface LossChart {
     set(points: Point[]): void;
     append(points: Point[]): void;
@@ -88,6 +104,28 @@ declare global {
     wholeSteps: number[];
     /** Follow an event stream; what is given back ends it. Handlers get parsed JSON. */
     follow(url: string, handlers: Record<string, (content: any) => void>): () => void;
+    /** Thousands of rows of which those in sight are there: see virtual_rows.js. */
+    virtualRows(options: {
+      table: HTMLTableElement;
+      body: HTMLTableSectionElement;
+      block: number;
+      total: number;
+      height: () => number;
+      address: () => string;
+      scroller?: HTMLElement | null;
+      drawn?: () => void;
+      changed?: (total: number) => void;
+    }): { refresh(): Promise<void>; draw(): void; readonly total: number; end(): void };
+    /** The charts of a run: see run_charts.js. */
+    runCharts: {
+      curves(host: HTMLElement, options: Record<string, any>): {
+        readonly curves: Map<number, unknown>;
+        add(columns: Record<"numbers" | "starts" | "own" | "epochs" | "values", number[]>): void;
+        keep(numbers: number[]): void;
+        mark(marks: { best?: number | null; chosen?: number | null; pinned?: number[]; subject?: number | null }): void;
+      };
+      progress(host: HTMLElement, options: Record<string, any>): { set(content: any): void };
+    };
     /** Seconds as 1:23:41 or 2:10. */
     clock(seconds: number): string;
     /** Which fields of a configuration's form apply: see fields.js. */
@@ -97,7 +135,22 @@ declare global {
       isActive(field: any, byName: Map<string | undefined, any>): boolean;
       parents(field: any): string[];
     };
+    /** A run's trials as columns: see columns.js. */
+    columns(address: string, onMore: () => void): Promise<any>;
+    /** Where values lie on an axis: see scales.js. */
+    scaleOf(axis: any, low: number, high: number): any;
+    /** Pixels that lines are counted into: see ink.js. */
+    ink(width: number, height: number): any;
+    /** What is brushed: see brushes.js. */
+    brushes(run: any, axes: any[]): any;
+    /** See parallel.js. */
+    parallel(host: HTMLElement, run: any, brushes: any, handlers: { changed(axis: any, isSettled: boolean): void; pointed(index: number): void }): any;
+    /** See scatter.js. */
+    scatter(host: Element, run: any, options: any): any;
+    /** See table.js. */
+    table(heads: (string | Node)[], rows: (string | Node)[][]): HTMLTableElement;
     charts: {
+      Chart: typeof BaseChart;
       loss(host: HTMLElement, options?: ChartOptions): LossChart;
       validation(host: HTMLElement, options?: ChartOptions): ValidationChart;
       /** A table of a chart's numbers. */

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from evenhand.analysis import trial_table
+from evenhand.analysis import trial_frame
 from evenhand.errors import InvalidSettings
 from evenhand.exchange.formats import metrics, spaces
 from evenhand.exchange.formats.base import ForeignRun, ForeignTrial, Losses, Source, Wanted
@@ -79,7 +79,7 @@ NAMES: Mapping[str, Role] = {
 }
 # The facts that `evenhand export` writes of a trial, in its order.
 OWN_FACTS: Mapping[str, Role] = {
-    **dict.fromkeys(trial_table.FACTS, Role.LEFT_OUT),
+    **dict.fromkeys(trial_frame.FACTS, Role.LEFT_OUT),
     "value": Role.METRIC,
     "outcome": Role.STATE,
     "epochs": Role.ATTRIBUTE,

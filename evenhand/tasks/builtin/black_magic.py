@@ -141,6 +141,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         max_epochs=settings.max_epochs,
         train=partial(_train, prepared, settings, augment, chosen),
         data=partial(images.splits, prepared.folder, prepared.load),
+        test_data=images.test_data_of(prepared),
         settings=full,
         statistics=images.describe(prepared),
         example=_example(own_space),

@@ -219,6 +219,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         max_epochs=MAX_EPOCHS if space.fidelity else 1,
         train=partial(_train, settings),
         data=partial(splits_of, settings.data),
+        test_data=_checksum(settings.data),
         score=SCORES.get(settings.measured),
         settings=full,
         statistics=_statistics(settings),

@@ -159,6 +159,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         max_epochs=settings.max_epochs,
         train=partial(_train, prepared, settings, windows),
         data=partial(images.splits, prepared.folder, prepared.load),
+        test_data=digest([prepared.checksum, settings.split_seed]),
         settings=full,
         statistics=describe(prepared, settings, windows),
         example=convnet.example(convlstm.EXAMPLE, prepared.counts["train"], settings.least_epochs),

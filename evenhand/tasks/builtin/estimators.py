@@ -20,12 +20,14 @@ import numpy as np
 from evenhand.errors import InvalidSettings, repr_of
 from evenhand.model.choice_rule import training_metric
 from evenhand.model.configuration import Configuration
+from evenhand.model.digest import digest
 from evenhand.model.task import Metric
 from evenhand.tasks import versions
 from evenhand.tasks.base import Task
 from evenhand.tasks.builtin import classic, estimator_frames
 from evenhand.tasks.builtin.estimator_data import EstimatorData, at, held_out
 from evenhand.tasks.builtin.estimator_spaces import EstimatorSpace, space_of, text_of
+from evenhand.tasks.contents import checksum
 from evenhand.tasks.run import Run
 
 NAME = "sklearn estimator"
@@ -170,7 +172,7 @@ def task_of_work(work: EstimatorWork) -> Task:
         **({"training scored": True} if work.training else {}),
     }
     rows = (data.splits.train, data.splits.validation, data.splits.test)
-    checksums = [_checksum(part) for part in (data.x, data.y, rows, data.folds, data.groups)]
+    checksums = [checksum(part) for part in (data.x, data.y, rows, data.folds, data.groups)]
     count = len(data.folds)
     return Task(
         name=f"{NAME}:{type(estimator).__name__}",
@@ -181,26 +183,11 @@ def task_of_work(work: EstimatorWork) -> Task:
         max_epochs=count,
         train=partial(_train, work),
         data=lambda: data.splits,
+        test_data=digest([*checksums[:2], checksum(data.splits.test)]),
         score=partial(_score, data, work.scorers[work.metric]),
         statistics=_statistics(data),
         further=tuple(Metric(name, "maximize") for name in work.scorers if name != work.metric),
     )
-
-
-def _checksum(part: Any) -> Any:
-    """The same for equal contents in each process. Of a data frame its names, types and values; objects count as their texts."""
-    checksum = import_module("joblib").hash
-    if hasattr(part, "columns"):
-        return [
-            checksum([str(name), str(part.dtypes.iloc[place]), _plain_array(part.iloc[:, place].to_numpy())])
-            for place, name in enumerate(part.columns)
-        ]
-    return checksum(_plain_array(part.to_numpy()) if hasattr(part, "iloc") else _plain_array(part))
-
-
-def _plain_array(array: Any) -> Any:
-    """Objects as text, since how they are pickled depends on which of them are one and the same."""
-    return np.array([str(value) for value in array.ravel()]) if getattr(array, "dtype", None) == np.dtype(object) else array
 
 
 def scorers_of(estimator: Any, scoring: Any) -> dict[str, Scorer]:

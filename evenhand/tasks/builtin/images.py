@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.errors import DataError, InvalidSettings
+from evenhand.model.digest import digest
 from evenhand.model.files import check_file
 from evenhand.model.rules import derive_seed
 from evenhand.model.words import plural
@@ -102,6 +103,11 @@ class PreparedImages:
             np.load(self.folder / f"{split}.npy", mmap_mode="c"),
             np.load(self.folder / f"{split}-labels.npy"),
         )
+
+
+def test_data_of(prepared: PreparedImages) -> str:
+    """What the test images are known by: the source's content and how it was split, whatever their size."""
+    return digest([prepared.checksum, prepared.split_seed])
 
 
 def class_names(settings: Mapping[str, Any]) -> list[str]:

@@ -138,6 +138,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         together=partial(_train_together, data, lane, settings.precision),
         group_size=lambda configuration: engines.group_size(lane, int(configuration["batch_size"])),
         data=partial(_splits, data),
+        test_data=data.digest,
         settings=full,
         statistics={
             "classes": len(data.classes),

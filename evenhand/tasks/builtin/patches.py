@@ -118,6 +118,7 @@ def load(raw: Mapping[str, Any]) -> Task:
         max_epochs=settings.max_epochs,
         train=partial(_train, prepared, settings),
         data=partial(images.splits, prepared.folder, prepared.load),
+        test_data=digest([prepared.checksum, settings.split_seed]),
         settings=full,
         statistics={**images.describe(prepared), **_slides(prepared)},
         example=convnet.example(convnet.EXAMPLE, prepared.counts["train"], settings.least_epochs),

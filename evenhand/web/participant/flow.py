@@ -1,8 +1,6 @@
 """A participant's way: terms, details, practice, tune, final choice, thanks. The server says which page is next."""
 
 import asyncio
-import json
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,19 +18,19 @@ from evenhand.model.configuration import Configuration
 from evenhand.model.participant import Participant
 from evenhand.model.rules import STEP_OF_STATE, ParticipantStep, next_questionnaire
 from evenhand.model.session import State, View
-from evenhand.model.space import Space
 from evenhand.model.study import Budget, Questionnaire, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import LearningCurve, Trial
 from evenhand.model.typed_numbers import whole_number
-from evenhand.model.words import is_share, metric_name, minutes
+from evenhand.model.words import metric_name, minutes
 from evenhand.tasks.builtin import practice
 from evenhand.web import run_panel, space_form
+from evenhand.web import tune_page as tune_page_parts
 from evenhand.web.access import Role, how_to_get_in, identity, lab_of
 from evenhand.web.entry import go
 from evenhand.web.pages import render
 from evenhand.web.seats import PLACE, home
-from evenhand.web.session_stream import session_events, shown_trial
+from evenhand.web.session_stream import session_events
 from evenhand.web.space_form import Typed
 from evenhand.web.state import held_by
 
@@ -140,7 +138,10 @@ def page(request: Request, here: ParticipantPlace, name: str, *, status: int = 2
     common = {"study": here.study, "participant": here.participant, "task": here.task, "step": here.step, "budget": here.budget}
     common |= {"steps": steps_of(here.study), "window": here.window, "practises": here.practises, "language": language(here)}
     common |= {"assistant": here.study.allows_assistant(here.participant.condition)}
-    common["home"] = f"{held_by(request.app).public.prefix}{here.home}"
+    home = common["home"] = f"{held_by(request.app).public.prefix}{here.home}"
+    at = "practice" if here.practises else "tune"
+    common |= {"pages_at": home, "verbs_at": f"{home}/tune", "tune_at": f"{home}/{at}"}
+    common["records_signals"] = here.study.signals and not here.practises
     return render(request, f"participant/{name}.html", status=status, **{**common, **context})
 
 
@@ -234,10 +235,7 @@ def tune_page(request: Request, here: Here) -> Response:
 def _tune_page(request: Request, here: ParticipantPlace) -> Response:
     with here.lab.at_once():
         view = here.view()
-        wanted = request.query_params.get("from", "")
-        source = view.session.trial(asked) if (asked := whole_number(wanted)) is not None else None
-        source = source or (view.session.trials[-1] if view.session.trials else None)
-        return _tune(request, here, view, source=source)
+        return _tune(request, here, view, source=tune_page_parts.source_of(request, view))
 
 
 def _tune(
@@ -251,62 +249,20 @@ def _tune(
     message: str = "",
     status: int = 200,
 ) -> Response:
-    if typed is None and source is not None:
-        typed = space_form.typed_from(here.task.space, source.configuration)
-    shown = space_form.fields(here.task.space, typed, problems, view.session.presets)
+    context = tune_page_parts.tune_context(
+        request, here.lab, view, here.task.space, here.step, source=source, typed=typed, problems=problems
+    )
     return page(
         request,
         here,
         "tune",
         status=status,
-        view=view,
-        fields=shown,
-        groups=_groups(here.task, shown),
-        rest=space_form.hidden_line(here.task.space, shown),
         reasons=here.reasons,
         reason_words=here.reason_words,
-        source=source.number if source else None,
         message=message,
-        key=_new_key(),
-        clock=run_panel.clock_of(view),
-        run=run_panel.panel_of(view, _newest(here.lab, view)),
-        history=_history(request, view),
-        metric=metric_name(here.task.metric),
-        share=is_share(here.task.metric),
-        values={trial.number: _values(here.task.space, trial) for trial in view.session.trials},
-        state=run_panel.as_json(view, None, here.step)["history"],
-        notice=run_panel.notice_of(view),
         writes=message != ELSEWHERE_MESSAGE,
+        **context,
     )
-
-
-def _groups(
-    task: TaskRecord, shown: tuple[space_form.HyperparameterField, ...]
-) -> list[tuple[str, str, list[space_form.HyperparameterField]]]:
-    """The form's two groups: name, heading, fields."""
-    required = [field for field in shown if field.hyperparameter.mandatory]
-    optional = [field for field in shown if not field.hyperparameter.mandatory]
-    groups = [("required", "Required", required), ("optional", space_form.title_of_optional(task.space, shown), optional)]
-    return [group for group in groups if group[2]]
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(12)
-
-
-def _newest(lab: Lab, view: View) -> LearningCurve | None:
-    trial = shown_trial(view.session)
-    return lab.sessions.newest(view.session, trial) if trial else None
-
-
-def _history(request: Request, view: View) -> run_panel.History:
-    query = request.query_params
-    order = "new" if query.get("order") == "new" else "best"
-    return run_panel.history_of(view, order, query.get("since", "before")[:9], query.get("all") == "yes")
-
-
-def _values(space: Space, trial: Trial) -> str:
-    return json.dumps(space_form.texts_of(space, trial.configuration))
 
 
 @router.post("/tune/submit")
@@ -328,8 +284,8 @@ def _submit(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
     try:
         configuration = space_form.configuration(here.task.space, typed)
         if form.get("final") == "yes" and here.step is ParticipantStep.TUNE:
-            return _onwards(request, f"{here.home}/final?{urlencode(_named(here.task.space, configuration))}")
-        reasons, key = space_form.reasons(typed, here.study.reasons), str(form.get("key", ""))[:64] or None
+            return _onwards(request, f"{here.home}/final?{urlencode(tune_page_parts.named(here.task.space, configuration))}")
+        reasons, key = space_form.reasons(typed, here.study.reasons), tune_page_parts.key_of(form)
         if here.study.reasons_required and not here.practises and (missing := _missing_reasons(here, configuration, reasons)):
             return _again(request, here, typed, missing, "", 422)
         trial = here.lab.participants.submit(here.session_id, configuration, reasons, key, _signals(here, form))
@@ -337,8 +293,8 @@ def _submit(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
         return _again(request, here, typed, space_form.problems(here.task.space, error), "", 422)
     except Refused as error:
         return _again(request, here, typed, {}, str(error), 409)
-    if _wants_json(request):
-        return JSONResponse({"number": trial.number, "key": _new_key()})
+    if tune_page_parts.wants_json(request):
+        return JSONResponse({"number": trial.number, "key": tune_page_parts.new_key()})
     return go(f"{here.address}#run")
 
 
@@ -368,27 +324,19 @@ def _window(here: ParticipantPlace, form: Mapping[str, Any]) -> str:
 def continue_here(request: Request, here: Here, window: Annotated[str, Form()] = "") -> Response:
     """Let this window write from now on; the one that did so far is told."""
     here.lab.participants.hold(here.participant.id, window[:64] or here.window, take=True)
-    return JSONResponse({"writes": True}) if _wants_json(request) else go(here.home)
-
-
-def _wants_json(request: Request) -> bool:
-    return "application/json" in request.headers.get("accept", "")
+    return JSONResponse({"writes": True}) if tune_page_parts.wants_json(request) else go(here.home)
 
 
 def _onwards(request: Request, address: str) -> Response:
-    return JSONResponse({"go": address}) if _wants_json(request) else go(address)
+    return JSONResponse({"go": address}) if tune_page_parts.wants_json(request) else go(address)
 
 
 def _again(
     request: Request, here: ParticipantPlace, typed: Typed, problems: Mapping[str, str], message: str, status: int
 ) -> Response:
-    if _wants_json(request):
+    if tune_page_parts.wants_json(request):
         return JSONResponse({"problems": problems, "message": message}, status)
     return _tune(request, here, here.view(), typed=typed, problems=problems, message=message, status=status)
-
-
-def _named(space: Space, configuration: Configuration) -> dict[str, str]:
-    return {f"{space_form.VALUE_FIELD}{name}": text for name, text in space_form.texts_of(space, configuration).items()}
 
 
 @router.post("/tune/stop")
@@ -406,21 +354,15 @@ def stop(request: Request, here: Here, number: Annotated[int, Form()], window: A
 @router.get("/trials")
 def trials(request: Request, here: Here) -> Response:
     """The history alone. order: best, new. since: before, best, defaults or a trial's number. all: yes for every row."""
-    view = here.view()
-    metric = metric_name(here.task.metric)
-    values = {trial.number: _values(here.task.space, trial) for trial in view.session.trials}
-    history, words = _history(request, view), here.reason_words
-    return page(request, here, "_history", view=view, history=history, metric=metric, values=values, reason_words=words)
+    context = tune_page_parts.history_context(request, here.view())
+    return page(request, here, "_history", reason_words=here.reason_words, **context)
 
 
 @router.get("/trials/{number}/curve")
 def curve(here: Here, number: int, attempt: int = 0, after: int = -1) -> Response:
     """What a trial measured after the index `after` of `attempt`: lists of [index, step, epoch or null, loss, value]."""
     learning_curve = here.lab.curve(here.session_id, number, (attempt, after))
-    points = [
-        [measurement.index, measurement.step, measurement.epoch, measurement.loss, measurement.value]
-        for measurement in learning_curve.measurements
-    ]
+    points = tune_page_parts.points_of(learning_curve)
     return JSONResponse({"number": number, "attempt": learning_curve.attempt, "points": points})
 
 
@@ -460,9 +402,8 @@ def final_page(request: Request, here: Here) -> Response:
         return go(here.address)
     query = request.query_params
     typed = space_form.read(here.task.space, dict(query))
-    number = query.get("trial", "")
     view = here.view()
-    trial = view.session.trial(asked) if (asked := whole_number(number)) is not None else None
+    trial = tune_page_parts.numbered(view, query.get("trial", ""))
     chosen: Configuration | None = trial.configuration if trial else None
     if trial is None and typed.values:
         try:
@@ -489,16 +430,17 @@ def _final(
         view=view,
         trial=trial,
         chosen=chosen,
-        named=_named(here.task.space, chosen) if chosen and not trial else {},
+        named=tune_page_parts.named(here.task.space, chosen) if chosen and not trial else {},
         problem=problem,
         clock=run_panel.clock_of(view),
-        choices=_choices(view),
-        open_trial=next((trial for trial in view.session.trials if trial.is_open), None),
+        choices=tune_page_parts.choosable(view),
+        open_trial=tune_page_parts.open_trial(view),
         late=view.state is State.CHOOSING,
         step=ParticipantStep.FINAL,
         now=here.step,
+        space=here.task.space,
         metric=metric_name(here.task.metric),
-        key=_new_key(),
+        key=tune_page_parts.new_key(),
         elsewhere=problem == ELSEWHERE_MESSAGE,
     )
 
@@ -506,18 +448,12 @@ def _final(
 def _final_elsewhere(request: Request, here: ParticipantPlace, typed: Typed, number: str) -> Response:
     """The same question again, with what was chosen, for a window that may not write."""
     view = here.view()
-    trial = view.session.trial(asked) if (asked := whole_number(number)) is not None else None
+    trial = tune_page_parts.numbered(view, number)
     chosen = trial.configuration if trial else None
     if trial is None and typed.values:
         with suppress(InvalidConfiguration):
             chosen = space_form.configuration(here.task.space, typed)
     return _final(request, here, view, trial, chosen, ELSEWHERE_MESSAGE, 409)
-
-
-def _choices(view: View) -> tuple[run_panel.HistoryRow, ...]:
-    """Every trial that can be the final choice, the best first."""
-    rows = run_panel.history_of(view, "best", "before", True).rows
-    return tuple(row for row in rows if row.choosable)
 
 
 @router.post("/final")
@@ -533,7 +469,7 @@ def _choose(request: Request, here: ParticipantPlace, form: Mapping[str, Any]) -
     typed, number = space_form.read(here.task.space, form), str(form.get("trial", ""))
     if not _may_write(here, form):
         return _final_elsewhere(request, here, typed, number)
-    key = str(form.get("key", ""))[:64] or None
+    key = tune_page_parts.key_of(form)
     try:
         if (chosen_number := whole_number(number)) is not None:
             here.lab.choose(here.session_id, number=chosen_number, key=key)

@@ -164,7 +164,7 @@ def participant_page(request: Request, participant_id: int) -> Response:
         steps=steps(study, person, session, lab.sessions.events(participant_id=participant_id)),
         answers=answers(study, person),
         events=events,
-        looked=session is not None and lab.evaluations.has_looked(session.task.id, identity(request).who),
+        looked=session is not None and lab.evaluations.is_locked(session, identity(request).who),
         said=said(request),
         **bar(lab, lab.studies.get(person.study_id)),
     )

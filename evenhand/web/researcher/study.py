@@ -2,22 +2,20 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
-from evenhand.analysis import scatter, summaries
+from evenhand.analysis import summaries
 from evenhand.analysis.certainty import certainty_of
 from evenhand.errors import NotFound, Refused
 from evenhand.lab.lab import Lab
 from evenhand.model import choices, rules, state_words
 from evenhand.model.aims import names_beside
-from evenhand.model.direction import best_so_far, value_of
 from evenhand.model.evaluation import Evaluation
 from evenhand.model.job import place_of
 from evenhand.model.session import EarlierChoice, Session, View
@@ -44,12 +42,6 @@ router = APIRouter()
 SHOWN_EVERY_SECONDS = 1.0  # seconds between two states of a page's stream, at least, where nothing happened
 MOST_SHOWN_TAILS = 50  # trials, the newest, of whose programs the last lines are shown
 STUDY_PACE = Pace(SHOWN_EVERY_SECONDS, load=4, poll=5.0)  # it looks untold, too: agents and people come and go silently
-
-# Plotly writes style elements and attributes; it gets them on its own page only. It needs no eval without WebGL.
-EXPLORE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
-    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 environment.globals.update(
     changes=summaries.changes,
@@ -130,9 +122,8 @@ def _study_state(request: Request, study_id: int, mode: Mode | None) -> dict[str
 # One session
 
 
-@router.get("/sessions/{session_id}")
 def session_page(request: Request, session_id: int) -> Response:
-    """How one session goes: its trials, and after the choice its evaluation."""
+    """How one session of a study goes: its trials, and after the choice its evaluation."""
     context = session_context(request, session_id)
     task = context["session"].task
     words, share = metric_name(task.metric), is_share(task.metric)
@@ -141,32 +132,47 @@ def session_page(request: Request, session_id: int) -> Response:
 
 def session_context(request: Request, session_id: int) -> dict[str, Any]:
     """What the parts of a session's pages show."""
-    lab, who = lab_of(request), identity(request).who
+    lab = lab_of(request)
     session = lab.sessions.get(session_id)
-    study = lab.studies.get(session.study_id, session.version)
-    person = None if session.participant_id is None else lab.participants.get(session.participant_id)
-    row = overview.row(session, person, study, lab.clock())
-    looks = lab.evaluations.looks(session_id)
-    seen = lab.evaluations.get(session_id, who) if session.choice and any(looker == who for looker, _ in looks) else None
-    summary = summaries.summarize(seen) if seen else None
-    further = summaries.further_summaries(seen, names_beside(session.aims, session.task.metric)) if seen else {}
-    chosen = session.chosen_trial
     waits = any(trial.is_open and trial.claimed_at is None for trial in session.trials)
+    shown = result_context(request, session)
     return {
-        "session": session,
-        "study": study,
-        "row": row,
+        **shown,
         "waiting": lab.view(session_id).waiting if waits else None,
-        "spent": summaries.clock(session, session.choice.at) if session.choice else None,
-        "chosen": chosen.number if chosen else None,
-        "chosen_value": chosen.value if chosen else None,
         "environments_by_key": {
             key: lab.agents.environment(key) for trial in session.trials if (key := trial.environment) is not None
         },
         "outputs": _outputs(session),
+        "looked": session.choice is None and lab.evaluations.is_locked(session, identity(request).who),
+        "misses": {trial.number: choices.misses(session, trial) for trial in session.trials if trial.violation > 0},
+        "ended": rules.how_ended(session),
+        "interrupted": rules.is_interrupted(session, lab.clock()) and not shown["study"].archived,
+        "notices": lab.sessions.notices(session_id) if "stopping" in session.method else (),
+        "problem": held_by(request.app).players.problems.get(session_id),
+    }
+
+
+def result_context(request: Request, session: Session) -> dict[str, Any]:
+    """What a session came to: its choice, the test score for whoever looked, how sure it is, its front."""
+    lab, who = lab_of(request), identity(request).who
+    study = lab.studies.get(session.study_id, session.version)
+    person = None if session.participant_id is None else lab.participants.get(session.participant_id)
+    looks = lab.evaluations.looks(session.id)
+    seen = lab.evaluations.get(session.id, who) if session.choice and any(looker == who for looker, _ in looks) else None
+    summary = summaries.summarize(seen) if seen else None
+    further = summaries.further_summaries(seen, names_beside(session.aims, session.task.metric)) if seen else {}
+    chosen = session.chosen_trial
+    return {
+        "session": session,
+        "study": study,
+        "row": overview.row(session, person, study, lab.clock()),
+        "spent": summaries.clock(session, session.choice.at) if session.choice else None,
+        "chosen": chosen.number if chosen else None,
+        "chosen_value": chosen.value if chosen else None,
         "looks": looks,
+        "seen_before": lab.evaluations.seen_before(session.id) if session.purpose == "exploratory" else None,
+        "withheld_by": lab.evaluations.withheld_by(session.id),
         "look_costs": look_costs.of_session(lab, session, who) if session.choice and not seen else (),
-        "looked": session.choice is None and lab.evaluations.has_looked(session.task.id, who),
         "evaluation": seen,
         "summary": summary,
         "further": further,
@@ -176,15 +182,10 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
         "pickable": choices.is_pickable(session, lab.clock()) and not study.archived,
         "rule_words": choices.rule_words(session),
         "no_choice": choices.no_choice_words(session),
-        "misses": {trial.number: choices.misses(session, trial) for trial in session.trials if trial.violation > 0},
         "dots": dots(seen, summary) if seen and summary else None,
         "certainty": paragraph(session, certainty_of(session, seen.scores if seen else ())) if _is_own(session) else "",
         "now": lab.clock(),
-        "ended": rules.how_ended(session),
-        "interrupted": rules.is_interrupted(session, lab.clock()) and not study.archived,
         "earlier": _earlier(session, seen),
-        "notices": lab.sessions.notices(session_id) if "stopping" in session.method else (),
-        "problem": held_by(request.app).players.problems.get(session_id),
     }
 
 
@@ -314,7 +315,7 @@ def ask_to_stop(request: Request, session_id: int, number: int) -> Response:
     trial = session.trial(number)
     if trial is None:
         raise NotFound(f"session {session_id} has no trial {number}; it has {len(session.trials)}")
-    looked = lab.evaluations.has_looked(session.task.id, identity(request).who)
+    looked = lab.evaluations.is_locked(session, identity(request).who)
     here: dict[str, Any] = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
     return render(request, "researcher/stop.html", **here, **bar(lab, lab.studies.get(session.study_id)))
 
@@ -345,7 +346,7 @@ def _ask_to_end(request: Request, session_id: int, reason: str = "", problem: st
     further: dict[str, Any] = {
         "reason": reason,
         "refused": problem,
-        "steered": lab.evaluations.has_looked(session.task.id, identity(request).who),
+        "steered": lab.evaluations.is_locked(session, identity(request).who),
         "best": rules.best_trial(session),
         "said": said(request),
     }
@@ -407,57 +408,15 @@ def say_of_trial(
     return go(f"/sessions/{session_id}#trials-title")
 
 
+@router.post("/sessions/{session_id}/evaluate")
+def evaluate(request: Request, session_id: int) -> Response:
+    """Have an exploratory choice evaluated that had to wait while a study collected on its test data."""
+    lab_of(request).evaluations.queue(session_id)
+    return go(f"/sessions/{session_id}#evaluation")
+
+
 @router.post("/sessions/{session_id}/reveal")
 def reveal(request: Request, session_id: int) -> Response:
     """Log the researcher's look at the evaluation, and show it."""
     lab_of(request).evaluations.reveal(session_id, identity(request).who)
     return go(f"/sessions/{session_id}#evaluation")
-
-
-# Explore: drawn by Plotly
-
-
-@router.get("/static/plotly.min.js")
-def plotly_script() -> Response:
-    """Plotly's script, from the plotly package that is installed here."""
-    script = resources.files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
-    return Response(script, media_type="text/javascript")
-
-
-@router.get("/sessions/{session_id}/explore")
-def explore_page(request: Request, session_id: int) -> Response:
-    """Each trial's value against each hyperparameter."""
-    session = lab_of(request).sessions.get(session_id)
-    study = lab_of(request).studies.get(session.study_id)
-    response = render(request, "researcher/explore.html", session=session, study=study, panels=scatter.panels(session))
-    response.headers["content-security-policy"] = EXPLORE_POLICY
-    return response
-
-
-@router.get("/sessions/{session_id}/explore.json")
-def explore_numbers(request: Request, session_id: int) -> Response:
-    """The numbers that the explore page draws."""
-    session = lab_of(request).sessions.get(session_id)
-    return JSONResponse(_explore(session))
-
-
-def _explore(session: Session) -> Mapping[str, Any]:
-    bests = best_so_far([None if trial.is_open else value_of(trial) for trial in session.trials], session.maximize)
-    order = [
-        {
-            "number": trial.number,
-            "value": trial.value,
-            "status": state_words.status_of(trial),
-            "words": state_words.outcome_words(trial),
-            "best": best,
-        }
-        for trial, best in zip(session.trials, bests, strict=True)
-    ]
-    return {
-        "metric": session.task.metric,
-        "percent": is_share(session.task.metric),
-        "maximize": session.maximize,
-        "kind": session.kind,
-        "order": order,
-        "panels": [asdict(panel) for panel in scatter.panels(session)],
-    }

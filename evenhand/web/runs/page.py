@@ -27,7 +27,7 @@ from evenhand.model import rules
 from evenhand.model.run_notes import KEPT_DAYS
 from evenhand.model.words import plural
 from evenhand.web.access import Role, lab_of, signed_in, stays_signed_in
-from evenhand.web.entry import onwards
+from evenhand.web.entry import go, onwards
 from evenhand.web.flash import said, say
 from evenhand.web.pages import render
 from evenhand.web.seats import studies_joined
@@ -42,7 +42,7 @@ MOST_COLUMNS = 24
 RUNS_PACE = Pace(1.0, load=4, poll=5.0)  # it looks untold, too: a process that dies says nothing
 SPARK_WIDTH, SPARK_HEIGHT = 110.0, 26.0
 
-Act = Literal["archive", "put back", "delete", "restore", "tag"]
+Act = Literal["archive", "put back", "delete", "restore", "tag", "compare"]
 
 
 @router.get("/")
@@ -151,6 +151,8 @@ def act(
     if not session:
         raise Refused("no run is ticked; tick those that are meant")
     service, whole = lab_of(request).runs, list(dict.fromkeys(session))
+    if what == "compare":
+        return go(f"/compare?{urlencode([('session', session_id) for session_id in whole])}")
     if what == "tag":
         if not tags.strip():
             raise InvalidSettings("tags: nothing typed; expected one tag or several, with commas between them")
@@ -185,14 +187,18 @@ def write_notes(
     name: Annotated[str, Form()] = "",
     tags: Annotated[str, Form()] = "",
     note: Annotated[str, Form()] = "",
+    baseline: Annotated[str, Form()] = "",
 ) -> Response:
     """Keep what was typed; where it cannot be kept, the form comes back with what was typed and why."""
     lab = lab_of(request)
     session = lab.sessions.get(session_id)
     try:
+        baseline_id = lab.runs.named(baseline).id if baseline.strip() else None
         lab.runs.write(session_id, name=name, tags=tags.split(","), note=note)
+        if lab.runs.notes(session_id).baseline != baseline_id:
+            lab.runs.declare_baseline(session_id, baseline_id)
     except (InvalidSettings, Refused) as error:
-        typed = {"name": name, "tags": tags, "note": note}
+        typed = {"name": name, "tags": tags, "note": note, "baseline": baseline}
         return _notes_form(request, session, lab.runs.notes(session_id), typed=typed, problem=str(error), status=400)
     return say(request, "/", f"Kept what you wrote of {lab.sessions.get(session_id).called}.")
 
@@ -200,8 +206,10 @@ def write_notes(
 def _notes_form(
     request: Request, session: Any, notes: Any, typed: Mapping[str, str] | None = None, problem: str = "", status: int = 200
 ) -> Response:
-    shown = typed or {"name": session.name or "", "tags": ", ".join(notes.tags), "note": notes.note}
-    return render(request, "runs/notes.html", session=session, typed=shown, problem=problem, status=status, here="Runs")
+    if typed is None:
+        baseline = "" if notes.baseline is None else lab_of(request).sessions.get(notes.baseline).called
+        typed = {"name": session.name or "", "tags": ", ".join(notes.tags), "note": notes.note, "baseline": baseline}
+    return render(request, "runs/notes.html", session=session, typed=typed, problem=problem, status=status, here="Runs")
 
 
 # What was asked for

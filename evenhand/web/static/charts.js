@@ -613,6 +613,7 @@
 
   window.Evenhand = window.Evenhand ?? {};
   window.Evenhand.charts = {
+    Chart,
     table: numbersTable,
     axesOf,
     leaders: (host, options) => new Leaders(host, options),

@@ -264,7 +264,7 @@
     if (dialog.returnValue !== "stop") return;
     dialog.returnValue = "";
     try {
-      await post(`${HOME}/tune/stop`, find("#stop-form"));
+      await post(`${main.dataset.verbs}/stop`, find("#stop-form"));
     } catch {
       message(LOST);
     }

@@ -3,8 +3,8 @@
 Each form holds every hyperparameter; what differs from what holds now is the change that it asks for.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from evenhand.analysis.belief_outcomes import now_believed
@@ -20,6 +20,7 @@ Asked = Mapping[str, Sequence[str]]  # a posted form: every value that a field w
 Change = Mapping[str, Any] | None
 
 LOW_FIELD, HIGH_FIELD, ONLY_FIELD, ZERO_FIELD, KEEP_FIELD, WHOLE_FIELD = "low.", "high.", "only.", "zero.", "keep.", "whole."
+SCALE_FIELD, DEFAULT_FIELD = "scale.", "default."  # asked of those who start a run, before there is a trial
 LIKELY_FIELD, CONFIDENCE_FIELD, MATTERS_FIELD, BETTER_FIELD = "likely.", "confidence.", "matters.", "better."
 CONFIDENCE_LEVELS: Mapping[str, Literal["low", "medium", "high"]] = {"low": "low", "medium": "medium", "high": "high"}
 BETTER_DIRECTIONS: Mapping[str, Literal["larger", "smaller"]] = {"larger": "larger", "smaller": "smaller"}
@@ -31,6 +32,8 @@ class Limit:
 
     own: the task's own domain, in words; now: what is in force, in words, "" where that is the same. low, high, only: the fields'
     texts. zero: whether 0 stays possible, None where the task has none apart. options: value, label, whether it is kept.
+    scale: "log" or "linear", "" of a choice. default: its text, None where it is mandatory. is_new: whether what was typed is
+    other than the task's own.
     """
 
     id: str
@@ -43,6 +46,9 @@ class Limit:
     zero: bool | None
     options: tuple[tuple[str, str, bool], ...]
     whole: bool
+    scale: str
+    default: str | None
+    is_new: bool
     problem: str
 
 
@@ -91,11 +97,15 @@ def limited(session: Session) -> tuple[Hyperparameter, ...]:
 
 def limits(session: Session, asked: Asked | None = None, problems: Mapping[str, str] | None = None) -> tuple[Limit, ...]:
     """Every hyperparameter's row. asked: what was typed; None for what is in force."""
-    rows = enumerate(limited(session))
-    return tuple(
-        _limit(index, hyperparameter, session.current_space[hyperparameter.name], asked, problems or {})
-        for index, hyperparameter in rows
-    )
+    return limit_rows(limited(session), session.current_space, asked, problems or {})
+
+
+def limit_rows(
+    hyperparameters: Iterable[Hyperparameter], now: Space, asked: Asked | None, problems: Mapping[str, str]
+) -> tuple[Limit, ...]:
+    """The row of each of these, whose space is limited to what it is now. asked, problems: as in `limits`."""
+    rows = enumerate(hyperparameters)
+    return tuple(_limit(index, own, now[own.name], asked, problems) for index, own in rows)
 
 
 def _limit(index: int, own: Hyperparameter, now: Hyperparameter, asked: Asked | None, problems: Mapping[str, str]) -> Limit:
@@ -108,6 +118,8 @@ def _limit(index: int, own: Hyperparameter, now: Hyperparameter, asked: Asked | 
         options = tuple((value, label, value in kept) for value, label in zip(domain.texts, domain.labels, strict=True))
     elif isinstance(domain, Float) and domain.or_zero:
         zero = bool(_text(texts, f"{ZERO_FIELD}{name}"))
+    default = None if own.mandatory else now.default_text
+    scale = "" if isinstance(domain, Choice) else "log" if getattr(now.domain, "log", False) else "linear"
     return Limit(
         id=f"limit-{index}",
         hyperparameter=own,
@@ -119,8 +131,19 @@ def _limit(index: int, own: Hyperparameter, now: Hyperparameter, asked: Asked | 
         zero=zero,
         options=options,
         whole=bool(_text(texts, f"{WHOLE_FIELD}{name}")),
+        scale=_text(texts, f"{SCALE_FIELD}{name}") or scale,
+        default=default if default is None or asked is None else _text(texts, f"{DEFAULT_FIELD}{name}"),
+        is_new=asked is not None and _is_new(own, asked),
         problem=problems.get(name, ""),
     )
+
+
+def _is_new(own: Hyperparameter, asked: Asked) -> bool:
+    """Whether what was typed is another thing than the task's own, or nothing that can be."""
+    try:
+        return changed_by(own, asked) is not None
+    except (ValueError, InvalidSpace):
+        return True
 
 
 def _in_force(name: str, now: Domain) -> Asked:
@@ -148,6 +171,53 @@ def changes(session: Session, asked: Asked) -> tuple[dict[str, Change], dict[str
         if domain != now:
             wanted[hyperparameter.name] = None if domain == hyperparameter.domain else change
     return wanted, problems
+
+
+def declared(hyperparameters: Iterable[Hyperparameter], asked: Asked) -> tuple[dict[str, Change], dict[str, str]]:
+    """What a form declares of a task's space before there is a trial, by hyperparameter; and what to say beside what is wrong."""
+    wanted: dict[str, Change] = {}
+    problems: dict[str, str] = {}
+    for hyperparameter in hyperparameters:
+        try:
+            change = changed_by(hyperparameter, asked)
+        except (ValueError, InvalidSpace) as error:
+            problems[hyperparameter.name] = str(error) if isinstance(error, Wrong) else _ask(hyperparameter.domain)
+            continue
+        if change is not None:
+            wanted[hyperparameter.name] = change
+    return wanted, problems
+
+
+def changed_by(own: Hyperparameter, asked: Asked) -> Change:
+    """The change that one row asks for of a task's own hyperparameter; None where it is as it was.
+
+    ValueError or InvalidSpace where it is none.
+    """
+    alone = Space([replace(own, condition=None)])
+    change = dict(_change(own, own.domain, asked) or {})
+    scale, default = _text(asked, f"{SCALE_FIELD}{own.name}"), _text(asked, f"{DEFAULT_FIELD}{own.name}")
+    is_frozen = "value" in change
+    if scale and not is_frozen and not isinstance(own.domain, Choice):
+        if scale == "log" and change["low"] <= 0:
+            raise Wrong("A logarithmic scale begins above 0: raise the lower end, or take the linear one.")
+        change["log"] = scale == "log"
+    narrowed = reshaped(alone, {own.name: change})[own.name].domain
+    if default and not is_frozen and not own.mandatory:
+        try:
+            change["default"] = narrowed.accept(own.of_text(default))
+        except (ValueError, TypeError, OverflowError):
+            raise Wrong(f"The default {default} is not possible here: it has to be {narrowed.expected}.") from None
+    made = reshaped(alone, {own.name: change})[own.name]
+    if (made.domain, made.default) == (own.domain, own.default):
+        return None
+    return {key: value for key, value in change.items() if key == "value" or value != _as_it_was(own, key)}
+
+
+def _as_it_was(own: Hyperparameter, key: str) -> Any:
+    """What a key of a change is where it changes nothing."""
+    if key == "options":
+        return list(own.domain.options) if isinstance(own.domain, Choice) else None
+    return {"default": own.default, "zero": True}.get(key, getattr(own.domain, key, None))
 
 
 class Wrong(ValueError):

@@ -298,8 +298,17 @@ def _believe(request: Request, lab: Lab, session: Session, form: Any) -> Respons
 
 
 @router.post("/sessions/{session_id}/workbench/turn")
-def turn(request: Request, session_id: int, what: Annotated[str, Form()], reason: Annotated[str, Form()] = "") -> Response:
-    """Start what was held, pause, go on, take over, hand back, or stop a trial (`stop NUMBER`)."""
+def turn(
+    request: Request,
+    session_id: int,
+    what: Annotated[str, Form()],
+    reason: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Start what was held, pause, go on, take over, hand back, or stop a trial (`stop NUMBER`).
+
+    back: "run" where the run's own page asked, and is to be seen again.
+    """
     lab, who, reason = lab_of(request), identity(request).who, reason.strip()[: space_form.MOST_TYPED_CHARACTERS]
     session = _context(request, session_id)["session"]
     number = what.removeprefix("stop ")
@@ -331,7 +340,7 @@ def turn(request: Request, session_id: int, what: Annotated[str, Form()], reason
             raise Refused(f"the session is {lab.view(session_id).state}, so it cannot {what}")
     except Refused as error:
         return _page(request, session_id, Entered("turn", message=str(error), reason=reason), 409)
-    return _done(request, session, words, "")
+    return say(request, f"/sessions/{session_id}", words) if back == "run" else _done(request, session, words, "")
 
 
 async def _posted(request: Request, session_id: int, answer: Callable[[Request, Lab, Session, Any], Response]) -> Response:

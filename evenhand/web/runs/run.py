@@ -1,0 +1,204 @@
+"""A run's page: how it goes and what is best on top, curves, the table of its trials, what it came to; live.
+
+It is at the address of a session. Sessions of studies have their own page there, of which nothing here is a part.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from evenhand.analysis import summaries
+from evenhand.analysis.run_rows import run_state
+from evenhand.analysis.summaries import ValueChange
+from evenhand.analysis.trial_table import differences
+from evenhand.lab.lab import Lab
+from evenhand.model import rules
+from evenhand.model.run_head import RunHead
+from evenhand.model.session import State
+from evenhand.model.state_words import hold_words
+from evenhand.model.trial import Trial
+from evenhand.model.words import clock, is_share, metric_name, plural
+from evenhand.web.access import identity, lab_of, stays_signed_in
+from evenhand.web.flash import said
+from evenhand.web.pages import render
+from evenhand.web.researcher import overview
+from evenhand.web.researcher.study import result_context, session_page
+from evenhand.web.runs.facts import facts_of
+from evenhand.web.runs.own import own_head, own_run, takes_trials
+from evenhand.web.runs.trial_table import table_context
+from evenhand.web.state import held_by
+from evenhand.web.streams import Pace, Stated, Topic, stream
+
+router = APIRouter()
+
+RUN_PACE = Pace(0.3, load=4, poll=1.0)  # it looks untold, too: a process of its own tunes, and says nothing when it dies
+
+
+@dataclass(frozen=True)
+class RunTop:
+    """What the top of the page says beside what is stored. left, spent: of the budget, in words; empty where it is not known.
+
+    best_changes: what of the best trial's configuration is not at its default. training: the trial that is told of, of those
+    that are open. notes: of what is held or goes on.
+    """
+
+    state: str
+    badge: str
+    left: str
+    seconds_left: float | None
+    ticking: bool
+    spent: str
+    spent_words: str
+    ended: str
+    best_changes: tuple[ValueChange, ...]
+    training: Trial | None
+    notes: tuple[str, ...]
+
+
+# The page
+
+
+@router.get("/sessions/{session_id}")
+def run_page(request: Request, session_id: int, whole: bool = False) -> Response:
+    """How a session goes: a run's own page, or a session's of a study.
+
+    whole: what a run came to is in the page at once, however long reading all of its trials takes.
+    """
+    lab = lab_of(request)
+    if lab.trials.bare(session_id).purpose != "exploratory":
+        return session_page(request, session_id)
+    head = lab.trials.head(session_id)
+    task = head.session.task
+    shows_result = head.is_whole or whole
+    came_to = _result_context(request, session_id) if shows_result else {}
+    return render(
+        request,
+        "runs/run.html",
+        metric=metric_name(task.metric),
+        share=is_share(task.metric),
+        shows_result=shows_result,
+        said=said(request),
+        here="Runs",
+        **{**head_context(request, head), **table_context(request, head), **came_to},
+    )
+
+
+@router.get("/sessions/{session_id}/run/head")
+def head_part(request: Request, session_id: int) -> Response:
+    """The top of the page, as it is now."""
+    return render(request, "runs/_run_head.html", **head_context(request, own_head(request, session_id)))
+
+
+@router.get("/sessions/{session_id}/run/result")
+def result_part(request: Request, session_id: int) -> Response:
+    """What the run came to: choice, test score for whoever looked, how sure it is, the front. It asks for all trials."""
+    own_run(request, session_id)
+    return render(request, "runs/_run_result.html", **_result_context(request, session_id))
+
+
+def _result_context(request: Request, session_id: int) -> dict[str, Any]:
+    return result_context(request, lab_of(request).sessions.get(session_id))
+
+
+def head_context(request: Request, head: RunHead) -> dict[str, Any]:
+    """What the top of the page shows."""
+    lab, session = lab_of(request), head.session
+    study, now = lab.studies.get(session.study_id, session.version), lab.clock()
+    is_over = session.choice is not None or session.withdrawn_at is not None
+    waits = head.is_whole and any(trial.claimed_at is None for trial in head.open_trials)
+    return {
+        "head": head,
+        "session": session,
+        "study": study,
+        "top": run_top(head, now),
+        "now": now,
+        "is_over": is_over,
+        "can_work": session.kind == "method" and not session.space.is_open and not study.archived,
+        "works": takes_trials(session, now) and not study.archived,
+        "state": rules.state_of(session, now),
+        "waiting": lab.view(session.id).waiting if waits else None,
+        "interrupted": rules.is_interrupted(session, now) and not study.archived,
+        "notices": lab.sessions.notices(session.id) if "stopping" in session.method else (),
+        "problem": held_by(request.app).players.problems.get(session.id),
+        "run_notes": lab.runs.notes(session.id),
+        "facts": facts_of(lab, session, identity(request).who),
+    }
+
+
+def run_top(head: RunHead, now: float) -> RunTop:
+    """What the top of the page says."""
+    session = head.session
+    state = "erased" if session.withdrawn_at is not None else str(run_state(session, now))
+    without_choice = session.choice is not None and session.choice.configuration is None
+    seconds_left = rules.seconds_left(session, now) if session.budget.seconds is not None else None
+    training = next((trial for trial in head.open_trials if trial.claimed_at is not None), None)
+    stands = any(trial.claimed_at is None or trial.is_held for trial in head.open_trials)
+    spent, spent_words = _spent(head)
+    return RunTop(
+        state=state,
+        badge="finished without a choice" if without_choice else state,
+        left=_left(head, now),
+        seconds_left=seconds_left,
+        ticking=state == "running" and seconds_left is not None and not stands,
+        spent=spent,
+        spent_words=spent_words,
+        ended=_ended(head),
+        best_changes=() if head.best is None else tuple(differences(session, head.best, None)),
+        training=training or next(iter(head.open_trials), None),
+        notes=tuple(hold_words(trial) for trial in head.open_trials) if session.is_paused else (),
+    )
+
+
+def _left(head: RunHead, now: float) -> str:
+    """What of the budget is left, in words; nothing of one that has ended."""
+    session = head.session
+    if session.choice is not None or session.withdrawn_at is not None:
+        return ""
+    if head.is_whole:
+        return overview.left(session, now)
+    return "" if session.budget.trials is None else plural(max(0, session.budget.trials - head.used), "trial")
+
+
+def _spent(head: RunHead) -> tuple[str, str]:
+    """How long a run took that has ended, and what is in that. Of a run of very many trials the waiting is not told apart."""
+    session = head.session
+    if session.choice is None or session.started_at is None:
+        return "", ""
+    if head.is_whole:
+        return clock(summaries.clock(session, session.choice.at)), "used; waiting is not counted"
+    return clock(session.choice.at - session.started_at), "from its start to its choice"
+
+
+def _ended(head: RunHead) -> str:
+    """Which cap of its budget ended a run, in words; nothing where none did."""
+    session = head.session
+    if head.is_whole or session.choice is None:
+        return rules.how_ended(session) if head.is_whole else ""
+    trials = session.budget.trials
+    return f"all {trials:,} trials were used" if trials is not None and head.used >= trials else ""
+
+
+# Live
+
+
+@router.get("/sessions/{session_id}/run/events")
+async def run_events(request: Request, session_id: int) -> Response:
+    """That something of the run is other than before: its stamp, its state, and how far its open trials are."""
+    lab = lab_of(request)
+    await run_in_threadpool(own_run, request, session_id)
+    topic = Topic(("run", session_id), partial(Stated, "state", partial(_pulse, lab, session_id)), RUN_PACE, session_id)
+    return stream(held_by(request.app).hub, topic, may_go_on=stays_signed_in(request))
+
+
+def _pulse(lab: Lab, session_id: int) -> Mapping[str, Any]:
+    session, stamp, going = lab.trials.pulse(session_id)
+    shows = session.live_validation
+    return {
+        "stamp": f"{stamp} {run_state(session, lab.clock())} {session.evaluated.done} {session.choice is not None}",
+        "open": [[trial.number, trial.attempt, trial.epochs_done, trial.value if shows else None] for trial in going],
+        "ended": session.choice is not None or rules.state_of(session, lab.clock()) is State.WITHDRAWN,
+    }

@@ -1,0 +1,409 @@
+"""A run's page and its trials' pages: what they say, what they ask for, and that nothing of studies or test scores is in them."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.made_runs import make
+from evenhand.analysis.trial_table import MOST_PINNED
+from evenhand.lab import trial_rows
+from evenhand.lab.lab import Lab
+from evenhand.model.job import place_of
+from evenhand.model.session import Session
+from evenhand.model.trial import Outcome
+from evenhand.settings import AGENT_SILENCE_SECONDS, PublicAddress
+from evenhand.store import sessions
+from evenhand.web.access import Role
+from evenhand.web.runs.run_curves import MOST_AT_ONCE
+from evenhand.web.runs.trial_files import MOST_LISTED, folder_of
+from evenhand.web.runs.trial_table import WINDOW_ROWS
+from tests.labs import epoch
+from tests.web import Caller, Site, evaluated, toy_site, tuned_study
+
+TRIALS = 230
+PARTS = ("head", "result", "table", "rows", "pinned", "progress", "curves", "events")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with toy_site(tmp_path_factory.mktemp("run")) as served:
+        make(served.lab, TRIALS, seed=4, name="wide search")
+        yield served
+
+
+@pytest.fixture(scope="module")
+def researcher(site: Site) -> Caller:
+    return site.caller(Role.RESEARCHER)
+
+
+@pytest.fixture(scope="module")
+def session(site: Site) -> Session:
+    return site.lab.sessions.get(1)
+
+
+def numbers(html: str) -> list[int]:
+    """The trials of rows, in order."""
+    return [int(number) for number in re.findall(r'data-trial="(\d+)"', html)]
+
+
+# The page
+
+
+def test_the_page_says_how_a_run_goes(researcher: Caller, session: Session) -> None:
+    page = researcher.get("/sessions/1").text
+    best = max((trial for trial in session.trials if trial.outcome == "completed"), key=lambda trial: trial.value or 0.0)
+    assert "wide search" in page
+    assert f'href="/sessions/1/trials/{best.number}">trial {best.number}</a>' in page
+    assert f"learning rate <b>{best.configuration['learning_rate']:g}</b>" in page
+    assert "Interrupted:" in page
+    assert "End it with its best trial" in page
+    assert "Add a trial" not in page, "no process would train it"
+    assert 'href="/sessions/1/take-away"' in page
+    assert "Nothing is chosen yet" in page
+    assert "Say what you think of a trial" in page
+    assert numbers(page) == list(range(TRIALS, TRIALS - WINDOW_ROWS, -1))
+
+
+def test_while_a_process_tunes_it_trials_can_be_added(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study_id = make(site.lab, 1).study_id
+        session = site.lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python")
+        researcher, address = site.caller(Role.RESEARCHER), f"/sessions/{session.id}"
+        assert "The clock starts when" in researcher.get(address).text
+        assert "No trial yet." in researcher.get(address).text
+        site.lab.start(session.id)
+        page = researcher.get(address).text
+        assert f'class="btn btn-primary" href="{address}/workbench">Add a trial' in page
+        paused = researcher.post(f"{address}/workbench/turn", {"what": "pause", "back": "run", "reason": "lunch"})
+        assert paused.headers["location"].startswith(f"{address}?said=")
+        page = researcher.get(paused.headers["location"]).text
+        assert "Paused; its clock stands still." in page
+        assert "lunch" in page
+        assert 'value="go on"' in page
+        site.clock.now += AGENT_SILENCE_SECONDS + 1
+        assert "Interrupted:" in researcher.get(address).text
+
+
+def test_what_was_erased_says_so(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        make(site.lab, 2)
+        site.lab.runs.delete([1])
+        page = site.caller(Role.RESEARCHER).get("/sessions/1").text
+        assert "Bring back" in page
+        site.clock.now += 31 * 86400
+        site.lab.runs.erase_due()
+        page = site.caller(Role.RESEARCHER).get("/sessions/1").text
+        assert "Erased" in page
+        assert numbers(page) == []
+        assert site.caller(Role.RESEARCHER).get("/sessions/1/trials/1").status_code == 404
+
+
+# Parts of a large run, and what it came to
+
+
+def test_a_large_run_is_not_read_whole_for_its_page(site: Site, researcher: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = researcher.get("/sessions/1").text
+    monkeypatch.setattr(trial_rows, "WHOLE_TRIALS", 10)
+    read: list[int] = []
+    get = sessions.get
+
+    def noting(tx: Any, session_id: int, logged: bool | None = None) -> Session:
+        read.append(session_id)
+        return get(tx, session_id, logged)
+
+    monkeypatch.setattr(sessions, "get", noting)
+    page = researcher.get("/sessions/1").text
+    for part in ("head", "table", "rows", "progress", "curves?first=1&last=64"):
+        assert researcher.get(f"/sessions/1/run/{part}").status_code == 200
+    assert read == []
+    assert 'data-part="/sessions/1/run/result"' in page
+    assert numbers(page) == numbers(whole)
+    assert "Nothing is chosen yet" not in page
+    assert "Nothing is chosen yet" in researcher.get("/sessions/1/run/result").text
+    assert "Nothing is chosen yet" in researcher.get("/sessions/1?whole=1").text
+
+
+def test_several_objectives_show_their_front(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study_id = make(site.lab, 3).study_id
+        method = {"name": "random", "objectives": ["accuracy:max", "latency_ms:min"]}
+        session = site.lab.sessions.open(study_id, tuner="random", method=method, driver="python")
+        site.lab.start(session.id)
+        agent, _ = site.lab.agents.add("here", 1)
+        for value, latency in ((0.5, 3.0), (0.6, 4.0)):
+            site.lab.submit(session.id, {})
+            job = site.lab.claim(agent, session_id=session.id)
+            assert job is not None
+            measured = replace(epoch(0, 1, value), extra={"latency_ms": latency})
+            site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED, batch=[measured])
+        page = site.caller(Role.RESEARCHER).get(f"/sessions/{session.id}").text
+        assert 'id="front"' in page
+        assert page.count('<circle class="trial') > 0
+
+
+# The table
+
+
+def test_rows_are_filtered_sorted_and_read_in_windows(researcher: Caller, session: Session) -> None:
+    answer = researcher.get("/sessions/1/run/rows?q=accuracy>0.8&sort=-value&offset=5&count=10")
+    counted = [trial for trial in session.trials if trial.outcome in ("completed", "stopped")]
+    right = sorted((trial for trial in counted if (trial.value or 0) > 0.8), key=lambda trial: -(trial.value or 0))
+    assert answer.headers["x-evenhand-rows"] == str(len(right))
+    assert numbers(answer.text) == [trial.number for trial in right[5:15]]
+    assert researcher.get("/sessions/1/run/rows?offset=100000").text.strip() == ""
+    assert researcher.get(f"/sessions/1/run/rows?count={WINDOW_ROWS + 1}").status_code == 400
+    assert researcher.get("/sessions/1/run/rows?offset=-1").status_code == 400
+
+
+def test_a_filter_that_cannot_be_read_says_why(researcher: Caller) -> None:
+    page = researcher.get("/sessions/1?q=accurcy>0.8").text
+    assert "nearest: accuracy" in page
+    assert "All trials are shown" in page
+    assert "No trial is like that." in researcher.get("/sessions/1?q=accuracy>2").text
+
+
+def test_what_differs_is_told_from_what_was_asked_for(researcher: Caller, session: Session) -> None:
+    best = next(trial for trial in session.trials if trial.number == numbers(researcher.get("/sessions/1?sort=-value").text)[0])
+    row = researcher.get(f"/sessions/1/run/rows?against=best&q=number={best.number}").text
+    assert "what the others are told from" in row
+    other = researcher.get(f"/sessions/1/run/rows?against={best.number}&q=number=7").text
+    seventh = session.trial(7)
+    assert seventh is not None
+    told = re.findall(r'<span class="change">(.*?) <b>', other)
+    differing = [
+        part.label
+        for part in session.space
+        if part.name in seventh.configuration
+        and seventh.configuration[part.name] != best.configuration.get(part.name, part.default)
+    ]
+    assert told == differing
+
+
+def test_pins_columns_and_links_stand_in_the_address(researcher: Caller) -> None:
+    page = researcher.get("/sessions/1?pin=7&pin=3&pin=999&column=value&column=set.learning_rate&column=nothing").text
+    pinned = page.partition('id="pinned">')[2].partition("</tbody>")[0]
+    assert numbers(pinned) == [7, 3]
+    assert 'href="/sessions/1?sort=-set.learning_rate&amp;pin=7&amp;pin=3&amp;pin=999' in page
+    assert "?pin=3&amp;pin=999&amp;column=value" in pinned, "a pinned row's link lets it go"
+    assert "What differs</th>" not in page
+    many = "&".join(f"pin={number}" for number in range(1, 30))
+    assert len(numbers(researcher.get(f"/sessions/1/run/pinned?{many}").text)) == MOST_PINNED
+
+
+# The charts
+
+
+def test_progress_is_each_new_best_and_a_stated_sample(researcher: Caller, session: Session, site: Site) -> None:
+    content = researcher.get("/sessions/1/run/progress").json()
+    head = site.lab.trials.head(1)
+    assert content["gains"]["numbers"] == [gain.number for gain in head.gains]
+    assert content["gains"]["values"] == [pytest.approx(gain.value, rel=1e-5) for gain in head.gains]
+    assert (content["trials"], content["every"], content["sample"]) == (TRIALS, 1, 1)
+    assert content["best"] == head.gains[-1].number
+    valued = [trial.number for trial in session.trials if trial.outcome in ("completed", "stopped") and trial.value is not None]
+    assert content["dots"]["numbers"] == valued
+
+
+def test_curves_come_as_columns_that_may_be_kept_once_they_have_ended(site: Site, researcher: Caller) -> None:
+    answer = researcher.get("/sessions/1/run/curves?first=1&last=40&every=8")
+    content = answer.json()
+    assert content["numbers"] == [number for number in (8, 16, 24, 32, 40) if site.lab.curve(1, number).measurements]
+    assert answer.headers["cache-control"] == "private, max-age=86400"
+    for place, number in enumerate(content["numbers"]):
+        end = content["starts"][place + 1] if place + 1 < len(content["starts"]) else len(content["epochs"])
+        measured = site.lab.curve(1, number).measurements
+        assert content["epochs"][content["starts"][place] : end] == [measurement.epoch for measurement in measured]
+        assert content["values"][content["starts"][place] : end] == [
+            pytest.approx(measurement.value, rel=1e-5) for measurement in measured
+        ]
+    named = researcher.get("/sessions/1/run/curves?number=3&number=5")
+    assert named.json()["numbers"] == [3, 5]
+    assert named.headers["cache-control"] == "no-store"
+    assert len(researcher.get("/sessions/1/run/curves?first=1&last=1000000").json()["numbers"]) <= MOST_AT_ONCE
+    many = "&".join(f"number={number}" for number in range(MOST_AT_ONCE + 1))
+    assert researcher.get(f"/sessions/1/run/curves?{many}").status_code == 400
+
+
+def test_curves_of_a_trial_that_trains_are_never_kept(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        session = running(site.lab)
+        answer = site.caller(Role.RESEARCHER).get(f"/sessions/{session.id}/run/curves?first=1&last=1")
+        assert answer.headers["cache-control"] == "no-store"
+        assert site.caller(Role.RESEARCHER).first_state(f"/sessions/{session.id}/run/events")["open"] == [[1, 1, 0, None]]
+
+
+def running(lab: Lab) -> Session:
+    """A run of which a trial trains."""
+    study_id = make(lab, 1).study_id
+    session = lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python")
+    lab.start(session.id)
+    lab.submit(session.id, {})
+    agent, _ = lab.agents.add("here", 1)
+    assert lab.claim(agent, session_id=session.id)
+    return session
+
+
+# A trial
+
+
+def test_a_trial_s_page_has_all_that_is_known_of_it(researcher: Caller, session: Session) -> None:
+    page = researcher.get("/sessions/1/trials/7").text
+    trial = session.trial(7)
+    assert trial is not None
+    for name, value in trial.configuration.items():
+        assert session.space[name].label in page
+        assert session.space[name].show(value) in page
+    assert "evenhand replay 1 7" in page
+    assert session.task.version in page
+    assert 'rel="prev"' in page
+    assert 'rel="next"' in page
+    assert "Differs from trial 6, the one before" in page
+    assert "compare?trial=1:7&amp;trial=1:" in page
+    assert 'rel="next"' not in researcher.get(f"/sessions/1/trials/{TRIALS}").text
+    assert researcher.get("/sessions/1/trials/999").status_code == 404
+    assert researcher.get(f"/sessions/1/trials/{10**30}").status_code in (400, 404)
+
+
+@pytest.fixture
+def folder(site: Site, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of trial 7, with files, and secrets beside it."""
+    monkeypatch.setattr("evenhand.web.runs.trial_files.trials_dir", lambda: tmp_path / "trials")
+    trial = session.trial(7)
+    assert trial is not None
+    made = tmp_path / "trials" / place_of(session, 7, trial.attempt)
+    (made / "deep" / "er").mkdir(parents=True)
+    (made / "model.bin").write_bytes(b"\0weights")
+    (made / "deep" / "er" / "naïve #1?.html").write_text("<script>alert(1)</script>")
+    (tmp_path / "secret.txt").write_text("hush")
+    (made.parent / "beside.txt").write_text("hush")
+    (made / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (made / "up").symlink_to(tmp_path)
+    return made
+
+
+def test_files_of_a_trial_are_listed_and_sent(researcher: Caller, folder: Path) -> None:
+    page = researcher.get("/sessions/1/trials/7").text
+    links = re.findall(r'href="(/sessions/1/trials/7/files/[^"]*)"', page)
+    assert [link.rpartition("/files/")[2] for link in links] == ["model.bin", "deep/er/na%C3%AFve%20%231%3F.html"]
+    answers = [researcher.get(link) for link in links]
+    assert [answer.content for answer in answers] == [b"\0weights", b"<script>alert(1)</script>"]
+    assert all(answer.headers["content-type"] == "application/octet-stream" for answer in answers)
+    assert all(answer.headers["content-disposition"].startswith("attachment") for answer in answers)
+    assert all(answer.headers["x-content-type-options"] == "nosniff" for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "link.txt",
+        "up/secret.txt",
+        "deep",
+        "",
+        "..%2Fbeside.txt",
+        "%2e%2e/beside.txt",
+        "deep/..%2f..%2fbeside.txt",
+        "%2Fetc%2Fpasswd",
+        "no%00ne",
+        "nothing.txt",
+        "x" * 5000,
+    ],
+)
+def test_nothing_beside_a_trial_s_folder_is_sent(researcher: Caller, folder: Path, name: str) -> None:
+    answer = researcher.get(f"/sessions/1/trials/7/files/{name}")
+    assert answer.status_code in (400, 404), answer.text
+    assert "hush" not in answer.text
+
+
+def test_files_are_bounded(researcher: Caller, folder: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evenhand.web.runs.trial.MOST_FILE_BYTES", 3)
+    assert researcher.get("/sessions/1/trials/7/files/model.bin").status_code == 409
+    for number in range(MOST_LISTED):
+        (folder / f"{number:04}.txt").touch()
+    trial = session.trial(7)
+    assert trial is not None
+    listed = folder_of(session, trial)
+    assert (len(listed.files), listed.more) == (MOST_LISTED, True)
+    assert "There are more" in researcher.get("/sessions/1/trials/7").text
+
+
+# What must not be seen
+
+
+def test_sessions_of_studies_have_none_of_these_pages(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        _, session, agent = tuned_study(site)
+        evaluated(site, session.id, agent, 0.5, 0.6)
+        researcher = site.caller(Role.RESEARCHER)
+        for part in (*(f"run/{name}" for name in PARTS), "trials/1", "trials/1/files/output.txt"):
+            answer = researcher.get(f"/sessions/{session.id}/{part}")
+            assert answer.status_code == 404, part
+        page = researcher.get(f"/sessions/{session.id}").text
+        assert 'id="chart-loss"' in page, "the page of a study's session is what it was"
+        assert "run.js" not in page
+
+
+SCORES = (0.0456789, 0.0567891)  # on test, which no trial has on validation
+
+
+def test_no_test_score_without_a_look(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        make(site.lab, 12, seed=4)
+        site.lab.sessions.end(1)
+        agent, _ = site.lab.agents.add("evaluates", 1)
+        for score in SCORES:
+            job = site.lab.claim(agent, session_id=1)
+            assert job is not None
+            site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED, batch=[epoch(0, 1, score)])
+        researcher = site.caller(Role.RESEARCHER)
+        pages = ["/sessions/1", "/sessions/1?whole=1", *(f"/sessions/1/trials/{number}" for number in range(1, 13))]
+        parts = [f"/sessions/1/run/{part}" for part in PARTS if part not in ("events", "curves")]
+        texts = {path: researcher.get(path).text for path in (*pages, *parts, "/sessions/1/run/curves?first=1&last=300")}
+        texts["events"] = json.dumps(researcher.first_state("/sessions/1/run/events"))
+        for path, text in texts.items():
+            assert not re.search(r"0\.0456|0\.0567|\b4\.6\D?%|\b5\.7\D?%", text), path
+        assert "2 of 10 seeds are evaluated" in texts["/sessions/1"]
+        assert researcher.post("/sessions/1/reveal").status_code == 303
+        seen = f"{100 * sum(SCORES) / len(SCORES):.1f}"
+        assert seen in researcher.get("/sessions/1").text
+        assert seen in researcher.get("/sessions/1/run/result").text
+        assert seen not in researcher.get("/sessions/1/run/rows").text
+
+
+def test_behind_a_proxy_all_addresses_lie_under_its_path(tmp_path: Path) -> None:
+    with toy_site(tmp_path, public=PublicAddress("https://lab.example.org/evenhand")) as site:
+        make(site.lab, 3)
+        researcher = site.caller(Role.RESEARCHER)
+        for path in ("/evenhand/sessions/1?pin=1", "/evenhand/sessions/1/trials/2", "/evenhand/sessions/1/run/table"):
+            addresses = re.findall(
+                r'(?:href|action|src|data-rows|data-pinned|data-part|data-curves)="(/[^"]*)"', researcher.get(path).text
+            )
+            assert addresses
+            assert [address for address in addresses if not address.startswith("/evenhand/")] == []
+
+
+BEYOND = 10**30  # what no database counts to
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        f"?pin={BEYOND}&against={BEYOND}",
+        "?q=accuracy<1e999+number>-1e999",
+        f"?q=number={BEYOND}",
+        "?q=why:%25_\\",
+        f"/run/rows?offset={BEYOND}",
+        f"/run/curves?first={BEYOND}&last={BEYOND + 9}",
+        f"/run/curves?first=1&last={BEYOND}&every=1",
+        f"/run/curves?first=1&last=9&every={BEYOND}",
+        f"/run/curves?number={BEYOND}",
+        f"/trials/{BEYOND}",
+        f"/trials/{BEYOND}/files/x",
+    ],
+)
+def test_what_is_beyond_all_counting_is_answered(researcher: Caller, part: str) -> None:
+    assert researcher.get(f"/sessions/1{part}").status_code in (200, 400, 404)
