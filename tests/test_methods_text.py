@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import evenhand
+from evenhand.analysis.seen_before import seen_before
 from evenhand.cli.main import app
 from evenhand.experiments.tune import Result
 from evenhand.lab.lab import Lab
@@ -18,7 +19,7 @@ from evenhand.model.space import Space
 from evenhand.report import references, run_records
 from evenhand.report.methods_text import MethodsText, methods_text
 from evenhand.report.reproduction import facts_of
-from evenhand.report.run_records import RunRecords, trials_after_look
+from evenhand.report.run_records import RunRecords
 
 SOURCE = """
 import evenhand
@@ -185,10 +186,10 @@ def test_a_look_amid_the_trials_is_said(author: Path) -> None:
     session = tuned(author, method="random", trials=4).session
     moments = [trial.submitted_at for trial in session.trials]
     looks = [("person 1", (moments[1] + moments[2]) / 2)]
-    assert trials_after_look(session, looks) == 2
-    assert trials_after_look(session, []) == 0
-    records = RunRecords(session, replace_study(author), {}, None, looks)
-    assert "A test score was seen before 2 of the 4 trials" in methods_text(records).paragraph
+    records = RunRecords(session, replace_study(author), {}, None, looks, seen_before(looks, moments))
+    text = methods_text(records)
+    assert "Scores on this test data were seen before 2 of 4 trials (1 look)" in text.paragraph
+    assert "seen before" not in methods_text(replace(records, seen_before=None)).paragraph
 
 
 def test_every_reference_has_its_key_and_is_balanced() -> None:

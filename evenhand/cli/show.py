@@ -48,7 +48,6 @@ def _facts(lab: "Lab", records: "RunRecords") -> dict[str, Any]:
     from evenhand.lab import served
     from evenhand.model import rules, state_words
     from evenhand.report.certainty import paragraph
-    from evenhand.report.run_records import trials_after_look
 
     session, now = records.session, lab.clock()
     row = run_row(session, lab.runs.notes(session.id), now)
@@ -73,7 +72,9 @@ def _facts(lab: "Lab", records: "RunRecords") -> dict[str, Any]:
         "seeds_evaluated": session.evaluated.done,
         "looks": len(records.looks),
         "last_look_by": lab.people.shown(records.looks[-1][0]) if records.looks else None,
-        "trials_after_a_look": trials_after_look(session, records.looks),
+        "trials_after_a_look": 0 if records.seen_before is None else records.seen_before.trials,
+        "seen_before": "" if records.seen_before is None else records.seen_before.words,
+        "gain": "" if records.gain is None else records.gain.words,
         "recent": [_recent(session, trial.number) for trial in session.trials[-RECENT_TRIALS:]],
         "certainty": paragraph(session, certainty_of(session, scores)),
         "how_to_go_on": state_words.how_to_go_on(session) if goes_on else "",
@@ -116,11 +117,9 @@ def _print(records: "RunRecords", facts: dict[str, Any]) -> None:
     _line("test", _test_words(records, facts))
     if facts["looks"]:
         _line("looks", f"{plural(facts['looks'], 'look')} at the test score, the last by {facts['last_look_by']}")
-    if facts["trials_after_a_look"]:
-        _line(
-            "looks",
-            f"test seen before {facts['trials_after_a_look']} of {plural(facts['trials'], 'trial')}: no unbiased estimate",
-        )
+    for name in ("gain", "seen_before"):
+        if facts[name]:
+            _line(name.partition("_")[0], facts[name])
     _line("spent", f"{plural(facts['trials'], 'trial')}, {plural(facts['epochs'], 'epoch')}, {clock(facts['seconds'])}")
     _line("budget", budget_words(session.budget))
     if facts["recent"]:

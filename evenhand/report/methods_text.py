@@ -19,7 +19,7 @@ from evenhand.model.words import MODE_WORDS, budget_words, exact, metric_name, p
 from evenhand.report import latex, references
 from evenhand.report.blocks import Item, ReportTable, table
 from evenhand.report.reproduction import PLAYED_KEYS, STREAM_WORDS, beliefs_of, facts_of
-from evenhand.report.run_records import RunRecords, trials_after_look
+from evenhand.report.run_records import RunRecords
 from evenhand.tasks import requirements
 
 LIBRARY_NAMES = {"torch": "PyTorch", "sklearn": "scikit-learn"}
@@ -137,12 +137,10 @@ def _tested(records: RunRecords) -> Iterator[str]:
 
 
 def _looked(records: RunRecords) -> Iterator[str]:
-    seen = trials_after_look(records.session, records.looks)
-    if seen:
-        yield (
-            f"A test score was seen before {seen} of the {len(records.session.trials)} trials, so it is no longer an unbiased "
-            "estimate."
-        )
+    if records.seen_before is not None:
+        yield records.seen_before.words
+    if records.gain is not None:
+        yield f"Compared with its declared baseline: {records.gain.words}"
 
 
 def _written_with(session: Session) -> Iterator[str]:
@@ -248,8 +246,10 @@ def _where_rows(records: RunRecords, facts: Mapping[str, Any]) -> Iterator[Row]:
         yield f"trained with ({plural(there.trials, 'trial')})", words
     if records.study.packages and not records.session.is_brought_in:
         yield "packages, when it was declared", ", ".join(f"{name} {version}" for name, version in records.study.packages.items())
-    if seen := trials_after_look(records.session, records.looks):
-        yield "test score", f"seen before {seen} of {plural(len(records.session.trials), 'trial')}"
+    if records.seen_before is not None:
+        yield "test data", records.seen_before.words
+    if records.gain is not None:
+        yield "baseline", records.gain.words
     if facts["command"]:
         yield "command", facts["command"]
     yield (

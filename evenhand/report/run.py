@@ -17,7 +17,7 @@ from evenhand.report.blocks import Item, Report, ReportSection, table
 from evenhand.report.certainty import paragraph
 from evenhand.report.disclosure import OUTCOME_ORDER
 from evenhand.report.methods_text import MethodsText, methods_text
-from evenhand.report.run_records import RunRecords, trials_after_look
+from evenhand.report.run_records import RunRecords
 
 MOST_BEST_TRIALS = 10  # rows of the table of the best trials
 MOST_CURVES = 5  # trials whose curves are drawn
@@ -68,9 +68,8 @@ def _lead(records: RunRecords) -> tuple[str, ...]:
     session = records.session
     evaluation = records.evaluation
     sure = paragraph(session, certainty_of(session, evaluation.scores if evaluation else ()))
-    seen = trials_after_look(session, records.looks)
-    warned = f"A test score was seen before {seen} of these {len(session.trials)} trials; it is no longer an unbiased estimate."
-    return (sure, warned) if seen else (sure,)
+    further = (None if fact is None else fact.words for fact in (records.gain, records.seen_before))
+    return (sure, *filter(None, further))
 
 
 def _facts(records: RunRecords) -> tuple[tuple[str, str], ...]:

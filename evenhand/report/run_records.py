@@ -1,9 +1,11 @@
 """What is known of a run: its session, how it was planned, where it was trained, and its test score where that may be shown."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from evenhand.analysis.gain import Gain
 from evenhand.analysis.run_comparison import TestValue, value_on_test
+from evenhand.analysis.seen_before import SeenBefore
 from evenhand.lab.lab import Lab
 from evenhand.model import rules
 from evenhand.model.environment import Environment
@@ -22,6 +24,8 @@ class RunRecords:
         environments: of its trainings, by their keys.
         evaluation: its choice on test data, where whoever asks has looked at that.
         looks: who looked at its test score, and when.
+        seen_before: looks at scores on its test data, of whatever run, before its trials; None where there were none.
+        gain: over its declared baseline; None where none is declared.
     """
 
     session: Session
@@ -29,17 +33,13 @@ class RunRecords:
     environments: Mapping[str, Environment]
     evaluation: Evaluation | None = None
     looks: Sequence[tuple[str, float]] = ()
+    seen_before: SeenBefore | None = None
+    gain: Gain | None = None
 
     @property
     def test(self) -> TestValue | None:
         """The choice on test data; None where that is not to be seen."""
         return None if self.evaluation is None else value_on_test(self.evaluation)
-
-
-def trials_after_look(session: Session, looks: Iterable[tuple[str, float]]) -> int:
-    """How many trials were proposed after somebody first looked at the run's test score."""
-    first = min((at for _, at in looks), default=None)
-    return 0 if first is None else sum(trial.submitted_at > first for trial in session.trials)
 
 
 def read(lab: Lab, session: Session, who: Collection[str]) -> RunRecords:
@@ -62,6 +62,8 @@ def read(lab: Lab, session: Session, who: Collection[str]) -> RunRecords:
         {key: lab.agents.environment(key) for key in keys},
         None if looker is None or session.choice is None else lab.evaluations.get(session.id, looker),
         looks,
+        lab.evaluations.seen_before(session.id),
+        lab.runs.gain(session.id, looker or "") if session.purpose == "exploratory" else None,
     )
 
 
