@@ -166,7 +166,7 @@ def session_context(request: Request, session_id: int) -> dict[str, Any]:
         "outputs": _outputs(session),
         "looks": looks,
         "look_costs": look_costs.of_session(lab, session, who) if session.choice and not seen else (),
-        "looked": session.choice is None and lab.evaluations.has_looked(session.task.id, who),
+        "looked": session.choice is None and session.purpose == "study" and lab.evaluations.has_looked(session.task.id, who),
         "evaluation": seen,
         "summary": summary,
         "further": further,
@@ -314,7 +314,7 @@ def ask_to_stop(request: Request, session_id: int, number: int) -> Response:
     trial = session.trial(number)
     if trial is None:
         raise NotFound(f"session {session_id} has no trial {number}; it has {len(session.trials)}")
-    looked = lab.evaluations.has_looked(session.task.id, identity(request).who)
+    looked = session.purpose == "study" and lab.evaluations.has_looked(session.task.id, identity(request).who)
     here: dict[str, Any] = {"session": session, "trial": trial, "looked": looked, "said": said(request)}
     return render(request, "researcher/stop.html", **here, **bar(lab, lab.studies.get(session.study_id)))
 
