@@ -111,7 +111,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_kept(toy: tuple[Lab, Clock]) -
         ({"lr": {"low": 1}}, "'lr': there is none; expected one of epochs, learning_rate"),
         ({"epochs": {"high": 11}}, "'epochs': high 11 is not within a whole number from 1 to 10"),
         ({"epochs": {"low": 5, "high": 3}}, "expected the lower bound first"),
-        ({"epochs": {"options": [1]}}, "'options' is unknown; expected high, low, value, zero"),
+        ({"epochs": {"options": [1]}}, "'options' is unknown; expected high, log, low, value, zero"),
         ({"learning_rate": {"value": 3}}, "'learning_rate': value 3 is not within a number from 0.0001 to 1"),
     ):
         with pytest.raises(InvalidSpace, match=message):
