@@ -181,18 +181,18 @@ def test_a_filter_that_cannot_be_read_says_why(researcher: Caller) -> None:
 def test_what_differs_is_told_from_what_was_asked_for(researcher: Caller, session: Session) -> None:
     best = next(trial for trial in session.trials if trial.number == numbers(researcher.get("/sessions/1?sort=-value").text)[0])
     row = researcher.get(f"/sessions/1/run/rows?against=best&q=number={best.number}").text
-    assert "what the others are told from" in row
+    assert "what the others are labels from" in row
     other = researcher.get(f"/sessions/1/run/rows?against={best.number}&q=number=7").text
     seventh = session.trial(7)
     assert seventh is not None
-    told = re.findall(r'<span class="change">(.*?) <b>', other)
+    labels = re.findall(r'<span class="change">(.*?) <b>', other)
     differing = [
         part.label
         for part in session.space
         if part.name in seventh.configuration
         and seventh.configuration[part.name] != best.configuration.get(part.name, part.default)
     ]
-    assert told == differing
+    assert labels == differing
 
 
 def test_pins_columns_and_links_stand_in_the_address(researcher: Caller) -> None:
