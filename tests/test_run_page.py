@@ -181,7 +181,7 @@ def test_a_filter_that_cannot_be_read_says_why(researcher: Caller) -> None:
 def test_what_differs_is_told_from_what_was_asked_for(researcher: Caller, session: Session) -> None:
     best = next(trial for trial in session.trials if trial.number == numbers(researcher.get("/sessions/1?sort=-value").text)[0])
     row = researcher.get(f"/sessions/1/run/rows?against=best&q=number={best.number}").text
-    assert "what the others are labels from" in row
+    assert "what the others are told from" in row
     other = researcher.get(f"/sessions/1/run/rows?against={best.number}&q=number=7").text
     seventh = session.trial(7)
     assert seventh is not None
