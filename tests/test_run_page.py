@@ -25,6 +25,7 @@ from evenhand.web.runs.trial_table import WINDOW_ROWS
 from tests.labs import epoch
 from tests.web import Caller, Site, evaluated, toy_site, tuned_study
 
+pytestmark = pytest.mark.slow
 TRIALS = 230
 PARTS = ("head", "result", "table", "rows", "pinned", "progress", "curves", "events")
 

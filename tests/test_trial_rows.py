@@ -216,6 +216,7 @@ def most_whole(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return int(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", DATABASES)
 def test_the_head_follows_a_run(backend: str, tmp_path: Path, most_whole: int) -> None:
     with database(backend, tmp_path) as url:
@@ -286,6 +287,7 @@ def store_trial(
         return number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", DATABASES)
 def test_what_was_best_when_grows_with_the_run(backend: str, tmp_path: Path, most_whole: int) -> None:
     with database(backend, tmp_path) as url:

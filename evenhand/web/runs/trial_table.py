@@ -29,6 +29,7 @@ from evenhand.model.run_head import RunHead
 from evenhand.model.session import Session
 from evenhand.model.trial import Trial
 from evenhand.model.typed_numbers import whole_number
+from evenhand.model.words import last_line, shortened
 from evenhand.web.access import lab_of
 from evenhand.web.pages import render
 from evenhand.web.runs.own import own_head
@@ -36,6 +37,7 @@ from evenhand.web.runs.own import own_head
 router = APIRouter()
 
 WINDOW_ROWS = 60  # that the page begins with, and that one later look brings at most
+MOST_WHY_CHARACTERS = 200
 MOST_TICKED = 20  # trials that are compared at once
 
 
@@ -111,13 +113,21 @@ def table_context(request: Request, head: RunHead, offset: int = 0, count: int =
 
 def _row(session: Session, trial: Trial, reference: int | None, trials: dict[int, Trial]) -> dict[str, Any]:
     against = None if reference is None else trials.get(reference)
+    misses = choices.misses(session, trial) if trial.violation > 0 else ()
     return {
         "trial": trial,
         "by": session.kind if trial.proposer == session.tuner else "participant",
         "changes": differences(session, trial, against),
         "is_reference": against is trial,
-        "misses": choices.misses(session, trial) if trial.violation > 0 else (),
+        "misses": misses,
+        "why": _why(trial, misses),
     }
+
+
+def _why(trial: Trial, misses: Sequence[str]) -> str:
+    """Why a trial ended as it did, or was proposed, in a line; of a traceback its last one, which says what was wrong."""
+    ended = last_line(trial.why, MOST_WHY_CHARACTERS) if trial.why else ""
+    return "; ".join(misses) or ended or shortened(trial.explanation or "; ".join(trial.reasons.values()), MOST_WHY_CHARACTERS)
 
 
 def _columns(fields: TableFields, wish: TrialWish) -> dict[str, str]:

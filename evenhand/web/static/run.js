@@ -46,7 +46,7 @@
     const which = state.sample === 1 ? "all of them" : `one in ${state.sample}, and the best, the chosen, the pinned and the ${NEWEST_CURVES} newest`;
     /** @type {Part} */ (find("#curves-sub")).textContent = `validation ${look.metric} after each epoch; ${which}; point at one for its number`;
     /** @type {Part} */ (find("#curves-title")).textContent = `Curves of ${state.trials === 1 ? "1 trial" : `${many(state.trials)} trials`}`;
-    /** @type {Part} */ (find("#progress-sub")).textContent = `best validation ${look.metric} of the trials until then, and ${state.every === 1 ? "each trial’s own" : `the own one of one in ${state.every}`}`;
+    /** @type {Part} */ (find("#progress-sub")).textContent = `best validation ${look.metric} of the trials until then, and ${state.every === 1 ? "each trial’s own" : `one in ${state.every} of their own`}`;
   };
   const specials = (state) => {
     const newest = Array.from({ length: NEWEST_CURVES }, (_, at) => state.newest - at).filter((number) => number > 0);
