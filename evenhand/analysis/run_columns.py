@@ -19,6 +19,7 @@ from evenhand.model.session import Session
 from evenhand.model.trial import Trial
 
 Scale = Literal["linear", "log", "options"]
+FORMAT = 1  # of what `layout` gives: raise it with every change, since browsers keep what they got
 INACTIVE = object()  # in the place of a value that a configuration does not have
 NO_OPTION = -1  # the place of an option where a hyperparameter was inactive; a number is none (NaN) there
 

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 
-from evenhand._version import __version__
 from evenhand.analysis import run_columns
 from evenhand.errors import NotFound
 from evenhand.lab.base import Core
@@ -88,6 +87,6 @@ class Columns:
 def _stamp(session: Session, facts: ChunkFacts) -> ChunkStamp:
     said = [(entry.kind, entry.trial, entry.at) for entry in session.interventions if entry.trial is not None]
     space = session.space.digest if session.space.is_open else session.task.version
-    parts = (__version__, session.id, session.opened_at, space, said, facts)
+    parts = (run_columns.FORMAT, session.id, session.opened_at, space, said, facts)
     stamp = hashlib.sha256(repr(parts).encode()).hexdigest()[:STAMP_DIGITS]
     return ChunkStamp(facts.place, facts.trials, facts.has_ended, stamp)
