@@ -1,7 +1,7 @@
 """Calibrated presets of the black-magic task: settings with which random configurations spread about as the paper's 320 did.
 
 All 15 hyperparameters, their options and their conditions are those of the wide space, which the task has without a preset.
-docs/tasks.md lists beside the paper's what each preset changes; benchmarks/records holds its record of random draws, once made.
+docs/tasks.md lists beside the paper's what each preset changes; benchmarks/records holds its record of random draws.
 """
 
 from collections.abc import Mapping

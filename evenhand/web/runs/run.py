@@ -71,6 +71,7 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
     lab = lab_of(request)
     if lab.trials.bare(session_id).purpose != "exploratory":
         return session_page(request, session_id)
+    pulse = _pulse(lab, session_id)  # before the rest is read: what happens meanwhile is then told by the stream
     head = lab.trials.head(session_id)
     task = head.session.task
     shows_result = head.is_whole or whole or not _asks_for_all(head.session)
@@ -81,6 +82,7 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
         metric=metric_name(task.metric),
         share=is_share(task.metric),
         shows_result=shows_result,
+        pulse=pulse,
         said=said(request),
         here="Runs",
         **{**head_context(request, head), **table_context(request, head), **came_to},

@@ -198,7 +198,8 @@
     const words = find("#q-help", card);
     if (words && !words.querySelector("a, .invalid-feedback")) words.textContent = `${rows.total.toLocaleString("en")} ${rows.total === 1 ? "trial" : "trials"}`;
   };
-  let stamp = "", open = "", timer = 0, last = 0;
+  // What the page was made of; what happened between that and the stream's first word is in that word.
+  let stamp = page.dataset.stamp, open = JSON.stringify(JSON.parse(page.dataset.open)), timer = 0, last = 0;
   const pace = Number(page.dataset.trials) > LARGE_TRIALS ? REFRESH_LARGE_MS : REFRESH_MS;
   const refresh = async (all, ended) => {
     timer = 0;
@@ -206,15 +207,11 @@
     await Promise.all([loadHead(), loadRows(), all ? charts(true) : drawnState && loadCurves({ ...drawnState }, true)]);
     if (ended) await loadResult();
   };
-  let isFirst = true, changedAll = false;
+  let changedAll = false;
   const onState = (state) => {
     const now = JSON.stringify(state.open);
     const [other, moved] = [state.stamp !== stamp, now !== open];
     [stamp, open] = [state.stamp, now];
-    if (isFirst) {
-      isFirst = false;
-      return;
-    }
     changedAll ||= other;
     if ((other || moved) && !timer) {
       timer = setTimeout(() => {

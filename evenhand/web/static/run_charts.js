@@ -10,6 +10,7 @@
 "use strict";
 (() => {
   const FONT = "12px system-ui, sans-serif";
+  const NARROW = 500; // px of a chart's width below which names have little room
   const NEAR = 28; // px from the pointer within which a curve is the one that is meant
   const SPREAD = 6; // times the spread of the middle 90 % of values, beyond which a value does not set the scale
   const colour = Evenhand.colour;
@@ -145,7 +146,7 @@
       /** @type {uPlot.AlignedData} */
       const data = [[1, last], [null, null]];
       return [data, {
-        padding: [14, 92, 0, 0],
+        padding: [14, this.isNarrow ? 76 : 120, 0, 0],
         cursor: { points: { show: false }, drag: { x: false, y: false }, y: false },
         scales: { x: { time: false, range: [1, last] }, y: { range: () => range } },
         series: [{}, {}],
@@ -208,6 +209,8 @@
       ctx.stroke();
     }
 
+    get isNarrow() { return this.host.clientWidth < NARROW; }
+
     names(plot, named) {
       const { ctx, bbox } = plot;
       const pixels = devicePixelRatio || 1;
@@ -223,7 +226,9 @@
         const aim = Math.max(bbox.top, Math.min(bbox.top + bbox.height, plot.valToPos(value * this.unit, "y", true)));
         const y = [0, -1, 1, -2, 2, -3, 3].map((step) => aim + step * 13 * pixels).find((place) => taken.every((other) => Math.abs(place - other) >= 12 * pixels)) ?? aim;
         taken.push(y);
-        const words = [number === this.marks.chosen ? "chosen" : "", number === this.marks.best ? "best" : ""].filter(Boolean).join(", ");
+        const isChosen = number === this.marks.chosen;
+        const isBest = number === this.marks.best && !(isChosen && this.isNarrow); // there is room for one word
+        const words = [isChosen ? "chosen" : "", isBest ? "best" : ""].filter(Boolean).join(", ");
         ctx.fillStyle = colour(this.shade(number));
         ctx.fillText(`${number.toLocaleString("en")}${words ? ` ${words}` : ""}`, bbox.left + bbox.width + 6 * pixels, y);
       }

@@ -7,7 +7,11 @@
   const form = /** @type {HTMLFormElement | null} */ (document.getElementById("act"));
   const REFRESH_MS = 1000; // between two looks for what changed, at the least
 
-  if (!table) return;
+  if (!table) { // no run yet, or none that is like the filter: the first one brings the list
+    const empty = /** @type {Part | null} */ (document.querySelector(".nothing[data-events]"));
+    if (empty) Evenhand.follow(empty.dataset.events, { state: (state) => { if (state.changed.length || state.count > Number(empty.dataset.count)) location.reload(); } });
+    return;
+  }
 
   const body = table.tBodies[0];
   /** @type {Set<string>} ticked runs, of which some may be out of sight */
@@ -55,9 +59,12 @@
     last = Date.now();
     rows.refresh().catch(() => {});
   };
+  let isFirst = true; // what changed between the page and the stream's first word is in no word
   Evenhand.follow(/** @type {string} */ (table.dataset.events), {
     state: (state) => {
-      if (state.changed.length && !timer) timer = setTimeout(refresh, Math.max(0, last + REFRESH_MS - Date.now()));
+      const isNews = isFirst || state.changed.length > 0;
+      isFirst = false;
+      if (isNews && !timer) timer = setTimeout(refresh, Math.max(0, last + REFRESH_MS - Date.now()));
     },
   });
 })();
