@@ -134,9 +134,12 @@ def address_of(furnished: Furnished, path: str, role: Role) -> str:
         site.lab.participants.invite(1, "link")[1][0] if "join" in path else site.lab.people.link(site.person(Role.RESEARCHER).id)
     )
     own = {"study_id": study} if role is Role.PARTICIPANT else {}
-    if path.endswith("/notes") or is_of_runs(path):  # of a run, which is no study's
-        own = {"session_id": str(furnished.run_id)}
+    run = furnished.run_id
+    if path.endswith("/notes") or "/take-away" in path or is_of_runs(path):  # of a run, which is no study's
+        own = {"session_id": str(run)}
     address = filled(path, token=token, **own) + ("/study.js" if path == "/static" else "")
+    if path == "/compare":
+        return f"{address}?trial={run}:1&trial={run}:2"
     return address + ("?mode=pilot" if "/report" in path else "")  # others' scores stay hidden while the study collects
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evenhand.lab.base import Core
 from evenhand.lab.participants import erase
-from evenhand.model.session import Extension
+from evenhand.model.session import SERVED_DRIVERS, Extension
 from evenhand.store import dump, events, jobs, participants, sessions
 from evenhand.store.dump import TABLE_COLUMNS, TABLE_NAMES, Note, Replaced, Row, Rows, revisions, unnoted
 from evenhand.store.engine import Store
@@ -109,7 +109,7 @@ class Backups:
                 if person is not None:
                     erase(tx, person, participants.session_ids(tx, person), erasure.at)
                     erased += 1
-            for session_id in sessions.open_ids(tx, "server") if now > made_at else ():
+            for session_id in sessions.open_ids(tx, SERVED_DRIVERS) if now > made_at else ():
                 sessions.extend(tx, session_id, Extension(now - made_at, RESTORED_REASON, made_at))
                 events.record(tx, now, "outage", session_id, seconds=now - made_at)
             for job in jobs.leased(tx):

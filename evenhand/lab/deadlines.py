@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from evenhand.lab.base import Core
 from evenhand.lab.writes import choose, fail_attempt, stop
 from evenhand.model import choices, rules
-from evenhand.model.session import PERSON_DRIVER, Extension, FinalChoice, Session, State
+from evenhand.model.session import SERVED_DRIVERS, Extension, FinalChoice, Session, State
 from evenhand.model.trial import Stopper
 from evenhand.model.trial_history import unsettled
 from evenhand.store import events, jobs, sessions
@@ -105,6 +105,6 @@ class Deadlines:
             now = self._core.clock()
             jobs.renew_all(tx, now + self._core.rules.lease)
             if down_since is not None and now > down_since:
-                for session_id in sessions.open_ids(tx, ("server", PERSON_DRIVER)):
+                for session_id in sessions.open_ids(tx, SERVED_DRIVERS):
                     sessions.extend(tx, session_id, Extension(now - down_since, "the server was down", down_since))
                     events.record(tx, now, "outage", session_id, seconds=now - down_since)

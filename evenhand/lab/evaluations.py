@@ -99,7 +99,7 @@ class Evaluations:
         Nothing where it has one, or is to have none.
         """
         with self._core.read() as tx:
-            session = sessions.get(tx, session_id)
+            session, _ = sessions.bare(tx, session_id)
             wanted = studies.study(tx, session.study_id, session.version).evaluation_seeds > 0 and session.task.has_test
             if session.purpose != "exploratory" or not _is_unscored(session) or not wanted:
                 return ()

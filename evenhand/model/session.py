@@ -18,6 +18,7 @@ from evenhand.model.trial import Trial
 Purpose = Literal["study", "exploratory"]
 COMPARE = "compare"  # the driver of sessions that a comparison plays in its processes
 PERSON_DRIVER = "person"  # of exploratory sessions that somebody tunes by hand on a page; agents train them
+SERVED_DRIVERS = ("server", PERSON_DRIVER)  # of sessions that stand still while the server is down
 LABORATORY = "laboratory"  # the process of an exploratory session that the server keeps going: it outlasts each server
 
 

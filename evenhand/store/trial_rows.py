@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, literal, not_, or_, select, tuple_
 
 from evenhand.model.aims import RATING
+from evenhand.model.direction import is_better
 from evenhand.model.filters import Condition, Filter
 from evenhand.model.run_head import Gain
 from evenhand.model.session import Session, judge_of
@@ -84,7 +85,7 @@ def gains(tx: Connection, session: Session, after: int, best: float | None) -> l
     better = select(ranked.c.number, ranked.c.value).where(or_(ranked.c.before.is_(None), ahead)).order_by(ranked.c.number)
     found_gains = []
     for number, value in tx.execute(better):
-        if best is None or (value > best if session.maximize else value < best):
+        if best is None or is_better(value, best, session.maximize):
             best = value
             found_gains.append(Gain(number, value))
     return found_gains

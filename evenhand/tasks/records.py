@@ -18,7 +18,7 @@ def record_of(task: Task) -> TaskRecord:
         The record; without both where the data cannot be had here, which ends each trial as invalid, and says why there.
     """
     record = task.record
-    if task.data is None or (record.rows("validation") is not None and record.test_data):
+    if task.data is None or record.rows("validation") is not None:  # its data is not loaded for this alone
         return record
     with suppress(Exception):
         splits = task.data()
