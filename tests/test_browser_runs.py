@@ -119,7 +119,7 @@ def test_runs_and_trials_are_compared(site: Site, browser: Browser) -> None:
         chart = page.locator("#compare-chart")
         expect(chart.locator("canvas")).to_be_visible()
         assert chart.get_attribute("data-axes") == "trials | best validation accuracy so far"
-        page.get_by_label("by time").check()
+        page.get_by_label("by time", exact=True).check()
         expect(chart).to_have_attribute("data-axes", "time | best validation accuracy so far")
         page.get_by_text("The numbers of this chart").press("Enter")
         expect(page.locator(".chart-numbers tbody tr").last).to_contain_text("%")

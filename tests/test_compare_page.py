@@ -5,13 +5,17 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from benchmarks.made_runs import make
+from evenhand.model.cost import Cost
+from evenhand.model.study import Budget
 from evenhand.model.task import TaskRecord, TaskSpec
+from evenhand.model.trial import Outcome
 from evenhand.web.access import Role
-from tests.labs import SPACE, toy_study
+from tests.labs import SPACE, epoch, toy_study
 from tests.web import Site, evaluated, toy_site, tuned_study
 
 
@@ -23,12 +27,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield served
 
 
-def _of(page: str, name: str) -> list[list[list[float]]]:
+def _of(page: str, name: str) -> Any:
     """A part of the data of the page's chart."""
     attribute = re.search(rf"data-{name}='([^']*)'", page)
     assert attribute is not None
-    lines: list[list[list[float]]] = json.loads(html.unescape(attribute[1]))
-    return lines
+    return json.loads(html.unescape(attribute[1]))
 
 
 def test_runs_stand_side_by_side_with_what_they_cost_and_what_is_unfair(site: Site) -> None:
@@ -103,3 +106,29 @@ def test_a_test_score_is_there_for_whoever_has_looked_at_it(site: Site) -> None:
     assert "71.4" not in page
     assert page.count("not looked at") == 1
     assert not {"72.4", "71.4"} & set(re.findall(r"\d\d\.\d", olga.get(address).text))
+
+
+def test_cost_is_told_at_each_runs_rates_and_drawn_where_they_are_one(site: Site) -> None:
+    rates = Cost(3600.0, "EUR", 100.0)
+    task = site.lab.studies.add_task(TaskRecord(TaskSpec("priced"), "priced 1", SPACE, "accuracy", "maximize", 10))
+    study = site.lab.studies.add(replace(toy_study(site.lab), id=0, name="priced", task_id=task.id))
+    agent, _ = site.lab.agents.add("priced", 1)
+    ids = []
+    for seconds in (5, 7):
+        budget = Budget(trials=9, cost=rates)
+        session = site.lab.start(site.lab.sessions.open(study.id, tuner="random", driver="python", budget=budget).id)
+        site.lab.submit(session.id, SPACE.configuration({"epochs": 2}))
+        job = site.lab.claim(agent, session_id=session.id)
+        assert job is not None
+        site.clock.now += seconds
+        site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.4), epoch(1, 2, 0.5)])
+        site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+        ids.append(session.id)
+    rosa = site.caller(Role.RESEARCHER)
+    page = rosa.get(f"/compare?session={ids[0]}&session={ids[1]}").text
+    assert _of(page, "axes")[-1] == "cost in EUR"
+    assert [line[-1][3] for line in _of(page, "lines")] == [5.0, 7.0]  # a second costs one EUR
+    assert "5.00 EUR and 0.00014 kWh" in page
+    mixed = rosa.get(f"/compare?session={ids[0]}&session=1").text
+    assert _of(mixed, "axes")[-1] == "time of training"
+    assert "5.00 EUR" in mixed

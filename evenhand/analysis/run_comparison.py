@@ -52,6 +52,7 @@ class Step:
         trials: counted trials that had ended, this one included.
         epochs: that they had begun.
         seconds: on the run's clock.
+        training_seconds: of these trials, added up: what they cost is told by it.
         value: the best value from here on.
         number: of the trial.
     """
@@ -59,6 +60,7 @@ class Step:
     trials: int
     epochs: int
     seconds: float
+    training_seconds: float
     value: float
     number: int
 
@@ -369,12 +371,12 @@ def _run_column(
 
 def _steps(ended: Iterable[Trial], clock: SessionClock, maximize: bool) -> tuple[Step, ...]:
     steps: list[Step] = []
-    epochs = 0
+    epochs, training = 0, 0.0
     for count, trial in enumerate(ended, 1):
-        epochs += trial.epochs_begun
+        epochs, training = epochs + trial.epochs_begun, training + trial.seconds(trial.finished_at or 0.0)
         value = value_of(trial)
         if value is not None and (not steps or is_better(value, steps[-1].value, maximize)):
-            steps.append(Step(count, epochs, clock.at(trial.finished_at or 0.0), value, trial.number))
+            steps.append(Step(count, epochs, clock.at(trial.finished_at or 0.0), training, value, trial.number))
     return tuple(steps)
 
 

@@ -49,13 +49,15 @@ def compare_page(
 def _runs(lab: Lab, session_ids: Sequence[int], who: str) -> dict[str, Any]:
     sessions = [lab.sessions.get(session_id) for session_id in dict.fromkeys(session_ids)]
     compared = compare_runs(sessions, _looked_at(lab, sessions, who))
+    rate, unit = _rate(sessions)
     return {
         "what": "runs",
         "compared": compared,
         "columns": _lettered(compared.columns, sessions),
         "levels": _levels(sessions),
-        "axes": [("trials", "trials"), ("epochs", "epochs"), ("seconds", "time")],
-        "lines": [_best_line(column) for column in compared.columns],
+        "axes": ["trials", "epochs", "time", unit],
+        "lines": [_best_line(column, rate) for column in compared.columns],
+        "costs": _costs(compared.columns, sessions),
         "has_test": any(column.test is not None for column in compared.columns),
         **_shares(compared),
     }
@@ -76,7 +78,7 @@ def _trials(lab: Lab, typed: Sequence[str]) -> dict[str, Any]:
         "compared": compared,
         "columns": _lettered(compared.columns, sessions),
         "levels": _levels(sessions),
-        "axes": [("epochs", "epochs"), ("seconds", "time")],
+        "axes": ["epochs", "time"],
         "lines": [_learning_line(lab, session, trial) for session, trial in pairs],
         "further": list(dict.fromkeys(name for column in compared.columns for name in column.extra)),
         "names_run": len({session.id for session in sessions}) > 1,
@@ -107,12 +109,28 @@ def _kind(column: RunColumn | TrialColumn, session: Session) -> str:
     return session.kind
 
 
-def _best_line(column: RunColumn) -> list[list[float]]:
-    """Best so far: [trials, epochs, seconds, value] at each new best, and at the end."""
-    points = [[step.trials, step.epochs, step.seconds, step.value] for step in column.steps]
+def _best_line(column: RunColumn, rate: float) -> list[list[float]]:
+    """Best so far: [trials, epochs, seconds, cost, value] at each new best, and at the end. rate: of a second of training."""
+    points = [[step.trials, step.epochs, step.seconds, rate * step.training_seconds, step.value] for step in column.steps]
     if points and points[-1][0] < column.trials:
-        points.append([column.trials, column.epochs, column.seconds, points[-1][-1]])
+        points.append([column.trials, column.epochs, column.seconds, rate * column.training_seconds, points[-1][-1]])
     return points
+
+
+def _rate(sessions: Sequence[Session]) -> tuple[float, str]:
+    """What a second of training costs, and in what: in money where all runs declare one price, else in seconds of training."""
+    prices = {(cost.price(1.0), cost.currency) if (cost := session.budget.cost) else (None, "") for session in sessions}
+    price, currency = next(iter(prices))
+    return (1.0, "time of training") if len(prices) > 1 or price is None else (price, f"cost in {currency}")
+
+
+def _costs(columns: Sequence[RunColumn], sessions: Sequence[Session]) -> list[str]:
+    """What each run's training cost at its own rates, in words; nothing where none declares any."""
+    words = [
+        session.budget.cost.words(column.training_seconds) if session.budget.cost else ""
+        for column, session in zip(columns, sessions, strict=True)
+    ]
+    return words if any(words) else []
 
 
 def _learning_line(lab: Lab, session: Session, trial: Trial) -> list[list[float]]:

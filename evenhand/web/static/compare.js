@@ -41,12 +41,13 @@
       this.changed(true);
     }
 
-    get isTime() { return axes[this.axis] === "time"; }
+    get isTime() { return axes[this.axis].startsWith("time"); }
     last() { return lines.length - 1; }
     key() { return `${this.axis} ${this.over}`; }
-    names() { return { across: this.isTime ? "time" : axes[this.axis], up: isStepped ? `best validation ${this.options.metric} so far` : `validation ${this.options.metric}` }; }
+    names() { return { across: axes[this.axis], up: isStepped ? `best validation ${this.options.metric} so far` : `validation ${this.options.metric}` }; }
     show(value, tick = false) { return unit === 100 ? `${tick ? +value.toFixed(2) : value.toFixed(1)}\u202f%` : String(+value.toPrecision(4)); }
-    at(value) { return this.isTime ? Evenhand.clock(value) : String(value); }
+    get isCounted() { return ["trials", "epochs"].includes(axes[this.axis]); }
+    at(value) { return this.isTime ? Evenhand.clock(value) : this.isCounted ? String(value) : String(+value.toPrecision(3)); }
 
     /** @returns {Columns} */
     columns() {
@@ -65,7 +66,7 @@
       return {
         padding: [14, END_ROOM, 0, 0],
         scales: {
-          x: { time: false, range: (plot, low, high) => [isStepped && !this.isTime ? Math.min(1, low ?? 1) : 0, Math.max(high ?? 1, this.isTime ? 1 : 2)] },
+          x: { time: false, range: (plot, low, high) => [isStepped && this.isCounted ? Math.min(1, low ?? 1) : 0, Math.max(high ?? 1, this.isCounted ? 2 : 1e-9)] },
           ...(this.levels.length ? { y: { range: (plot, low, high) => rangeOfShares(this.levels, unit, low, high) } } : {}),
         },
         series: [{}, ...lines.map((line, index) => ({
@@ -78,7 +79,7 @@
 
     settings() {
       const settings = super.settings();
-      if (this.isTime && settings.axes) settings.axes[0] = { ...settings.axes[0], incrs: undefined, values: (plot, ticks) => ticks.map((tick) => Evenhand.clock(tick)) };
+      if (!this.isCounted && settings.axes) settings.axes[0] = { ...settings.axes[0], incrs: undefined, ...(this.isTime ? { values: (plot, ticks) => ticks.map((tick) => Evenhand.clock(tick)) } : {}) };
       return settings;
     }
 
