@@ -113,7 +113,11 @@ def test_ones_own_choice_is_not_evaluated_while_a_study_collects_on_the_same_tes
     assert lab.evaluations.withheld_by(during.id) == ()
     lab.evaluations.queue(during.id)
     assert lab.sessions.get(during.id).evaluated.planned == 2
-    for session in (during, elsewhere, theirs):
+    untested = lab.studies.add_task(replace(_record("untested", ""), has_test=False))
+    without = lab.studies.add(replace(study, id=0, name="without test data", task_id=untested.id))
+    never = lab.start(lab.sessions.open(without.id, tuner="random", driver="python").id)
+    lab.choose(never.id, configuration=CONFIGURATION)
+    for session in (during, elsewhere, theirs, never):
         with pytest.raises(Refused, match="nothing to evaluate"):
             lab.evaluations.queue(session.id)
 

@@ -36,9 +36,12 @@ def scores_to_read(tx: Connection, study: Study, mode: Mode, who: str, now: floa
     return scored
 
 
-def _is_unscored(session: Session) -> bool:
-    """Whether it has a choice that nothing is queued, or done, to evaluate."""
-    return session.choice is not None and session.choice.configuration is not None and not session.evaluated.planned
+def _lacks_evaluation(tx: Connection, session: Session) -> bool:
+    """Whether a run of one's own was to have a test score, and has a choice that nothing is queued, or done, to evaluate."""
+    if session.purpose != "exploratory" or session.choice is None or session.choice.configuration is None:
+        return False
+    wanted = session.task.has_test and studies.study(tx, session.study_id, session.version).evaluation_seeds > 0
+    return wanted and not session.evaluated.planned
 
 
 def withheld_words(names: Sequence[str]) -> str:
@@ -100,8 +103,7 @@ class Evaluations:
         """
         with self._core.read() as tx:
             session, _ = sessions.bare(tx, session_id)
-            wanted = studies.study(tx, session.study_id, session.version).evaluation_seeds > 0 and session.task.has_test
-            if session.purpose != "exploratory" or not _is_unscored(session) or not wanted:
+            if not _lacks_evaluation(tx, session):
                 return ()
             return tuple(study.name for study in collecting_on(tx, session.task.id))
 
@@ -112,7 +114,7 @@ class Evaluations:
         """
         with self._core.change(session_id) as tx:
             session = sessions.get(tx, session_id)
-            if session.purpose != "exploratory" or not _is_unscored(session):
+            if not _lacks_evaluation(tx, session):
                 raise Refused(f"{session.called} has nothing to evaluate: only a choice of one's own without a test score has")
             if collecting := collecting_on(tx, session.task.id):
                 raise Refused(withheld_words([study.name for study in collecting]))
