@@ -159,7 +159,7 @@ def test_a_run_is_tuned_by_hand(trained: Trained, browser: Browser) -> None:
         seen(page, "tune-by-hand-choose")
         page.get_by_role("button", name="Submit as final").click()
         page.wait_for_url(re.compile(rf"/sessions/{run_id}$"))
-        expect(page.get_by_role("heading", name="Rosa")).to_be_visible()
+        expect(page.locator("#status .who.participant")).to_have_text("Rosa")
         chosen = trained.lab.sessions.get(run_id).chosen_trial
         assert chosen is not None
         assert chosen.number == 1
