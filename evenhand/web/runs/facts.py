@@ -47,4 +47,6 @@ def _cost(lab: Lab, session: Session) -> str:
 def trial_cost(session: Session, trial: Trial, now: float) -> str:
     """What a trial has cost at the run's rates, as people say it; "" where none were declared, or it has not trained."""
     cost = session.budget.cost
-    return "" if cost is None else cost.words(trial.seconds(now)) if trial.claimed_at is not None else ""
+    if cost is None or trial.claimed_at is None:
+        return ""
+    return cost.words(trial.seconds(now))
