@@ -1,0 +1,94 @@
+"""What explanations read: the ended trials of one task and metric, whoever proposed them, as records and as arrays."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from evenhand.model.direction import value_of
+from evenhand.model.domain import Choice, Value
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.trial import Trial
+
+Codes = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class History:
+    """Ended trials of one space and metric.
+
+    Attributes:
+        space: the one that they are read in.
+        metric: the name of the value.
+        maximize: whether larger values are better.
+        trials: in the order in which they were submitted; of several sessions where these share the space.
+    """
+
+    space: Space
+    metric: str
+    maximize: bool
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def of(cls, space: Space, metric: str, maximize: bool, trials: Iterable[Trial]) -> "History":
+        """The history of these trials; those that are still open are left out.
+
+        Args:
+            space: the one that they are read in.
+            metric: the name of the value.
+            maximize: whether larger values are better.
+            trials: in any order.
+
+        Returns:
+            The history, in the order in which they were submitted.
+        """
+        ended = [trial for trial in trials if not trial.is_open]
+        return cls(space, metric, maximize, tuple(sorted(ended, key=lambda trial: (trial.submitted_at, trial.id))))
+
+    @cached_property
+    def codes(self) -> Codes:
+        """Where each value lies, (trials, hyperparameters): on the unit scale of its domain, or the number of its option.
+
+        NaN where a hyperparameter is inactive, or where the space no longer has the value.
+        """
+        rows = [[_code(hyperparameter, trial) for hyperparameter in self.space] for trial in self.trials]
+        return np.array(rows, dtype=float).reshape(len(self.trials), len(self.space.names))
+
+    @cached_property
+    def values(self) -> Codes:
+        """The value of each trial, (trials,); NaN where it has none that counts, as where it diverged."""
+        found = [value_of(trial) for trial in self.trials]
+        return np.array([np.nan if value is None else value for value in found], dtype=float)
+
+    @cached_property
+    def valued(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+        """Which trials have a finite value that counts, (trials,)."""
+        return np.isfinite(self.values)
+
+    @property
+    def better(self) -> Codes:
+        """The values, turned so that larger is better, (trials,)."""
+        return self.values if self.maximize else -self.values
+
+    def only(self, keep: Sequence[bool]) -> "History":
+        """The same with some of the trials. keep: whether each stays."""
+        return History(
+            self.space, self.metric, self.maximize, tuple(trial for trial, kept in zip(self.trials, keep, strict=True) if kept)
+        )
+
+
+def _code(hyperparameter: Hyperparameter, trial: Trial) -> float:
+    value: Value | None = trial.configuration.get(hyperparameter.name)
+    domain = hyperparameter.domain
+    if hyperparameter.name not in trial.configuration:
+        return float("nan")
+    if isinstance(domain, Choice):
+        if not domain.holds(value):
+            return float("nan")
+        return domain.to_unit(value) if domain.ordered else float(domain.index(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return float("nan")
+    return domain.to_unit(value)
