@@ -40,7 +40,7 @@ def filled(path: str, **values: str) -> str:
 
 def is_of_runs(path: str) -> bool:
     """Whether a page is a part of a run's own page, which sessions of studies do not have."""
-    return "/run/" in path or path.endswith(("/trials/{number}", "/files/{name}"))
+    return "/run/" in path or path.endswith(("/trials/{number}", "/files/{name}", "/why"))
 
 
 def dump(site: Site) -> dict[str, list[dict[str, Any]]]:

@@ -100,8 +100,10 @@ def test_without_scripts_everything_can_be_done(browser: Browser, tmp_path: Path
             page.get_by_role("button", name="Take over").click()
             expect(page.get_by_text("You propose now")).to_be_visible()
             running.until(lambda session: not any(trial.is_open for trial in session.trials), "the last trial ends")
+            page.wait_for_load_state("load")
             page.locator("#add-form").get_by_label("momentum").fill("0.5")  # in sight, though it may not apply
             page.locator("#add-form").get_by_label("optimizer").select_option("adam")
+            expect(page.locator("#add-form").get_by_label("momentum")).to_have_value("0.5")
             page.get_by_role("button", name="Add the trial").click()
             expect(page.get_by_text("Leave this empty, since it applies only where optimizer is SGD.")).to_be_visible()
             page.locator("#add-form").get_by_label("momentum").fill("")

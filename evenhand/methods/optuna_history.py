@@ -1,7 +1,7 @@
 """A session's history as Optuna knows it: the same for every method that is one of its samplers."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -108,6 +108,11 @@ def frozen(
         datetime_start=LONG_AGO, datetime_complete=None if trial.is_open else LONG_AGO, user_attrs={},
         system_attrs={"constraints": [misses_by(trial)]} if state == TrialState.PRUNED else {}, intermediate_values={},
     )  # fmt: skip
+
+
+def params_of(space: Space, values: Mapping[str, Value]) -> dict[str, Any]:
+    """A configuration's values as the parameters that `frozen` makes of them."""
+    return {name: _param(space[name], value)[0] for name, value in values.items() if name in space}
 
 
 def is_learnt(hyperparameter: Hyperparameter, trial: Trial) -> bool:

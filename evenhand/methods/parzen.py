@@ -39,16 +39,32 @@ class ParzenEstimator(_ParzenEstimator):
         """The logarithm of the density at each sample."""
         samples = self._transform(samples_dict)
         total = np.log(self._mixture_distribution.weights)[None, :]
-        for at, part in enumerate(self._mixture_distribution.distributions):
-            if isinstance(part, _BatchedCategoricalDistributions):
-                total = total + np.log(part.weights[:, samples[:, at].astype(int)]).T
-            else:
-                middle, width, _, within = _cut(part)
-                distances = (samples[:, at, None] - middle) / width
-                total = total - distances**2 / 2 - np.log(math.sqrt(2 * math.pi) * width * within)
-        highest = total.max(axis=1, keepdims=True)
-        density: Matrix = highest[:, 0] + np.log(np.exp(total - highest).sum(axis=1))
-        return density
+        for at in range(samples.shape[1]):
+            total = total + self._log_kernels(samples, at)
+        return _log_sum(total)
+
+    def log_marginals(self, samples_dict: dict[str, Matrix]) -> dict[str, Matrix]:
+        """The logarithm of each parameter's own density at each sample, by its name."""
+        samples = self._transform(samples_dict)
+        weights = np.log(self._mixture_distribution.weights)[None, :]
+        return {name: _log_sum(weights + self._log_kernels(samples, at)) for at, name in enumerate(self._search_space)}
+
+    def _log_kernels(self, samples: Matrix, at: int) -> Matrix:
+        """The logarithm of the density of each kernel along one parameter, (samples, kernels)."""
+        part: Any = self._mixture_distribution.distributions[at]
+        if isinstance(part, _BatchedCategoricalDistributions):
+            logarithm: Matrix = np.log(part.weights[:, samples[:, at].astype(int)]).T
+            return logarithm
+        middle, width, _, within = _cut(part)
+        distances: Matrix = (samples[:, at, None] - middle) / width
+        return -(distances**2) / 2 - np.log(math.sqrt(2 * math.pi) * width * within)
+
+
+def _log_sum(logarithms: Matrix) -> Matrix:
+    """The logarithm of the sum along the rows, without loss."""
+    highest = logarithms.max(axis=1, keepdims=True)
+    total: Matrix = highest[:, 0] + np.log(np.exp(logarithms - highest).sum(axis=1))
+    return total
 
 
 def _cut(part: Any) -> tuple[Matrix, Matrix, Matrix, Matrix]:

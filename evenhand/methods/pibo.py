@@ -31,6 +31,7 @@ from evenhand.methods.base import (
 )
 from evenhand.methods.encoding import Encoding, Matrix
 from evenhand.methods.optuna_history import is_learnt, learnt
+from evenhand.methods.why import Why, WhyPart
 from evenhand.model.configuration import Configuration
 from evenhand.model.direction import sign_of
 from evenhand.model.space import Space, with_priors
@@ -89,6 +90,46 @@ class PiBO(BaseMethod):
             suggestions.append(self._next(space, model, ranked, ended, known, rng))
         return suggestions
 
+    def why(self, space: Space, trials: Sequence[Trial], configuration: Configuration, rng: np.random.Generator) -> Why | None:
+        """The weighted acquisition against that of the best trial, in parts; None during the start-up.
+
+        A hyperparameter's own parts are what is lost where it alone is as in the best trial: with the mean that is predicted then
+        (good), with the uncertainty that is left then (unknown), and of the prior (belief).
+        """
+        trials = [trial for trial in trials if fits(space, trial)]
+        ranked = by_value(trials, self.maximize)
+        ended = len(ranked) + sum(map(is_bad, trials))
+        if ended < self.startup or len(ranked) < 2:
+            return None
+        model = Surrogate.of(space, trials, self.maximize)
+        power = self._power(ended)
+        trusted = beliefs.without(space, self._set_aside(losses(space, model, ranked[0], ended, rng)))
+        configuration = within(space, configuration)
+        encoding, names = Encoding(space), [name for name in space.names if name in configuration]
+        here, best = encoding.point(configuration), encoding.point(within(space, ranked[0].configuration))
+        points = np.tile(here, (2 + len(names), 1))
+        points[1] = best
+        for row, name in enumerate(names, start=2):
+            points[row, space.names.index(name)] = best[space.names.index(name)]
+        mean, deviation = model.predicted(points)
+        whole = model.log_improvement_of(mean, deviation)
+        as_known = model.log_improvement_of(mean, deviation[0])  # with the mean there, and the uncertainty here
+        prior = power * beliefs.log_density(trusted, points)
+        lost = np.column_stack([whole[0] - as_known, as_known - whole, prior[0] - prior])
+        parts = tuple(WhyPart(name, *map(float, lost[row].tolist())) for row, name in enumerate(names, start=2))
+        good, unknown, belief = map(float, lost[1] - lost[2:].sum(axis=0))
+        weighted = " times the prior's density, to its power," if beliefs.believed(trusted) else ""
+        return Why(
+            f"logarithm of the expected improvement{weighted} against that at the best trial, {ranked[0].number}",
+            float(lost[1].sum()),
+            parts,
+            good,
+            unknown,
+            belief,
+            good_words="the model expects good values there",
+            unknown_words="little is known there",
+        )
+
     def _first(self, space: Space, known: Known, place: int, rng: np.random.Generator) -> Suggestion:
         count = f"{START_UP_DRAW} {min(place + 1, self.startup)} of {self.startup}"
         if beliefs.believed(space) and place % 2 == 0:
@@ -102,9 +143,8 @@ class PiBO(BaseMethod):
     def _next(
         self, space: Space, model: "Surrogate", ranked: Sequence[Trial], ended: int, known: Known, rng: np.random.Generator
     ) -> Suggestion:
-        power = self.beta / max(1, ended - self.startup + 1)
         lost = losses(space, model, ranked[0], ended, rng)
-        aside = {name: less for name, less in lost.items() if less > self.tolerance}
+        aside, power = self._set_aside(lost), self._power(ended)
         trusted = beliefs.without(space, aside)
         points = candidates(trusted, ranked, rng)
         expected, prior = model.log_improvement(points), beliefs.log_density(trusted, points)
@@ -122,6 +162,14 @@ class PiBO(BaseMethod):
                 words = self._explained(trusted, configuration, ranked, power) + _doubts(space, aside, ranked[0], ended)
                 return Suggestion(configuration, words)
         return fresh_draw(space, known, rng, "random draw, since the model kept proposing what was tried")
+
+    def _power(self, ended: int) -> float:
+        """Of the prior's density, after so many trials."""
+        return self.beta / max(1, ended - self.startup + 1)
+
+    def _set_aside(self, lost: Mapping[str, float]) -> dict[str, float]:
+        """The beliefs that promise too little, of those that `losses` tells of."""
+        return {name: less for name, less in lost.items() if less > self.tolerance}
 
     def _explained(self, space: Space, configuration: Configuration, ranked: Sequence[Trial], power: float) -> str:
         near = explanations.nearest(space, configuration, ranked)
@@ -271,15 +319,23 @@ class Surrogate:
 
     def bound(self, points: Matrix, optimism: float) -> Matrix:
         """How good the points may be, (n,): the negative mean, and so many standard deviations more."""
-        mean, deviation = self.process.predict(Encoding(self.space).features(points, self.stretch), return_std=True)
+        mean, deviation = self.predicted(points)
         bound: Matrix = optimism * deviation - mean
         return bound
 
     def log_improvement(self, points: Matrix) -> Matrix:
         """The logarithm of the expected improvement on the best value so far, (n,)."""
+        return self.log_improvement_of(*self.predicted(points))
+
+    def predicted(self, points: Matrix) -> tuple[Matrix, Matrix]:
+        """Mean and standard deviation of the value at each point, (n,) both."""
         mean, deviation = self.process.predict(Encoding(self.space).features(points, self.stretch), return_std=True)
-        deviation = np.maximum(deviation, 1e-9)
-        improvement: Matrix = np.log(deviation) + log_h((self.values.min() - mean) / deviation)
+        return mean, deviation
+
+    def log_improvement_of(self, mean: Matrix, deviation: Matrix | float) -> Matrix:
+        """The logarithm of the expected improvement where the value has this mean and standard deviation."""
+        spread = np.maximum(deviation, 1e-9)
+        improvement: Matrix = np.log(spread) + log_h((self.values.min() - mean) / spread)
         return improvement
 
 

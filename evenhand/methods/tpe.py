@@ -21,9 +21,11 @@ from evenhand.methods.base import (
     fresh_draw,
     has_value,
     is_bad,
+    within,
 )
 from evenhand.methods.fronts import in_fronts
 from evenhand.methods.optuna_history import suggested
+from evenhand.methods.why import Why
 from evenhand.model.configuration import Configuration
 from evenhand.model.space import Space
 from evenhand.model.trial import START_UP_DRAW, UNUSABLE_OUTCOMES, Trial
@@ -86,6 +88,14 @@ class TPE(BaseMethod):
             suggestion = None if model is None else self._ask(model, space, history, known)
             suggestions.append(suggestion or fresh_draw(space, known, rng, self._why_drawn(history, ahead)))
         return suggestions
+
+    def why(self, space: Space, trials: Sequence[Trial], configuration: Configuration, rng: np.random.Generator) -> Why | None:
+        """The model's score of a configuration in parts; None where it is not used yet, or there are several objectives."""
+        if self.beside or self._why_random(self._history(trials)):
+            return None
+        from evenhand.methods import tpe_sampler
+
+        return tpe_sampler.why(space, trials, within(space, configuration), self.maximize)
 
     def _history(self, trials: Sequence[Trial]) -> _History:
         """Split the trials as Optuna does: the best tenth (rounded up, at most 25) of those that ended are good."""

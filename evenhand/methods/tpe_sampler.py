@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import FrozenTrial, TrialState
 
-from evenhand.methods.optuna_history import frozen, numbered, study_of
+from evenhand.methods.optuna_history import frozen, numbered, params_of, study_of
 from evenhand.methods.parzen import ParzenEstimator
 from evenhand.methods.rows import Matrix, Rows
+from evenhand.methods.why import Why, WhyPart
+from evenhand.model.configuration import Configuration
 from evenhand.model.direction import sign_of
 from evenhand.model.space import Space
 from evenhand.model.trial import Trial
@@ -63,6 +65,44 @@ def _sampler(
     sampler.settled = settled
     sampler.kinds = study_of(sampler, maximize, [*settled.kinds.values(), *later])
     return sampler
+
+
+def why(space: Space, trials: Sequence[Trial], configuration: Configuration, maximize: bool) -> Why | None:
+    """The score of a configuration in parts; None of another release of Optuna, whose own sampler is taken as it is.
+
+    The score is log l(x) - log g(x), summed over the groups: l is the density of the good trials and g of the others (Bergstra et
+    al., 2011, eq. 5). A hyperparameter's own parts are those of its marginal densities, each against the uniform one.
+    """
+    model = study(space, trials, maximize, (), 1, 0)
+    if not isinstance(sampler := model.sampler, Sampler):
+        return None
+    point = params_of(space, configuration)
+    own: dict[str, WhyPart] = {}
+    joint = [0.0, 0.0]  # of the good trials and of the others
+    for group in sampler.groups():
+        if not group.keys() <= point.keys():
+            continue  # of what is not active in this configuration
+        sample = {name: np.array([float(domain.to_internal_repr(point[name]))]) for name, domain in group.items()}
+        densities = sampler.densities(model, None, group)
+        for at, density in enumerate(densities):
+            joint[at] += float(density.log_pdf(sample)[0])
+        marginals = [density.log_marginals(sample) for density in densities]
+        for name, domain in group.items():
+            uniform = -math.log(len(domain.choices)) if isinstance(domain, CategoricalDistribution) else 0.0
+            good, others = (float(marginal[name][0]) - uniform for marginal in marginals)
+            own[name] = WhyPart(name, good, -others)
+            joint = [joint[0] - uniform, joint[1] - uniform]
+    parts = tuple(own.get(name, WhyPart(name, 0.0, 0.0)) for name in space.names if name in configuration)
+    return Why(
+        "logarithm of how much denser good trials lie there than the others",
+        joint[0] - joint[1],
+        parts,
+        good=joint[0] - sum(part.good for part in parts),
+        unknown=-joint[1] - sum(part.unknown for part in parts),
+        belief=0.0,
+        good_words="good trials lie there",
+        unknown_words="few of the others lie there",
+    )
 
 
 @dataclass(frozen=True)
@@ -141,7 +181,16 @@ class Sampler(TPESampler):
 
     def _sample(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         """The best of the candidates that the good trials' density gives, as Optuna's method of this name finds it."""
-        later = [other for other in study.get_trials(deepcopy=False)[self.settled.count :] if other.number != trial.number]
+        densities = self.densities(study, trial.number, search_space)
+        drawn = densities[0].sample(self._rng.rng, self._n_ei_candidates)
+        best = self._compare(drawn, self._compute_acquisition_func(drawn, *densities))
+        return {name: distribution.to_external_repr(best[name]) for name, distribution in search_space.items()}
+
+    def densities(
+        self, study: optuna.Study, number: int | None, search_space: dict[str, BaseDistribution]
+    ) -> tuple[ParzenEstimator, ParzenEstimator]:
+        """Of the good trials and of the others. number: of a trial that is left out, since it is the one that is asked for."""
+        later = [other for other in study.get_trials(deepcopy=False)[self.settled.count :] if other.number != number]
         ended = self.settled.count + sum(other.state is not TrialState.RUNNING for other in later)
         good, _ = _split_trials(study, [*self.settled.candidates(), *later], default_gamma(ended))
         numbers = {other.number for other in good}
@@ -156,9 +205,16 @@ class Sampler(TPESampler):
             for name, column in self._columns(rows, search_space).items():
                 observed[name] = np.concatenate([column, observed[name]])
             densities.append(ParzenEstimator(observed, search_space, self._parzen_estimator_parameters))
-        drawn = densities[0].sample(self._rng.rng, self._n_ei_candidates)
-        best = self._compare(drawn, self._compute_acquisition_func(drawn, *densities))
-        return {name: distribution.to_external_repr(best[name]) for name, distribution in search_space.items()}
+        return densities[0], densities[1]
+
+    def groups(self) -> list[dict[str, BaseDistribution]]:
+        """The parameters that are modelled together, a dictionary a group."""
+        assert self._group_decomposed_search_space is not None
+        group = self._group_decomposed_search_space.calculate(self.kinds, True)
+        spaces = (
+            [(name, domain) for name, domain in sorted(part.items()) if not domain.single()] for part in group.search_spaces
+        )
+        return [dict(part) for part in spaces if part]
 
     def _columns(self, rows: Matrix, names: Iterable[str]) -> dict[str, Matrix]:
         """The parameters of those rows that have all of these names."""

@@ -20,6 +20,7 @@ from evenhand.errors import (
     Refused,
     Unreachable,
 )
+from evenhand.explain.why import Asked, known_then, space_then
 from evenhand.lab.verbs import TunerVerbs
 from evenhand.methods import Chosen, Method, Suggestion
 from evenhand.methods.base import why_no_suggestion
@@ -219,6 +220,33 @@ def read_method(task: TaskRecord, described: Mapping[str, Any], given: Method | 
         )
     methods.check(method, space)
     return Described(method, seed, epochs)
+
+
+def asked_for(session: Session, trial: Trial, given: Method | None = None) -> Asked | None:
+    """What a session's method was asked when it suggested a trial.
+
+    Args:
+        session: with all of its trials.
+        trial: one of them.
+        given: the method itself, where no name finds it.
+
+    Returns:
+        The question; None for a trial that somebody else proposed, and where the method is not here any more.
+    """
+    if session.kind != "method" or trial.proposer != session.tuner or "name" not in session.method:
+        return None
+    try:
+        described = read_method(session.task, session.method, given)
+    except EvenhandError:
+        return None
+    fixed = {} if described.epochs_per_trial is None else {_fidelity(session.space): described.epochs_per_trial}
+    return Asked(
+        described.method,
+        _narrow(space_then(session, trial), described.epochs_per_trial),
+        known_then(session, trial),
+        rules.derive_seed(described.seed, trial.number - 1),
+        fixed,
+    )
 
 
 def chosen_method(

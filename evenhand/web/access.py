@@ -140,6 +140,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/run/events"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/files/{name}"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/trials/{number}/why"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/curves"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/events"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/trials/{number}/curve"): Role.RESEARCHER,

@@ -30,7 +30,7 @@ from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
 from evenhand.web.researcher import explore, exports, invitations, looks, monitor, people, reports, start_method, study, versions
-from evenhand.web.runs import by_hand, run, run_curves, start, start_data, take_away, trial, trial_table
+from evenhand.web.runs import by_hand, run, run_curves, start, start_data, take_away, trial, trial_table, why
 from evenhand.web.runs import compare as compared_runs
 from evenhand.web.runs import page as runs
 from evenhand.web.state import AppState, held_by, hold
@@ -100,6 +100,7 @@ def create_app(
         run_curves,
         trial_table,
         trial,
+        why,
         start,
         start_data,
         by_hand,
