@@ -23,7 +23,7 @@ from evenhand.lab.lab import Lab
 from evenhand.lab.served import HEARTBEAT_FILE, beat, last_alive
 from evenhand.settings import HERE, PublicAddress
 from evenhand.studies.alerts import Watch
-from evenhand.web import access, api, entry
+from evenhand.web import access, api, entry, method_pages
 from evenhand.web.bodies import BodyRefused
 from evenhand.web.classroom import board, seats
 from evenhand.web.door import Door, path_of
@@ -101,6 +101,7 @@ def create_app(
         trial_table,
         trial,
         why,
+        method_pages,
         start,
         start_data,
         by_hand,
