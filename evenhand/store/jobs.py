@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -75,11 +75,33 @@ class Job:
         return bool(self.holds) and self.holds[-1].end is None
 
 
-def add(tx: Connection, session_id: int, seed: int, now: float, *, trial_id: int | None = None, index: int | None = None) -> int:
-    """Queue one training; its id."""
+class Taker(NamedTuple):
+    """Which agent takes a training, until when it is leased to it, and the key of the agent's environment."""
+
+    agent_id: int
+    until: float
+    environment_key: str | None
+
+
+def add(
+    tx: Connection,
+    session_id: int,
+    seed: int,
+    now: float,
+    *,
+    trial_id: int | None = None,
+    index: int | None = None,
+    taker: Taker | None = None,
+) -> int:
+    """Queue one training; its id. taker: of its first attempt, where an agent takes it at once."""
     changed(tx, session_id)
     row = {"session_id": session_id, "trial_id": trial_id, "seed_index": index, "seed": seed, "queued_at": now}
-    return inserted(tx, tables.job, row)
+    if taker is None:
+        return inserted(tx, tables.job, row)
+    leased = {"attempt": 1, "agent_id": taker.agent_id, "claimed_at": now, "leased_until": taker.until}
+    job_id = inserted(tx, tables.job, {**row, **leased, "environment": taker.environment_key})
+    _add_attempt(tx, job_id, 1, taker, now)
+    return job_id
 
 
 def get(tx: Connection, job_id: int) -> Job | None:
@@ -249,15 +271,19 @@ def _jobs(rows: Result[Any]) -> list[Job]:
     ]
 
 
-def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float, environment_key: str | None) -> int:
-    """Give the job to an agent as a new attempt; the attempt's number. environment_key: of the agent's environment."""
+def lease(tx: Connection, job: Job, to: Taker, now: float) -> int:
+    """Give the job to an agent as a new attempt; the attempt's number."""
     changed(tx, job.session_id)
     number = job.attempt + 1
-    given = {"of": job.id, "number": number, "to": agent_id, "at": now, "until": until, "environment_key": environment_key}
-    tx.execute(_LEASE, given)
-    attempt = {"job_id": job.id, "attempt": number, "agent_id": agent_id, "claimed_at": now, "counts": True}
-    tx.execute(_ATTEMPT, {**attempt, "environment": environment_key})
+    given = {"of": job.id, "number": number, "to": to.agent_id, "at": now, "until": to.until}
+    tx.execute(_LEASE, {**given, "environment_key": to.environment_key})
+    _add_attempt(tx, job.id, number, to, now)
     return number
+
+
+def _add_attempt(tx: Connection, job_id: int, number: int, taker: Taker, now: float) -> None:
+    row = {"job_id": job_id, "attempt": number, "agent_id": taker.agent_id, "claimed_at": now, "counts": True}
+    tx.execute(_ATTEMPT, {**row, "environment": taker.environment_key})
 
 
 _LEASE = (
