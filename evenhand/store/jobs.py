@@ -33,7 +33,7 @@ from evenhand.model.study import Mode
 from evenhand.model.trial import Hold, Measurement, Outcome, Stopper
 from evenhand.store import environments, odd_cells, tables
 from evenhand.store.cache import changed
-from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER
+from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER, UNREADABLE
 from evenhand.store.studies import inserted, study
 
 _job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
@@ -234,15 +234,26 @@ def with_limited_trials(tx: Connection) -> list[int]:
         .join(tables.job, _job.session_id == session.c.id)
         .where(_RUNNING, _job.trial_id.is_not(None), _job.stop_by.is_(None))
     )
-    training = {row.id: row for row in tx.execute(query)}
-    versions = {(row.study_id, row.version) for row in training.values()}
-    limited = {which for which in versions if study(tx, *which).trial_share is not None}
-    return [row.id for row in training.values() if (row.study_id, row.version) in limited or row.budget.get("cost")]
+    try:
+        training = {row.id: row for row in tx.execute(query)}
+        versions = {(row.study_id, row.version) for row in training.values()}
+        limited = {which for which in versions if study(tx, *which).trial_share is not None}
+        return [row.id for row in training.values() if (row.study_id, row.version) in limited or row.budget.get("cost")]
+    except UNREADABLE:  # of one of them what is stored is damaged: each is looked at when it is read
+        return list(tx.execute(query.with_only_columns(session.c.id).distinct()).scalars())
 
 
-def expired(tx: Connection, now: float) -> list[Job]:
-    """Jobs whose lease has run out."""
-    return _select(tx, and_(_job.finished_at.is_(None), _job.leased_until < now))
+class Lost(NamedTuple):
+    """A job whose lease has run out, and its session; what else is stored of it is read when something is done about it."""
+
+    job_id: int
+    session_id: int
+
+
+def expired(tx: Connection, now: float) -> list[Lost]:
+    """Jobs whose lease has run out, in the order of the queue."""
+    run_out = and_(_job.finished_at.is_(None), _job.leased_until < now)
+    return [Lost(*row) for row in tx.execute(select(_job.id, _job.session_id).where(run_out).order_by(*_IN_ORDER))]
 
 
 def _select(tx: Connection, condition: Any) -> list[Job]:
