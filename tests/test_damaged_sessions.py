@@ -37,8 +37,8 @@ DAMAGE: list[tuple[str, str, object, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("table", "column", "value", "is_told"), DAMAGE)
-def test_one_damaged_session_holds_nothing_up(tmp_path: Path, table: str, column: str, value: object, is_told: bool) -> None:
+@pytest.mark.parametrize(("table", "column", "value", "is_alerted"), DAMAGE)
+def test_one_damaged_session_holds_nothing_up(tmp_path: Path, table: str, column: str, value: object, is_alerted: bool) -> None:
     file = tmp_path / "lab.sqlite"
     lab, clock = make_lab(f"sqlite:///{file}")
     study = toy_study(lab, Budget(seconds=LIMIT))
@@ -57,8 +57,8 @@ def test_one_damaged_session_holds_nothing_up(tmp_path: Path, table: str, column
     lab = Lab(Store(f"sqlite:///{file}"), Rules(lease=LEASE, choosing=600), clock)
     lab.recover(clock.now)
     lab.sweep()
-    told = {alert.about for alert in alerts(facts_of(lab, tmp_path, clock.now), clock.now) if alert.kind == "unreadable"}
-    assert told == ({f"session {damaged}"} if is_told else set())
+    alerted = {alert.about for alert in alerts(facts_of(lab, tmp_path, clock.now), clock.now) if alert.kind == "unreadable"}
+    assert alerted == ({f"session {damaged}"} if is_alerted else set())
     _go_on(lab, clock, agent, sound, tmp_path)
     lab.close()
 

@@ -209,11 +209,11 @@ class Model:
     @cached_property
     def groups(self) -> list[dict[str, BaseDistribution]]:
         """The parameters that are modelled together, a dictionary a group."""
-        found = _SearchSpaceGroup()
+        decomposed = _SearchSpaceGroup()
         for trial in (*self._settled.kinds.values(), *self._later):
             if trial.state is not TrialState.RUNNING:
-                found.add_distributions(trial.distributions)
-        spaces = ([(name, part[name]) for name in sorted(part) if not part[name].single()] for part in found.search_spaces)
+                decomposed.add_distributions(trial.distributions)
+        spaces = ([(name, part[name]) for name in sorted(part) if not part[name].single()] for part in decomposed.search_spaces)
         return [dict(part) for part in spaces if part]
 
     def best(self, group: Mapping[str, BaseDistribution], but: "Asked") -> dict[str, Any]:
