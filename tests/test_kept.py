@@ -5,6 +5,8 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,7 @@ from evenhand.settings import trials_dir
 from evenhand.tasks import kept
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
+NOBODY = 65534  # a user of every Unix that owns nothing
 LINE = Space([Hyperparameter("x", Float(0, 1))])
 
 
@@ -58,6 +61,53 @@ def test_objects_files_and_folders_come_back(tmp_path: Path) -> None:
     assert kept.load(folder, "state") is None
     assert kept.load(folder, "state.2") == "a text"
     assert len(list(folder.iterdir())) == 8  # an entry and a pointer of each name
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_and_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "a file"
+    file.write_text("")
+    with pytest.raises(InvalidSettings, match=r"a file/kept, where this trial keeps things, cannot be written to \(File exists"):
+        kept.save(file / "kept", "state", 1)
+
+
+@pytest.mark.parametrize("closed", ["trials", "kept"])
+def test_a_trial_that_keeps_in_a_read_only_folder_says_which_and_what_to_do(
+    db: str, tmp_path: Path, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a data directory on a read-only disk: of the folder of all trials, or of this one's own."""
+
+    def train(configuration: Configuration, run: Run) -> None:
+        folder = trials_dir() if closed == "trials" else run._kept_folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with read_only(folder):
+            run.keep({"epoch": 1}, "state")
+
+    result = evenhand.tune(train, LINE, direction="maximize", trials=1, db=db, progress=False, evaluate=False)
+    [trial] = result.trials
+    why = str(trial.why)
+    assert trial.outcome == "invalid"
+    assert why.startswith(f"run.keep: {trials_dir()}")
+    assert "cannot be written to (Permission denied), so 'state' was not kept; give its owner the right to write there" in why
+    assert "EVENHAND_DATA=FOLDER" in why
+    assert "Traceback" not in why
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Within it nobody may write in the folder; who may do everything, as in a container, is somebody else meanwhile."""
+    user, above = os.geteuid(), [path for path in (folder, *folder.parents) if path.stat().st_uid == os.geteuid()]
+    rights = {path: path.stat().st_mode for path in above}
+    for path in above if user == 0 else [folder]:
+        path.chmod(0o555)
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.seteuid(user)
+        for path, mode in rights.items():
+            path.chmod(mode)
 
 
 def test_what_cannot_be_kept_is_refused_and_what_was_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

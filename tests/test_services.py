@@ -359,7 +359,7 @@ CHANGES: dict[str, Change] = {
     "sessions.add_earlier": lambda tx, session, job: sessions.add_earlier(tx, session.id, [EarlierChoice(CHOICE, 2.0)]),
     "sessions.erase": lambda tx, session, job: sessions.erase(tx, session.id),
     "jobs.add": lambda tx, session, job: jobs.add(tx, session.id, 1, 1.0, index=0),
-    "jobs.lease": lambda tx, session, job: jobs.lease(tx, job, 1, 1.0, 2.0, None),
+    "jobs.lease": lambda tx, session, job: jobs.lease(tx, job, jobs.Taker(1, 2.0, None), 1.0),
     "jobs.end_attempt": lambda tx, session, job: jobs.end_attempt(tx, job, 1.0, "lost", True),
     "jobs.finish": lambda tx, session, job: jobs.finish(tx, job, 1.0, Outcome.COMPLETED, None),
     "jobs.note_held": lambda tx, session, job: jobs.note_held(tx, job, True, 1.0),

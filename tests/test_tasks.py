@@ -565,6 +565,11 @@ def test_metrics_by_name_and_by_function() -> None:
 @pytest.mark.parametrize(
     ("targets", "predictions", "words"),
     [
+        ([0.0, math.nan], [0.0, 1.0], "the targets hold NaN, which equals no label; leave these examples out"),
+        (np.array([0, math.nan], dtype=object), [0, 1], "the targets hold NaN"),
+        (["a", "b"], [b"a", b"b"], "returned bytes .*, expected text"),
+        (np.array(["a", 1], dtype=object), ["a", "b"], "returned text .*, expected numbers and text"),
+        (["a", "b"], np.array([1, "b"], dtype=object), "returned numbers and text .*, expected text"),
         ([0, 1], ["0", "1"], r"returned text \(such as .*'0'.*\), expected numbers like the targets"),
         (["a", "b"], [0, 1], r"returned numbers \(such as .*0.*\), expected text"),
         (["a", "b"], [[0.1, 0.9], [0.8, 0.2]], "returned numbers .*, expected text"),  # whose largest is a place, no label
@@ -582,6 +587,9 @@ def test_predictions_that_could_only_be_wrong_are_refused(targets: Any, predicti
 def test_what_is_no_number_has_no_accuracy_and_labels_of_other_kinds_of_numbers_have() -> None:
     assert math.isnan(accuracy([0, 1], [[0.1, math.nan], [0.1, 0.9]]))
     assert math.isnan(accuracy([0, 1], [0.0, math.nan]))
+    assert math.isnan(accuracy([0.0, 1.0], [math.nan, math.nan]))
+    assert math.isnan(accuracy([0, 1], np.array([0, math.nan], dtype=object)))
+    assert math.isnan(accuracy(["a", "b"], np.array(["a", math.nan], dtype=object)))
     for targets, predictions in (
         ([0, 1], [0.0, 1.0]),
         ([0, 1], [False, True]),

@@ -102,7 +102,7 @@ def test_another_outcome_is_seen(name: str, settings: dict[str, Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("maximize", [True, False])
 def test_the_sampler_gives_what_optunas_own_gives(maximize: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert optuna.__version__.startswith(tpe_sampler.KNOWN_RELEASE), "compare `Sampler._sample` with Optuna's, then name this one"
+    assert optuna.__version__.startswith(tpe_sampler.KNOWN_RELEASE), "compare `Model` with Optuna's, then name this one"
     for space, seed in ((SPACE, 5), (SPACE, 6), (MIXED_SPACE, 5)):
         trials, growing = judged(space, seed), Trials(())
         for length in LENGTHS:
@@ -111,9 +111,10 @@ def test_the_sampler_gives_what_optunas_own_gives(maximize: bool, monkeypatch: p
             with monkeypatch.context() as patched:
                 patched.setattr(tpe_sampler, "KNOWN_RELEASE", "none")
                 assert suggest(made("tpe", maximize, {}), space, growing, n=3) == ours
-                plain = tpe_sampler.study(space, growing, maximize, (), 24, 0).sampler
-            assert type(plain) is optuna.samplers.TPESampler
-            assert isinstance(tpe_sampler.study(space, growing, maximize, (), 24, 0).sampler, tpe_sampler.Sampler)
+                plain = tpe_sampler.model(space, growing, maximize, (), 24, 0)
+            assert isinstance(plain, optuna.Study)
+            assert type(plain.sampler) is optuna.samplers.TPESampler
+            assert isinstance(tpe_sampler.model(space, growing, maximize, (), 24, 0), tpe_sampler.Model)
 
 
 @pytest.mark.slow

@@ -552,10 +552,12 @@ def _warner(lab: Lab, session_id: int) -> Callable[[], None]:
 def _train_here(trainer: Trainer, player: Player, show: "Show") -> None:
     """Tune, and train in this thread, where a function may count on being in a process's first one."""
     try:
+        trainer.stand_by()
         while player.turn() is not Turn.OVER:
             if not trainer.train_next():
                 time.sleep(LOOK_SECONDS)
             show()
+            trainer.stand_by()
     finally:
         trainer.close()
 

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy.exc import DBAPIError, StatementError
+
 from evenhand.lab.base import Core
 from evenhand.lab.writes import choose, fail_attempt, stop
 from evenhand.model import choices, rules
@@ -18,10 +20,15 @@ log = logging.getLogger(__name__)
 @contextmanager
 def _alone(session_id: int) -> Iterator[None]:
     """What is done for one session; where what is stored of it is damaged, the others are not held up."""
+    words = "session %d cannot be read; what its time asks for is not done"
     try:
         yield
     except sessions.UNREADABLE:
-        log.exception("session %d cannot be read; what its time asks for is not done", session_id)
+        log.exception(words, session_id)
+    except StatementError as error:  # what was read of it is nothing that can be written
+        if isinstance(error, DBAPIError):
+            raise
+        log.exception(words, session_id)
 
 
 class Deadlines:
@@ -62,9 +69,9 @@ class Deadlines:
         if self._core.clock() - self._swept_at >= min(0.5, self._core.rules.lease / 2):
             self.sweep(session_id)
 
-    def _end_lost(self, lost: jobs.Job) -> None:
+    def _end_lost(self, lost: jobs.Lost) -> None:
         with self._core.change(lost.session_id) as tx:
-            job, now = jobs.get(tx, lost.id), self._core.clock()
+            job, now = jobs.get(tx, lost.job_id), self._core.clock()
             if job and job.finished_at is None and job.leased_until is not None and job.leased_until < now:
                 fail_attempt(tx, job, now, "its agent was not heard of any more", attempts=self._core.rules.attempts)
 

@@ -37,7 +37,7 @@ class Interventions:
             session, now = self._joined(tx, session_id, who), self._core.clock()
             if key is not None and (number := sessions.number_by_key(tx, session_id, key)) is not None:
                 return trial_of(session, number)
-            trial = queue(tx, session, Trial(0, session_id, 0, configuration, who, now, 0, explanation=reason), key)
+            trial = queue(tx, session, Trial(0, session_id, 0, configuration, who, now, 0, explanation=reason), key).trial
             self._intervene(tx, session, Intervention(now, who, "added", trial.number, reason=reason))
             return trial
 

@@ -6,7 +6,7 @@ Every write about a training carries the attempt number that its claim was given
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
@@ -15,15 +15,17 @@ from evenhand.lab.base import Core, listening
 from evenhand.lab.crews import Crews
 from evenhand.lab.deadlines import Deadlines
 from evenhand.lab.plausible import Expected, check, expected
+from evenhand.lab.processes import this_process
 from evenhand.lab.stopping import StoppingRules
 from evenhand.lab.tokens import Tokens
-from evenhand.lab.writes import fail_attempt
+from evenhand.lab.writes import Queued, fail_attempt, note_claimed
 from evenhand.model import rules as equal_terms
 from evenhand.model.environment import Environment, StatedEnvironment, why_refused
+from evenhand.model.evaluation import EvaluationPlan
 from evenhand.model.job import AgentRecord, Assignment, MeasurementBatch, Order, pinned_away, place_of
 from evenhand.model.recent import Recent
 from evenhand.model.session import Session, Waiting
-from evenhand.model.trial import Measurement, Outcome
+from evenhand.model.trial import Measurement, Outcome, Trial
 from evenhand.model.trial_history import unsettled
 from evenhand.settings import AGENT_SILENCE_SECONDS
 from evenhand.store import environments, events, jobs, sessions, studies
@@ -55,6 +57,9 @@ class Agents:
         self._idle: Recent[int, bool] = Recent(MOST_REMEMBERED_AGENTS)  # whether nothing waited when the agent last asked
         self._wanted: Recent[tuple[int, int], tuple[Expected, str]] = Recent(MOST_REMEMBERED_ATTEMPTS)  # and the metric
         self._noted: Recent[int, float] = Recent(MOST_REMEMBERED_AGENTS)  # when it was last written that an agent was heard of
+        self._trained_of: Recent[int, int] = Recent(MOST_REMEMBERED_AGENTS)  # the session whose trial each agent claimed last
+        self._standing_by: dict[int, int] = {}  # by session: the agent of this process that has nothing to do
+        self._handed: dict[int, tuple[Assignment, float]] = {}  # what was leased to each that stood by, and until when
 
     def add(
         self, name: str, slots: int, *, local: bool = False, machine: str = "", environment: Environment | None = None
@@ -134,6 +139,10 @@ class Agents:
 
     def goodbye(self, agent_id: int) -> None:
         """An agent that is shut down in order says so: it counts as never heard of, so that nobody misses it."""
+        assignment, _ = self._handed.pop(agent_id, (None, 0.0))
+        if assignment is not None:
+            with suppress(StaleAttempt):
+                self.release(assignment.job_id, assignment.attempt, "its agent ended before it began", counts=False)
         with self._core.change() as tx:
             jobs.update_agent(tx, agent_id, {"last_seen": None})
         self._noted.pop(agent_id, None)
@@ -167,6 +176,11 @@ class Agents:
 
     def _claim(self, agent_id: int, refused: Sequence[str], session_id: int | None) -> Assignment | None:
         self._deadlines.sweep_now_and_then(session_id)
+        assignment, until = self._handed.pop(agent_id, (None, 0.0))
+        if assignment is not None and self._core.clock() < until:
+            return assignment
+        if session_id is not None and self._standing_by.get(session_id) == agent_id:
+            self._standing_by.pop(session_id, None)
         self._refused[agent_id] = frozenset(refused)
         environment = self._environment_of(agent_id)
         kind = environment.kind if environment else ""
@@ -195,18 +209,54 @@ class Agents:
                 job = jobs.get(tx, job.id) or job
             assignment = None
             if job.finished_at is None:
-                environment_key = environment.key if environment else None
-                attempt = jobs.lease(tx, job, agent_id, now, now + self._core.rules.lease, environment_key)
+                attempt = jobs.lease(tx, job, self._taker(agent_id, environment, now), now)
                 session = sessions.get(tx, job.session_id, logged=True)
                 self._stopping.note(tx, session)
-                self._wanted[job.id, attempt] = expected(session, job.trial_id, 0), session.task.metric
-                assignment = _assignment(session, job, attempt)
-                if job.trial_id is None:
+                if (trial := _trial_of(session, job)) is not None:
+                    assignment = self._assigned(session, trial, job.id, attempt)
+                    self._trained_of[agent_id] = session.id
+                else:
+                    self._wanted[job.id, attempt] = expected(session, None, 0), session.task.metric
                     plan = equal_terms.evaluation_plan(session, _values_of_choice(tx, session))
-                    assignment = replace(assignment, plan=plan)
-                events.record(tx, now, "claimed", job.session_id, job.trial_id, attempt=attempt, agent=agent_id)
+                    assignment = _assignment_of_seed(session, job, attempt, plan)
+                note_claimed(tx, now, job.session_id, job.trial_id, attempt, agent_id)
         self._core.notify(job.session_id, acts=lost)
         return assignment
+
+    def _taker(self, agent_id: int, environment: Environment | None, now: float) -> jobs.Taker:
+        return jobs.Taker(agent_id, now + self._core.rules.lease, environment.key if environment else None)
+
+    def _assigned(self, session: Session, trial: Trial, job_id: int, attempt: int) -> Assignment:
+        """What the agent is told to which a trial was leased; what it may measure is remembered."""
+        self._wanted[job_id, attempt] = expected(session, trial, 0), session.task.metric
+        return _assignment_of_trial(session, trial, job_id, attempt)
+
+    def stand_by(self, agent_id: int, session_id: int) -> None:
+        """An agent of this process has nothing to do, and asks for a training next: the trial that is submitted to its session
+        until then is leased to it in the write that stores it.
+
+        That is one write fewer a trial. An agent that has trained nothing of the session yet claims as any other does, which
+        checks what never changes.
+        """
+        if self._trained_of.get(agent_id) == session_id:
+            self._standing_by[session_id] = agent_id
+
+    def taker_of(self, tx: Connection, session: Session, now: float) -> jobs.Taker | None:
+        """Who takes a trial that is about to be queued, where an agent stands by; None where it waits like others.
+
+        One that waits already comes first. Only what this very process tunes is leased so: nobody else waits for that.
+        """
+        agent_id = self._standing_by.pop(session.id, None)
+        is_alone = session.process == this_process() and not any(trial.is_open for trial in unsettled(session.trials))
+        if agent_id is None or not is_alone:
+            return None
+        self._heard_of(tx, agent_id, now)
+        self._stopping.note(tx, session)
+        return self._taker(agent_id, self._environment_of(agent_id), now)
+
+    def hand(self, session: Session, queued: Queued, taker: jobs.Taker) -> None:
+        """What was leased so is stored: the agent gets it when it asks."""
+        self._handed[taker.agent_id] = self._assigned(session, queued.trial, queued.job_id, 1), taker.until
 
     def check(self, report: MeasurementBatch) -> None:
         """Nothing, or InvalidSettings where a report from elsewhere cannot be what its training measured: see `plausible`."""
@@ -220,7 +270,7 @@ class Agents:
                 if job is None:
                     return  # whoever stores it says that
                 session = sessions.get(tx, job.session_id, logged=True)
-            known = self._wanted[key] = expected(session, job.trial_id, None), session.task.metric
+            known = self._wanted[key] = expected(session, _trial_of(session, job), None), session.task.metric
         wanted, metric = known
         check(report.batch, wanted, metric)
         wanted.next_index = max(wanted.next_index or 0, report.batch[-1].index + 1)
@@ -443,30 +493,45 @@ def _values_of_choice(tx: Connection, session: Session) -> dict[int, float]:
     return values
 
 
-def _assignment(session: Session, job: jobs.Job, attempt: int) -> Assignment:
-    if job.trial_id is None:
-        assert session.choice is not None
-        assert session.choice.configuration is not None
-        configuration, label = session.choice.configuration, f"session {session.id} evaluation seed {job.seed_index}"
-        before = number = 0
-    else:
-        trial = next(trial for trial in reversed(session.trials) if trial.id == job.trial_id)
-        configuration, label = trial.configuration, f"session {session.id} trial {trial.number}"
-        before, number = trial.epochs_before, trial.number
+def _trial_of(session: Session, job: jobs.Job) -> Trial | None:
+    """The trial that a job is of; None of an evaluation's."""
+    return next((trial for trial in reversed(session.trials) if trial.id == job.trial_id), None)
+
+
+def _assignment_of_seed(session: Session, job: jobs.Job, attempt: int, plan: EvaluationPlan) -> Assignment:
+    assert session.choice is not None
+    assert session.choice.configuration is not None
     return Assignment(
         job_id=job.id,
         attempt=attempt,
-        kind="evaluation" if job.trial_id is None else "trial",
+        kind="evaluation",
         task=session.task.spec,
         task_version=session.task.version,
-        configuration=dict(configuration),
+        configuration=dict(session.choice.configuration),
         seed=job.seed,
-        label=label,
-        epochs_before=before,
-        keep=session.resumable and job.trial_id is not None,
+        label=f"session {session.id} evaluation seed {job.seed_index}",
         max_seconds=session.task.max_seconds,
         max_memory=session.task.max_memory,
-        number=number,
-        place=place_of(session, number, attempt) if number else "",
+        value_rule=session.value_rule,
+        plan=plan,
+    )
+
+
+def _assignment_of_trial(session: Session, trial: Trial, job_id: int, attempt: int) -> Assignment:
+    return Assignment(
+        job_id=job_id,
+        attempt=attempt,
+        kind="trial",
+        task=session.task.spec,
+        task_version=session.task.version,
+        configuration=dict(trial.configuration),
+        seed=session.tuning_seed,
+        label=f"session {session.id} trial {trial.number}",
+        epochs_before=trial.epochs_before,
+        keep=session.resumable,
+        max_seconds=session.task.max_seconds,
+        max_memory=session.task.max_memory,
+        number=trial.number,
+        place=place_of(session, trial.number, attempt),
         value_rule=session.value_rule,
     )

@@ -18,6 +18,7 @@ from evenhand.lab.jobs import held
 from evenhand.lab.processes import in_words, this_process
 from evenhand.lab.sessions import Sessions
 from evenhand.lab.studies import Studies
+from evenhand.lab.writes import note_claimed
 from evenhand.model.configuration import Configuration
 from evenhand.model.job import MeasurementBatch
 from evenhand.model.open_space import ASKED, Memo, why_narrower
@@ -237,8 +238,8 @@ class OpenSpaces:
         open_spaces.set_values(tx, trial.id, {})
         open_spaces.forget(tx, trial.id, ASKED)
         environment = environments.of_agent(tx, agent_id)
-        attempt = jobs.lease(tx, job, agent_id, now, NEVER, environment.key if environment else None)
-        events.record(tx, now, "claimed", trial.session_id, trial.id, attempt=attempt, agent=agent_id)
+        attempt = jobs.lease(tx, job, jobs.Taker(agent_id, NEVER, environment.key if environment else None), now)
+        note_claimed(tx, now, trial.session_id, trial.id, attempt, agent_id)
         return Lease(trial.id, trial.number, job.id, attempt)
 
     def _end(self, tx: Connection, session: Session, lease: Lease, end: End) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from evenhand.errors import InvalidSettings
 from evenhand.model.session import Session
-from evenhand.model.trial import Measurement
+from evenhand.model.trial import Measurement, Trial
 from evenhand.model.words import is_share
 from evenhand.tasks import BUILT_IN
 
@@ -28,10 +28,9 @@ class Expected:
     next_index: int | None = None
 
 
-def expected(session: Session, trial_id: int | None, next_index: int | None) -> Expected:
+def expected(session: Session, trial: Trial | None, next_index: int | None) -> Expected:
     """Of a training of a session: of a trial, or of a seed of its evaluation. Metrics of one's own task are what it says."""
     task = session.task
-    trial = next((trial for trial in reversed(session.trials) if trial.id == trial_id), None)
     epochs = (trial.epochs_planned if trial else task.max_epochs) if task.knows_epochs else None
     judged = task.spec.name in BUILT_IN and task.spec.name not in OWN_NUMBERS
     names = (task.metric, *(metric.name for metric in task.further)) if judged else ()

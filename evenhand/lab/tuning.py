@@ -102,7 +102,11 @@ class Tuning:
             trial = Trial(
                 0, session_id, 0, configuration, session.tuner, now, 0, reasons, explanation, resumes=resumes, signals=signals
             )
-            return queue(tx, session, trial, key)
+            taker = self._agents.taker_of(tx, session, now)
+            queued = queue(tx, session, trial, key, taker)
+        if taker is not None:
+            self._agents.hand(session, queued, taker)
+        return queued.trial
 
     def stop(self, session_id: int, number: int, by: Stopper = Stopper.TUNER, *, why: str | None = None) -> Trial:
         """Ask a trial to stop; `why` is kept with it. One that waits ends at once; one that has ended stays as it is."""

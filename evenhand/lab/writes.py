@@ -4,6 +4,7 @@ Each function takes the connection of the write that it is part of; the verb tha
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -34,8 +35,15 @@ def trial_of(session: Session, number: int) -> Trial:
     return trial
 
 
-def queue(tx: Connection, session: Session, trial: Trial, key: str | None) -> Trial:
-    """Store a trial and its job, or Refused where the rules forbid it."""
+class Queued(NamedTuple):
+    """A trial as it is stored, and the id of its job."""
+
+    trial: Trial
+    job_id: int
+
+
+def queue(tx: Connection, session: Session, trial: Trial, key: str | None, taker: jobs.Taker | None = None) -> Queued:
+    """Store a trial and its job, or Refused where the rules forbid it. taker: the agent, where one takes it at once."""
     refuse_open(session)
     number, before, now = len(session.trials) + 1, 0, trial.submitted_at
     if trial.resumes is not None:
@@ -47,11 +55,19 @@ def queue(tx: Connection, session: Session, trial: Trial, key: str | None) -> Tr
         raise Refused(why)
     trial = replace(trial, number=number, epochs_planned=epochs, epochs_before=before, revision=session.revision)
     trial = replace(trial, epochs_done=before, id=sessions.add_trial(tx, trial, key))
-    jobs.add(tx, session.id, session.tuning_seed, now, trial_id=trial.id)
+    job_id = jobs.add(tx, session.id, session.tuning_seed, now, trial_id=trial.id, taker=taker)
     events.record(tx, now, "submitted", session.id, trial.id)
+    if taker is not None:
+        trial = replace(trial, claimed_at=now, attempt=1, environment=taker.environment_key)
+        note_claimed(tx, now, session.id, trial.id, 1, taker.agent_id)
     if trial.proposer == session.tuner and (session.last_seen is None or now - session.last_seen >= TUNER_SEEN_SECONDS):
         sessions.update_facts(tx, session.id, last_seen=now)
-    return trial
+    return Queued(trial, job_id)
+
+
+def note_claimed(tx: Connection, now: float, session_id: int, trial_id: int | None, attempt: int, agent_id: int) -> None:
+    """Append the event that an agent has claimed a training."""
+    events.record(tx, now, "claimed", session_id, trial_id, attempt=attempt, agent=agent_id)
 
 
 def stop(tx: Connection, trial: Trial, now: float, by: Stopper, why: str | None = None) -> None:

@@ -26,8 +26,10 @@ def nearest(space: Space, configuration: Configuration, among: Sequence[Trial], 
     """
     among_them = sorted(among, key=lambda trial: trial.number) if trials is None else trials
     settled, later = fold(among_them, ("rows", space), partial(Rows.none, 1 + len(space.names)), partial(_with_row, space))
-    rows = np.vstack([settled.matrix, *(_numbered_row(space, trial) for trial in later)])
-    numbers = np.sort([trial.number for trial in among])
+    more = [_numbered_row(space, trial) for trial in later]
+    rows = np.vstack([settled.matrix, more]) if more else settled.matrix
+    by_number = {trial.number: trial for trial in among}
+    numbers = np.sort(np.fromiter(by_number, np.int64, len(by_number)))
     others = rows[np.searchsorted(rows[:, 0], numbers), 1:]
     first = np.array(_row(space, configuration))
     gap = np.abs(others - first)
@@ -38,7 +40,7 @@ def nearest(space: Space, configuration: Configuration, among: Sequence[Trial], 
     inactive, one = np.isnan(others) & np.isnan(first), np.isnan(others) ^ np.isnan(first)
     gap = np.where(one, 1.0, np.where(inactive, 0.0, gap))
     place = int(np.argmin(gap.sum(1) / np.maximum(1, (~inactive).sum(1))))
-    return next(trial for trial in among if trial.number == numbers[place])
+    return by_number[int(numbers[place])]
 
 
 def _row(space: Space, configuration: Configuration) -> list[float]:

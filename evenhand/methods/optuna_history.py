@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evenhand.methods.base import fits, has_value, is_bad, is_there, misses_by, modelled
 from evenhand.model.configuration import Configuration
@@ -47,7 +47,17 @@ def numbered(trials: "Iterable[optuna.trial.FrozenTrial]", start: int = 0) -> "l
     return listed
 
 
-def suggested(asked: "optuna.Trial", space: Space) -> Configuration:
+class Asked(Protocol):
+    """What gives one parameter after the other, as a trial of Optuna's does."""
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A number of the range."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
+
+def suggested(asked: Asked, space: Space) -> Configuration:
     """Optuna's next configuration."""
     values: dict[str, Value] = {}
     for hyperparameter in space:
@@ -56,7 +66,7 @@ def suggested(asked: "optuna.Trial", space: Space) -> Configuration:
     return space.near(values)
 
 
-def _suggested(asked: "optuna.Trial", hyperparameter: Hyperparameter) -> Value:
+def _suggested(asked: Asked, hyperparameter: Hyperparameter) -> Value:
     """The next value: numbers, and options in an order, go through the unit interval of their domain."""
     if isinstance(hyperparameter.domain, Choice) and not hyperparameter.domain.ordered:
         return hyperparameter.domain.of_text(asked.suggest_categorical(hyperparameter.name, hyperparameter.domain.texts))

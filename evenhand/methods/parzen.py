@@ -56,14 +56,19 @@ class ParzenEstimator(_ParzenEstimator):
             logarithm: Matrix = np.log(part.weights[:, samples[:, at].astype(int)]).T
             return logarithm
         middle, width, _, within = _cut(part)
-        distances: Matrix = (samples[:, at, None] - middle) / width
-        return -(distances**2) / 2 - np.log(math.sqrt(2 * math.pi) * width * within)
+        kernels: Matrix = samples[:, at, None] - middle
+        kernels /= width  # in place: there are as many as samples times kernels, and new arrays take longer than the sums
+        np.square(kernels, out=kernels)
+        kernels *= -0.5
+        kernels -= np.log(math.sqrt(2 * math.pi) * width * within)
+        return kernels
 
 
 def _log_sum(logarithms: Matrix) -> Matrix:
-    """The logarithm of the sum along the rows, without loss."""
+    """The logarithm of the sum along the rows, without loss; the array is used up."""
     highest = logarithms.max(axis=1, keepdims=True)
-    total: Matrix = highest[:, 0] + np.log(np.exp(logarithms - highest).sum(axis=1))
+    logarithms -= highest
+    total: Matrix = highest[:, 0] + np.log(np.exp(logarithms, out=logarithms).sum(axis=1))
     return total
 
 

@@ -34,6 +34,8 @@ from evenhand.model.trial_history import unsettled
 if TYPE_CHECKING:
     import optuna
 
+    from evenhand.methods.tpe_sampler import Model
+
 ASKS = 20  # suggestions of the model that may be refused before a random draw takes over
 
 
@@ -82,7 +84,7 @@ class TPE(BaseMethod):
         """`n` configurations: random draws during start-up, then those that the model expects most of."""
         history = self._history(trials)
         known = Known(space, trials)
-        model = None if self._why_random(history) else self._study(space, trials, int(rng.integers(2**31)))
+        model = None if self._why_random(history) else self._model(space, trials, int(rng.integers(2**31)))
         suggestions: list[Suggestion] = []
         for ahead in range(n):
             suggestion = None if model is None else self._ask(model, space, history, known)
@@ -126,11 +128,11 @@ class TPE(BaseMethod):
         begun = history.ended + sum(trial.is_open for trial in history.bad) + ahead + 1
         return f"{why} {min(begun, self.startup)} of {self.startup}"
 
-    def _ask(self, study: "optuna.Study", space: Space, history: _History, known: Known) -> Suggestion | None:
+    def _ask(self, model: "Model | optuna.Study", space: Space, history: _History, known: Known) -> Suggestion | None:
         """The model's next suggestion that nothing speaks against, or None where it keeps repeating."""
 
         def propose() -> Configuration:
-            return suggested(study.ask(), space)  # it stays open in the study, so that the next one keeps away from it
+            return suggested(model.ask(), space)  # it stays open in the model, so that the next one keeps away from it
 
         proposal = first_fresh(known, propose, ASKS)
         if proposal is None:
@@ -138,10 +140,10 @@ class TPE(BaseMethod):
         known.add(proposal[0])
         return Suggestion(proposal[0], explain(space, proposal[0], history) + proposal[1])
 
-    def _study(self, space: Space, trials: Sequence[Trial], seed: int) -> "optuna.Study":
+    def _model(self, space: Space, trials: Sequence[Trial], seed: int) -> "Model | optuna.Study":
         from evenhand.methods import tpe_sampler  # Optuna is imported only where it is used
 
-        return tpe_sampler.study(space, trials, self.maximize, self.beside, self.candidates, seed)
+        return tpe_sampler.model(space, trials, self.maximize, self.beside, self.candidates, seed)
 
 
 def explain(space: Space, configuration: Configuration, history: _History) -> str:

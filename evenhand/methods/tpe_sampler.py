@@ -1,20 +1,23 @@
-"""Optuna's TPE sampler over a session's trials, of which those that have ended are walked over once: the same numbers, sooner.
+"""Optuna's TPE over a session's trials, of which those that have ended are walked over once: the same numbers, sooner.
 
-Optuna's own looks at every trial again for each suggestion, in Python, and that takes more of its time than its model does.
+Optuna's own sampler looks at every trial again for each suggestion, in Python, and its study stores each parameter; both take
+more of its time than its model does.
 """
 
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from numpy.random.bit_generator import ISeedSequence
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
+from optuna.search_space.group_decomposed import _SearchSpaceGroup
 from optuna.trial import FrozenTrial, TrialState
 
 from evenhand.methods.optuna_history import frozen, numbered, params_of, study_of
@@ -27,14 +30,17 @@ from evenhand.model.space import Space
 from evenhand.model.trial import Trial
 from evenhand.model.trial_history import fold
 
-KNOWN_RELEASE = "5.0."  # Optuna's, whose sampler `Sampler` was written for; of another release its own is taken as it is
+KNOWN_RELEASE = "5.0."  # Optuna's, that `Model` was written for; of another release its own is taken as it is
 MOST_GOOD_TRIALS = 25  # that Optuna's model imitates
 
 
-def study(
+def model(
     space: Space, trials: Sequence[Trial], maximize: bool, beside: Sequence[tuple[str, str]], candidates: int, seed: int
-) -> optuna.Study:
-    """A study with these trials as its history, whose `ask` is answered by TPE. See `methods.tpe.TPE` for the settings."""
+) -> "Model | optuna.Study":
+    """What answers `ask` by TPE with these trials as its history; Optuna's own study where `Model` does not do.
+
+    See `methods.tpe.TPE` for the settings.
+    """
     names = tuple(name for name, _ in beside)
 
     def add(settled: Settled, trial: Trial) -> Settled:
@@ -44,27 +50,40 @@ def study(
     settled, unsettled = fold(trials, ("tpe", space, maximize, names), partial(Settled.none, space), add)
     frozen_trials = (frozen(space, trial, beside=names) for trial in unsettled)
     later = numbered((trial for trial in frozen_trials if trial is not None), settled.count)
-    return study_of(_sampler(settled, later, maximize, beside, candidates, seed), maximize, [*settled.first(), *later], beside)
+    if not beside and optuna.__version__.startswith(KNOWN_RELEASE):
+        return Model(settled, later, maximize, candidates, seed)
+    sampler = _sampler(n_ei_candidates=candidates, seed=seed)
+    return study_of(sampler, maximize, [*settled.first(), *later], beside)
 
 
-def _sampler(
-    settled: "Settled",
-    later: Sequence[FrozenTrial],
-    maximize: bool,
-    beside: Sequence[tuple[str, str]],
-    candidates: int,
-    seed: int,
-) -> TPESampler:
-    settings: dict[str, Any] = {"n_startup_trials": 0, "n_ei_candidates": candidates, "multivariate": True, "group": True}
-    settings |= {"constant_liar": True, "seed": seed}
+def _sampler(**settings: Any) -> TPESampler:
     with warnings.catch_warnings():  # `group` is marked experimental; the contract test holds what is relied on
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if beside or not optuna.__version__.startswith(KNOWN_RELEASE):
-            return TPESampler(**settings)
-        sampler = Sampler(**settings)
-    sampler.settled = settled
-    sampler.kinds = study_of(sampler, maximize, [*settled.kinds.values(), *later])
-    return sampler
+        return TPESampler(n_startup_trials=0, multivariate=True, group=True, constant_liar=True, **settings)
+
+
+class _NoEntropy(ISeedSequence):
+    """What a stream begins with that is given its seed at once: else it asks the system for chance, which takes longer."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        """Zeros."""
+        return np.zeros(n_words, dtype)
+
+
+_NO_ENTROPY = _NoEntropy()
+
+
+def _stream(seed: int) -> np.random.RandomState:
+    """Optuna's stream of draws, for Optuna's numbers."""
+    stream = np.random.RandomState(np.random.MT19937(_NO_ENTROPY))  # type: ignore[arg-type]  # the stubs name one class only
+    stream.seed(seed)
+    return stream
+
+
+@cache
+def _empty_study(maximize: bool) -> optuna.Study:
+    """Where `Model` finds Optuna's direction and settings: making a study takes longer than a suggestion."""
+    return study_of(_sampler(), maximize, [])
 
 
 def why(space: Space, trials: Sequence[Trial], configuration: Configuration, maximize: bool) -> Why | None:
@@ -73,17 +92,17 @@ def why(space: Space, trials: Sequence[Trial], configuration: Configuration, max
     The score is log l(x) - log g(x), summed over the groups: l is the density of the good trials and g of the others (Bergstra et
     al., 2011, eq. 5). A hyperparameter's own parts are those of its marginal densities, each against the uniform one.
     """
-    model = study(space, trials, maximize, (), 1, 0)
-    if not isinstance(sampler := model.sampler, Sampler):
+    asked = model(space, trials, maximize, (), 1, 0)
+    if not isinstance(asked, Model):
         return None
     point = params_of(space, configuration)
     own: dict[str, WhyPart] = {}
     joint = [0.0, 0.0]  # of the good trials and of the others
-    for group in sampler.groups():
+    for group in asked.groups:
         if not group.keys() <= point.keys():
             continue  # of what is not active in this configuration
         sample = {name: np.array([float(domain.to_internal_repr(point[name]))]) for name, domain in group.items()}
-        densities = sampler.densities(model, None, group)
+        densities = asked.densities(group)
         for at, density in enumerate(densities):
             joint[at] += float(density.log_pdf(sample)[0])
         marginals = [density.log_marginals(sample) for density in densities]
@@ -166,59 +185,102 @@ def _misses_by(trial: FrozenTrial) -> float:
     return sum(trial.constraints.values())
 
 
-class Sampler(TPESampler):
-    """Optuna's for one objective, with what it looks for in the settled trials already found.
+class Model:
+    """Optuna's TPE for one objective, with what its sampler looks for in the settled trials already found.
 
-    The split into good and bad trials, their densities and the choice among candidates are Optuna's.
+    The split into good and bad trials and their densities are Optuna's, and so are the order and the numbers of what it draws.
+    What it asks of a study and its storage for each parameter is left out, which takes longer than the model does.
     """
 
-    settled: Settled
-    kinds: optuna.Study  # in place of the whole history where the groups of parameters are sought
+    def __init__(self, settled: Settled, later: Sequence[FrozenTrial], maximize: bool, candidates: int, seed: int) -> None:
+        """later: trials after the settled ones. candidates: draws of which the best is suggested. seed: of the draws."""
+        self._settled, self._later, self._candidates = settled, later, candidates
+        self._study = _empty_study(maximize)
+        assert isinstance(self._study.sampler, TPESampler)
+        self._parameters = self._study.sampler._parzen_estimator_parameters
+        self._rng = _stream(seed)
+        self._asked: list[Asked] = []
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The parameters of the groups that are active together."""
-        return super().infer_relative_search_space(self.kinds, trial)
+    def ask(self) -> "Asked":
+        """One more suggestion. It stays open: the next one keeps away from it."""
+        self._asked.append(Asked(self))
+        return self._asked[-1]
 
-    def _sample(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
-        """The best of the candidates that the good trials' density gives, as Optuna's method of this name finds it."""
-        densities = self.densities(study, trial.number, search_space)
-        drawn = densities[0].sample(self._rng.rng, self._n_ei_candidates)
-        best = self._compare(drawn, self._compute_acquisition_func(drawn, *densities))
-        return {name: distribution.to_external_repr(best[name]) for name, distribution in search_space.items()}
-
-    def densities(
-        self, study: optuna.Study, number: int | None, search_space: dict[str, BaseDistribution]
-    ) -> tuple[ParzenEstimator, ParzenEstimator]:
-        """Of the good trials and of the others. number: of a trial that is left out, since it is the one that is asked for."""
-        later = [other for other in study.get_trials(deepcopy=False)[self.settled.count :] if other.number != number]
-        ended = self.settled.count + sum(other.state is not TrialState.RUNNING for other in later)
-        good, _ = _split_trials(study, [*self.settled.candidates(), *later], default_gamma(ended))
-        numbers = {other.number for other in good}
-        is_good = np.zeros(self.settled.count, dtype=bool)
-        is_good[[number for number in numbers if number < self.settled.count]] = True
-        densities = []
-        for rows, others in (
-            (self.settled.rows.matrix[is_good], [other for other in later if other.number in numbers]),
-            (self.settled.rows.matrix[~is_good], [other for other in later if other.number not in numbers]),
-        ):
-            observed = self._get_internal_repr(others, search_space, study)
-            for name, column in self._columns(rows, search_space).items():
-                observed[name] = np.concatenate([column, observed[name]])
-            densities.append(ParzenEstimator(observed, search_space, self._parzen_estimator_parameters))
-        return densities[0], densities[1]
-
+    @cached_property
     def groups(self) -> list[dict[str, BaseDistribution]]:
         """The parameters that are modelled together, a dictionary a group."""
-        assert self._group_decomposed_search_space is not None
-        group = self._group_decomposed_search_space.calculate(self.kinds, True)
-        spaces = (
-            [(name, domain) for name, domain in sorted(part.items()) if not domain.single()] for part in group.search_spaces
-        )
+        decomposed = _SearchSpaceGroup()
+        for trial in (*self._settled.kinds.values(), *self._later):
+            if trial.state is not TrialState.RUNNING:
+                decomposed.add_distributions(trial.distributions)
+        spaces = ([(name, part[name]) for name in sorted(part) if not part[name].single()] for part in decomposed.search_spaces)
         return [dict(part) for part in spaces if part]
 
-    def _columns(self, rows: Matrix, names: Iterable[str]) -> dict[str, Matrix]:
-        """The parameters of those rows that have all of these names."""
-        at = [self.settled.names.index(name) for name in names]
-        whole = rows[:, at]
+    def best(self, group: Mapping[str, BaseDistribution], but: "Asked") -> dict[str, Any]:
+        """The best of the candidates that the good trials' density gives. but: what is asked for, which is none of the others."""
+        good, others = self.densities(group, but)
+        drawn = good.sample(self._rng, self._candidates)
+        at = int(np.argmax(good.log_pdf(drawn) - others.log_pdf(drawn)))
+        return {name: distribution.to_external_repr(drawn[name][at].item()) for name, distribution in group.items()}
+
+    def densities(
+        self, group: Mapping[str, BaseDistribution], but: "Asked | None" = None
+    ) -> tuple[ParzenEstimator, ParzenEstimator]:
+        """Of the good trials and of the others. but: what was asked for and is left out."""
+        numbers, matrix = self._good_numbers, self._settled.rows.matrix
+        is_good = np.zeros(self._settled.count, dtype=bool)
+        is_good[[number for number in numbers if number < self._settled.count]] = True
+        imitated = [trial.params for trial in self._later if trial.number in numbers]
+        avoided = [trial.params for trial in self._later if trial.number not in numbers]
+        avoided += [asked.params for asked in self._asked if asked is not but]
+        return self._density(group, matrix[is_good], imitated), self._density(group, matrix[~is_good], avoided)
+
+    @cached_property
+    def _good_numbers(self) -> frozenset[int]:
+        """Of the good trials. What was asked for is open, and so none of them."""
+        ended = self._settled.count + sum(trial.state is not TrialState.RUNNING for trial in self._later)
+        good, _ = _split_trials(self._study, [*self._settled.candidates(), *self._later], default_gamma(ended))
+        return frozenset(trial.number for trial in good)
+
+    def _density(
+        self, group: Mapping[str, BaseDistribution], rows: Matrix, later: Iterable[Mapping[str, Any]]
+    ) -> ParzenEstimator:
+        """Of those settled trials and later parameters that have all of the group's."""
+        whole = rows[:, [self._settled.names.index(name) for name in group]]
         whole = whole[~np.isnan(whole).any(axis=1)]
-        return {name: whole[:, column] for column, name in enumerate(names)}
+        more = [
+            [distribution.to_internal_repr(params[name]) for name, distribution in group.items()]
+            for params in later
+            if group.keys() <= params.keys()
+        ]
+        whole = np.vstack([whole, more]) if more else whole
+        observed = {name: whole[:, column] for column, name in enumerate(group)}
+        return ParzenEstimator(observed, dict(group), self._parameters)
+
+
+class Asked:
+    """A suggestion that is being made: the parameters that were drawn together so far, and those that were asked for alone."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._has_drawn = False
+        self.params: dict[str, Any] = {}
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A number of the range."""
+        return float(self._suggest(name, FloatDistribution(low, high)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
+        """One of the choices."""
+        return str(self._suggest(name, CategoricalDistribution(choices)))
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, CategoricalDistribution) and distribution.single():
+            return self.params.setdefault(name, distribution.choices[0])
+        if not self._has_drawn:
+            self._has_drawn = True
+            drawn = [self._model.best(group, self) for group in self._model.groups]
+            self.params |= {name: value for params in drawn for name, value in params.items()}
+        if name not in self.params:  # no trial that ended has it
+            self.params |= self._model.best({name: distribution}, self)
+        return self.params[name]

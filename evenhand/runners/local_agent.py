@@ -47,6 +47,10 @@ class Trainer:
         for pipe in self._pipes:
             pipe.interrupted = True
 
+    def stand_by(self) -> None:
+        """Nothing trains, and `train_next` comes next: what is submitted until then is leased to this agent at once."""
+        self._lab.agents.stand_by(self._agent_id, self._session_id)
+
     def train_next(self) -> bool:
         """Train what waits, or return False where nothing does. Seeds of an evaluation train together where that is quicker."""
         assignment = self._lab.claim(self._agent_id, session_id=self._session_id)

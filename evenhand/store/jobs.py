@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -33,7 +33,7 @@ from evenhand.model.study import Mode
 from evenhand.model.trial import Hold, Measurement, Outcome, Stopper
 from evenhand.store import environments, odd_cells, tables
 from evenhand.store.cache import changed
-from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER
+from evenhand.store.sessions import ARCHIVE_DRIVER, PYTHON_DRIVER, UNREADABLE
 from evenhand.store.studies import inserted, study
 
 _job, _attempt, _measurement = tables.job.c, tables.attempt.c, tables.measurement.c
@@ -75,11 +75,33 @@ class Job:
         return bool(self.holds) and self.holds[-1].end is None
 
 
-def add(tx: Connection, session_id: int, seed: int, now: float, *, trial_id: int | None = None, index: int | None = None) -> int:
-    """Queue one training; its id."""
+class Taker(NamedTuple):
+    """Which agent takes a training, until when it is leased to it, and the key of the agent's environment."""
+
+    agent_id: int
+    until: float
+    environment_key: str | None
+
+
+def add(
+    tx: Connection,
+    session_id: int,
+    seed: int,
+    now: float,
+    *,
+    trial_id: int | None = None,
+    index: int | None = None,
+    taker: Taker | None = None,
+) -> int:
+    """Queue one training; its id. taker: of its first attempt, where an agent takes it at once."""
     changed(tx, session_id)
     row = {"session_id": session_id, "trial_id": trial_id, "seed_index": index, "seed": seed, "queued_at": now}
-    return inserted(tx, tables.job, row)
+    if taker is None:
+        return inserted(tx, tables.job, row)
+    leased = {"attempt": 1, "agent_id": taker.agent_id, "claimed_at": now, "leased_until": taker.until}
+    job_id = inserted(tx, tables.job, {**row, **leased, "environment": taker.environment_key})
+    _add_attempt(tx, job_id, 1, taker, now)
+    return job_id
 
 
 def get(tx: Connection, job_id: int) -> Job | None:
@@ -212,15 +234,26 @@ def with_limited_trials(tx: Connection) -> list[int]:
         .join(tables.job, _job.session_id == session.c.id)
         .where(_RUNNING, _job.trial_id.is_not(None), _job.stop_by.is_(None))
     )
-    training = {row.id: row for row in tx.execute(query)}
-    versions = {(row.study_id, row.version) for row in training.values()}
-    limited = {which for which in versions if study(tx, *which).trial_share is not None}
-    return [row.id for row in training.values() if (row.study_id, row.version) in limited or row.budget.get("cost")]
+    try:
+        training = {row.id: row for row in tx.execute(query)}
+        versions = {(row.study_id, row.version) for row in training.values()}
+        limited = {which for which in versions if study(tx, *which).trial_share is not None}
+        return [row.id for row in training.values() if (row.study_id, row.version) in limited or row.budget.get("cost")]
+    except UNREADABLE:  # of one of them what is stored is damaged: each is looked at when it is read
+        return list(tx.execute(query.with_only_columns(session.c.id).distinct()).scalars())
 
 
-def expired(tx: Connection, now: float) -> list[Job]:
-    """Jobs whose lease has run out."""
-    return _select(tx, and_(_job.finished_at.is_(None), _job.leased_until < now))
+class Lost(NamedTuple):
+    """A job whose lease has run out, and its session; what else is stored of it is read when something is done about it."""
+
+    job_id: int
+    session_id: int
+
+
+def expired(tx: Connection, now: float) -> list[Lost]:
+    """Jobs whose lease has run out, in the order of the queue."""
+    run_out = and_(_job.finished_at.is_(None), _job.leased_until < now)
+    return [Lost(*row) for row in tx.execute(select(_job.id, _job.session_id).where(run_out).order_by(*_IN_ORDER))]
 
 
 def _select(tx: Connection, condition: Any) -> list[Job]:
@@ -249,15 +282,19 @@ def _jobs(rows: Result[Any]) -> list[Job]:
     ]
 
 
-def lease(tx: Connection, job: Job, agent_id: int, now: float, until: float, environment_key: str | None) -> int:
-    """Give the job to an agent as a new attempt; the attempt's number. environment_key: of the agent's environment."""
+def lease(tx: Connection, job: Job, to: Taker, now: float) -> int:
+    """Give the job to an agent as a new attempt; the attempt's number."""
     changed(tx, job.session_id)
     number = job.attempt + 1
-    given = {"of": job.id, "number": number, "to": agent_id, "at": now, "until": until, "environment_key": environment_key}
-    tx.execute(_LEASE, given)
-    attempt = {"job_id": job.id, "attempt": number, "agent_id": agent_id, "claimed_at": now, "counts": True}
-    tx.execute(_ATTEMPT, {**attempt, "environment": environment_key})
+    given = {"of": job.id, "number": number, "to": to.agent_id, "at": now, "until": to.until}
+    tx.execute(_LEASE, {**given, "environment_key": to.environment_key})
+    _add_attempt(tx, job.id, number, to, now)
     return number
+
+
+def _add_attempt(tx: Connection, job_id: int, number: int, taker: Taker, now: float) -> None:
+    row = {"job_id": job_id, "attempt": number, "agent_id": taker.agent_id, "claimed_at": now, "counts": True}
+    tx.execute(_ATTEMPT, {**row, "environment": taker.environment_key})
 
 
 _LEASE = (

@@ -42,6 +42,8 @@ FAILED_ALIKE_REASON = f"{ALIKE_FAILURES} trainings in a row failed in the same w
 WEBHOOK_SECONDS = 5.0  # that a webhook may take to answer
 UNREAD_SECONDS = 30.0  # for which the database's file may be unreadable before it is told: a server out of files comes to itself
 NAMED_SESSIONS = 5  # sessions that an alert names one by one
+SESSION_TIMES = ("opened_at", "started_at", "last_seen")
+TRIAL_TIMES = ("submitted_at", "claimed_at", "finished_at")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,17 @@ def _watched(lab: Lab) -> tuple[tuple[Session, ...], Mapping[int, str]]:
     """The sessions that go on, without exploratory ones, whose pages say where their process is gone; and why others cannot be
     read, by id."""
     running, unreadable = lab.sessions.running()
-    return tuple(session for session in running if session.purpose == "study"), unreadable
+    study = [session for session in running if session.purpose == "study"]
+    odd = {session.id: why for session in study if (why := _why_odd(session)) is not None}
+    return tuple(session for session in study if session.id not in odd), {**unreadable, **odd}
+
+
+def _why_odd(session: Session) -> str | None:
+    """Which of a session's times is none, as a damaged row may have it; None where all are."""
+    times = [(name, getattr(session, name)) for name in SESSION_TIMES]
+    times += [(f"trial {trial.number}: {name}", getattr(trial, name)) for trial in session.trials for name in TRIAL_TIMES]
+    odd = next((time for time in times if time[1] is not None and not isinstance(time[1], int | float)), None)
+    return None if odd is None else f"{odd[0]} is {odd[1]!r}, expected seconds since the epoch"
 
 
 def facts_of(lab: Lab, data_dir: Path, up_since: float) -> AlertFacts:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from evenhand.errors import DataError, InvalidSettings
+from evenhand.errors import FULL_DISK, DataError, InvalidSettings
 from evenhand.settings import private_folder, private_opener
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -37,9 +37,18 @@ def save(folder: Path, name: str, thing: object) -> None:
         raise InvalidSettings(
             f"run.keep: got the text {thing!r}, which names a file; expected Path({thing!r}), or another object"
         )
-    private_folder(folder)
     entry = folder / f"{name}.{uuid4().hex}"
-    entry.mkdir(mode=0o700)
+    try:
+        private_folder(folder)
+        entry.mkdir(mode=0o700)
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise
+        raise InvalidSettings(
+            f"run.keep: {folder}, where this trial keeps things, cannot be written to ({error.strerror}), so {name!r} was not "
+            "kept; give its owner the right to write there, or name another place for all that Evenhand keeps: "
+            "EVENHAND_DATA=FOLDER"
+        ) from None
     try:
         held = _copied(thing, entry) if isinstance(thing, os.PathLike) else _pickled(name, thing, entry)
         others = [path for other in _names(folder) if other != name for path in _entries(folder, other)]

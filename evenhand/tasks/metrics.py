@@ -24,7 +24,7 @@ def metric_of(name: str, score: Score | None) -> Score:
 
 
 def accuracy(targets: Any, predictions: Any) -> float:
-    """The share of right labels; predictions are labels (N,) or scores (N, classes). NaN where a score is NaN.
+    """The share of right labels; predictions are labels (N,) or scores (N, classes). NaN where a score or a label is NaN.
 
     Raises:
         ValueError: they cannot be compared with the targets, so that all would count as wrong, or as the first class.
@@ -40,16 +40,17 @@ def accuracy(targets: Any, predictions: Any) -> float:
             return math.nan
         predicted = predicted.argmax(axis=-1)
     predicted, wanted = _matching(predicted, wanted)
+    if _has_nan(wanted):
+        raise ValueError("the targets hold NaN, which equals no label; leave these examples out of the data")
+    if _has_nan(predicted):
+        return math.nan
     if (given := _kind_of(predicted)) != (expected := _kind_of(wanted)):
         raise ValueError(
             f"predict returned {given} (such as {predicted.flat[0]!r}), expected {expected} like the targets "
             f"(such as {wanted.flat[0]!r})"
         )
-    if wanted.dtype.kind in "biu" and predicted.dtype.kind == "f":
-        if np.isnan(predicted).any():
-            return math.nan
-        if (broken := predicted[predicted % 1 != 0]).size:
-            raise ValueError(f"predict returned {broken.flat[0]!r}, expected labels, which are whole numbers like the targets")
+    if wanted.dtype.kind in "biu" and predicted.dtype.kind == "f" and (broken := predicted[predicted % 1 != 0]).size:
+        raise ValueError(f"predict returned {broken.flat[0]!r}, expected labels, which are whole numbers like the targets")
     return float(np.mean(predicted == wanted))
 
 
@@ -72,9 +73,18 @@ def r2(targets: Any, predictions: Any) -> float:
 
 
 def _kind_of(labels: Any) -> str:
-    """Whether labels are text or numbers, in words; of objects the first one says it."""
-    is_text = labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and labels.size and isinstance(labels.flat[0], str))
-    return "text" if is_text else "numbers"
+    """What labels are, in words: text, bytes or numbers, or several of them."""
+    if labels.dtype.kind != "O":
+        return {"U": "text", "T": "text", "S": "bytes"}.get(labels.dtype.kind, "numbers")
+    kinds = {"text" if isinstance(label, str) else "bytes" if isinstance(label, bytes) else "numbers" for label in labels.flat}
+    return " and ".join(sorted(kinds)) or "numbers"
+
+
+def _has_nan(labels: Any) -> bool:
+    """Whether a label is NaN, or what pandas and others write in its place: it does not equal itself."""
+    if labels.dtype.kind == "f":
+        return bool(np.isnan(labels).any())
+    return labels.dtype.kind == "O" and any(label != label for label in labels.flat)
 
 
 def _matching(predicted: Any, wanted: Any) -> tuple[Any, Any]:
