@@ -15,9 +15,11 @@ from evenhand.lab import trial_rows
 from evenhand.lab.lab import Lab
 from evenhand.model.job import place_of
 from evenhand.model.session import Session
+from evenhand.model.study import Budget
 from evenhand.model.trial import Outcome
 from evenhand.settings import AGENT_SILENCE_SECONDS, PublicAddress
 from evenhand.store import sessions
+from evenhand.studies.alerts import Watch
 from evenhand.web.access import Role
 from evenhand.web.runs.run_curves import MOST_AT_ONCE
 from evenhand.web.runs.trial_files import MOST_LISTED, folder_of
@@ -27,6 +29,8 @@ from tests.web import Caller, Site, evaluated, toy_site, tuned_study
 
 pytestmark = pytest.mark.slow
 TRIALS = 230
+TIMED_SECONDS = 100.0
+TIMED = Budget(seconds=TIMED_SECONDS)
 PARTS = ("head", "result", "table", "rows", "pinned", "progress", "curves", "events")
 
 
@@ -124,6 +128,26 @@ def test_a_large_run_is_not_read_whole_for_its_page(site: Site, researcher: Call
     assert read == []
     assert numbers(page) == numbers(whole)
     assert "Nothing is chosen yet" in page
+
+
+def test_a_starting_server_does_not_read_runs_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with toy_site(tmp_path) as site:
+        study_id = site.lab.studies.add(replace(site.lab.studies.get(make(site.lab, 20).study_id), name="timed", budget=TIMED)).id
+        timed = site.lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python")
+        site.lab.start(timed.id)
+        site.clock.now += 2 * TIMED_SECONDS
+        read: list[int] = []
+        parts = sessions._parts
+
+        def noting(tx: Any, rows: Any, logged: bool) -> Any:
+            read.extend(row["id"] for row in rows)
+            return parts(tx, rows, logged)
+
+        monkeypatch.setattr(sessions, "_parts", noting)
+        site.lab.recover(site.clock.now - 60)
+        Watch(site.lab, tmp_path).look()
+        site.lab.sweep()
+        assert read == []
 
 
 def test_how_sure_a_large_run_is_comes_after_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,17 +87,10 @@ class AlertFacts:
     unreadable: Mapping[int, str] = field(default_factory=dict)
 
 
-def _watched(lab: Lab) -> tuple[tuple[Session, ...], Mapping[int, str]]:
-    """The sessions that go on, without exploratory ones, whose pages say where their process is gone; and why others cannot be
-    read, by id."""
-    running, unreadable = lab.sessions.running()
-    return tuple(session for session in running if session.purpose == "study"), unreadable
-
-
 def facts_of(lab: Lab, data_dir: Path, up_since: float) -> AlertFacts:
     """The facts as they are now."""
     studies = tuple(study for study in lab.studies.all() if not study.archived)
-    sessions, unreadable = _watched(lab)
+    sessions, unreadable = lab.sessions.running()  # exploratory ones are not among them: their pages say what is the matter
     keys = {session.study_id for session in sessions}
     versions = {(version.id, version.version): version for key in keys for version in lab.studies.versions(key)}
     disk = shutil.disk_usage(data_dir)
@@ -107,7 +100,7 @@ def facts_of(lab: Lab, data_dir: Path, up_since: float) -> AlertFacts:
         up_since=up_since,
         studies=studies,
         pins={key: version.environment for key, version in versions.items() if version.environment is not None},
-        sessions=sessions,
+        sessions=tuple(sessions),
         measured=lab.agents.last_measured(),
         agents=tuple(lab.agents.all(within=DAY_SECONDS)),
         free=disk.free,
@@ -353,7 +346,7 @@ class Watch:
         facts, now = facts_of(self._lab, self._data_dir, self._up_since), self._lab.clock()
         if ids := [session.id for session in failing(facts.sessions)]:
             self._lab.sessions.pause(ids, FAILED_ALIKE_REASON)
-            facts = replace(facts, sessions=_watched(self._lab)[0])
+            facts = replace(facts, sessions=tuple(self._lab.sessions.running()[0]))
         self._studies = facts.studies
         before = self._within
         since = {alert.key: alert.since for alert in before}

@@ -21,7 +21,7 @@ from evenhand.model.run_head import RunHead
 from evenhand.model.session import Session, State
 from evenhand.model.state_words import hold_words
 from evenhand.model.trial import Trial
-from evenhand.model.words import clock, is_share, metric_name, plural
+from evenhand.model.words import clock, is_share, metric_name
 from evenhand.web.access import identity, lab_of, stays_signed_in
 from evenhand.web.flash import said
 from evenhand.web.pages import render
@@ -152,7 +152,7 @@ def run_top(head: RunHead, now: float) -> RunTop:
         ticking=state == "running" and seconds_left is not None and not stands,
         spent=spent,
         spent_words=spent_words,
-        ended=_ended(head),
+        ended=rules.how_ended(session),
         best_changes=() if head.best is None else tuple(differences(session, head.best, None)),
         training=training or next(iter(head.open_trials), None),
         notes=tuple(hold_words(trial) for trial in head.open_trials) if session.is_paused else (),
@@ -164,9 +164,7 @@ def _left(head: RunHead, now: float) -> str:
     session = head.session
     if session.choice is not None or session.withdrawn_at is not None:
         return ""
-    if head.is_whole:
-        return overview.left(session, now)
-    return "" if session.budget.trials is None else plural(max(0, session.budget.trials - head.used), "trial")
+    return overview.left(session, now)
 
 
 def _spent(head: RunHead) -> tuple[str, str]:
@@ -177,15 +175,6 @@ def _spent(head: RunHead) -> tuple[str, str]:
     if head.is_whole:
         return clock(summaries.clock(session, session.choice.at)), "used; waiting is not counted"
     return clock(session.choice.at - session.started_at), "from its start to its choice"
-
-
-def _ended(head: RunHead) -> str:
-    """Which cap of its budget ended a run, in words; nothing where none did."""
-    session = head.session
-    if head.is_whole or session.choice is None:
-        return rules.how_ended(session) if head.is_whole else ""
-    trials = session.budget.trials
-    return f"all {trials:,} trials were used" if trials is not None and head.used >= trials else ""
 
 
 # Live
