@@ -13,6 +13,7 @@ from benchmarks.made_runs import make
 from evenhand.analysis.trial_table import MOST_PINNED
 from evenhand.lab import trial_rows
 from evenhand.lab.lab import Lab
+from evenhand.model.domain import Choice, show
 from evenhand.model.job import place_of
 from evenhand.model.session import Session
 from evenhand.model.study import Budget
@@ -83,8 +84,9 @@ def test_while_a_process_tunes_it_trials_can_be_added(tmp_path: Path) -> None:
         assert "No trial yet." in researcher.get(address).text
         site.lab.start(session.id)
         page = researcher.get(address).text
-        assert f'class="btn btn-primary" href="{address}/workbench">Add a trial' in page
-        paused = researcher.post(f"{address}/workbench/turn", {"what": "pause", "back": "run", "reason": "lunch"})
+        assert f'class="btn btn-primary" href="{address}?do=trial#trial"' in page
+        assert f'action="{address}/workbench/trial#trial"' in page
+        paused = researcher.post(f"{address}/workbench/turn", {"what": "pause", "on": "run", "reason": "lunch"})
         assert paused.headers["location"].startswith(f"{address}?said=")
         page = researcher.get(paused.headers["location"]).text
         assert "Paused; its clock stands still." in page
@@ -92,6 +94,57 @@ def test_while_a_process_tunes_it_trials_can_be_added(tmp_path: Path) -> None:
         assert 'value="go on"' in page
         site.clock.now += AGENT_SILENCE_SECONDS + 1
         assert "Interrupted:" in researcher.get(address).text
+
+
+def test_the_forms_beside_the_table_come_back_with_what_was_typed(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study_id = make(site.lab, 1).study_id
+        session = site.lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python", name="by both")
+        site.lab.start(session.id)
+        researcher, address = site.caller(Role.RESEARCHER), f"/sessions/{session.id}"
+        asked_by_script = {"hx-request": "true"}
+        typed = {"value.learning_rate": "7", "on": "run", "key": "one"}
+        wrong = researcher.post(f"{address}/workbench/trial", {**typed, "reason": "a hunch"})
+        assert wrong.status_code == 422
+        assert '<main class="session-page run-page"' in wrong.text
+        assert "7 is not possible here: enter a number from 1e-5 to 0.1." in wrong.text
+        assert 'value="a hunch"' in wrong.text
+        part = researcher.post(f"{address}/workbench/trial", typed, headers=asked_by_script)
+        assert part.status_code == 422
+        assert "7 is not possible here" in part.text
+        assert "<main" not in part.text
+        right = {**typed, "value.learning_rate": "0.01", "reason": "lower"}
+        part = researcher.post(f"{address}/workbench/trial", right, headers=asked_by_script)
+        assert "Trial 1 is queued." in part.text
+        sent_again = researcher.post(f"{address}/workbench/trial", right)
+        assert sent_again.headers["location"].startswith(f"{address}?do=trial&said=")
+        assert [trial.explanation for trial in site.lab.sessions.get(session.id).trials] == ["lower"]
+        refused = researcher.post(f"{address}/workbench/trial", {**right, "key": "two"})
+        assert refused.status_code == 409
+        assert "It was not added" in refused.text
+        limits = {**limits_of(session), "high.learning_rate": "0.01", "on": "run"}
+        page = researcher.get(researcher.post(f"{address}/workbench/limits", limits).headers["location"]).text
+        assert "From the next trial on: learning rate: 1e-5 to 0.01." in page
+        assert "<b>now 1e-5 to 0.01</b>" in page
+        assert 'id="limits" open' in page
+        believed = {"likely.learning_rate": "0.002", "on": "run"}
+        part = researcher.post(f"{address}/workbench/beliefs", believed, headers=asked_by_script)
+        assert "Kept what you believe: learning rate." in part.text
+        assert "?from=1&amp;do=trial#trial" in researcher.get(f"{address}/trials/1").text
+        assert "Starts from trial 1" in researcher.get(f"{address}?from=1&do=trial").text
+        site.clock.now += AGENT_SILENCE_SECONDS + 1
+        assert researcher.get(f"{address}/run/work").text.strip() == "", "nothing would train a trial"
+
+
+def limits_of(session: Session) -> dict[str, Any]:
+    """The form of limits as it is before anything is changed."""
+    fields: dict[str, Any] = {}
+    for name, domain in ((part.name, part.domain) for part in session.space):
+        if isinstance(domain, Choice):
+            fields[f"keep.{name}"] = list(domain.texts)
+        else:
+            fields |= {f"low.{name}": show(domain.low), f"high.{name}": show(domain.high)}
+    return fields
 
 
 def test_what_was_erased_says_so(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/sessions/{session_id}/run/head"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/run/result"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/run/table"): Role.RESEARCHER,
+    ("GET", "/sessions/{session_id}/run/work"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/run/rows"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/run/pinned"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/run/progress"): Role.RESEARCHER,

@@ -21,6 +21,7 @@ from evenhand.model.run_head import RunHead
 from evenhand.model.session import Session, State
 from evenhand.model.state_words import hold_words
 from evenhand.model.trial import Trial
+from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import clock, is_share, metric_name
 from evenhand.web.access import identity, lab_of, stays_signed_in
 from evenhand.web.flash import said
@@ -32,6 +33,7 @@ from evenhand.web.runs.own import own_head, own_run, takes_trials
 from evenhand.web.runs.trial_table import table_context
 from evenhand.web.state import held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
+from evenhand.web.workbench.shown import Entered, forms_context, source_of, turn_context
 
 router = APIRouter()
 
@@ -68,9 +70,16 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
 
     whole: what a run came to is in the page at once, however long reading all of its trials takes.
     """
-    lab = lab_of(request)
-    if lab.trials.bare(session_id).purpose != "exploratory":
+    if lab_of(request).trials.bare(session_id).purpose != "exploratory":
         return session_page(request, session_id)
+    return show(request, session_id, Entered(), whole=whole)
+
+
+def show(request: Request, session_id: int, entered: Entered, *, whole: bool = False, status: int = 200) -> Response:
+    """The page, with a form of it that came back; a script that sent the form gets that part alone. whole: see `run_page`."""
+    if is_asked_for_part(request):
+        return work(request, session_id, entered, status=status)
+    lab = lab_of(request)
     pulse = _pulse(lab, session_id)  # before the rest is read: what happens meanwhile is then told by the stream
     head = lab.trials.head(session_id)
     task = head.session.task
@@ -79,14 +88,46 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
     return render(
         request,
         "runs/run.html",
+        status=status,
         metric=metric_name(task.metric),
         share=is_share(task.metric),
         shows_result=shows_result,
         pulse=pulse,
         said=said(request),
         here="Runs",
-        **{**head_context(request, head), **table_context(request, head), **came_to},
+        **{**head_context(request, head), **table_context(request, head), **work_context(request, head, entered), **came_to},
     )
+
+
+def is_asked_for_part(request: Request) -> bool:
+    """Whether a script of the page asks, which puts what it gets into the page that stays."""
+    return "hx-request" in request.headers
+
+
+@router.get("/sessions/{session_id}/run/work")
+def work_part(request: Request, session_id: int) -> Response:
+    """The forms of who works with the method; nothing where nobody could."""
+    own_run(request, session_id)
+    return work(request, session_id, Entered())
+
+
+def work(request: Request, session_id: int, entered: Entered, *, words: str = "", status: int = 200) -> Response:
+    """The forms, one of which came back. words: what it came to."""
+    head = own_head(request, session_id)
+    context = {**head_context(request, head), **work_context(request, head, entered)}
+    return render(request, "runs/_run_work.html", status=status, **{**context, "work_said": words})
+
+
+def work_context(request: Request, head: RunHead, entered: Entered) -> dict[str, Any]:
+    """The form to add a trial, limits, beliefs, and whose turn it is; nothing of it where nothing would train a trial."""
+    lab, session = lab_of(request), head.session
+    if not takes_trials(session, lab.clock()):
+        return {}
+    number = whole_number(request.query_params.get("from", ""))
+    asked = {one for one in (number, head.newest_number) if one}
+    some = lab.trials.some(session, asked)
+    source = source_of(session, some.get(number or 0), some.get(head.newest_number))
+    return {**forms_context(request, session, entered, source), "on": "run", "work_said": ""}
 
 
 @router.get("/sessions/{session_id}/run/head")
@@ -115,6 +156,8 @@ def head_context(request: Request, head: RunHead) -> dict[str, Any]:
     lab, session = lab_of(request), head.session
     study, now = lab.studies.get(session.study_id, session.version), lab.clock()
     is_over = session.choice is not None or session.withdrawn_at is not None
+    state, works = rules.state_of(session, now), takes_trials(session, now) and not study.archived
+    turn = turn_context(lab, session, state, rules.why_not_submit(session, 1, now), head.open_trials) if works else {}
     waits = head.is_whole and any(trial.claimed_at is None for trial in head.open_trials)
     return {
         "head": head,
@@ -124,8 +167,10 @@ def head_context(request: Request, head: RunHead) -> dict[str, Any]:
         "now": now,
         "is_over": is_over,
         "can_work": session.kind == "method" and not session.space.is_open and not study.archived,
-        "works": takes_trials(session, now) and not study.archived,
-        "state": rules.state_of(session, now),
+        "works": works,
+        "looked": False,
+        "state": state,
+        **turn,
         "waiting": lab.view(session.id).waiting if waits else None,
         "interrupted": rules.is_interrupted(session, now) and not study.archived,
         "notices": lab.sessions.notices(session.id) if "stopping" in session.method else (),

@@ -5,8 +5,7 @@ Each form is one verb of `lab.interventions`, sent once; the method goes on from
 
 import asyncio
 import json
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
@@ -14,36 +13,30 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from evenhand import methods
 from evenhand.analysis import belief_outcomes
 from evenhand.errors import InvalidConfiguration, InvalidSpace, Refused
 from evenhand.lab.base import refuse_open
 from evenhand.lab.lab import Lab
 from evenhand.methods.beliefs import words as prior_words
-from evenhand.model import rules
-from evenhand.model.domain import Choice, is_same, nearest
 from evenhand.model.person import UNNAMED
-from evenhand.model.rules import ENDED_STATES
-from evenhand.model.session import Intervention, Session, State
-from evenhand.model.space import Space
+from evenhand.model.session import Intervention, Session
 from evenhand.model.trial import Trial
 from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import is_share, metric_name
 from evenhand.web import session_stream, space_form
 from evenhand.web.access import identity, lab_of, stays_signed_in
-from evenhand.web.came_back import CameBack
 from evenhand.web.flash import said, say
-from evenhand.web.method_threads import HELD_DRIVER
-from evenhand.web.pages import environment, render
+from evenhand.web.pages import render
 from evenhand.web.researcher.study import PageParts, changed_parts, session_context
-from evenhand.web.space_form import Typed
+from evenhand.web.runs import run as run_page
 from evenhand.web.state import held_by
 from evenhand.web.workbench import forms as workbench_forms
-from evenhand.web.workbench.forms import Asked
+from evenhand.web.workbench.shown import Entered, forms_context, source_of, turn_context, within
 
 router = APIRouter()
 
 SHOWN_TRIALS = 50  # rows of the table; the session's page has them all
+RUN = "run"  # in a form's field `on`: it stands on the run's own page
 UNSAID_REASON = "no reason given"  # for what cannot do without one
 PART_TEMPLATES: Mapping[str, str] = {
     "status": "researcher/_session_status.html",
@@ -56,17 +49,6 @@ PART_TEMPLATES: Mapping[str, str] = {
     "trials": "researcher/_session_trials.html",
     "interventions": "workbench/_interventions.html",
 }
-
-environment.globals.update(prior_words=prior_words, change_words=workbench_forms.change_words)
-
-
-@dataclass(frozen=True)
-class Entered(CameBack):
-    """One of the workbench's forms, with what was typed into it."""
-
-    typed: Typed | None = None
-    asked: Asked | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +75,7 @@ def workbench_page(request: Request, session_id: int) -> Response:
 async def workbench_events(request: Request, session_id: int) -> Response:
     """What the shown trial measures, and the parts of the page that changed; never a form."""
     lab = lab_of(request)
-    _check(await run_in_threadpool(lab.sessions.get, session_id))
+    await run_in_threadpool(_checked, lab, session_id)
     describe = partial(PageParts, request, session_id, PART_TEMPLATES, _context)
     viewer = ("workbench", identity(request).who)
     return session_stream.session_events(
@@ -106,20 +88,23 @@ def _context(request: Request, session_id: int) -> dict[str, Any]:
     session: Session = context["session"]
     _check(session)
     view = lab_of(request).view(session_id)
+    open_trials = [trial for trial in session.trials if trial.is_open]
     return {
-        "uses_priors": methods.uses_priors(str(session.method.get("name", ""))),
         **context,
-        "state": view.state,
-        "refusal": view.refusal,
-        "over": view.state in ENDED_STATES,
-        "held": view.state is State.WAITING and session_id in lab_of(request).sessions.to_play(HELD_DRIVER),
-        "open_trials": [trial for trial in session.trials if trial.is_open],
+        **turn_context(lab_of(request), session, view.state, view.refusal, open_trials),
         "became": belief_outcomes.became(session),
         "happened": happened(session, lab_of(request).sessions.pausers(session_id)),
         "values": {trial.number: _texts(session, trial) for trial in session.trials[-SHOWN_TRIALS:]},
         "works": True,
         "shown_trials": SHOWN_TRIALS,
+        "on": "",
     }
+
+
+def _checked(lab: Lab, session_id: int) -> Session:
+    session = lab.sessions.get(session_id)
+    _check(session)
+    return session
 
 
 def _check(session: Session) -> None:
@@ -131,13 +116,9 @@ def _check(session: Session) -> None:
 def _page(request: Request, session_id: int, entered: Entered, status: int = 200) -> Response:
     context = _context(request, session_id)
     session: Session = context["session"]
-    source = _source(session, request.query_params.get("from", ""))
-    typed, moved = entered.typed, 0
-    if typed is None and source is not None:
-        typed, moved = _within(session.current_space, source)
-    shown = _possible(space_form.fields(session.current_space, typed, entered.problems if entered.part == "trial" else None))
-    chosen = {name: entered for name in ("limits", "beliefs") if entered.part == name}
-    limits, beliefs = chosen.get("limits", Entered()), chosen.get("beliefs", Entered())
+    number = whole_number(request.query_params.get("from", ""))
+    named = None if number is None else session.trial(number)
+    shown = forms_context(request, session, entered, source_of(session, named, session.trials[-1] if session.trials else None))
     metric = session.task.metric
     return render(
         request,
@@ -145,53 +126,20 @@ def _page(request: Request, session_id: int, entered: Entered, status: int = 200
         status=status,
         metric=metric_name(metric),
         share=is_share(metric),
-        entered=entered,
-        fields=shown,
-        rest=space_form.hidden_line(session.current_space, shown),
-        source=source.number if source and entered.typed is None else None,
-        moved=moved,
-        key=secrets.token_urlsafe(12),
-        limits=workbench_forms.limits(session, limits.asked, limits.problems),
-        sayings=workbench_forms.sayings(session, beliefs.asked, beliefs.problems),
-        part=entered.part or request.query_params.get("do", "trial"),
         said=said(request),
-        **context,
+        **{**context, **shown, "part": shown["part"] or "trial"},
     )
 
 
-def _source(session: Session, wanted: str) -> Trial | None:
-    """The trial that a form starts from: the one that is named, else the best, else the newest."""
-    named = session.trial(asked) if (asked := whole_number(wanted)) is not None else None
-    newest = session.trials[-1] if session.trials else None
-    return named or rules.best_trial(session) or newest
-
-
-def _within(space: Space, trial: Trial) -> tuple[Typed, int]:
-    """A trial's values as texts, those outside of what is in force moved to the nearest that is in it; and how many were."""
-    texts, moved = {}, 0
-    for name, value in trial.configuration.items():
-        domain = space[name].domain
-        inside = nearest(domain, value)
-        is_inside = is_same(inside, value)
-        moved += not is_inside
-        is_asked = isinstance(domain, Choice) and len(domain.options) > 1 and not is_inside  # no option is nearest to it
-        texts[name] = "" if is_asked else space[name].text(inside)
-    return Typed(texts), moved
+def _came_back(request: Request, session_id: int, entered: Entered, status: int, on: str) -> Response:
+    """The page that a form stands on, with what was typed and what is wrong. on: see `turn`."""
+    return (
+        run_page.show(request, session_id, entered, status=status) if on == RUN else _page(request, session_id, entered, status)
+    )
 
 
 def _texts(session: Session, trial: Trial) -> str:
-    return json.dumps(_within(session.current_space, trial)[0].values)
-
-
-def _possible(shown: Sequence[space_form.HyperparameterField]) -> tuple[space_form.HyperparameterField, ...]:
-    """The fields that can be active under the limits in force."""
-    never: set[str] = set()
-    for field in shown:
-        condition = field.hyperparameter.condition
-        parts = condition.parts if condition else ()
-        if any(part.on in never or not (part.values or part.has_bounds) for part in parts):
-            never.add(field.hyperparameter.name)
-    return tuple(field for field in shown if field.hyperparameter.name not in never)
+    return json.dumps(within(session.current_space, trial)[0].values)
 
 
 def happened(session: Session, pausers: Mapping[float, str]) -> tuple[Happened, ...]:
@@ -239,7 +187,7 @@ async def add_trial(request: Request, session_id: int) -> Response:
 
 
 def _add_trial(request: Request, lab: Lab, session: Session, form: Any) -> Response:
-    typed, reason = space_form.read(session.current_space, dict(form)), _reason(form)
+    typed, reason, on = space_form.read(session.current_space, dict(form)), _reason(form), _on(form)
     entered = Entered("trial", typed=typed, reason=reason)
     key = str(form.get("key", ""))[:64] or None
     try:
@@ -247,10 +195,10 @@ def _add_trial(request: Request, lab: Lab, session: Session, form: Any) -> Respo
         trial = lab.interventions.add(session.id, configuration, who=identity(request).who, reason=reason, key=key)
     except InvalidConfiguration as error:
         problems = space_form.problems(session.current_space, error)
-        return _page(request, session.id, replace(entered, problems=problems), 422)
+        return _came_back(request, session.id, replace(entered, problems=problems), 422, on)
     except Refused as error:
-        return _page(request, session.id, replace(entered, message=str(error)), 409)
-    return _done(request, session, f"Trial {trial.number} is queued.", "trial")
+        return _came_back(request, session.id, replace(entered, message=str(error)), 409, on)
+    return _done(request, session, f"Trial {trial.number} is queued.", "trial", on)
 
 
 @router.post("/sessions/{session_id}/workbench/limits")
@@ -260,19 +208,19 @@ async def limit(request: Request, session_id: int) -> Response:
 
 
 def _limit(request: Request, lab: Lab, session: Session, form: Any) -> Response:
-    asked, reason = workbench_forms.asked_of(form), _reason(form)
+    asked, reason, on = workbench_forms.asked_of(form), _reason(form), _on(form)
     changes, problems = workbench_forms.changes(session, asked)
     entered = Entered("limits", asked=asked, problems=problems, reason=reason)
     if problems:
-        return _page(request, session.id, entered, 422)
+        return _came_back(request, session.id, entered, 422, on)
     if not changes:
-        return _page(request, session.id, replace(entered, message="nothing differs from what is in force"), 409)
+        return _came_back(request, session.id, replace(entered, message="nothing differs from what is in force"), 409, on)
     try:
         lab.interventions.reshape(session.id, changes, who=identity(request).who, reason=reason)
     except (Refused, InvalidSpace) as error:
-        return _page(request, session.id, replace(entered, message=str(error)), 409)
+        return _came_back(request, session.id, replace(entered, message=str(error)), 409, on)
     summary = "; ".join(workbench_forms.change_words(session.space, changes))
-    return _done(request, session, f"From the next trial on: {summary}.", "limits")
+    return _done(request, session, f"From the next trial on: {summary}.", "limits", on)
 
 
 @router.post("/sessions/{session_id}/workbench/beliefs")
@@ -282,19 +230,20 @@ async def believe(request: Request, session_id: int) -> Response:
 
 
 def _believe(request: Request, lab: Lab, session: Session, form: Any) -> Response:
-    asked, reason, back = workbench_forms.asked_of(form), _reason(form), str(form.get("back", ""))
+    asked, reason, on = workbench_forms.asked_of(form), _reason(form), _on(form)
+    back = str(form.get("back", ""))
     priors, problems = ({back: None}, {}) if back else workbench_forms.priors(session, asked)
     entered = Entered("beliefs", asked=None if back else asked, problems=problems, reason=reason)
     if problems:
-        return _page(request, session.id, entered, 422)
+        return _came_back(request, session.id, entered, 422, on)
     if not priors:
-        return _page(request, session.id, replace(entered, message="nothing differs from what was said before"), 409)
+        return _came_back(request, session.id, replace(entered, message="nothing differs from what was said before"), 409, on)
     try:
         lab.interventions.believe(session.id, priors, who=identity(request).who, reason=reason)
     except (Refused, InvalidSpace) as error:
-        return _page(request, session.id, replace(entered, message=str(error)), 409)
+        return _came_back(request, session.id, replace(entered, message=str(error)), 409, on)
     names = ", ".join(session.space[name].label for name in priors)
-    return _done(request, session, f"{'Taken back' if back else 'Kept what you believe'}: {names}.", "beliefs")
+    return _done(request, session, f"{'Taken back' if back else 'Kept what you believe'}: {names}.", "beliefs", on)
 
 
 @router.post("/sessions/{session_id}/workbench/turn")
@@ -303,14 +252,14 @@ def turn(
     session_id: int,
     what: Annotated[str, Form()],
     reason: Annotated[str, Form()] = "",
-    back: Annotated[str, Form()] = "",
+    on: Annotated[str, Form()] = "",
 ) -> Response:
     """Start what was held, pause, go on, take over, hand back, or stop a trial (`stop NUMBER`).
 
-    back: "run" where the run's own page asked, and is to be seen again.
+    on: the page that the form stands on, which is to be seen again: `RUN` for the run's own, else the workbench.
     """
     lab, who, reason = lab_of(request), identity(request).who, reason.strip()[: space_form.MOST_TYPED_CHARACTERS]
-    session = _context(request, session_id)["session"]
+    session = _checked(lab, session_id)
     number = what.removeprefix("stop ")
     verbs: Mapping[str, tuple[Callable[[], object], str]] = {
         "start": (lambda: held_by(request.app).players.begin(session_id), f"{session.tuner} starts."),
@@ -339,15 +288,16 @@ def turn(
         if not verb():  # `pause` and `unpause` tell whom they could not move
             raise Refused(f"the session is {lab.view(session_id).state}, so it cannot {what}")
     except Refused as error:
-        return _page(request, session_id, Entered("turn", message=str(error), reason=reason), 409)
-    return say(request, f"/sessions/{session_id}", words) if back == "run" else _done(request, session, words, "")
+        return _came_back(request, session_id, Entered("turn", message=str(error), reason=reason), 409, on)
+    return _done(request, session, words, "", on)
 
 
 async def _posted(request: Request, session_id: int, answer: Callable[[Request, Lab, Session, Any], Response]) -> Response:
     form = await request.form()
 
     def work() -> Response:
-        return answer(request, lab_of(request), _context(request, session_id)["session"], form)
+        lab = lab_of(request)
+        return answer(request, lab, _checked(lab, session_id), form)
 
     return await asyncio.to_thread(work)
 
@@ -356,12 +306,18 @@ def _reason(form: Any) -> str:
     return str(form.get("reason", "")).strip()[: space_form.MOST_TYPED_CHARACTERS]
 
 
-def _done(request: Request, session: Session, words: str, part: str) -> Response:
+def _on(form: Any) -> str:
+    return str(form.get("on", ""))
+
+
+def _done(request: Request, session: Session, words: str, part: str, on: str) -> Response:
     """Back to the page. A method of this server's that a limit had stopped tries again."""
     players = held_by(request.app).players
     if session.id in players.problems:
         players.play(session.id)
-    address = f"/sessions/{session.id}/workbench"
+    if on == RUN and run_page.is_asked_for_part(request):
+        return run_page.work(request, session.id, Entered(part), words=words)
+    address = f"/sessions/{session.id}" if on == RUN else f"/sessions/{session.id}/workbench"
     response = say(request, f"{address}?do={part}" if part else address, words)
     response.headers["location"] += "#main"  # else a browser keeps the form's own place, below what is said
     return response
