@@ -3,10 +3,11 @@
 //   const plot = Evenhand.parallel(host, run, brushes, { changed, pointed });
 //   plot.refresh();          // trials came, or other axes are shown
 //   plot.brushed();          // other trials are selected
+//   plot.grown();            // trials came or ended, while axes stay as they are: what is drawn stays, and the others are added
 //   plot.point(index, pin);  // name this trial; -1: none
 //
-// All lines are counted into ink once, those that are selected again at each change, a little at a time, in an order in which what
-// is drawn first stands for all. So a frame never waits for the lines. The last frames' milliseconds are in host.dataset.frames.
+// All lines of trials that have ended are counted into ink once, those that are selected again at each change, a little at a time, in
+// an order in which what is drawn first stands for all; the few that are open are drawn upon it. So a frame never waits for the lines. The last frames' milliseconds are in host.dataset.frames.
 "use strict";
 (() => {
   const TOP = 14, PLOT_HEIGHT = 330, RAIL_GAP = 34, BOTTOM = 16; // px
@@ -20,6 +21,7 @@
   const FEW = 400; // lines, up to which they are drawn smoothly
   const STEP = 0.02; // of an axis, by a key
   const KEPT_FRAMES = 60;
+  const BEYOND = 5; // px past an axis's end at which what lies beyond it is drawn
   const SANS = "system-ui, sans-serif";
   const KINDS = ["person", "method", "valueless"];
   const SHADES = { person: "--eh-people-mark", method: "--eh-methods-mark", valueless: "--eh-bad" };
@@ -43,6 +45,8 @@
       this.pointed = pointed;
       this.frame = this.width = this.height = this.drawnWidth = 0;
       this.pixels = this.stride = 1;
+      this.begun = 0; // trials that there were when the ink was begun
+      this.isBrushing = false;
       this.hasRail = false;
       this.backKey = "";
       this.back = new OffscreenCanvas(1, 1);
@@ -78,8 +82,8 @@
       new MutationObserver(() => this.repaint()).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
     }
 
-    // Ink by who proposed a trial, or that it has no value; how far its lines are drawn.
-    layer() { return { inks: /** @type {Map<string, any>} */ (new Map()), at: 0, drawn: 0 }; }
+    // Ink by who proposed a trial, or that it has no value; how far its lines are drawn. passed: trials that were open then.
+    layer() { return { inks: /** @type {Map<string, any>} */ (new Map()), at: 0, drawn: 0, passed: /** @type {number[]} */ ([]) }; }
 
     get axes() { return this.brushes.shown; }
     x(at) { return Math.round(this.axes.length > 1 ? SIDE + (at * (this.width - 2 * SIDE)) / (this.axes.length - 1) : this.width / 2); }
@@ -102,11 +106,8 @@
       }
       Object.assign(this.strips.style, { width: `${this.width}px`, height: `${this.height}px` });
       this.inner.style.width = `${this.width}px`;
-      this.crossings = axes.map((axis) => {
-        const ys = new Float32Array(count);
-        for (let index = 0; index < count; index += 1) ys[index] = this.y(axis, axis.values[index]);
-        return ys;
-      });
+      this.cross();
+      this.begun = count;
       this.stride = coprime(count || 1);
       for (const layer of [this.all, this.some]) layer.inks = new Map(KINDS.map((kind) => [kind, Evenhand.ink(this.width, this.height)]));
       this.restart(this.all);
@@ -114,9 +115,46 @@
       this.brushed();
     }
 
+    // Where each trial crosses each axis; beyond its end what came since the axis was made.
+    cross() {
+      const { axes, run: { count } } = this;
+      this.crossings = axes.map((axis) => {
+        const ys = new Float32Array(count);
+        for (let index = 0; index < count; index += 1) {
+          const value = axis.values[index];
+          const y = this.y(axis, value);
+          ys[index] = Number.isNaN(value) ? y : Math.max(TOP - BEYOND, Math.min(TOP + PLOT_HEIGHT + BEYOND, y));
+        }
+        return ys;
+      });
+    }
+
+    grown() {
+      if (!this.crossings.length || this.hasRail !== this.axes.some((axis) => axis.hasMissing)) return this.refresh();
+      this.cross();
+      for (const layer of [this.all, this.some]) this.add(layer, layer.passed.splice(0), layer === this.some);
+      this.soon();
+    }
+
+    // Lines of trials that were passed over: of those that have ended since, and are selected where that is asked.
+    add(layer, indices, isOfSelected) {
+      for (const index of indices) {
+        if (this.run.isOpen(index)) layer.passed.push(index);
+        else if (!isOfSelected || this.brushes.selected[index]) this.inkIn(layer, index);
+      }
+    }
+
+    inkIn(layer, index) {
+      const { crossings } = this;
+      layer.drawn += 1;
+      const ink = layer.inks.get(this.kind(index));
+      for (let gap = 0; gap + 1 < crossings.length; gap += 1) ink.line(this.x(gap), crossings[gap][index], this.x(gap + 1), crossings[gap + 1][index]);
+    }
+
     restart(layer) {
       layer.at = 0;
       layer.drawn = 0;
+      layer.passed.length = 0;
       for (const ink of layer.inks.values()) ink.clear();
     }
 
@@ -136,12 +174,14 @@
 
     // Draw lines into ink for a while; whether all are.
     work(layer, isWanted, until) {
-      const { run: { count }, stride, crossings, axes } = this;
+      const { run, stride, begun, crossings, axes } = this;
+      const { count } = run;
       const xs = axes.map((_, at) => this.x(at));
       while (layer.at < count) {
         for (let most = AT_A_TIME; most && layer.at < count; layer.at += 1) {
-          const index = (layer.at * stride) % count;
-          if (isWanted && !isWanted[index]) continue;
+          const index = layer.at < begun ? (layer.at * stride) % begun : layer.at; // those that came since come last
+          if (run.isOpen(index)) layer.passed.push(index);
+          if ((isWanted && !isWanted[index]) || run.isOpen(index)) continue;
           most -= 1;
           layer.drawn += 1;
           const ink = layer.inks.get(this.kind(index));
@@ -170,13 +210,14 @@
         this.paintBack(brushes.isEmpty);
         context.drawImage(this.back, 0, 0);
         if (!brushes.isEmpty) for (const kind of KINDS) this.some.inks.get(kind).paint(context, Evenhand.colour(SHADES[kind]), this.some.drawn);
+        this.strokeOpen(context);
       }
       this.drawAxes(context);
       this.drawOver();
       this.frames.push(performance.now() - begun);
       if (this.frames.length > KEPT_FRAMES) this.frames.shift();
       this.host.dataset.frames = this.frames.map((milliseconds) => milliseconds.toFixed(1)).join(" ");
-      this.host.dataset.drawn = String(smooth ? count : this.all.drawn);
+      this.host.dataset.drawn = String(smooth ? count : this.all.drawn + this.all.passed.length);
       if (!isDone) this.soon();
     }
 
@@ -208,6 +249,15 @@
       }
       context.globalAlpha = 1;
       context.setLineDash([]);
+    }
+
+    strokeOpen(context) {
+      context.lineWidth = 1.4;
+      for (const index of this.all.passed) {
+        if (!this.brushes.selected[index]) continue;
+        context.strokeStyle = Evenhand.colour(SHADES[this.kind(index)]);
+        this.trace(context, index);
+      }
     }
 
     trace(context, index) {
@@ -388,7 +438,9 @@
         } else brushes.range(axis, valueAt(fixed), valueAt(now), held?.missing);
         this.changed(axis, false);
       };
+      this.isBrushing = true;
       const end = () => {
+        this.isBrushing = false;
         axis.strip.removeEventListener("pointermove", move);
         if (!isDragged) {
           const option = axis.scale.hasOptions ? Math.round(valueAt(start)) : -1;
