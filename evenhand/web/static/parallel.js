@@ -16,7 +16,9 @@
   const EDGE = 7; // px at a brush's end by which it is pulled
   const CLICK = 4; // px that a finger may move in a click
   const NEAR = 9; // px from a line that names it
-  const WORK_MS = 9; // of a frame, for lines
+  const WORK_MS = 10; // of a frame, for lines, while nothing is brushed
+  const FRAME_MS = 12, LEAST_WORK_MS = 2; // of a frame in which something is brushed: for all, and for lines at the least
+  const PAINT_MS = 120; // between two pictures of ink that grows by itself
   const AT_A_TIME = 64; // lines between two looks at the clock
   const FEW = 400; // lines, up to which they are drawn smoothly
   const STEP = 0.02; // of an axis, by a key
@@ -47,6 +49,10 @@
       this.pixels = this.stride = 1;
       this.begun = 0; // trials that there were when the ink was begun
       this.isBrushing = false;
+      this.painting = 0; // ms that the last picture took beside its lines
+      this.paintedAt = 0;
+      /** @type {Map<string, string>} colours by name, as the page has them now */
+      this.shades = new Map();
       this.hasRail = false;
       this.backKey = "";
       this.back = new OffscreenCanvas(1, 1);
@@ -166,9 +172,22 @@
       this.soon();
     }
 
-    repaint() { this.soon(); }
+    repaint() {
+      this.shades.clear();
+      this.soon();
+    }
+
+    shade(name) {
+      if (!this.shades.has(name)) this.shades.set(name, Evenhand.colour(name));
+      return /** @type {string} */ (this.shades.get(name));
+    }
 
     soon() {
+      this.paintedAt = 0;
+      this.again();
+    }
+
+    again() {
       if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
     }
 
@@ -200,30 +219,35 @@
       const smooth = count <= FEW;
       let isDone = true;
       if (!smooth) {
-        isDone = brushes.isEmpty || this.work(this.some, brushes.selected, begun + WORK_MS);
-        isDone = this.work(this.all, null, performance.now() + (isDone ? WORK_MS : WORK_MS / 3)) && isDone;
+        const spare = brushes.isEmpty ? WORK_MS : Math.max(LEAST_WORK_MS, FRAME_MS - this.painting);
+        isDone = brushes.isEmpty || this.work(this.some, brushes.selected, begun + spare);
+        if (isDone && !this.isBrushing) isDone = this.work(this.all, null, begun + spare);
+        if (!isDone && brushes.isEmpty && begun - this.paintedAt < PAINT_MS) return this.again();
       }
+      const worked = performance.now();
+      this.paintedAt = begun;
       context.setTransform(this.pixels, 0, 0, this.pixels, 0, 0);
       context.clearRect(0, 0, this.width, this.height);
       if (smooth) this.strokes(context);
       else {
         this.paintBack(brushes.isEmpty);
         context.drawImage(this.back, 0, 0);
-        if (!brushes.isEmpty) for (const kind of KINDS) this.some.inks.get(kind).paint(context, Evenhand.colour(SHADES[kind]), this.some.drawn);
+        if (!brushes.isEmpty) for (const kind of KINDS) this.some.inks.get(kind).paint(context, this.shade(SHADES[kind]), this.some.drawn);
         this.strokeOpen(context);
       }
       this.drawAxes(context);
       this.drawOver();
+      this.painting = performance.now() - worked;
       this.frames.push(performance.now() - begun);
       if (this.frames.length > KEPT_FRAMES) this.frames.shift();
       this.host.dataset.frames = this.frames.map((milliseconds) => milliseconds.toFixed(1)).join(" ");
       this.host.dataset.drawn = String(smooth ? count : this.all.drawn + this.all.passed.length);
-      if (!isDone) this.soon();
+      if (!isDone) this.again();
     }
 
     // All lines, coloured, or grey behind those that are selected: painted again only where that has changed.
     paintBack(isColoured) {
-      const shades = KINDS.map((kind) => Evenhand.colour(isColoured ? SHADES[kind] : GREY));
+      const shades = KINDS.map((kind) => this.shade(isColoured ? SHADES[kind] : GREY));
       const key = `${this.all.drawn} ${this.width} ${this.height} ${shades}`;
       if (key === this.backKey) return;
       this.backKey = key;
@@ -235,7 +259,7 @@
     // Few lines, each with round edges; those that are not selected first.
     strokes(context) {
       const { run: { count }, brushes } = this;
-      const shades = new Map(KINDS.map((kind) => [kind, Evenhand.colour(SHADES[kind])])), grey = Evenhand.colour(GREY);
+      const shades = new Map(KINDS.map((kind) => [kind, this.shade(SHADES[kind])])), grey = this.shade(GREY);
       context.lineJoin = "round";
       for (const wanted of [0, 1]) {
         for (let index = 0; index < count; index += 1) {
@@ -255,7 +279,7 @@
       context.lineWidth = 1.4;
       for (const index of this.all.passed) {
         if (!this.brushes.selected[index]) continue;
-        context.strokeStyle = Evenhand.colour(SHADES[this.kind(index)]);
+        context.strokeStyle = this.shade(SHADES[this.kind(index)]);
         this.trace(context, index);
       }
     }
@@ -267,7 +291,7 @@
     }
 
     drawAxes(context) {
-      const [quiet, text, surface] = ["--eh-quiet", "--eh-text", "--eh-surface"].map(Evenhand.colour);
+      const [quiet, text, surface] = ["--eh-quiet", "--eh-text", "--eh-surface"].map((name) => this.shade(name));
       context.font = `11px ${SANS}`;
       context.textBaseline = "middle";
       context.lineJoin = "round";
@@ -305,7 +329,7 @@
     // What lies on the lines: brushes, the best and the chosen trial, the one that is named.
     drawOver() {
       const context = /** @type {CanvasRenderingContext2D} */ (this.over.getContext("2d"));
-      const [text, surface, good] = ["--eh-text", "--eh-surface", "--eh-good"].map(Evenhand.colour);
+      const [text, surface, good] = ["--eh-text", "--eh-surface", "--eh-good"].map((name) => this.shade(name));
       context.setTransform(this.pixels, 0, 0, this.pixels, 0, 0);
       context.clearRect(0, 0, this.width, this.height);
       for (const [axis, brush] of this.brushes.byAxis) {
