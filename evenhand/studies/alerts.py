@@ -29,6 +29,7 @@ from evenhand.settings import AGENT_SILENCE_SECONDS
 
 log = logging.getLogger(__name__)
 
+NO_AGENT, UNSERVED = "no agent", "unserved"  # kinds of alerts of which the second, told later, says the first of some sessions
 STALL_SECONDS = 120.0  # seconds without a measurement, or without a move of a method
 UNSERVED_SECONDS = 300.0  # seconds that a participant's trial may wait while no agent is connected
 QUEUE_SECONDS = 600.0  # seconds that a trial may wait while agents are connected
@@ -177,7 +178,7 @@ def _unserved(facts: AlertFacts, now: float, connected: bool) -> list[Alert]:
         since = max(min(at for _, at in waiting), *(_heard(agent) for agent in facts.agents), facts.up_since)
         if now - since > SILENCE_SECONDS:
             do = "start the agents, or `evenhand serve` with --slots on this machine; `evenhand add-agent` makes a token."
-            problems.append(Alert("no agent", since, f"{_trials(len(waiting))} and no agent is connected", do))
+            problems.append(Alert(NO_AGENT, since, f"{_trials(len(waiting))} and no agent is connected", do))
     participants = [(session, at) for session, at in waiting if session.kind == "participant"]
     if connected:
         do = "connect more agents, or look whether those that are there have the study's version of the task."
@@ -185,7 +186,7 @@ def _unserved(facts: AlertFacts, now: float, connected: bool) -> list[Alert]:
     else:
         do = "connect an agent; the wait does not count against anybody's time."
         problems += _by_study(
-            "unserved", participants, UNSERVED_SECONDS, now, "has waited for over 5 minutes, and no agent is there", do
+            UNSERVED, participants, UNSERVED_SECONDS, now, "has waited for over 5 minutes, and no agent is there", do
         )
     return problems
 

@@ -3,7 +3,7 @@
 It is at the address of a session. Sessions of studies have their own page there, of which nothing here is a part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,10 +33,12 @@ from evenhand.web.runs.own import own_head, own_run, takes_trials
 from evenhand.web.runs.trial_table import table_context
 from evenhand.web.state import held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
+from evenhand.web.workbench import verbs
 from evenhand.web.workbench.shown import Entered, forms_context, source_of, turn_context
 
 router = APIRouter()
 
+TOLD_WAIT_SECONDS = 5.0  # after which it is worth a line of its own that a trial waits: else charts would move at each trial
 RUN_PACE = Pace(0.3, load=4, poll=1.0)  # it looks untold, too: a process of its own tunes, and says nothing when it dies
 
 
@@ -76,9 +78,7 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
 
 
 def show(request: Request, session_id: int, entered: Entered, *, whole: bool = False, status: int = 200) -> Response:
-    """The page, with a form of it that came back; a script that sent the form gets that part alone. whole: see `run_page`."""
-    if is_asked_for_part(request):
-        return work(request, session_id, entered, status=status)
+    """The page, with a form of it that came back. whole: see `run_page`."""
     lab = lab_of(request)
     pulse = _pulse(lab, session_id)  # before the rest is read: what happens meanwhile is then told by the stream
     head = lab.trials.head(session_id)
@@ -99,11 +99,6 @@ def show(request: Request, session_id: int, entered: Entered, *, whole: bool = F
     )
 
 
-def is_asked_for_part(request: Request) -> bool:
-    """Whether a script of the page asks, which puts what it gets into the page that stays."""
-    return "hx-request" in request.headers
-
-
 @router.get("/sessions/{session_id}/run/work")
 def work_part(request: Request, session_id: int) -> Response:
     """The forms of who works with the method; nothing where nobody could."""
@@ -118,6 +113,45 @@ def work(request: Request, session_id: int, entered: Entered, *, words: str = ""
     return render(request, "runs/_run_work.html", status=status, **{**context, "work_said": words})
 
 
+@router.post("/sessions/{session_id}/run/trial")
+async def add_trial(request: Request, session_id: int) -> Response:
+    """Queue a trial of the person's own."""
+    return await _answered(request, session_id, verbs.add_trial)
+
+
+@router.post("/sessions/{session_id}/run/limits")
+async def limit(request: Request, session_id: int) -> Response:
+    """Narrow, widen or freeze what the method may try from now on."""
+    return await _answered(request, session_id, verbs.limit)
+
+
+@router.post("/sessions/{session_id}/run/beliefs")
+async def believe(request: Request, session_id: int) -> Response:
+    """Tell the method what is believed."""
+    return await _answered(request, session_id, verbs.believe)
+
+
+@router.post("/sessions/{session_id}/run/turn")
+async def turn(request: Request, session_id: int) -> Response:
+    """Pause, go on, take over, hand back, or stop a trial (`stop NUMBER`): the field `what`."""
+    return await _answered(request, session_id, verbs.turn)
+
+
+async def _answered(request: Request, session_id: int, verb: verbs.Verb) -> Response:
+    """What a form came to: to a script that sent it the forms alone, so that the page stays; else the page."""
+    await run_in_threadpool(own_run, request, session_id)
+
+    def answer(came: verbs.Came) -> Response:
+        if "hx-request" in request.headers:
+            entered = Entered(came.part) if came.words else came.entered
+            return work(request, session_id, entered, words=came.words, status=came.status)
+        if came.words:
+            return verbs.back_to(request, f"/sessions/{session_id}", came)
+        return show(request, session_id, came.entered, status=came.status)
+
+    return await verbs.sent(request, session_id, verb, answer)
+
+
 def work_context(request: Request, head: RunHead, entered: Entered) -> dict[str, Any]:
     """The form to add a trial, limits, beliefs, and whose turn it is; nothing of it where nothing would train a trial."""
     lab, session = lab_of(request), head.session
@@ -127,7 +161,7 @@ def work_context(request: Request, head: RunHead, entered: Entered) -> dict[str,
     asked = {one for one in (number, head.newest_number) if one}
     some = lab.trials.some(session, asked)
     source = source_of(session, some.get(number or 0), some.get(head.newest_number))
-    return {**forms_context(request, session, entered, source), "on": "run", "work_said": ""}
+    return {**forms_context(request, session, entered, source), "verbs_at": "run", "work_said": ""}
 
 
 @router.get("/sessions/{session_id}/run/head")
@@ -158,7 +192,7 @@ def head_context(request: Request, head: RunHead) -> dict[str, Any]:
     is_over = session.choice is not None or session.withdrawn_at is not None
     state, works = rules.state_of(session, now), takes_trials(session, now) and not study.archived
     turn = turn_context(lab, session, state, rules.why_not_submit(session, 1, now), head.open_trials) if works else {}
-    waits = head.is_whole and any(trial.claimed_at is None for trial in head.open_trials)
+    waits = head.is_whole and _waits_long(head.open_trials, now)
     return {
         "head": head,
         "session": session,
@@ -234,11 +268,17 @@ async def run_events(request: Request, session_id: int) -> Response:
     return stream(held_by(request.app).hub, topic, may_go_on=stays_signed_in(request))
 
 
+def _waits_long(open_trials: Iterable[Trial], now: float) -> bool:
+    """Whether a trial waits for an agent for so long that it is told."""
+    return any(trial.claimed_at is None and now - trial.submitted_at >= TOLD_WAIT_SECONDS for trial in open_trials)
+
+
 def _pulse(lab: Lab, session_id: int) -> Mapping[str, Any]:
     session, stamp, going = lab.trials.pulse(session_id)
-    shows = session.live_validation
+    shows, now = session.live_validation, lab.clock()
+    facts = (stamp, run_state(session, now), session.evaluated.done, session.choice is not None, _waits_long(going, now))
     return {
-        "stamp": f"{stamp} {run_state(session, lab.clock())} {session.evaluated.done} {session.choice is not None}",
+        "stamp": " ".join(map(str, facts)),
         "open": [[trial.number, trial.attempt, trial.epochs_done, trial.value if shows else None] for trial in going],
         "ended": session.choice is not None or rules.state_of(session, lab.clock()) is State.WITHDRAWN,
     }

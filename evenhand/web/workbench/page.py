@@ -3,41 +3,34 @@
 Each form is one verb of `lab.interventions`, sent once; the method goes on from there without a restart.
 """
 
-import asyncio
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from evenhand.analysis import belief_outcomes
-from evenhand.errors import InvalidConfiguration, InvalidSpace, Refused
-from evenhand.lab.base import refuse_open
-from evenhand.lab.lab import Lab
 from evenhand.methods.beliefs import words as prior_words
 from evenhand.model.person import UNNAMED
 from evenhand.model.session import Intervention, Session
 from evenhand.model.trial import Trial
 from evenhand.model.typed_numbers import whole_number
 from evenhand.model.words import is_share, metric_name
-from evenhand.web import session_stream, space_form
+from evenhand.web import session_stream
 from evenhand.web.access import identity, lab_of, stays_signed_in
-from evenhand.web.flash import said, say
+from evenhand.web.flash import said
 from evenhand.web.pages import render
 from evenhand.web.researcher.study import PageParts, changed_parts, session_context
-from evenhand.web.runs import run as run_page
-from evenhand.web.state import held_by
 from evenhand.web.workbench import forms as workbench_forms
+from evenhand.web.workbench import verbs
 from evenhand.web.workbench.shown import Entered, forms_context, source_of, turn_context, within
 
 router = APIRouter()
 
 SHOWN_TRIALS = 50  # rows of the table; the session's page has them all
-RUN = "run"  # in a form's field `on`: it stands on the run's own page
-UNSAID_REASON = "no reason given"  # for what cannot do without one
 PART_TEMPLATES: Mapping[str, str] = {
     "status": "researcher/_session_status.html",
     "turn": "workbench/_turn.html",
@@ -75,7 +68,7 @@ def workbench_page(request: Request, session_id: int) -> Response:
 async def workbench_events(request: Request, session_id: int) -> Response:
     """What the shown trial measures, and the parts of the page that changed; never a form."""
     lab = lab_of(request)
-    await run_in_threadpool(_checked, lab, session_id)
+    await run_in_threadpool(verbs.checked, lab, session_id)
     describe = partial(PageParts, request, session_id, PART_TEMPLATES, _context)
     viewer = ("workbench", identity(request).who)
     return session_stream.session_events(
@@ -86,7 +79,7 @@ async def workbench_events(request: Request, session_id: int) -> Response:
 def _context(request: Request, session_id: int) -> dict[str, Any]:
     context = session_context(request, session_id)
     session: Session = context["session"]
-    _check(session)
+    verbs.check(session)
     view = lab_of(request).view(session_id)
     open_trials = [trial for trial in session.trials if trial.is_open]
     return {
@@ -97,20 +90,8 @@ def _context(request: Request, session_id: int) -> dict[str, Any]:
         "values": {trial.number: _texts(session, trial) for trial in session.trials[-SHOWN_TRIALS:]},
         "works": True,
         "shown_trials": SHOWN_TRIALS,
-        "on": "",
+        "verbs_at": "workbench",
     }
-
-
-def _checked(lab: Lab, session_id: int) -> Session:
-    session = lab.sessions.get(session_id)
-    _check(session)
-    return session
-
-
-def _check(session: Session) -> None:
-    if session.kind != "method":
-        raise Refused(f"session {session.id} is {session.tuner}'s; only a method's session can be worked on together")
-    refuse_open(session)
 
 
 def _page(request: Request, session_id: int, entered: Entered, status: int = 200) -> Response:
@@ -131,13 +112,6 @@ def _page(request: Request, session_id: int, entered: Entered, status: int = 200
     )
 
 
-def _came_back(request: Request, session_id: int, entered: Entered, status: int, on: str) -> Response:
-    """The page that a form stands on, with what was typed and what is wrong. on: see `turn`."""
-    return (
-        run_page.show(request, session_id, entered, status=status) if on == RUN else _page(request, session_id, entered, status)
-    )
-
-
 def _texts(session: Session, trial: Trial) -> str:
     return json.dumps(within(session.current_space, trial)[0].values)
 
@@ -146,7 +120,7 @@ def happened(session: Session, pausers: Mapping[float, str]) -> tuple[Happened, 
     """Everything that people did in the session, the newest first. pausers: who began and ended pauses, by the moment."""
     lines = [_line(session, intervention) for intervention in session.interventions]
     for pause in session.pauses:
-        who, reason = pausers.get(pause.start, UNNAMED), pause.reason if pause.reason != UNSAID_REASON else ""
+        who, reason = pausers.get(pause.start, UNNAMED), pause.reason if pause.reason != verbs.UNSAID_REASON else ""
         lines.append(Happened(pause.start, who, "paused it", (), reason))
         if pause.end is not None:
             lines.append(Happened(pause.end, pausers.get(pause.end, UNNAMED), "let it go on", (), ""))
@@ -183,141 +157,31 @@ def _line(session: Session, intervention: Intervention) -> Happened:
 @router.post("/sessions/{session_id}/workbench/trial")
 async def add_trial(request: Request, session_id: int) -> Response:
     """Queue a trial of the person's own."""
-    return await _posted(request, session_id, _add_trial)
-
-
-def _add_trial(request: Request, lab: Lab, session: Session, form: Any) -> Response:
-    typed, reason, on = space_form.read(session.current_space, dict(form)), _reason(form), _on(form)
-    entered = Entered("trial", typed=typed, reason=reason)
-    key = str(form.get("key", ""))[:64] or None
-    try:
-        configuration = space_form.configuration(session.current_space, typed)
-        trial = lab.interventions.add(session.id, configuration, who=identity(request).who, reason=reason, key=key)
-    except InvalidConfiguration as error:
-        problems = space_form.problems(session.current_space, error)
-        return _came_back(request, session.id, replace(entered, problems=problems), 422, on)
-    except Refused as error:
-        return _came_back(request, session.id, replace(entered, message=str(error)), 409, on)
-    return _done(request, session, f"Trial {trial.number} is queued.", "trial", on)
+    return await _answered(request, session_id, verbs.add_trial)
 
 
 @router.post("/sessions/{session_id}/workbench/limits")
 async def limit(request: Request, session_id: int) -> Response:
     """Narrow, widen or freeze what the method may try from now on."""
-    return await _posted(request, session_id, _limit)
-
-
-def _limit(request: Request, lab: Lab, session: Session, form: Any) -> Response:
-    asked, reason, on = workbench_forms.asked_of(form), _reason(form), _on(form)
-    changes, problems = workbench_forms.changes(session, asked)
-    entered = Entered("limits", asked=asked, problems=problems, reason=reason)
-    if problems:
-        return _came_back(request, session.id, entered, 422, on)
-    if not changes:
-        return _came_back(request, session.id, replace(entered, message="nothing differs from what is in force"), 409, on)
-    try:
-        lab.interventions.reshape(session.id, changes, who=identity(request).who, reason=reason)
-    except (Refused, InvalidSpace) as error:
-        return _came_back(request, session.id, replace(entered, message=str(error)), 409, on)
-    summary = "; ".join(workbench_forms.change_words(session.space, changes))
-    return _done(request, session, f"From the next trial on: {summary}.", "limits", on)
+    return await _answered(request, session_id, verbs.limit)
 
 
 @router.post("/sessions/{session_id}/workbench/beliefs")
 async def believe(request: Request, session_id: int) -> Response:
     """Tell the method what is believed, or take a belief back (the field `back` names its hyperparameter)."""
-    return await _posted(request, session_id, _believe)
-
-
-def _believe(request: Request, lab: Lab, session: Session, form: Any) -> Response:
-    asked, reason, on = workbench_forms.asked_of(form), _reason(form), _on(form)
-    back = str(form.get("back", ""))
-    priors, problems = ({back: None}, {}) if back else workbench_forms.priors(session, asked)
-    entered = Entered("beliefs", asked=None if back else asked, problems=problems, reason=reason)
-    if problems:
-        return _came_back(request, session.id, entered, 422, on)
-    if not priors:
-        return _came_back(request, session.id, replace(entered, message="nothing differs from what was said before"), 409, on)
-    try:
-        lab.interventions.believe(session.id, priors, who=identity(request).who, reason=reason)
-    except (Refused, InvalidSpace) as error:
-        return _came_back(request, session.id, replace(entered, message=str(error)), 409, on)
-    names = ", ".join(session.space[name].label for name in priors)
-    return _done(request, session, f"{'Taken back' if back else 'Kept what you believe'}: {names}.", "beliefs", on)
+    return await _answered(request, session_id, verbs.believe)
 
 
 @router.post("/sessions/{session_id}/workbench/turn")
-def turn(
-    request: Request,
-    session_id: int,
-    what: Annotated[str, Form()],
-    reason: Annotated[str, Form()] = "",
-    on: Annotated[str, Form()] = "",
-) -> Response:
-    """Start what was held, pause, go on, take over, hand back, or stop a trial (`stop NUMBER`).
-
-    on: the page that the form stands on, which is to be seen again: `RUN` for the run's own, else the workbench.
-    """
-    lab, who, reason = lab_of(request), identity(request).who, reason.strip()[: space_form.MOST_TYPED_CHARACTERS]
-    session = _checked(lab, session_id)
-    number = what.removeprefix("stop ")
-    verbs: Mapping[str, tuple[Callable[[], object], str]] = {
-        "start": (lambda: held_by(request.app).players.begin(session_id), f"{session.tuner} starts."),
-        "pause": (lambda: lab.sessions.pause([session_id], reason or UNSAID_REASON, who), "Paused; its clock stands still."),
-        "go on": (lambda: lab.sessions.unpause([session_id]), "It goes on."),
-        "take over": (
-            lambda: lab.interventions.take_over(session_id, who=who, reason=reason),
-            f"You propose now; {session.tuner} waits.",
-        ),
-        "hand back": (
-            lambda: lab.interventions.hand_back(session_id, who=who, reason=reason),
-            f"{session.tuner} proposes again.",
-        ),
-    }
-    if what.startswith("stop ") and (stopped := whole_number(number)) is not None:
-        verbs = {
-            what: (
-                lambda: lab.interventions.stop_trial(session_id, stopped, who=who, reason=reason),
-                f"Trial {number} stops.",
-            )
-        }
-    if what not in verbs:
-        raise Refused(f"{what!r} is nothing that can be done here; expected {', '.join(verbs)} or stop NUMBER")
-    verb, words = verbs[what]
-    try:
-        if not verb():  # `pause` and `unpause` tell whom they could not move
-            raise Refused(f"the session is {lab.view(session_id).state}, so it cannot {what}")
-    except Refused as error:
-        return _came_back(request, session_id, Entered("turn", message=str(error), reason=reason), 409, on)
-    return _done(request, session, words, "", on)
+async def turn(request: Request, session_id: int) -> Response:
+    """Start what was held, pause, go on, take over, hand back, or stop a trial (`stop NUMBER`): the field `what`."""
+    return await _answered(request, session_id, verbs.turn)
 
 
-async def _posted(request: Request, session_id: int, answer: Callable[[Request, Lab, Session, Any], Response]) -> Response:
-    form = await request.form()
+async def _answered(request: Request, session_id: int, verb: verbs.Verb) -> Response:
+    def answer(came: verbs.Came) -> Response:
+        if not came.words:
+            return _page(request, session_id, came.entered, came.status)
+        return verbs.back_to(request, f"/sessions/{session_id}/workbench", came)
 
-    def work() -> Response:
-        lab = lab_of(request)
-        return answer(request, lab, _checked(lab, session_id), form)
-
-    return await asyncio.to_thread(work)
-
-
-def _reason(form: Any) -> str:
-    return str(form.get("reason", "")).strip()[: space_form.MOST_TYPED_CHARACTERS]
-
-
-def _on(form: Any) -> str:
-    return str(form.get("on", ""))
-
-
-def _done(request: Request, session: Session, words: str, part: str, on: str) -> Response:
-    """Back to the page. A method of this server's that a limit had stopped tries again."""
-    players = held_by(request.app).players
-    if session.id in players.problems:
-        players.play(session.id)
-    if on == RUN and run_page.is_asked_for_part(request):
-        return run_page.work(request, session.id, Entered(part), words=words)
-    address = f"/sessions/{session.id}" if on == RUN else f"/sessions/{session.id}/workbench"
-    response = say(request, f"{address}?do={part}" if part else address, words)
-    response.headers["location"] += "#main"  # else a browser keeps the form's own place, below what is said
-    return response
+    return await verbs.sent(request, session_id, verb, answer)
