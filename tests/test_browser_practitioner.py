@@ -95,6 +95,7 @@ def test_from_a_script_to_a_configuration_file(site: Site, browser: Browser) -> 
         look(page, "practitioner-live")
         steer(page, site)
         expect(page.locator("#status")).to_contain_text("finished", timeout=PATIENCE)
+        expect(page.locator("#work")).to_be_hidden()  # nothing would train a trial any more
         printed = ended(process)
         with tuning(site, "second", 2) as other:
             ended(other)
