@@ -9,13 +9,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
 
 from benchmarks.made_runs import make
+from evenhand.lab.lab import Lab
 from evenhand.model.session import Session
 from evenhand.model.study import Budget
+from evenhand.store import events, tables
+from evenhand.store.cache import changed
 from evenhand.web.access import COOKIE_NAMES, Role
 from tests.labs import toy_study
 from tests.test_browser import Watched, look, watched
+from tests.test_trial_rows import store_trial
 from tests.web import Site, toy_site
 
 pytestmark = pytest.mark.slow
@@ -197,3 +202,93 @@ def test_thousands_come_in_chunks_that_a_browser_keeps(site: Site, browser: Brow
         page.reload()
         expect_drawn(page, MANY_TRIALS)
         assert page.evaluate(TRANSFERRED) == [0, 0]
+
+
+# Live, and by touch
+
+
+def store(lab: Lab, session: Session, number: int, value: float | None, rate: float) -> None:
+    """Store a trial with this learning rate, ended with a value, or still training."""
+    agent, _ = lab.agents.add(f"hand {number}", 1)
+    store_trial(lab, session.id, agent, value if value is not None else 0.5, {}, "completed" if value is not None else None)
+    with lab.core.change() as tx:
+        changed(tx, session.id)
+        of_trial = (tables.trial.c.session_id == session.id, tables.trial.c.number == number)
+        configuration = {**dict(session.space.defaults()), "learning_rate": rate}
+        tx.execute(update(tables.trial).where(*of_trial).values(configuration=configuration))
+        events.record(tx, lab.clock(), "finished", session.id)
+
+
+def end_trial(lab: Lab, session: Session, number: int) -> None:
+    trial = lab.trials.one(session, number)
+    with lab.core.change() as tx:
+        changed(tx, session.id)
+        tx.execute(
+            update(tables.job).where(tables.job.c.trial_id == trial.id).values(finished_at=lab.clock(), outcome="completed")
+        )
+        events.record(tx, lab.clock(), "finished", session.id, trial.id)
+
+
+def test_a_run_is_followed_and_what_is_brushed_stays(site: Site, browser: Browser) -> None:
+    lab = site.lab
+    study_id = make(lab, 1, seed=9).study_id
+    session = lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python")
+    lab.start(session.id)
+    with watched(browser) as looking:
+        page = opened(looking, site, session.id)
+        expect(page.get_by_text("No trial yet.")).to_be_visible()
+        store(lab, session, 1, 0.6, 1e-3)
+        state = page.locator("#explore-state")
+        expect(state).to_have_text("1 trial: 1 completed.", timeout=20_000)  # the empty page loaded itself anew
+        for number, rate in ((2, 1e-4), (3, 1e-2)):
+            store(lab, session, number, 0.5 + number / 100, rate)
+        store(lab, session, 4, None, 2e-3)
+        expect(state).to_contain_text("4 trials: 3 completed, 1 training.", timeout=20_000)
+        page.get_by_text("Type ranges, order and hide axes").click()
+        page.get_by_label("learning rate, from").fill("5e-4")
+        page.get_by_label("learning rate, from").press("Tab")
+        expect(state).to_contain_text("3 of 4 trials with learning rate: 5e-4 to 0.1")
+        typed = page.get_by_label("units, from")
+        typed.fill("12")
+        axis = page.get_by_role("button", name="learning rate: ")
+        before = axis.bounding_box()
+        end_trial(lab, session, 4)
+        store(lab, session, 5, 0.99, 3e-3)  # beyond the axis of the value
+        store(lab, session, 6, 0.4, 2e-5)
+        expect(state).to_contain_text("4 of 6 trials with learning rate: 5e-4 to 0.1", timeout=20_000)
+        expect(page.locator("#explore-table tbody tr").first).to_contain_text("trial 5")
+        assert axis.bounding_box() == before
+        expect(typed).to_have_value("12")
+        expect(typed).to_be_focused()
+        assert "in.learning_rate=5e-4..0.1" in page.url
+        look(page, "explore-live")
+
+
+def test_an_axis_is_brushed_by_touch(site: Site, run: Session, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 860}, has_touch=True, is_mobile=True)
+    try:
+        page = opened(Watched(context), site, run.id)
+        expect_drawn(page, len(run.trials))
+        strip = page.locator(".parallel-strip").nth(1)
+        strip.scroll_into_view_if_needed()
+        box = strip.bounding_box()
+        assert box is not None
+        top = page.evaluate("scrollY")
+        finger = context.new_cdp_session(page)
+        x, low, high = box["x"] + box["width"] / 2, box["y"] + 250, box["y"] + 100
+
+        def touch(kind: str, *points: tuple[float, float]) -> None:
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+
+        touch("touchStart", (x, low))
+        for step in range(1, 11):
+            touch("touchMove", (x, low + (high - low) * step / 10))
+        touch("touchEnd")
+        least, most = brushed(page, "learning_rate")
+        selected = within(run, "learning_rate", least, most)
+        expect(page.locator("#explore-state")).to_contain_text(f"{selected} of {len(run.trials)} trials")
+        assert page.evaluate("scrollY") == top, "the page must not scroll while an axis is brushed"
+        page.touchscreen.tap(x, (low + high) / 2)
+        expect(page.locator("#explore-state")).to_contain_text(f"{len(run.trials)} trials:")
+    finally:
+        context.close()

@@ -187,6 +187,17 @@ def test_axe_finds_nothing_on_the_page_of_a_run(query: str, furnished: Furnished
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["", "trial", "limits", "beliefs"])
+def test_axe_finds_nothing_on_the_forms_beside_a_run_s_table(form: str, furnished: Furnished, context: BrowserContext) -> None:
+    lab = furnished.site.lab
+    study_id = lab.sessions.get(furnished.run_id).study_id
+    run = lab.start(lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python").id)
+    researcher, address = furnished.site.caller(Role.RESEARCHER), f"/sessions/{run.id}?do={form}"
+    assert 'id="add-form"' in researcher.get(address).text
+    visit(context, researcher, address, 0)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["/nowhere", "/join/nothing", "/class/AAAAAA", "/p/1/tune"])
 def test_axe_finds_nothing_on_pages_that_refuse(address: str, furnished: Furnished, context: BrowserContext) -> None:
     visit(context, furnished.site.caller(), address, 0)

@@ -95,6 +95,7 @@ def test_from_a_script_to_a_configuration_file(site: Site, browser: Browser) -> 
         look(page, "practitioner-live")
         steer(page, site)
         expect(page.locator("#status")).to_contain_text("finished", timeout=PATIENCE)
+        expect(page.locator("#work")).to_be_hidden()  # nothing would train a trial any more
         printed = ended(process)
         with tuning(site, "second", 2) as other:
             ended(other)
@@ -106,17 +107,23 @@ def test_from_a_script_to_a_configuration_file(site: Site, browser: Browser) -> 
 
 def steer(page: Page, site: Site) -> None:
     """Take over, add a trial by hand, which the process trains, and hand back."""
-    page.get_by_text("More …").click()
     page.get_by_role("button", name="Take over").click()
-    expect(page.locator("#status")).to_contain_text("taken over")
+    expect(page.get_by_role("status").filter(has_text="You propose now")).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("taken over", timeout=PATIENCE)
     (site.folder / "go on").touch()
     wait_for(
         lambda: of_name(site, "first"), "the held trial has ended", lambda session: not session.trials[HELD_TRIAL - 1].is_open
     )
     page.get_by_role("link", name="Add a trial").click()
+    expect(page.get_by_role("textbox", name="lr", exact=True)).to_be_focused()
+    page.get_by_role("textbox", name="lr", exact=True).fill("7")
+    page.get_by_role("button", name="Add the trial").press("Enter")
+    expect(page.get_by_text("7 is not possible here")).to_be_visible()
+    expect(page.get_by_role("textbox", name="lr", exact=True)).to_be_focused()
     page.get_by_role("textbox", name="lr", exact=True).fill("0.002")
     page.get_by_label("Why this?").fill("lower was better so far")
     page.get_by_role("button", name="Add the trial").press("Enter")
+    expect(page.get_by_role("status").filter(has_text="is queued")).to_be_focused()
     session = wait_for(
         lambda: of_name(site, "first"),
         "the trial by hand is trained",
@@ -126,9 +133,8 @@ def steer(page: Page, site: Site) -> None:
     assert by_hand.configuration == {"lr": 0.002}
     assert by_hand.proposer == site.person(Role.RESEARCHER).who
     assert by_hand.value == pytest.approx(0.998)
-    page.goto(f"{site.address}/sessions/{session.id}")
-    expect(page.locator(f"#trial-rows tr[data-trial='{by_hand.number}']")).to_have_attribute("data-by", "participant")
-    page.get_by_text("More …").click()
+    row = page.locator(f"#trial-rows tr[data-trial='{by_hand.number}']")
+    expect(row).to_have_attribute("data-by", "participant", timeout=PATIENCE)  # the page was never loaded anew
     page.get_by_role("button", name="Hand back").click()
 
 

@@ -31,7 +31,7 @@ from evenhand.model.study import (
     Text,
 )
 from evenhand.model.trial import Outcome
-from evenhand.studies.alerts import Alert
+from evenhand.studies.alerts import NO_AGENT, UNSERVED, Alert
 from evenhand.web import run_panel
 from evenhand.web.access import Role
 from evenhand.web.researcher import monitor, overview
@@ -671,6 +671,37 @@ def test_alerts_stand_on_top_and_come_with_the_stream(site: Site, monkeypatch: p
     assert "Run <code>df</code>" in page
     assert "Session 9" not in page  # of another study
     assert "The disk" in json.loads(researcher.first_event(f"/studies/{study.id}/events"))["parts"]["alerts"]
+
+
+def test_that_no_agent_is_there_is_said_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = toy_study(site.lab)
+    researcher = site.caller(Role.RESEARCHER)
+    nobody = Alert(NO_AGENT, 1_000_000.0, "a training waits and no agent is connected", "start one")
+    waiting = Alert(UNSERVED, 1_000_000.0, "session 1 has waited for over 5 minutes", "start one", study_id=study.id)
+    standing = [nobody]
+    monkeypatch.setattr("evenhand.studies.alerts.Watch.look", lambda _: tuple(standing))
+    held_by(site.app).alerts = (nobody,)
+    page = researcher.get(f"/studies/{study.id}").text
+    assert "A training waits and no agent is connected" in page
+    held_by(site.app).alerts = (nobody, waiting)
+    standing.append(waiting)
+    page = researcher.get(f"/studies/{study.id}").text
+    assert "Session 1 has waited for over 5 minutes" in page
+    assert "no agent is connected" not in page.lower()
+
+
+def test_agents_without_a_slot_are_not_busy(site: Site) -> None:
+    study = toy_study(site.lab)
+    agent, _ = site.lab.agents.add("idle", 1)
+    site.lab.hello(agent, slots=0, machine="Linux")
+    page = site.caller(Role.RESEARCHER).get(f"/studies/{study.id}").text
+    assert "1 agent without a slot: nothing trains" in page
+    assert "0 of 0" not in page
+    session = started(site.lab, study)
+    site.lab.submit(session.id, {"epochs": 1})
+    waiting = site.lab.view(session.id).waiting
+    assert waiting is not None
+    assert waiting.why == "no connected agent has a slot; start one with --slots"
 
 
 def test_what_was_said_cannot_be_put_into_a_link(site: Site) -> None:

@@ -13,12 +13,16 @@ from benchmarks.made_runs import make
 from evenhand.analysis.trial_table import MOST_PINNED
 from evenhand.lab import trial_rows
 from evenhand.lab.lab import Lab
+from evenhand.model.domain import Choice, show
 from evenhand.model.job import place_of
 from evenhand.model.session import Session
+from evenhand.model.study import Budget
 from evenhand.model.trial import Outcome
 from evenhand.settings import AGENT_SILENCE_SECONDS, PublicAddress
 from evenhand.store import sessions
+from evenhand.studies.alerts import Watch
 from evenhand.web.access import Role
+from evenhand.web.runs.run import TOLD_WAIT_SECONDS
 from evenhand.web.runs.run_curves import MOST_AT_ONCE
 from evenhand.web.runs.trial_files import MOST_LISTED, folder_of
 from evenhand.web.runs.trial_table import WINDOW_ROWS
@@ -27,7 +31,10 @@ from tests.web import Caller, Site, evaluated, toy_site, tuned_study
 
 pytestmark = pytest.mark.slow
 TRIALS = 230
-PARTS = ("head", "result", "table", "rows", "pinned", "progress", "curves", "events")
+TIMED_SECONDS = 100.0
+TIMED = Budget(seconds=TIMED_SECONDS)
+PARTS = ("head", "result", "table", "rows", "pinned", "progress", "curves", "events", "work")
+VERBS = ("trial", "limits", "beliefs", "turn")
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +86,9 @@ def test_while_a_process_tunes_it_trials_can_be_added(tmp_path: Path) -> None:
         assert "No trial yet." in researcher.get(address).text
         site.lab.start(session.id)
         page = researcher.get(address).text
-        assert f'class="btn btn-primary" href="{address}/workbench">Add a trial' in page
-        paused = researcher.post(f"{address}/workbench/turn", {"what": "pause", "back": "run", "reason": "lunch"})
+        assert f'class="btn btn-primary" href="{address}?do=trial#trial"' in page
+        assert f'action="{address}/run/trial#trial"' in page
+        paused = researcher.post(f"{address}/run/turn", {"what": "pause", "reason": "lunch"})
         assert paused.headers["location"].startswith(f"{address}?said=")
         page = researcher.get(paused.headers["location"]).text
         assert "Paused; its clock stands still." in page
@@ -88,6 +96,71 @@ def test_while_a_process_tunes_it_trials_can_be_added(tmp_path: Path) -> None:
         assert 'value="go on"' in page
         site.clock.now += AGENT_SILENCE_SECONDS + 1
         assert "Interrupted:" in researcher.get(address).text
+
+
+def test_the_forms_beside_the_table_come_back_with_what_was_typed(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study_id = make(site.lab, 1).study_id
+        session = site.lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python", name="by both")
+        site.lab.start(session.id)
+        researcher, address = site.caller(Role.RESEARCHER), f"/sessions/{session.id}"
+        asked_by_script = {"hx-request": "true"}
+        typed = {"value.learning_rate": "7", "key": "one"}
+        wrong = researcher.post(f"{address}/run/trial", {**typed, "reason": "a hunch"})
+        assert wrong.status_code == 422
+        assert '<main class="session-page run-page"' in wrong.text
+        assert "7 is not possible here: enter a number from 1e-5 to 0.1." in wrong.text
+        assert 'value="a hunch"' in wrong.text
+        part = researcher.post(f"{address}/run/trial", typed, headers=asked_by_script)
+        assert part.status_code == 422
+        assert "7 is not possible here" in part.text
+        assert "<main" not in part.text
+        right = {**typed, "value.learning_rate": "0.01", "reason": "lower"}
+        part = researcher.post(f"{address}/run/trial", right, headers=asked_by_script)
+        assert "Trial 1 is queued." in part.text
+        sent_again = researcher.post(f"{address}/run/trial", right)
+        assert sent_again.headers["location"].startswith(f"{address}?do=trial&said=")
+        assert [trial.explanation for trial in site.lab.sessions.get(session.id).trials] == ["lower"]
+        refused = researcher.post(f"{address}/run/trial", {**right, "key": "two"})
+        assert refused.status_code == 409
+        assert "It was not added" in refused.text
+        limits = {**limits_of(session), "high.learning_rate": "0.01"}
+        page = researcher.get(researcher.post(f"{address}/run/limits", limits).headers["location"]).text
+        assert "From the next trial on: learning rate: 1e-5 to 0.01." in page
+        assert "<b>now 1e-5 to 0.01</b>" in page
+        assert 'id="limits" open' in page
+        believed = {"likely.learning_rate": "0.002"}
+        part = researcher.post(f"{address}/run/beliefs", believed, headers=asked_by_script)
+        assert "Kept what you believe: learning rate." in part.text
+        assert "?from=1&amp;do=trial#trial" in researcher.get(f"{address}/trials/1").text
+        assert "Starts from trial 1" in researcher.get(f"{address}?from=1&do=trial").text
+        site.clock.now += AGENT_SILENCE_SECONDS + 1
+        assert researcher.get(f"{address}/run/work").text.strip() == "", "nothing would train a trial"
+
+
+def limits_of(session: Session) -> dict[str, Any]:
+    """The form of limits as it is before anything is changed."""
+    fields: dict[str, Any] = {}
+    for name, domain in ((part.name, part.domain) for part in session.space):
+        if isinstance(domain, Choice):
+            fields[f"keep.{name}"] = list(domain.texts)
+        else:
+            fields |= {f"low.{name}": show(domain.low), f"high.{name}": show(domain.high)}
+    return fields
+
+
+def test_only_a_long_wait_for_an_agent_is_told(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        study_id = make(site.lab, 1).study_id
+        session = site.lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python")
+        site.lab.start(session.id)
+        site.lab.submit(session.id, {})
+        researcher, address = site.caller(Role.RESEARCHER), f"/sessions/{session.id}"
+        assert "waits for an agent</b>" not in researcher.get(address).text
+        before = researcher.first_state(f"{address}/run/events")
+        site.clock.now += TOLD_WAIT_SECONDS
+        assert "no agent is connected; training starts by itself" in researcher.get(address).text
+        assert researcher.first_state(f"{address}/run/events")["stamp"] != before["stamp"], "the page is told that it asks again"
 
 
 def test_what_was_erased_says_so(tmp_path: Path) -> None:
@@ -124,6 +197,26 @@ def test_a_large_run_is_not_read_whole_for_its_page(site: Site, researcher: Call
     assert read == []
     assert numbers(page) == numbers(whole)
     assert "Nothing is chosen yet" in page
+
+
+def test_a_starting_server_does_not_read_runs_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with toy_site(tmp_path) as site:
+        study_id = site.lab.studies.add(replace(site.lab.studies.get(make(site.lab, 20).study_id), name="timed", budget=TIMED)).id
+        timed = site.lab.sessions.open(study_id, tuner="random", method={"name": "random"}, driver="python")
+        site.lab.start(timed.id)
+        site.clock.now += 2 * TIMED_SECONDS
+        read: list[int] = []
+        parts = sessions._parts
+
+        def noting(tx: Any, rows: Any, logged: bool) -> Any:
+            read.extend(row["id"] for row in rows)
+            return parts(tx, rows, logged)
+
+        monkeypatch.setattr(sessions, "_parts", noting)
+        site.lab.recover(site.clock.now - 60)
+        Watch(site.lab, tmp_path).look()
+        site.lab.sweep()
+        assert read == []
 
 
 def test_how_sure_a_large_run_is_comes_after_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,6 +447,8 @@ def test_sessions_of_studies_have_none_of_these_pages(tmp_path: Path) -> None:
         for part in (*(f"run/{name}" for name in PARTS), "trials/1", "trials/1/files/output.txt"):
             answer = researcher.get(f"/sessions/{session.id}/{part}")
             assert answer.status_code == 404, part
+        for verb in VERBS:
+            assert researcher.post(f"/sessions/{session.id}/run/{verb}", {"what": "take over"}).status_code == 404, verb
         page = researcher.get(f"/sessions/{session.id}").text
         assert 'id="chart-loss"' in page, "the page of a study's session is what it was"
         assert "run.js" not in page

@@ -1,6 +1,7 @@
 """What a run is taken away as: its configuration in every format, its files, its report, and what a paper needs."""
 
 import ast
+import csv
 import json
 import re
 import shlex
@@ -226,6 +227,40 @@ def test_trials_are_exported(terminal: Terminal, tmp_path: Path) -> None:
         (("--name", "mine"), "--name 'mine' is of --format optuna"),
     ):
         assert why in terminal("export", "wide", *words, expected=1)
+
+
+@pytest.mark.slow
+def test_an_export_says_before_which_trials_the_test_data_was_seen(tmp_path: Path) -> None:
+    import optuna
+
+    commands = Terminal(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    evenhand.tune(guess, db=commands.db, trials=3, name="first", progress=False)  # it ends in its scores, which are looked at
+    assert "test_seen_before" not in commands("export", "first")
+    result = evenhand.tune(guess, db=commands.db, trials=5, name="first", progress=False)
+    assert result.seen_before is not None
+    assert (result.seen_before.trials, result.seen_before.of) == (2, 5)
+    expected = ["false", "false", "false", "true", "true"]
+    result.export(tmp_path / "trials.csv")
+    for text in (commands("export", "first"), (tmp_path / "trials.csv").read_text(encoding="utf-8")):
+        rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("Scores on")))
+        assert list(rows[0])[-1] == "test_seen_before"
+        assert [row["test_seen_before"] for row in rows] == expected
+    assert "Scores on this test data were seen before 2 of 5 trials" in commands("export", "first")
+    storage = f"sqlite:///{tmp_path / 'optuna.sqlite'}"
+    commands("export", "first", "--format", "optuna", "--out", storage, "--name", "mine")
+    study = optuna.load_study(study_name="mine", storage=storage)
+    assert study.user_attrs["test_seen_before"] == result.seen_before.words
+    assert [trial.user_attrs.get("test_seen_before", False) for trial in study.trials] == [False] * 3 + [True] * 2
+    again = Terminal(f"sqlite:///{tmp_path / 'again.sqlite'}")
+    said = again("open", str(tmp_path / "trials.csv"), "--direction", "maximize", "--import", "--no-serve")
+    assert "column 'test_seen_before' is left out" in said.replace("\n", " ")
+    need("report")
+    from pyarrow import parquet
+
+    commands("export", "first", "--out", str(tmp_path / "trials.parquet"))
+    table = parquet.read_table(tmp_path / "trials.parquet")
+    assert table.column("test_seen_before").to_pylist() == [cell == "true" for cell in expected]
+    assert table.schema.metadata[b"evenhand.test_seen_before"].decode() == result.seen_before.words
 
 
 @pytest.mark.slow

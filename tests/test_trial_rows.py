@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import insert, update
 
@@ -24,10 +25,12 @@ from evenhand.errors import NotFound
 from evenhand.lab import trial_rows as lab_trial_rows
 from evenhand.lab.lab import Lab
 from evenhand.model import rules
+from evenhand.model.cost import Cost
 from evenhand.model.direction import best_so_far, value_of
 from evenhand.model.filters import Field, read_filter
 from evenhand.model.run_head import Gain
 from evenhand.model.session import Session
+from evenhand.model.study import Budget, Until
 from evenhand.model.trial import VALUELESS_OUTCOMES, Outcome, Trial
 from evenhand.store import events, tables
 from evenhand.store import trial_rows as stored_trial_rows
@@ -207,6 +210,21 @@ def check_head(lab: Lab, session_id: int = 1) -> None:
     assert head.open_trials == tuple(trial for trial in session.trials if trial.is_open)
     assert head.chosen == session.chosen_trial
     assert head.is_joint == session.is_joint
+    check_rules(lab, session, head.session)
+
+
+def check_rules(lab: Lab, session: Session, counted: Session) -> None:
+    """The rules say the same of a session whose ended trials were counted as of one that was read whole."""
+    now = lab.clock()
+    for rule in (
+        rules.trials_used, rules.trials_left, rules.epochs_left, rules.epochs_for_one, rules.trials_without_gain,
+        rules.has_stalled, rules.stall_words, rules.how_ended, rules.best_trial,
+    ):  # fmt: skip
+        assert rule(counted) == rule(session), rule
+    assert rules.state_of(counted, now) == rules.state_of(session, now)
+    assert rules.seconds_left(counted, now) == pytest.approx(rules.seconds_left(session, now))
+    assert rules.training_left(counted, now) == pytest.approx(rules.training_left(session, now))
+    assert rules.why_not_submit(counted, 1, now) == rules.why_not_submit(session, 1, now)
 
 
 @pytest.fixture(params=[lab_trial_rows.WHOLE_TRIALS, 0], ids=["whole", "in parts"])
@@ -319,6 +337,89 @@ def test_what_was_best_when_grows_with_the_run(backend: str, tmp_path: Path, mos
         assert lab.trials.head(session.id).gains == (Gain(1, 0.5), Gain(6, 0.8))
         check_head(lab, session.id)
         lab.close()
+
+
+BUDGETS = [
+    Budget(seconds=3000.0, parallel=3),
+    Budget(epochs=40, parallel=3),
+    Budget(trials=25, until=Until(0.05, 7), parallel=3),
+    Budget(trials=25, until=Until(0.0, 100)),
+    Budget(cost=Cost(most_seconds=900.0)),
+    Budget(seconds=3000.0, epochs=40, trials=30, until=Until(0.01, 3)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", DATABASES)
+@pytest.mark.parametrize("budget", BUDGETS, ids=str)
+@pytest.mark.parametrize("objectives", [(), ("accuracy:max", "latency_ms:min")])
+def test_what_is_counted_of_a_run_is_what_its_rules_say(
+    backend: str, budget: Budget, objectives: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab_trial_rows, "WHOLE_TRIALS", 0)
+    rng = np.random.default_rng(7)
+    with database(backend, tmp_path) as url:
+        lab, clock = make_lab(url)
+        study = lab.studies.add(replace(lab.studies.get(make(lab, 1).study_id), name="other", budget=budget))
+        method = {"name": "random", **({"objectives": list(objectives)} if objectives else {})}
+        session = lab.start(lab.sessions.open(study.id, tuner="random", method=method, driver="server", purpose="exploratory").id)
+        agent, _ = lab.agents.add("here", 1)
+        going: list[int] = []
+        for step in range(28):
+            clock.now += float(rng.integers(1, 40))
+            value = None if rng.random() < 0.1 else round(float(rng.random()), 1)
+            going.append(begin_trial(lab, session.id, agent, value, int(rng.integers(0, 4)), waits=bool(rng.random() < 0.5)))
+            while len(going) > 2 or (going and rng.random() < 0.4):
+                clock.now += float(rng.integers(1, 30))
+                end_trial(lab, session.id, going.pop(int(rng.integers(len(going)))), str(rng.choice(list(Outcome))))
+            if step == 15:
+                lab.sessions.pause([session.id], "lunch", "person 1")
+                clock.now += 50
+                check_head(lab, session.id)
+                lab.sessions.unpause([session.id])
+            if step % 7 == 0:
+                check_head(lab, session.id)
+        check_head(lab, session.id)
+        for number in going:
+            end_trial(lab, session.id, number, "completed")
+        lab.choose(session.id, number=lab.trials.head(session.id).best.number)  # type: ignore[union-attr] # some have a value
+        check_head(lab, session.id)
+        lab.close()
+
+
+def begin_trial(lab: Lab, session_id: int, agent_id: int, value: float | None, epochs: int, *, waits: bool) -> int:
+    """Store a trial that trains, or waits, with what its epochs measured and a batch of the next one; its number."""
+    with lab.core.change() as tx:
+        changed(tx, session_id)
+        session, now = lab.sessions.get(session_id), lab.clock()
+        number = len(session.trials) + 1
+        trial = {
+            "session_id": session_id, "number": number, "configuration": dict(session.space.defaults()), "reasons": {},
+            "explanation": "", "proposer": session.tuner, "submitted_at": now, "epochs_planned": 5,
+        }  # fmt: skip
+        trial_id = tx.execute(insert(tables.trial).returning(tables.trial.c.id).values(trial)).scalar_one()
+        job = {
+            "session_id": session_id, "trial_id": trial_id, "seed": 1, "attempt": 1, "agent_id": agent_id, "queued_at": now,
+            "claimed_at": None if waits else now + 0.5,
+        }  # fmt: skip
+        job_id = tx.execute(insert(tables.job).returning(tables.job.c.id).values(job)).scalar_one()
+        for index in range(epochs):
+            row = {"job_id": job_id, "attempt": 1, "index": index, "step": index, "epoch": index + 1, "seconds": 1.0 + index}
+            tx.execute(insert(tables.measurement).values({**row, "value": value, "extra": {"latency_ms": float(number % 3)}}))
+        last = {"job_id": job_id, "attempt": 1, "index": epochs, "step": epochs, "epoch": None, "seconds": 9.0, "loss": 1.0}
+        tx.execute(insert(tables.measurement).values(last))
+        events.record(tx, now, "submitted", session_id, trial_id)
+        return number
+
+
+def end_trial(lab: Lab, session_id: int, number: int, outcome: str) -> None:
+    """Let a trial end, which may never have begun."""
+    trial = lab.trials.one(lab.trials.bare(session_id), number)
+    with lab.core.change() as tx:
+        changed(tx, session_id)
+        ended = update(tables.job).where(tables.job.c.trial_id == trial.id)
+        tx.execute(ended.values(finished_at=lab.clock(), outcome=outcome))
+        events.record(tx, lab.clock(), "finished", session_id, trial.id)
 
 
 def test_an_order_is_kept_until_something_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,10 @@ class SeenBefore:
     people: int
     first_at: float
 
+    def concerns(self, proposed_at: float) -> bool:
+        """Whether a trial that was proposed at a moment was proposed after the first of the looks."""
+        return proposed_at >= self.first_at
+
     @property
     def words(self) -> str:
         """The finding as a sentence."""

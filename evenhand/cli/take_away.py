@@ -75,7 +75,10 @@ def export(
 
     lab = laboratory(db)
     run = session_called(lab, session)
+    seen = lab.evaluations.seen_before(run.id) if run.purpose == "exploratory" else None
     lab.close()
+    if seen is not None:
+        typer.echo(seen.words, err=True)
     if form == OPTUNA:
         _to_optuna(run.id, out, name, db)
     elif name is not None:
@@ -83,11 +86,11 @@ def export(
     elif out is None:
         if form not in (None, "csv"):
             raise InvalidSettings(f"export: --format {form} without --out; expected --out and a file")
-        typer.echo(trial_tables.csv_text(run), nl=False)
+        typer.echo(trial_tables.csv_text(run, seen), nl=False)
     else:
         path = writable(Path(out))
         assert path is not None
-        count = trial_tables.write(run, path, trial_tables.format_of(path, form))
+        count = trial_tables.write(run, path, trial_tables.format_of(path, form), seen)
         console.print(escape(f"{path}: {count} trials"))
 
 

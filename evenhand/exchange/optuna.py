@@ -10,6 +10,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from evenhand.analysis.seen_before import SeenBefore
 from evenhand.errors import EvenhandError, InvalidSettings
 from evenhand.exchange.foreign_runs import Opened, opened
 from evenhand.exchange.formats.base import Point, Wanted
@@ -26,6 +27,7 @@ from evenhand.model.session import Session
 from evenhand.model.task import Metric, TaskRecord
 from evenhand.model.trial import Measurement, Outcome, Trial
 
+SEEN_ATTRIBUTE = "test_seen_before"  # of the study, in words, and of each trial that was proposed after such a look
 VETO = "vetoed"  # the constraint that a person's veto becomes
 STATES = {Outcome.COMPLETED: TrialState.COMPLETE, Outcome.STOPPED: TrialState.PRUNED}  # the other outcomes are FAIL
 STORAGE = "the storage of Optuna's studies"
@@ -110,9 +112,10 @@ def export_session(
     try:
         session = lab.sessions.get(session_id)
         curves = {trial.number: lab.curve(session_id, trial.number).measurements for trial in session.trials}
+        seen = lab.evaluations.seen_before(session_id) if session.purpose == "exploratory" else None
     finally:
         lab.close()
-    return written(session, curves, storage=storage, name=name)
+    return written(session, curves, storage=storage, name=name, seen=seen)
 
 
 def written(
@@ -121,8 +124,11 @@ def written(
     *,
     storage: str | None = None,
     name: str | None = None,
+    seen: SeenBefore | None = None,
 ) -> optuna.Study:
     """A session as a study of Optuna. curves: by the trial's number, what it measured.
+
+    seen: looks at scores on its test data before its trials: said by an attribute of the study and of each trial after them.
 
     The declared objectives, else the further metrics, are objectives where all completed trials have them, else user attributes.
     What is required, and vetoes, are constraints, so that Optuna's best trial is the session's.
@@ -149,8 +155,11 @@ def written(
             raise _unopened(str(storage), error) from error
         study.set_metric_names([session.task.metric, *(metric.name for metric in further)])
     study.set_user_attr(SPACE_ATTRIBUTE, _ours(session))
+    if seen is not None:
+        study.set_user_attr(SEEN_ATTRIBUTE, seen.words)
     for trial in ended:
-        study.add_trial(_written(session, trial, curves.get(trial.number, ()), further))
+        was_seen = seen is not None and seen.concerns(trial.submitted_at)
+        study.add_trial(_written(session, trial, curves.get(trial.number, ()), further, was_seen))
     return study
 
 
@@ -167,7 +176,9 @@ def _ours(session: Session) -> dict[str, Any]:
     }
 
 
-def _written(session: Session, trial: Trial, curve: Sequence[Measurement], further: Sequence[Metric]) -> FrozenTrial:
+def _written(
+    session: Session, trial: Trial, curve: Sequence[Measurement], further: Sequence[Metric], was_seen: bool
+) -> FrozenTrial:
     outcome = trial.outcome
     assert outcome is not None
     state = STATES.get(outcome, TrialState.FAIL)
@@ -182,7 +193,10 @@ def _written(session: Session, trial: Trial, curve: Sequence[Measurement], furth
         values=reached if state == TrialState.COMPLETE else None,
         params={name: param_of(session.space[name], value) for name, value in values.items()},
         distributions={name: distribution_of(session.space[name]) for name in values},
-        user_attrs=_attributes(trial, further if state == TrialState.COMPLETE else ()),
+        user_attrs={
+            **_attributes(trial, further if state == TrialState.COMPLETE else ()),
+            **({SEEN_ATTRIBUTE: True} if was_seen else {}),
+        },
         intermediate_values=_intermediate(session.task, trial, curve),
         constraints=_constraints(session, trial) or None,
     )

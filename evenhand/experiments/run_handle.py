@@ -184,7 +184,7 @@ class RunHandle:
             raise InvalidSettings(f"{str(out)!r} cannot be written ({error.strerror}); name another place") from error
 
     def export(self, path: str | PathLike[str]) -> None:
-        """Write the trials as a table for other programs.
+        """Write the trials as a table for other programs; where test scores were seen before some of them, a column says which.
 
         Args:
             path: a file that ends in .csv or .parquet; one that is there is replaced.
@@ -196,7 +196,10 @@ class RunHandle:
         from evenhand.exchange import trial_tables
 
         out = Path(path)
-        trial_tables.write(self._run, out, trial_tables.format_of(out))
+        form = trial_tables.format_of(out)
+        with self._laboratory() as lab:
+            seen = lab.evaluations.seen_before(self._run.id) if self._run.purpose == "exploratory" else None
+        trial_tables.write(self._run, out, form, seen)
 
     def compare(self, *others: "RunHandle") -> "RunComparison":
         """This run beside others of the same metric.

@@ -415,6 +415,8 @@ class Agents:
             return Waiting(position, slots, None, f"{NOBODY_TRAINS} fits: {'; '.join(refused.values())}")
         able = [agent for agent in having if agent.id not in refused]
         slots = sum(agent.slots for agent in able)
+        if not slots:
+            return Waiting(position, 0, None, f"{NOBODY_TRAINS} has a slot; start one with --slots")
         free = slots - sum(agent.busy for agent in able)
         if free >= position:
             return Waiting(position, slots, 0.0, "an agent is about to start it")

@@ -223,8 +223,8 @@ class Sessions:
             return notices(tx, session_id)
 
     def running(self) -> tuple[list[Session], dict[int, str]]:
-        """Sessions of all studies whose clock was started and that have no choice yet, for the researcher; and by its id why
-        another one cannot be read: what is stored of it is damaged."""
+        """Sessions of studies whose clock was started and that have no choice yet, for the researcher; and by its id why
+        another one cannot be read: what is stored of it is damaged. Runs of one's own, which may be large, are not read."""
         with self._core.read() as tx:
             return sessions.running(tx)
 

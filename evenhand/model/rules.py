@@ -6,11 +6,11 @@ Pure functions of facts: the same facts give the same answer before and after a 
 import hashlib
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial, reduce
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from evenhand.errors import InvalidSettings
 from evenhand.model import direction, numbers
@@ -23,7 +23,7 @@ from evenhand.model.session import LABORATORY, Session, State
 from evenhand.model.space import Space
 from evenhand.model.study import Arm, Budget, Mode, Questionnaire, Study, Until
 from evenhand.model.trial import COUNTED_OUTCOMES, Hold, Outcome, Trial
-from evenhand.model.trial_history import fold, unsettled
+from evenhand.model.trial_history import CountedTrials, fold, unsettled
 from evenhand.model.words import budget_words, plural, training_words
 from evenhand.settings import AGENT_SILENCE_SECONDS, Rules
 
@@ -101,20 +101,45 @@ def credit(session: Session, now: float) -> float:
     outages += [(left_at, now)] if is_interrupted(session, now) and left_at < now else []
     outages += [(pause.start, pause.end if pause.end is not None else now) for pause in session.pauses]
     given = sum(extension.seconds for extension in session.extensions if extension.start is None)
-    waits, later = fold(session.trials, "waits", _Waits, _Waits.add)
+    waits, later = fold(session.trials, "waits", Waits, Waits.add)
     holds = (*waits.holds, *(hold for trial in later for hold in trial.holds))
     outages += [(hold.start, min(now, hold.end if hold.end is not None else now)) for hold in holds if hold.start < now]
     waited = waits.without(outages) + _waited([*waits.rest, *later], outages, now)
     return waited + union_length(outages) + given
 
 
-def _waited(trials: Iterable[Trial], outages: Sequence[Interval], now: float) -> float:
+class Timed(Protocol):
+    """A trial, as far as the clock is concerned: see `Trial`."""
+
+    @property
+    def submitted_at(self) -> float: ...
+    @property
+    def claimed_at(self) -> float | None: ...
+    @property
+    def finished_at(self) -> float | None: ...
+    @property
+    def outcome(self) -> Outcome | None: ...
+    @property
+    def holds(self) -> tuple[Hold, ...]: ...
+
+
+class TrialTimes(NamedTuple):
+    """The times of a trial of which nothing else was read."""
+
+    submitted_at: float
+    claimed_at: float | None
+    finished_at: float | None
+    outcome: Outcome | None
+    holds: tuple[Hold, ...] = ()
+
+
+def _waited(trials: Iterable[Timed], outages: Sequence[Interval], now: float) -> float:
     """|Q u R u O| - |R u O| of `credit`: the time in which one was queued and none was running, outages left out."""
     queued, running = _intervals(trials, now)
     return union_length([*queued, *running, *outages]) - union_length([*running, *outages])
 
 
-def _intervals(trials: Iterable[Trial], now: float) -> tuple[list[Interval], list[Interval]]:
+def _intervals(trials: Iterable[Timed], now: float) -> tuple[list[Interval], list[Interval]]:
     """When trials were there to be trained, and when they were trained."""
     queued, running = [], []
     for trial in trials:
@@ -126,7 +151,7 @@ def _intervals(trials: Iterable[Trial], now: float) -> tuple[list[Interval], lis
 
 
 @dataclass(frozen=True)
-class _Waits:
+class Waits:
     """When trials that have ended waited and none was running: `count` disjoint intervals in order, and their lengths summed up.
 
     rest: the last trials, beside which the next one may have been waiting or running. All before ended before these were
@@ -138,11 +163,11 @@ class _Waits:
     starts: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
     sums: list[float] = field(default_factory=lambda: [0.0])
-    rest: tuple[Trial, ...] = ()
+    rest: tuple[Timed, ...] = ()
     rest_ends: float = float("-inf")
     holds: tuple[Hold, ...] = ()
 
-    def add(self, trial: Trial) -> "_Waits":
+    def add(self, trial: Timed) -> "Waits":
         """With one more that has ended; trials come in the order in which they were submitted."""
         ends, holds = max(self.rest_ends, trial.finished_at or 0.0), self.holds + trial.holds
         if trial.submitted_at < self.rest_ends:
@@ -153,6 +178,11 @@ class _Waits:
             self.ends.append(end)
             self.sums.append(self.sums[-1] + end - start)
         return replace(self, count=self.count + len(waits), rest=(trial,), rest_ends=ends, holds=holds)
+
+    def beside(self, trials: Sequence[Timed]) -> "Waits":
+        """With some that have ended, before which one is still open: nothing can be added to what this gives."""
+        holds = (hold for trial in trials for hold in trial.holds)
+        return replace(self, rest=(*self.rest, *trials), holds=(*self.holds, *holds))
 
     def without(self, outages: Sequence[Interval]) -> float:
         """The summed length, without what lies in an outage."""
@@ -243,6 +273,43 @@ class _Tally(NamedTuple):
             highest = trial if highest is None or is_better(value, highest.value or 0.0, maximize=True) else highest
             lowest = trial if lowest is None or is_better(value, lowest.value or 0.0, maximize=False) else lowest
         return _Tally(trials, epochs, highest, lowest, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCounts:
+    """What the trials of a session that have ended come to, counted without reading them.
+
+    Attributes:
+        trials: how many of them count in a budget.
+        epochs: that those which count have begun; None where the budget does not ask.
+        seconds: that those which count have trained; None where the budget does not ask.
+        best: the one that `best_trial` gives of them.
+        bests: after the last ones that count, the best value until then, as many as the budget's `until` can ask for.
+        waits: when they waited; None where the budget does not ask.
+    """
+
+    trials: int
+    epochs: int | None
+    seconds: float | None
+    best: Trial | None
+    bests: Sequence[float | None]
+    waits: Waits | None
+
+
+def with_counts(session: Session, counts: EndedCounts, still_open: Iterable[Trial]) -> Session:
+    """A session of which the rules that ask for a budget, its clock and the best trial hold, without its ended trials.
+
+    still_open: its trials that are open, which are all that it then has.
+    """
+    maximize, values = session.maximize, list(counts.bests)
+    ends = {"highest" if maximize else "lowest": counts.best}
+    counted: dict[Hashable, object] = {
+        "tally": _Tally(trials=counts.trials, epochs=counts.epochs or 0, seconds=counts.seconds or 0.0, **ends),
+        "bests": _Bests(maximize, len(values), values),
+    }
+    if counts.waits is not None:
+        counted["waits"] = counts.waits
+    return replace(session, trials=CountedTrials(counted, still_open))
 
 
 def _tally(session: Session) -> tuple[_Tally, Sequence[Trial]]:
@@ -379,9 +446,9 @@ def how_ended(session: Session) -> str:
     if has_stalled(session):
         return _stalled_words(session)
     if trials_left(session) == 0:
-        return "its one trial was used" if budget.trials == 1 else f"all {budget.trials} trials were used"
+        return "its one trial was used" if budget.trials == 1 else f"all {budget.trials:,} trials were used"
     if epochs_left(session) == 0:
-        return "its one epoch was used" if budget.epochs == 1 else f"all {budget.epochs} epochs were used"
+        return "its one epoch was used" if budget.epochs == 1 else f"all {budget.epochs:,} epochs were used"
     if training_left(session, session.choice.at) == 0:
         return f"all {training_words(budget)} were used"
     return "its time was up" if seconds_left(session, session.choice.at) == 0 else ""
@@ -534,7 +601,9 @@ def best_trial(session: Session, *, ended: bool = False) -> Trial | None:
     if best is None or not further:
         return best
     alike = (trial for trial in session.trials if value_of(trial) == best.value and not (ended and trial.is_open))
-    return min(alike, key=lambda trial: (*(direction.cost_of(trial.extra.get(aim.name), aim) for aim in further), trial.number))
+    return min(
+        (best, *alike), key=lambda trial: (*(direction.cost_of(trial.extra.get(aim.name), aim) for aim in further), trial.number)
+    )
 
 
 def evaluation_plan(session: Session, values: Mapping[int, float]) -> EvaluationPlan:

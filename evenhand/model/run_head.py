@@ -25,7 +25,7 @@ class RunHead:
     """A session and what is shown of it first.
 
     Attributes:
-        session: all of it where `is_whole`, else without its trials.
+        session: all of it where `is_whole`, else with the trials that are open, and what its rules ask of the others.
         is_whole: whether its trials are in it.
         trials: how many there are.
         newest_number: the largest number of a trial; 0 without one.

@@ -5,7 +5,7 @@ are never copied.
 """
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, TypeVar, cast, overload
 
@@ -91,6 +91,29 @@ class Trials(Sequence[Trial]):
                 value = add(value, self._past.trials[at])
             self._past.folded[key] = self.settled, value
             return cast(T, value)
+
+
+class CountedTrials(Trials):
+    """Of a session's trials those that are open, and what `fold` makes of the others, which were counted and not read.
+
+    counted: by the key of a fold; a rule that asks for another one cannot be asked here (LookupError).
+    """
+
+    __slots__ = ("_counted",)
+
+    def __init__(self, counted: Mapping[Hashable, Any], still_open: Iterable[Trial]) -> None:
+        super().__init__(())
+        self._counted, self._later = counted, tuple(still_open)
+
+    def then(self, later: Iterable[Trial]) -> "CountedTrials":
+        """The same ones, but for the open ones."""
+        return CountedTrials(self._counted, later)
+
+    def folded(self, key: Hashable, start: Callable[[], T], add: Callable[[T, Trial], T]) -> T:
+        """What was counted under a key."""
+        if key not in self._counted:
+            raise LookupError(f"{key!r} was not counted of this session, and its trials were not read")
+        return cast(T, self._counted[key])
 
 
 def fold(

@@ -17,6 +17,7 @@ from evenhand.model.open_space import as_read
 from evenhand.model.person import is_person
 from evenhand.model.session import (
     COMPARE,
+    LABORATORY,
     EarlierChoice,
     Evaluated,
     Extension,
@@ -31,6 +32,7 @@ from evenhand.model.study import Arm, Study
 from evenhand.model.task import TaskRecord
 from evenhand.model.trial import Hold, Outcome, Stopper, Trial
 from evenhand.model.trial_history import Trials, with_open
+from evenhand.settings import AGENT_SILENCE_SECONDS
 from evenhand.store import studies, tables
 from evenhand.store.cache import KEPT_KEY, WRITE_KEY, Kept, Newest, Of, changed, made
 from evenhand.store.studies import budget_of, budget_to_json, inserted
@@ -124,10 +126,13 @@ def some(tx: Connection, ids: Sequence[int]) -> list[Session]:
 
 
 def past_limit(tx: Connection, now: float) -> list[Session]:
-    """Started sessions without a choice whose time limit, without credits, has passed: their deadline may have, too."""
+    """Started sessions without a choice whose time limit, without credits, has passed: their deadline may have, too.
+
+    None whose process is gone: its clock stands still.
+    """
     chosen = select(tables.choice.c.session_id)
     table = tables.session.c
-    open_sessions = and_(_moves(), table.id.not_in(chosen))
+    open_sessions = and_(_moves(), table.id.not_in(chosen), ~_is_left(now))
     try:
         rows = tx.execute(select(table.id, table.started_at, table.budget).where(open_sessions)).all()
         late = [row.id for row in rows if (seconds := row.budget["seconds"]) is not None and row.started_at + seconds <= now]
@@ -137,9 +142,10 @@ def past_limit(tx: Connection, now: float) -> list[Session]:
 
 
 def running(tx: Connection) -> tuple[list[Session], dict[int, str]]:
-    """Started sessions without a choice, of all studies, and why others of them cannot be read; see `readable`."""
+    """Started sessions of studies without a choice, and why others of them cannot be read; see `readable`."""
     table, chosen = tables.session.c, select(tables.choice.c.session_id)
-    return readable(tx, list(tx.execute(select(table.id).where(_moves(), table.id.not_in(chosen))).scalars()))
+    of_studies = select(table.id).where(_moves(), table.purpose == "study", table.id.not_in(chosen))
+    return readable(tx, list(tx.execute(of_studies).scalars()))
 
 
 def readable(tx: Connection, ids: Sequence[int]) -> tuple[list[Session], dict[int, str]]:
@@ -166,6 +172,13 @@ def _moves() -> Any:
     """The condition that a session was started, was not withdrawn from and is not an archive's."""
     table = tables.session.c
     return and_(table.started_at.is_not(None), table.withdrawn_at.is_(None), table.driver != ARCHIVE_DRIVER)
+
+
+def _is_left(now: float) -> Any:
+    """The condition that no process is known to tune an exploratory session: see `rules.is_unattended`."""
+    table = tables.session.c
+    silent = func.coalesce(table.last_seen, table.opened_at) < now - AGENT_SILENCE_SECONDS
+    return and_(table.purpose == "exploratory", or_(table.process.is_(None), and_(table.process != LABORATORY, silent)))
 
 
 def open_ids(tx: Connection, drivers: Collection[str]) -> list[int]:

@@ -4,17 +4,19 @@ Nothing here reads a whole session. Which value a trial has is `store.sessions`'
 """
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, literal, not_, or_, select, tuple_
 
+from evenhand.model import codec
 from evenhand.model.aims import RATING
 from evenhand.model.direction import is_better
 from evenhand.model.filters import Condition, Filter
+from evenhand.model.rules import TrialTimes
 from evenhand.model.run_head import Gain
 from evenhand.model.session import Session, judge_of
-from evenhand.model.trial import COUNTED_OUTCOMES, VALUELESS_OUTCOMES, Outcome
+from evenhand.model.trial import COUNTED_OUTCOMES, VALUELESS_OUTCOMES, Hold, Outcome
 from evenhand.model.trial_fields import CurvePoint, TrialField
 from evenhand.store import sessions, tables
 from evenhand.store.json_fields import FieldColumns, contains, finite, json_field, number_field, text_field
@@ -61,21 +63,64 @@ def has_other_proposers(tx: Connection, session: Session) -> bool:
     return tx.execute(others).first() is not None
 
 
+# What they used up
+
+
+def epochs_begun(tx: Connection, session: Session, after: int, until: int) -> tuple[int, int]:
+    """Epochs that ended trials which count have begun, of those with numbers after one up to another, and of all later ones."""
+    query = sessions.trials_query("last")
+    columns = {name: column for name, column in query.selected_columns.items() if name in ("epochs_done", *_INDICES)}
+    before, done = _trial.epochs_before, func.coalesce(columns["epochs_done"], 0)
+    last_index, epoch_index = (columns[name] for name in _INDICES)
+    has_begun = and_(last_index.is_not(None), or_(epoch_index.is_(None), last_index != epoch_index))
+    epochs = case((done > before, done - before), else_=0) + case((has_begun, 1), else_=0)
+    parts = (func.sum(case((is_there, epochs), else_=0)) for is_there in (_trial.number <= until, _trial.number > until))
+    counted = query.with_only_columns(*parts, maintain_column_froms=True).order_by(None)
+    row = tx.execute(counted.where(_trial.session_id == session.id, _trial.number > after, *_has_counted())).one()
+    return int(row[0] or 0), int(row[1] or 0)
+
+
+_INDICES = ("last_index", "epoch_index")
+
+
+def newest_counted(tx: Connection, session_id: int, most: int) -> list[int]:
+    """The numbers of the last ended trials that count, in order, at most so many."""
+    rows = select(_trial.number).join(tables.job, _OF_TRIAL).where(_trial.session_id == session_id, *_has_counted())
+    return list(tx.execute(rows.order_by(_trial.number.desc()).limit(most)).scalars())[::-1]
+
+
+def _has_counted() -> tuple[ColumnElement[bool], ...]:
+    """That a trial has ended and counts in a budget: see `rules.trials_used`."""
+    return _job.finished_at.is_not(None), _job.claimed_at.is_not(None), _job.outcome.in_(COUNTED_OUTCOMES)
+
+
+def ended_times(tx: Connection, session_id: int, after: int) -> Iterator[tuple[int, TrialTimes]]:
+    """The numbers and times of the trials after one that have ended, in order."""
+    facts = (_trial.number, _trial.submitted_at, _job.claimed_at, _job.finished_at, _job.outcome, _job.holds)
+    rows = select(*facts).join(tables.job, _OF_TRIAL)
+    ended_rows = rows.where(_trial.session_id == session_id, _trial.number > after, _job.finished_at.is_not(None))
+    for number, submitted, claimed, finished, outcome, holds in tx.execute(ended_rows.order_by(_trial.number)):
+        held = codec.from_json(tuple[Hold, ...], holds) if holds else ()
+        yield number, TrialTimes(submitted, claimed, finished, Outcome(outcome) if outcome else None, held)
+
+
 # The best
+
+
+def alike(tx: Connection, session: Session, value: float) -> list[int]:
+    """The numbers of the ended trials with this value that can be chosen, in order."""
+    query, columns = _asked(session)
+    rows = query.with_only_columns(_trial.number, maintain_column_froms=True).where(
+        *_counts_in_best(tx, session, columns), columns["value"] == value
+    )
+    return list(tx.execute(rows).scalars())
 
 
 def gains(tx: Connection, session: Session, after: int, best: float | None) -> list[Gain]:
     """Each ended trial after this number that was better than all before it. best: the best value until then."""
     query, columns = _asked(session)
     valued = columns["value"]
-    counted = and_(
-        _trial.session_id == session.id,
-        _trial.number > after,
-        _job.finished_at.is_not(None),
-        _job.outcome.not_in(VALUELESS_OUTCOMES),
-        finite(valued).is_not(None),
-        *_chosen_from(tx, session, columns),
-    )
+    counted = and_(_trial.number > after, *_counts_in_best(tx, session, columns))
     rows = query.with_only_columns(_trial.number, valued.label("value"), maintain_column_froms=True)
     inner = rows.where(counted).order_by(None).subquery()
     peak = func.max if session.maximize else func.min
@@ -89,6 +134,18 @@ def gains(tx: Connection, session: Session, after: int, best: float | None) -> l
             best = value
             found_gains.append(Gain(number, value))
     return found_gains
+
+
+def _counts_in_best(tx: Connection, session: Session, columns: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[bool]]:
+    """That a trial of a session has ended with a value that counts in every best: see `direction.value_of`."""
+    return [
+        _trial.session_id == session.id,
+        _job.finished_at.is_not(None),
+        _job.claimed_at.is_not(None),  # else what is stored is of an attempt that was lost
+        _job.outcome.not_in(VALUELESS_OUTCOMES),
+        finite(columns["value"]).is_not(None),
+        *_chosen_from(tx, session, columns),
+    ]
 
 
 def _chosen_from(tx: Connection, session: Session, columns: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[bool]]:
@@ -118,12 +175,17 @@ def numbers(
     tx: Connection, session: Session, wanted: Filter, sort: TrialField, descending: bool, fields: Mapping[str, TrialField]
 ) -> "array[int]":
     """The numbers of the trials that a filter lets through, in order; of equals the newest first. fields: what it can name."""
+    is_by_number = sort == TrialField("plain", "number")
+    if is_by_number and not wanted.groups:
+        there, newest = count(tx, session.id)
+        if there == newest:  # none is missing, so that none need be read
+            return array("I", range(newest, 0, -1) if descending else range(1, newest + 1))
     query, columns = _asked(session)
     column_of = _columns(tx, session, columns)
     rows = query.with_only_columns(_trial.number, maintain_column_froms=True).where(_trial.session_id == session.id)
     if wanted.groups:
         rows = rows.where(or_(*(and_(*(_holds(condition, fields, column_of) for condition in group)) for group in wanted.groups)))
-    if sort == TrialField("plain", "number"):
+    if is_by_number:
         keys: tuple[Any, ...] = (_trial.number.desc() if descending else _trial.number,)
     else:
         keys = (*column_of(sort).order(descending), _trial.number.desc())
@@ -188,6 +250,7 @@ def values(tx: Connection, session: Session, every: int) -> list[tuple[int, floa
         _trial.session_id == session.id,
         _trial.number % every == 0,
         _job.finished_at.is_not(None),
+        _job.claimed_at.is_not(None),
         _job.outcome.not_in(VALUELESS_OUTCOMES),
         valued.is_not(None),
     )

@@ -29,6 +29,7 @@ from evenhand.settings import AGENT_SILENCE_SECONDS
 
 log = logging.getLogger(__name__)
 
+NO_AGENT, UNSERVED = "no agent", "unserved"  # kinds of alerts of which the second, told later, says the first of some sessions
 STALL_SECONDS = 120.0  # seconds without a measurement, or without a move of a method
 UNSERVED_SECONDS = 300.0  # seconds that a participant's trial may wait while no agent is connected
 QUEUE_SECONDS = 600.0  # seconds that a trial may wait while agents are connected
@@ -90,12 +91,11 @@ class AlertFacts:
 
 
 def _watched(lab: Lab) -> tuple[tuple[Session, ...], Mapping[int, str]]:
-    """The sessions that go on, without exploratory ones, whose pages say where their process is gone; and why others cannot be
-    read, by id."""
+    """The sessions of studies that go on, and by id why others cannot be read. Exploratory ones say on their own pages what is the
+    matter."""
     running, unreadable = lab.sessions.running()
-    study = [session for session in running if session.purpose == "study"]
-    odd = {session.id: why for session in study if (why := _why_odd(session)) is not None}
-    return tuple(session for session in study if session.id not in odd), {**unreadable, **odd}
+    odd = {session.id: why for session in running if (why := _why_odd(session)) is not None}
+    return tuple(session for session in running if session.id not in odd), {**unreadable, **odd}
 
 
 def _why_odd(session: Session) -> str | None:
@@ -119,7 +119,7 @@ def facts_of(lab: Lab, data_dir: Path, up_since: float) -> AlertFacts:
         up_since=up_since,
         studies=studies,
         pins={key: version.environment for key, version in versions.items() if version.environment is not None},
-        sessions=sessions,
+        sessions=tuple(sessions),
         measured=lab.agents.last_measured(),
         agents=tuple(lab.agents.all(within=DAY_SECONDS)),
         free=disk.free,
@@ -196,7 +196,7 @@ def _unserved(facts: AlertFacts, now: float, connected: bool) -> list[Alert]:
         since = max(min(at for _, at in waiting), *(_heard(agent) for agent in facts.agents), facts.up_since)
         if now - since > SILENCE_SECONDS:
             do = "start the agents, or `evenhand serve` with --slots on this machine; `evenhand add-agent` makes a token."
-            problems.append(Alert("no agent", since, f"{_trials(len(waiting))} and no agent is connected", do))
+            problems.append(Alert(NO_AGENT, since, f"{_trials(len(waiting))} and no agent is connected", do))
     participants = [(session, at) for session, at in waiting if session.kind == "participant"]
     if connected:
         do = "connect more agents, or look whether those that are there have the study's version of the task."
@@ -204,7 +204,7 @@ def _unserved(facts: AlertFacts, now: float, connected: bool) -> list[Alert]:
     else:
         do = "connect an agent; the wait does not count against anybody's time."
         problems += _by_study(
-            "unserved", participants, UNSERVED_SECONDS, now, "has waited for over 5 minutes, and no agent is there", do
+            UNSERVED, participants, UNSERVED_SECONDS, now, "has waited for over 5 minutes, and no agent is there", do
         )
     return problems
 
@@ -365,7 +365,7 @@ class Watch:
         facts, now = facts_of(self._lab, self._data_dir, self._up_since), self._lab.clock()
         if ids := [session.id for session in failing(facts.sessions)]:
             self._lab.sessions.pause(ids, FAILED_ALIKE_REASON)
-            facts = replace(facts, sessions=_watched(self._lab)[0])
+            facts = replace(facts, sessions=tuple(self._lab.sessions.running()[0]))
         self._studies = facts.studies
         before = self._within
         since = {alert.key: alert.since for alert in before}

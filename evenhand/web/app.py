@@ -43,7 +43,7 @@ ANSWERING_THREADS = 12  # at once: more of them would only take turns at the int
 SWITCH_SECONDS = 0.0005  # for which a thread keeps that lock where others want it: answers are short, and the event loop waits
 SWEEP_SECONDS = 0.5
 WATCH_SECONDS = 15.0
-BACKUP_LOOK_SECONDS = 60.0  # between two looks whether a backup is due
+BACKUP_LOOK_SECONDS = 60.0  # between two looks whether a backup is due, and before the first: a server that starts answers first
 HEARTBEAT_SECONDS = 2.0
 SEEN_SECONDS = 30.0  # after which it is written that browsers were seen
 SOUNDNESS_SECONDS = 1.0  # between two looks whether the database is still there
@@ -200,7 +200,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(_every(SOUNDNESS_SECONDS, look_at_database)),
         asyncio.create_task(_every(SWEEP_SECONDS, lab.sweep)),
         asyncio.create_task(_every(WATCH_SECONDS, look)),
-        asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keep_backups)),
+        asyncio.create_task(_every(BACKUP_LOOK_SECONDS, keep_backups, BACKUP_LOOK_SECONDS)),
         asyncio.create_task(_every(HEARTBEAT_SECONDS, lambda: beat(heartbeat, lab.clock()))),
         asyncio.create_task(_every(SEEN_SECONDS, lab.people.note_seen)),
     ]
@@ -226,7 +226,8 @@ async def _beside(session_id: int, app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(sweep, return_exceptions=True)
 
 
-async def _every(seconds: float, work: Callable[[], None]) -> None:
+async def _every(seconds: float, work: Callable[[], None], after: float = 0.0) -> None:
+    await asyncio.sleep(after)
     while True:
         try:
             await run_in_threadpool(work)

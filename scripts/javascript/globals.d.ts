@@ -126,6 +126,8 @@ declare global {
       };
       progress(host: HTMLElement, options: Record<string, any>): { set(content: any): void };
     };
+    /** The forms of who works with a method: see workbench.js. They begin anew where they were replaced. */
+    work?: { begin(): void; open(name: string): void; toWrong(): boolean };
     /** Seconds as 1:23:41 or 2:10. */
     clock(seconds: number): string;
     /** Which fields of a configuration's form apply: see fields.js. */

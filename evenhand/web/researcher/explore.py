@@ -10,9 +10,11 @@ from fastapi.responses import JSONResponse
 
 from evenhand.analysis import run_columns
 from evenhand.lab.columns import ChunkStamp, RunColumns
+from evenhand.model.session import Session
 from evenhand.model.words import is_share
 from evenhand.web.access import lab_of
 from evenhand.web.pages import render
+from evenhand.web.state import held_by
 
 router = APIRouter()
 
@@ -27,8 +29,20 @@ def explore_page(request: Request, session_id: int) -> Response:
     lab = lab_of(request)
     columns = lab.columns.of(session_id)
     session = columns.session
-    study = lab.studies.get(session.study_id)
-    return render(request, "researcher/explore.html", session=session, study=study, columns=columns, trials=columns.trials)
+    shown: dict[str, Any] = {
+        "session": session,
+        "study": lab.studies.get(session.study_id),
+        "columns": columns,
+        "trials": columns.trials,
+    }
+    return render(request, "researcher/explore.html", **shown, events=_events_of(request, session))
+
+
+def _events_of(request: Request, session: Session) -> str:
+    """Where a page is told what changes in a run of one's own that goes on; "" of any other session."""
+    has_ended = session.choice is not None or session.withdrawn_at is not None
+    root = held_by(request.app).public.prefix
+    return "" if has_ended or session.purpose != "exploratory" else f"{root}/sessions/{session.id}/run/events"
 
 
 @router.get("/sessions/{session_id}/columns")

@@ -53,5 +53,4 @@ def _steering(lab: Lab, tasks: Collection[TaskRecord], who: str) -> str:
 
 def _open_study_sessions(lab: Lab, tasks: Collection[TaskRecord]) -> int:
     """How many sessions of studies are open that are scored on the test data of one of these tasks."""
-    running = (session.task for session in lab.sessions.running()[0] if session.purpose == "study")
-    return sum(any(share_test_data(other, task) for task in tasks) for other in running)
+    return sum(any(share_test_data(session.task, task) for task in tasks) for session in lab.sessions.running()[0])

@@ -23,7 +23,7 @@ from evenhand.model.study import MODES, Mode, Study
 from evenhand.model.trial import LearningCurve, Trial
 from evenhand.model.words import is_share, metric_name
 from evenhand.report.certainty import paragraph
-from evenhand.studies.alerts import Alert
+from evenhand.studies.alerts import NO_AGENT, UNSERVED, Alert
 from evenhand.tasks import programs
 from evenhand.tasks.programs import output
 from evenhand.web import session_stream
@@ -88,8 +88,13 @@ def bar(lab: Lab, study: Study, phase: str = "") -> dict[str, Any]:
 
 
 def alerts(request: Request, study_id: int) -> list[Alert]:
-    """What needs the researcher's attention now, as the watch beside the server found it: of this study, or of the whole lab."""
-    return [alert for alert in held_by(request.app).alerts if alert.study_id in (None, study_id)]
+    """What needs the researcher's attention now, as the watch beside the server found it: of this study, or of the whole lab.
+
+    That no agent is connected is left out where it is told of the sessions that it keeps waiting.
+    """
+    theirs = [alert for alert in held_by(request.app).alerts if alert.study_id in (None, study_id)]
+    is_told = any(alert.kind == UNSERVED for alert in theirs)
+    return [alert for alert in theirs if not (is_told and alert.kind == NO_AGENT)]
 
 
 @router.get("/studies/{study_id}/events")

@@ -3,7 +3,7 @@
 It is at the address of a session. Sessions of studies have their own page there, of which nothing here is a part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +21,8 @@ from evenhand.model.run_head import RunHead
 from evenhand.model.session import Session, State
 from evenhand.model.state_words import hold_words
 from evenhand.model.trial import Trial
-from evenhand.model.words import clock, is_share, metric_name, plural
+from evenhand.model.typed_numbers import whole_number
+from evenhand.model.words import clock, is_share, metric_name
 from evenhand.web.access import identity, lab_of, stays_signed_in
 from evenhand.web.flash import said
 from evenhand.web.pages import render
@@ -32,9 +33,12 @@ from evenhand.web.runs.own import own_head, own_run, takes_trials
 from evenhand.web.runs.trial_table import table_context
 from evenhand.web.state import held_by
 from evenhand.web.streams import Pace, Stated, Topic, stream
+from evenhand.web.workbench import verbs
+from evenhand.web.workbench.shown import Entered, forms_context, source_of, turn_context
 
 router = APIRouter()
 
+TOLD_WAIT_SECONDS = 5.0  # after which it is worth a line of its own that a trial waits: else charts would move at each trial
 RUN_PACE = Pace(0.3, load=4, poll=1.0)  # it looks untold, too: a process of its own tunes, and says nothing when it dies
 
 
@@ -68,9 +72,14 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
 
     whole: what a run came to is in the page at once, however long reading all of its trials takes.
     """
-    lab = lab_of(request)
-    if lab.trials.bare(session_id).purpose != "exploratory":
+    if lab_of(request).trials.bare(session_id).purpose != "exploratory":
         return session_page(request, session_id)
+    return show(request, session_id, Entered(), whole=whole)
+
+
+def show(request: Request, session_id: int, entered: Entered, *, whole: bool = False, status: int = 200) -> Response:
+    """The page, with a form of it that came back. whole: see `run_page`."""
+    lab = lab_of(request)
     pulse = _pulse(lab, session_id)  # before the rest is read: what happens meanwhile is then told by the stream
     head = lab.trials.head(session_id)
     task = head.session.task
@@ -79,14 +88,80 @@ def run_page(request: Request, session_id: int, whole: bool = False) -> Response
     return render(
         request,
         "runs/run.html",
+        status=status,
         metric=metric_name(task.metric),
         share=is_share(task.metric),
         shows_result=shows_result,
         pulse=pulse,
         said=said(request),
         here="Runs",
-        **{**head_context(request, head), **table_context(request, head), **came_to},
+        **{**head_context(request, head), **table_context(request, head), **work_context(request, head, entered), **came_to},
     )
+
+
+@router.get("/sessions/{session_id}/run/work")
+def work_part(request: Request, session_id: int) -> Response:
+    """The forms of who works with the method; nothing where nobody could."""
+    own_run(request, session_id)
+    return work(request, session_id, Entered())
+
+
+def work(request: Request, session_id: int, entered: Entered, *, words: str = "", status: int = 200) -> Response:
+    """The forms, one of which came back. words: what it came to."""
+    head = own_head(request, session_id)
+    context = {**head_context(request, head), **work_context(request, head, entered)}
+    return render(request, "runs/_run_work.html", status=status, **{**context, "work_said": words})
+
+
+@router.post("/sessions/{session_id}/run/trial")
+async def add_trial(request: Request, session_id: int) -> Response:
+    """Queue a trial of the person's own."""
+    return await _answered(request, session_id, verbs.add_trial)
+
+
+@router.post("/sessions/{session_id}/run/limits")
+async def limit(request: Request, session_id: int) -> Response:
+    """Narrow, widen or freeze what the method may try from now on."""
+    return await _answered(request, session_id, verbs.limit)
+
+
+@router.post("/sessions/{session_id}/run/beliefs")
+async def believe(request: Request, session_id: int) -> Response:
+    """Tell the method what is believed."""
+    return await _answered(request, session_id, verbs.believe)
+
+
+@router.post("/sessions/{session_id}/run/turn")
+async def turn(request: Request, session_id: int) -> Response:
+    """Pause, go on, take over, hand back, or stop a trial (`stop NUMBER`): the field `what`."""
+    return await _answered(request, session_id, verbs.turn)
+
+
+async def _answered(request: Request, session_id: int, verb: verbs.Verb) -> Response:
+    """What a form came to: to a script that sent it the forms alone, so that the page stays; else the page."""
+    await run_in_threadpool(own_run, request, session_id)
+
+    def answer(came: verbs.Came) -> Response:
+        if "hx-request" in request.headers:
+            entered = Entered(came.part) if came.words else came.entered
+            return work(request, session_id, entered, words=came.words, status=came.status)
+        if came.words:
+            return verbs.back_to(request, f"/sessions/{session_id}", came)
+        return show(request, session_id, came.entered, status=came.status)
+
+    return await verbs.sent(request, session_id, verb, answer)
+
+
+def work_context(request: Request, head: RunHead, entered: Entered) -> dict[str, Any]:
+    """The form to add a trial, limits, beliefs, and whose turn it is; nothing of it where nothing would train a trial."""
+    lab, session = lab_of(request), head.session
+    if not takes_trials(session, lab.clock()):
+        return {}
+    number = whole_number(request.query_params.get("from", ""))
+    asked = {one for one in (number, head.newest_number) if one}
+    some = lab.trials.some(session, asked)
+    source = source_of(session, some.get(number or 0), some.get(head.newest_number))
+    return {**forms_context(request, session, entered, source), "verbs_at": "run", "work_said": ""}
 
 
 @router.get("/sessions/{session_id}/run/head")
@@ -115,7 +190,9 @@ def head_context(request: Request, head: RunHead) -> dict[str, Any]:
     lab, session = lab_of(request), head.session
     study, now = lab.studies.get(session.study_id, session.version), lab.clock()
     is_over = session.choice is not None or session.withdrawn_at is not None
-    waits = head.is_whole and any(trial.claimed_at is None for trial in head.open_trials)
+    state, works = rules.state_of(session, now), takes_trials(session, now) and not study.archived
+    turn = turn_context(lab, session, state, rules.why_not_submit(session, 1, now), head.open_trials) if works else {}
+    waits = head.is_whole and _waits_long(head.open_trials, now)
     return {
         "head": head,
         "session": session,
@@ -124,8 +201,10 @@ def head_context(request: Request, head: RunHead) -> dict[str, Any]:
         "now": now,
         "is_over": is_over,
         "can_work": session.kind == "method" and not session.space.is_open and not study.archived,
-        "works": takes_trials(session, now) and not study.archived,
-        "state": rules.state_of(session, now),
+        "works": works,
+        "looked": False,
+        "state": state,
+        **turn,
         "waiting": lab.view(session.id).waiting if waits else None,
         "interrupted": rules.is_interrupted(session, now) and not study.archived,
         "notices": lab.sessions.notices(session.id) if "stopping" in session.method else (),
@@ -152,7 +231,7 @@ def run_top(head: RunHead, now: float) -> RunTop:
         ticking=state == "running" and seconds_left is not None and not stands,
         spent=spent,
         spent_words=spent_words,
-        ended=_ended(head),
+        ended=rules.how_ended(session),
         best_changes=() if head.best is None else tuple(differences(session, head.best, None)),
         training=training or next(iter(head.open_trials), None),
         notes=tuple(hold_words(trial) for trial in head.open_trials) if session.is_paused else (),
@@ -164,9 +243,7 @@ def _left(head: RunHead, now: float) -> str:
     session = head.session
     if session.choice is not None or session.withdrawn_at is not None:
         return ""
-    if head.is_whole:
-        return overview.left(session, now)
-    return "" if session.budget.trials is None else plural(max(0, session.budget.trials - head.used), "trial")
+    return overview.left(session, now)
 
 
 def _spent(head: RunHead) -> tuple[str, str]:
@@ -177,15 +254,6 @@ def _spent(head: RunHead) -> tuple[str, str]:
     if head.is_whole:
         return clock(summaries.clock(session, session.choice.at)), "used; waiting is not counted"
     return clock(session.choice.at - session.started_at), "from its start to its choice"
-
-
-def _ended(head: RunHead) -> str:
-    """Which cap of its budget ended a run, in words; nothing where none did."""
-    session = head.session
-    if head.is_whole or session.choice is None:
-        return rules.how_ended(session) if head.is_whole else ""
-    trials = session.budget.trials
-    return f"all {trials:,} trials were used" if trials is not None and head.used >= trials else ""
 
 
 # Live
@@ -200,11 +268,17 @@ async def run_events(request: Request, session_id: int) -> Response:
     return stream(held_by(request.app).hub, topic, may_go_on=stays_signed_in(request))
 
 
+def _waits_long(open_trials: Iterable[Trial], now: float) -> bool:
+    """Whether a trial waits for an agent for so long that it is told."""
+    return any(trial.claimed_at is None and now - trial.submitted_at >= TOLD_WAIT_SECONDS for trial in open_trials)
+
+
 def _pulse(lab: Lab, session_id: int) -> Mapping[str, Any]:
     session, stamp, going = lab.trials.pulse(session_id)
-    shows = session.live_validation
+    shows, now = session.live_validation, lab.clock()
+    facts = (stamp, run_state(session, now), session.evaluated.done, session.choice is not None, _waits_long(going, now))
     return {
-        "stamp": f"{stamp} {run_state(session, lab.clock())} {session.evaluated.done} {session.choice is not None}",
+        "stamp": " ".join(map(str, facts)),
         "open": [[trial.number, trial.attempt, trial.epochs_done, trial.value if shows else None] for trial in going],
         "ended": session.choice is not None or rules.state_of(session, lab.clock()) is State.WITHDRAWN,
     }

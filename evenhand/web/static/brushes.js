@@ -52,7 +52,9 @@
 
     // Which trials are within all brushes.
     select() {
-      const { selected, run: { count } } = this;
+      const { run: { count, total } } = this;
+      if (this.selected.length < total) this.selected = new Uint8Array(total);
+      const { selected } = this;
       selected.fill(1, 0, count);
       for (const [{ values }, { low, high, places, missing }] of this.byAxis) {
         for (let index = 0; index < count; index += 1) {

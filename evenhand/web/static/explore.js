@@ -3,11 +3,18 @@
 "use strict";
 (async () => {
   const main = /** @type {Part} */ (document.querySelector("main[data-explore]"));
+  if (main.dataset.none) { // the page of a run without a trial has nothing yet that a reload could lose
+    let first = "";
+    Evenhand.follow(main.dataset.events, { state: ({ stamp }) => { if (stamp !== (first ||= stamp)) location.reload(); } });
+    return;
+  }
   const part = (id) => /** @type {Part} */ (document.getElementById(id));
   const make = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
   const FIRST_ROWS = 10, MORE_ROWS = 50; // of the table
   const ADDRESS_MS = 250; // between two writings of the address, since browsers bear few of them
   const MOST_PANEL_OPTIONS = 60; // of a hyperparameter that gets a panel
+  const RENEW_MS = 2000, RENEW_LARGE_MS = 5000; // between two looks for what changed, at the least; of a run of very many
+  const LARGE_TRIALS = 2000;
   /** @type {Level[]} */
   const levels = JSON.parse(main.dataset.levels || "[]");
   const metric = `validation ${main.dataset.metric}`;
@@ -284,8 +291,52 @@
     main.dataset.count = String(run.count);
   };
 
+  // What has changed since: what is brushed, typed, pinned or focused stays, and while something is brushed no axis moves.
+  const table = part("explore-table");
+  const renewed = () => {
+    for (const axis of axes) axis.values = axis.name ? run.columns.get(axis.name) : run.values;
+    const before = axes.map((axis) => `${axis.scale.low} ${axis.scale.high}`).join();
+    if (brushes.isEmpty) fit();
+    for (const axis of axes) axis.hasMissing = axis.hasMissing || isMissing(axis.values);
+    brushes.select();
+    if (before === axes.map((axis) => `${axis.scale.low} ${axis.scale.high}`).join()) plot.grown();
+    else plot.refresh();
+    for (const { update } of fieldsets) update();
+    if (!table.contains(document.activeElement) || document.activeElement === table) fillTable();
+    drawPanels();
+    say(summary());
+    main.dataset.count = String(run.count);
+  };
+  let last = Date.now(), timerOfRenewal = 0, isOther = false;
+  const renew = async () => {
+    if (plot.isBrushing) return later();
+    timerOfRenewal = 0;
+    last = Date.now();
+    if (await run.renew()) renewed();
+    else if (!isOther) {
+      isOther = true;
+      say("The run has other hyperparameters by now. Reload the page to see them.", true);
+    }
+  };
+  const later = () => {
+    const pace = run.count > LARGE_TRIALS ? RENEW_LARGE_MS : RENEW_MS;
+    timerOfRenewal = setTimeout(() => renew().catch(() => {}), Math.max(RENEW_MS / 4, last + pace - Date.now()));
+  };
+  const followRun = () => {
+    let known = "";
+    Evenhand.follow(main.dataset.events, {
+      state: ({ stamp, open }) => {
+        const now = JSON.stringify([stamp, open]);
+        if (now === known) return;
+        known = now;
+        if (!timerOfRenewal) later();
+      },
+    });
+  };
+
   try {
     await run.load();
+    if (main.dataset.events) followRun();
   } catch (error) {
     say(`${trials(run.count)} of ${grouped(run.total)} are drawn; the others could not be read: ${problem(error)}. Reload the page to try again.`, true);
   }

@@ -3,10 +3,11 @@
 //   const plot = Evenhand.parallel(host, run, brushes, { changed, pointed });
 //   plot.refresh();          // trials came, or other axes are shown
 //   plot.brushed();          // other trials are selected
+//   plot.grown();            // trials came or ended, while axes stay as they are: what is drawn stays, and the others are added
 //   plot.point(index, pin);  // name this trial; -1: none
 //
-// All lines are counted into ink once, those that are selected again at each change, a little at a time, in an order in which what
-// is drawn first stands for all. So a frame never waits for the lines. The last frames' milliseconds are in host.dataset.frames.
+// All lines of trials that have ended are counted into ink once, those that are selected again at each change, a little at a time, in
+// an order in which what is drawn first stands for all; the few that are open are drawn upon it. So a frame never waits for the lines. The last frames' milliseconds are in host.dataset.frames.
 "use strict";
 (() => {
   const TOP = 14, PLOT_HEIGHT = 330, RAIL_GAP = 34, BOTTOM = 16; // px
@@ -15,11 +16,14 @@
   const EDGE = 7; // px at a brush's end by which it is pulled
   const CLICK = 4; // px that a finger may move in a click
   const NEAR = 9; // px from a line that names it
-  const WORK_MS = 9; // of a frame, for lines
+  const WORK_MS = 10; // of a frame, for lines, while nothing is brushed
+  const FRAME_MS = 12, LEAST_WORK_MS = 2; // of a frame in which something is brushed: for all, and for lines at the least
+  const PAINT_MS = 120; // between two pictures of ink that grows by itself
   const AT_A_TIME = 64; // lines between two looks at the clock
   const FEW = 400; // lines, up to which they are drawn smoothly
   const STEP = 0.02; // of an axis, by a key
   const KEPT_FRAMES = 60;
+  const BEYOND = 5; // px past an axis's end at which what lies beyond it is drawn
   const SANS = "system-ui, sans-serif";
   const KINDS = ["person", "method", "valueless"];
   const SHADES = { person: "--eh-people-mark", method: "--eh-methods-mark", valueless: "--eh-bad" };
@@ -43,6 +47,12 @@
       this.pointed = pointed;
       this.frame = this.width = this.height = this.drawnWidth = 0;
       this.pixels = this.stride = 1;
+      this.begun = 0; // trials that there were when the ink was begun
+      this.isBrushing = false;
+      this.painting = 0; // ms that the last picture took beside its lines
+      this.paintedAt = 0;
+      /** @type {Map<string, string>} colours by name, as the page has them now */
+      this.shades = new Map();
       this.hasRail = false;
       this.backKey = "";
       this.back = new OffscreenCanvas(1, 1);
@@ -78,8 +88,8 @@
       new MutationObserver(() => this.repaint()).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
     }
 
-    // Ink by who proposed a trial, or that it has no value; how far its lines are drawn.
-    layer() { return { inks: /** @type {Map<string, any>} */ (new Map()), at: 0, drawn: 0 }; }
+    // Ink by who proposed a trial, or that it has no value; how far its lines are drawn. passed: trials that were open then.
+    layer() { return { inks: /** @type {Map<string, any>} */ (new Map()), at: 0, drawn: 0, passed: /** @type {number[]} */ ([]) }; }
 
     get axes() { return this.brushes.shown; }
     x(at) { return Math.round(this.axes.length > 1 ? SIDE + (at * (this.width - 2 * SIDE)) / (this.axes.length - 1) : this.width / 2); }
@@ -102,11 +112,8 @@
       }
       Object.assign(this.strips.style, { width: `${this.width}px`, height: `${this.height}px` });
       this.inner.style.width = `${this.width}px`;
-      this.crossings = axes.map((axis) => {
-        const ys = new Float32Array(count);
-        for (let index = 0; index < count; index += 1) ys[index] = this.y(axis, axis.values[index]);
-        return ys;
-      });
+      this.cross();
+      this.begun = count;
       this.stride = coprime(count || 1);
       for (const layer of [this.all, this.some]) layer.inks = new Map(KINDS.map((kind) => [kind, Evenhand.ink(this.width, this.height)]));
       this.restart(this.all);
@@ -114,9 +121,46 @@
       this.brushed();
     }
 
+    // Where each trial crosses each axis; beyond its end what came since the axis was made.
+    cross() {
+      const { axes, run: { count } } = this;
+      this.crossings = axes.map((axis) => {
+        const ys = new Float32Array(count);
+        for (let index = 0; index < count; index += 1) {
+          const value = axis.values[index];
+          const y = this.y(axis, value);
+          ys[index] = Number.isNaN(value) ? y : Math.max(TOP - BEYOND, Math.min(TOP + PLOT_HEIGHT + BEYOND, y));
+        }
+        return ys;
+      });
+    }
+
+    grown() {
+      if (!this.crossings.length || this.hasRail !== this.axes.some((axis) => axis.hasMissing)) return this.refresh();
+      this.cross();
+      for (const layer of [this.all, this.some]) this.add(layer, layer.passed.splice(0), layer === this.some);
+      this.soon();
+    }
+
+    // Lines of trials that were passed over: of those that have ended since, and are selected where that is asked.
+    add(layer, indices, isOfSelected) {
+      for (const index of indices) {
+        if (this.run.isOpen(index)) layer.passed.push(index);
+        else if (!isOfSelected || this.brushes.selected[index]) this.inkIn(layer, index);
+      }
+    }
+
+    inkIn(layer, index) {
+      const { crossings } = this;
+      layer.drawn += 1;
+      const ink = layer.inks.get(this.kind(index));
+      for (let gap = 0; gap + 1 < crossings.length; gap += 1) ink.line(this.x(gap), crossings[gap][index], this.x(gap + 1), crossings[gap + 1][index]);
+    }
+
     restart(layer) {
       layer.at = 0;
       layer.drawn = 0;
+      layer.passed.length = 0;
       for (const ink of layer.inks.values()) ink.clear();
     }
 
@@ -128,20 +172,35 @@
       this.soon();
     }
 
-    repaint() { this.soon(); }
+    repaint() {
+      this.shades.clear();
+      this.soon();
+    }
+
+    shade(name) {
+      if (!this.shades.has(name)) this.shades.set(name, Evenhand.colour(name));
+      return /** @type {string} */ (this.shades.get(name));
+    }
 
     soon() {
+      this.paintedAt = 0;
+      this.again();
+    }
+
+    again() {
       if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
     }
 
     // Draw lines into ink for a while; whether all are.
     work(layer, isWanted, until) {
-      const { run: { count }, stride, crossings, axes } = this;
+      const { run, stride, begun, crossings, axes } = this;
+      const { count } = run;
       const xs = axes.map((_, at) => this.x(at));
       while (layer.at < count) {
         for (let most = AT_A_TIME; most && layer.at < count; layer.at += 1) {
-          const index = (layer.at * stride) % count;
-          if (isWanted && !isWanted[index]) continue;
+          const index = layer.at < begun ? (layer.at * stride) % begun : layer.at; // those that came since come last
+          if (run.isOpen(index)) layer.passed.push(index);
+          if ((isWanted && !isWanted[index]) || run.isOpen(index)) continue;
           most -= 1;
           layer.drawn += 1;
           const ink = layer.inks.get(this.kind(index));
@@ -160,29 +219,35 @@
       const smooth = count <= FEW;
       let isDone = true;
       if (!smooth) {
-        isDone = brushes.isEmpty || this.work(this.some, brushes.selected, begun + WORK_MS);
-        isDone = this.work(this.all, null, performance.now() + (isDone ? WORK_MS : WORK_MS / 3)) && isDone;
+        const spare = brushes.isEmpty ? WORK_MS : Math.max(LEAST_WORK_MS, FRAME_MS - this.painting);
+        isDone = brushes.isEmpty || this.work(this.some, brushes.selected, begun + spare);
+        if (isDone && !this.isBrushing) isDone = this.work(this.all, null, begun + spare);
+        if (!isDone && brushes.isEmpty && begun - this.paintedAt < PAINT_MS) return this.again();
       }
+      const worked = performance.now();
+      this.paintedAt = begun;
       context.setTransform(this.pixels, 0, 0, this.pixels, 0, 0);
       context.clearRect(0, 0, this.width, this.height);
       if (smooth) this.strokes(context);
       else {
         this.paintBack(brushes.isEmpty);
         context.drawImage(this.back, 0, 0);
-        if (!brushes.isEmpty) for (const kind of KINDS) this.some.inks.get(kind).paint(context, Evenhand.colour(SHADES[kind]), this.some.drawn);
+        if (!brushes.isEmpty) for (const kind of KINDS) this.some.inks.get(kind).paint(context, this.shade(SHADES[kind]), this.some.drawn);
+        this.strokeOpen(context);
       }
       this.drawAxes(context);
       this.drawOver();
+      this.painting = performance.now() - worked;
       this.frames.push(performance.now() - begun);
       if (this.frames.length > KEPT_FRAMES) this.frames.shift();
       this.host.dataset.frames = this.frames.map((milliseconds) => milliseconds.toFixed(1)).join(" ");
-      this.host.dataset.drawn = String(smooth ? count : this.all.drawn);
-      if (!isDone) this.soon();
+      this.host.dataset.drawn = String(smooth ? count : this.all.drawn + this.all.passed.length);
+      if (!isDone) this.again();
     }
 
     // All lines, coloured, or grey behind those that are selected: painted again only where that has changed.
     paintBack(isColoured) {
-      const shades = KINDS.map((kind) => Evenhand.colour(isColoured ? SHADES[kind] : GREY));
+      const shades = KINDS.map((kind) => this.shade(isColoured ? SHADES[kind] : GREY));
       const key = `${this.all.drawn} ${this.width} ${this.height} ${shades}`;
       if (key === this.backKey) return;
       this.backKey = key;
@@ -194,7 +259,7 @@
     // Few lines, each with round edges; those that are not selected first.
     strokes(context) {
       const { run: { count }, brushes } = this;
-      const shades = new Map(KINDS.map((kind) => [kind, Evenhand.colour(SHADES[kind])])), grey = Evenhand.colour(GREY);
+      const shades = new Map(KINDS.map((kind) => [kind, this.shade(SHADES[kind])])), grey = this.shade(GREY);
       context.lineJoin = "round";
       for (const wanted of [0, 1]) {
         for (let index = 0; index < count; index += 1) {
@@ -210,6 +275,15 @@
       context.setLineDash([]);
     }
 
+    strokeOpen(context) {
+      context.lineWidth = 1.4;
+      for (const index of this.all.passed) {
+        if (!this.brushes.selected[index]) continue;
+        context.strokeStyle = this.shade(SHADES[this.kind(index)]);
+        this.trace(context, index);
+      }
+    }
+
     trace(context, index) {
       context.beginPath();
       for (const [at, ys] of this.crossings.entries()) context.lineTo(this.x(at), ys[index]);
@@ -217,7 +291,7 @@
     }
 
     drawAxes(context) {
-      const [quiet, text, surface] = ["--eh-quiet", "--eh-text", "--eh-surface"].map(Evenhand.colour);
+      const [quiet, text, surface] = ["--eh-quiet", "--eh-text", "--eh-surface"].map((name) => this.shade(name));
       context.font = `11px ${SANS}`;
       context.textBaseline = "middle";
       context.lineJoin = "round";
@@ -255,7 +329,7 @@
     // What lies on the lines: brushes, the best and the chosen trial, the one that is named.
     drawOver() {
       const context = /** @type {CanvasRenderingContext2D} */ (this.over.getContext("2d"));
-      const [text, surface, good] = ["--eh-text", "--eh-surface", "--eh-good"].map(Evenhand.colour);
+      const [text, surface, good] = ["--eh-text", "--eh-surface", "--eh-good"].map((name) => this.shade(name));
       context.setTransform(this.pixels, 0, 0, this.pixels, 0, 0);
       context.clearRect(0, 0, this.width, this.height);
       for (const [axis, brush] of this.brushes.byAxis) {
@@ -388,7 +462,9 @@
         } else brushes.range(axis, valueAt(fixed), valueAt(now), held?.missing);
         this.changed(axis, false);
       };
+      this.isBrushing = true;
       const end = () => {
+        this.isBrushing = false;
         axis.strip.removeEventListener("pointermove", move);
         if (!isDragged) {
           const option = axis.scale.hasOptions ? Math.round(valueAt(start)) : -1;

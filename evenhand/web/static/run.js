@@ -180,9 +180,87 @@
   const loadHead = async () => {
     const status = /** @type {Part} */ (find("#status"));
     const html = await text(`${address}/run/head`);
-    if (status.contains(document.activeElement) && document.activeElement !== document.body) return;
-    status.innerHTML = html;
+    if (!status.contains(document.activeElement) || document.activeElement === document.body) status.innerHTML = html;
+    await followWork(parsed(html));
   };
+
+  // The forms of who works with the method. What somebody types is never swapped: only whose turn it is, and what a form came to.
+  const work = /** @type {Part} */ (find("#work"));
+  const wide = matchMedia("(min-width: 1381px)"); // where the forms stand beside the table: see run.css
+  const parsed = (html) => {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    return template.content;
+  };
+  const openFirst = () => {
+    const first = find("#trial", work);
+    if (first && wide.matches && !find("details.do[open]", work)) first.open = true;
+  };
+  const putIn = (content) => {
+    work.replaceChildren(content);
+    work.hidden = !find("#trial", work);
+    Evenhand.work?.begin();
+    openFirst();
+  };
+  const followWork = async (head) => {
+    const now = /** @type {HTMLTemplateElement | null} */ (head.querySelector("#work-now"));
+    if (Boolean(now) !== Boolean(find("#trial", work))) return putIn(parsed(now ? await text(work.dataset.part) : ""));
+    for (const part of now?.content.children ?? []) {
+      const old = find(`#${/** @type {Part} */ (part).dataset.now}`, work);
+      if (!old || old.innerHTML === part.innerHTML) continue;
+      const held = old.contains(document.activeElement);
+      old.replaceChildren(...part.childNodes);
+      if (held) /** @type {HTMLElement | null} */ (old.querySelector("button"))?.focus({ preventScroll: true });
+    }
+  };
+  // A form that was sent is replaced by what came of it, and so are those that nobody has touched.
+  const answered = (content, sent) => {
+    if (!content.querySelector(".turn-card")) return putIn(content); // it ended meanwhile
+    for (const part of content.querySelectorAll("details.do, .turn-card")) {
+      const old = part.id ? find(`#${part.id}`, work) : find(".turn-card", work);
+      const isOpen = Boolean(old?.open);
+      if (!old || (old !== sent && old.dataset.touched)) continue;
+      if (part.id && old !== sent) part.toggleAttribute("open", isOpen);
+      old.replaceWith(part);
+      if (old === sent) sent = part;
+    }
+    find("#work-said", work)?.remove();
+    const said = content.querySelector("#work-said");
+    if (said) work.prepend(said);
+    Evenhand.work?.begin();
+    if (!Evenhand.work?.toWrong()) /** @type {HTMLElement | null} */ (said ?? sent.querySelector("button"))?.focus();
+  };
+  const send = async (form, button) => {
+    const fields = new URLSearchParams(/** @type {any} */ (new FormData(form, button)));
+    const answer = await fetch(form.action, { method: "POST", body: fields, headers: { "hx-request": "true" } });
+    const html = await answer.text();
+    if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error(html);
+    answered(parsed(html), form.closest("details.do, .turn-card"));
+  };
+  const unsent = (form, error) => {
+    const note = form.querySelector(".unsent") ?? document.createElement("p");
+    note.className = "note bad unsent";
+    note.setAttribute("role", "alert");
+    note.textContent = `It was not sent: ${error.message}. What you typed is still here.`;
+    form.append(note);
+  };
+  work.addEventListener("input", (event) => {
+    const part = /** @type {Part} */ (event.target).closest("details.do, .turn-card");
+    if (part) part.dataset.touched = "yes";
+  });
+  work.addEventListener("submit", (event) => {
+    const form = /** @type {HTMLFormElement} */ (event.target);
+    event.preventDefault();
+    send(form, event.submitter).catch((error) => unsent(form, error));
+  });
+  document.addEventListener("click", (event) => {
+    const link = /** @type {Part | null} */ (/** @type {Element} */ (event.target).closest("a[data-do]"));
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || !find(`#${link.dataset.do}`, work)) return;
+    event.preventDefault();
+    for (const menu of document.querySelectorAll("details.menu[open]")) menu.removeAttribute("open");
+    Evenhand.work?.open(link.dataset.do);
+  });
+  openFirst();
   const loadRows = async () => {
     const table = document.getElementById("trial-rows");
     if (!rows || !table) return show(location.search.slice(1), true);

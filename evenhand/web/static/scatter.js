@@ -18,7 +18,6 @@
   const SANS = "system-ui, sans-serif";
   const GREY = "--grey-line";
   const SHADES = { person: "--eh-people-mark", method: "--eh-methods-mark", valueless: "--eh-bad" };
-  const OPEN = new Set(["training", "stopping", "waiting", "held"]);
 
   class Scatter {
     constructor(host, run, options) {
@@ -199,7 +198,7 @@
       if (hasValue && status === "completed") {
         context.arc(x, y, RADIUS, 0, 2 * Math.PI);
         context.fill();
-      } else if (hasValue && OPEN.has(status)) {
+      } else if (hasValue && this.run.isOpen(index)) {
         context.arc(x, y, RADIUS, 0, 2 * Math.PI);
         context.stroke();
       } else if (hasValue && status === "stopped") {
