@@ -10,4 +10,13 @@ from evenhand.model.registry import Registry
 __all__ = ["EXPLANATIONS", "Card", "History", "NextStep", "nothing_said"]
 
 # In the order in which pages and reports show them.
-EXPLANATIONS = Registry("explanation", "evenhand.explanations", {})
+EXPLANATIONS = Registry(
+    "explanation",
+    "evenhand.explanations",
+    {
+        "noise": "evenhand.explain.noise:noise",
+        "checks": "evenhand.explain.checks:checks",
+        "overfitting": "evenhand.explain.overfitting:overfitting",
+        "who": "evenhand.explain.people:who",
+    },
+)

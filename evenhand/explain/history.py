@@ -1,7 +1,7 @@
 """What explanations read: the ended trials of one task and metric, whoever proposed them, as records and as arrays."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,12 +25,19 @@ class History:
         metric: the name of the value.
         maximize: whether larger values are better.
         trials: in the order in which they were submitted; of several sessions where these share the space.
+        tests: by a trial's id what it reached on test data, a value a seed. Only of those at whose scores was looked, so that
+            no explanation shows a score by itself.
+        validation_rows: rows that each trial was scored on; None where it is not known.
+        test_rows: rows of the test data, likewise.
     """
 
     space: Space
     metric: str
     maximize: bool
     trials: tuple[Trial, ...]
+    tests: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    validation_rows: int | None = None
+    test_rows: int | None = None
 
     @classmethod
     def of(cls, space: Space, metric: str, maximize: bool, trials: Iterable[Trial]) -> "History":
@@ -75,9 +82,7 @@ class History:
 
     def only(self, keep: Sequence[bool]) -> "History":
         """The same with some of the trials. keep: whether each stays."""
-        return History(
-            self.space, self.metric, self.maximize, tuple(trial for trial, kept in zip(self.trials, keep, strict=True) if kept)
-        )
+        return replace(self, trials=tuple(trial for trial, kept in zip(self.trials, keep, strict=True) if kept))
 
 
 def _code(hyperparameter: Hyperparameter, trial: Trial) -> float:
