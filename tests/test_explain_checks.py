@@ -71,12 +71,12 @@ def test_a_corner_of_failures_is_a_rule_in_words_with_its_precision() -> None:
 
 
 def test_failures_at_random_are_in_no_corner() -> None:
-    told = 0
+    named = 0
     for seed in range(20):
         history = drawn(80, 0.02, seed)
         corner = failing_corner(diverged(history, np.random.default_rng(seed).random(80) < 0.15))
-        told += corner is not None and corner.is_told
-    assert told <= 3
+        named += corner is not None and corner.is_told
+    assert named <= 3
 
 
 def test_a_corner_of_an_option_leaves_the_option_out() -> None:

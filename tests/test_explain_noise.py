@@ -23,21 +23,21 @@ def repeated(rows: list[tuple[float, float, int]]) -> History:
 
 
 def test_what_was_trained_several_times_is_measured_and_pooled() -> None:
-    found = spread(repeated([(0.1, 1.0, 1), (0.1, 1.2, 1), (0.2, 3.0, 1), (0.2, 3.4, 1), (0.2, 3.2, 1), (0.3, 9.0, 1)]))
-    assert found is not None
-    assert (found.source, found.freedom, found.configurations, found.trainings) == ("measured", 3, 2, 5)
-    assert found.value == pytest.approx(np.sqrt((0.02 + 0.08) / 3))
-    assert found.low < found.value < found.high
+    known = spread(repeated([(0.1, 1.0, 1), (0.1, 1.2, 1), (0.2, 3.0, 1), (0.2, 3.4, 1), (0.2, 3.2, 1), (0.3, 9.0, 1)]))
+    assert known is not None
+    assert (known.source, known.freedom, known.configurations, known.trainings) == ("measured", 3, 2, 5)
+    assert known.value == pytest.approx(np.sqrt((0.02 + 0.08) / 3))
+    assert known.low < known.value < known.high
 
 
 def test_one_seed_that_never_changes_measures_nothing() -> None:
     rows = [(0.1, 1.0, 1), (0.1, 1.0, 1), (0.2, 3.0, 1), (0.2, 3.0, 1), (0.3, 2.0, 1), (0.3, 2.0, 1)]
     assert spread(repeated(rows)) is None
     # Another session has another seed: each counts once, however often it repeated its own number.
-    found = spread(repeated([*rows, (0.1, 1.4, 2), (0.2, 3.4, 2), (0.1, 1.4, 2)]))
-    assert found is not None
-    assert (found.freedom, found.trainings) == (2, 4)
-    assert found.value == pytest.approx(np.sqrt(2 * 0.08 / 2))
+    known = spread(repeated([*rows, (0.1, 1.4, 2), (0.2, 3.4, 2), (0.1, 1.4, 2)]))
+    assert known is not None
+    assert (known.freedom, known.trainings) == (2, 4)
+    assert known.value == pytest.approx(np.sqrt(2 * 0.08 / 2))
 
 
 def test_the_same_configuration_for_fewer_epochs_is_another_one() -> None:
@@ -46,19 +46,19 @@ def test_the_same_configuration_for_fewer_epochs_is_another_one() -> None:
 
 
 def test_an_evaluation_over_seeds_is_a_measurement() -> None:
-    found = spread(replace(repeated([(0.1, 0.5, 1)]), tests={1001: (0.5, 0.6, 0.7)}))
-    assert found is not None
-    assert found.source == "evaluated"
-    assert found.value == pytest.approx(0.1)
+    known = spread(replace(repeated([(0.1, 0.5, 1)]), tests={1001: (0.5, 0.6, 0.7)}))
+    assert known is not None
+    assert known.source == "evaluated"
+    assert known.value == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.05])
 def test_an_estimate_from_neighbours_is_about_the_spread(slope: float) -> None:
-    found = [spread(drawn(100, 0.02, seed, slope)) for seed in range(20)]
-    estimates = [one.value for one in found if one is not None and one.source == "estimated"]
+    known = [spread(drawn(100, 0.02, seed, slope)) for seed in range(20)]
+    estimates = [one.value for one in known if one is not None and one.source == "estimated"]
     assert len(estimates) == 20
     assert 0.015 < np.median(estimates) < 0.027
-    covered = np.mean([one is not None and one.low <= 0.02 <= one.high for one in found])
+    covered = np.mean([one is not None and one.low <= 0.02 <= one.high for one in known])
     assert covered >= 0.85
 
 
@@ -94,12 +94,12 @@ def test_the_corrected_best_has_hardly_any_of_the_luck_and_its_interval_covers()
     for seed in range(60):
         history = drawn(60, 0.03, seed, 0.2)
         configurations = tried(history)
-        found = corrected(configurations, KNOWN)
-        assert found is not None
+        known = corrected(configurations, KNOWN)
+        assert known is not None
         truth = 0.5 + 0.2 * (configurations[0].trials[0].configuration["x0"] - 0.5)
         luck.append(configurations[0].worth - truth)
-        left.append(found.value - truth)
-        covered.append(found.low <= truth <= found.high)
+        left.append(known.value - truth)
+        covered.append(known.low <= truth <= known.high)
     assert np.mean(luck) > 0.03
     assert abs(np.mean(left)) < 0.4 * np.mean(luck)
     assert np.mean(covered) >= 0.8

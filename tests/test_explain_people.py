@@ -26,15 +26,15 @@ def shared(count: int = 60, better: float = 0.0, seed: int = 0) -> History:
 
 def test_gains_add_up_and_are_of_whoever_bettered_the_best() -> None:
     history = shared()
-    found = brought(history)
-    assert sum(one.share for one in found) == pytest.approx(1)
-    assert sum(one.gain for one in found) == pytest.approx(history.values.max() - history.values[0])
-    assert {one.proposer for one in found} == {"ada", "random"}
+    shares = brought(history)
+    assert sum(one.share for one in shares) == pytest.approx(1)
+    assert sum(one.gain for one in shares) == pytest.approx(history.values.max() - history.values[0])
+    assert {one.proposer for one in shares} == {"ada", "random"}
 
 
 def test_equals_are_not_told_from_chance_and_a_better_proposer_is() -> None:
-    told = sum(any(one.is_told for one in brought(shared(seed=seed))) for seed in range(20))
-    assert told <= 3
+    named = sum(any(one.is_told for one in brought(shared(seed=seed))) for seed in range(20))
+    assert named <= 3
     card = who(shared(better=0.2))
     assert card.data["proposers"][0]["proposer"] == "ada"
     assert card.data["proposers"][0]["share"] > 0.9

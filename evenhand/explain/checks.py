@@ -73,12 +73,12 @@ def checks(history: History) -> Card:
     n = len(history.trials)
     if not n:
         return nothing_said(KEY, TITLE, "No trial has ended yet, so there is nothing to be checked.", n, HOW, checks=[])
-    found = [check for make in CHECKS for check in make(history)]
-    urgent = [check for check in found if not check.is_well]
-    said = " ".join(check.finding for check in (urgent or found)[:2])
+    findings = [check for make in CHECKS for check in make(history)]
+    urgent = [check for check in findings if not check.is_well]
+    said = " ".join(check.finding for check in (urgent or findings)[:2])
     more = f" {plural(len(urgent) - 2, 'more finding')} below." if len(urgent) > 2 else ""
     healthy = "" if urgent else "Nothing is wrong with the search, as far as it can be told. "
-    ordered = [*urgent, *(check for check in found if check.is_well)]
+    ordered = [*urgent, *(check for check in findings if check.is_well)]
     return Card(
         KEY,
         TITLE,
@@ -117,7 +117,7 @@ def _edges(history: History) -> list[Check]:
     top[np.argsort(-valued.better, kind="stable")[: max(LEAST_BEST, round(BEST_SHARE * count))]] = True
     asked = list(enumerate(history.space))
     ends = sum(len(_sides(hyperparameter)) for hyperparameter in history.space)
-    found = []
+    findings = []
     for place, hyperparameter in asked:
         column = valued.codes[:, place]
         there = np.isfinite(column)
@@ -131,8 +131,8 @@ def _edges(history: History) -> list[Check]:
             ]
             p = float(stats.fisher_exact(np.array(table), alternative="greater").pvalue)
             if p <= LEVEL / ends:
-                found.append(_edge(history, hyperparameter, side, table, p))
-    return found
+                findings.append(_edge(history, hyperparameter, side, table, p))
+    return findings
 
 
 def _sides(hyperparameter: Hyperparameter) -> tuple[str, ...]:
@@ -246,8 +246,6 @@ def expected_gain(better: Sequence[float], more: int = MORE) -> Expected | None:
     rises = len(newer) >= 2 * more and stats.mannwhitneyu(newer, older, alternative="greater").pvalue < LEVEL
     alike = np.sort(newer if rises else values)[::-1]
     behind = float(values.max() - alike[0])
-    if not alike[0] > alike[TAIL]:
-        return None
     count = len(alike)
     # Of all orders, those in which the best j are among the last, and the next best is not.
     away = min(more, count - 1)
@@ -337,7 +335,7 @@ def _duplicates(history: History) -> list[Check]:
 def _unexplored(history: History) -> list[Check]:
     """Options that were never tried, and stretches of a scale in which no trial lies though chance would have put some there."""
     best = best_first(history.trials, history.maximize)[:1]
-    found = []
+    findings = []
     for place, hyperparameter in enumerate(history.space):
         column = history.codes[:, place]
         column = column[np.isfinite(column)]
@@ -347,7 +345,7 @@ def _unexplored(history: History) -> list[Check]:
         if isinstance(domain, Choice):
             seen = {domain.index(value) for value in _given(history, hyperparameter) if domain.holds(value)}
             left = [option for at, option in enumerate(domain.options) if at not in seen]
-            found += [_never_tried(hyperparameter, left, best, len(column))] if left else []
+            findings += [_never_tried(hyperparameter, left, best, len(column))] if left else []
             continue
         at = np.sort(np.concatenate(([0.0], column, [1.0])))
         widths = np.diff(at)
@@ -356,8 +354,8 @@ def _unexplored(history: History) -> list[Check]:
         chance = min(1.0, (len(column) + 1) * (1 - width) ** len(column))
         if width >= LEAST_GAP and chance <= LEVEL / len(history.space.names):
             ends = (float(at[widest]), float(at[widest] + width / 2), float(at[widest + 1]))
-            found.append(_gap(hyperparameter, [domain.from_unit(end) for end in ends], width, best, len(column)))
-    return found
+            findings.append(_gap(hyperparameter, [domain.from_unit(end) for end in ends], width, best, len(column)))
+    return findings
 
 
 def _given(history: History, hyperparameter: Hyperparameter) -> list[Value]:

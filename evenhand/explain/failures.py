@@ -163,7 +163,7 @@ def _columns(space: Space, codes: Codes) -> list[_Column]:
 
 def _rule(columns: Sequence[_Column], failed: Any) -> list[_Split]:
     """The way from a tree's root to its most telling corner."""
-    return max(_corners(columns, failed), key=lambda found: found[0], default=(0.0, []))[1]
+    return max(_corners(columns, failed), key=lambda corner: corner[0], default=(0.0, []))[1]
 
 
 def _best_score(columns: Sequence[_Column], failed: Any) -> float:
@@ -176,12 +176,12 @@ def _corners(columns: Sequence[_Column], failed: Any) -> list[tuple[float, list[
 
     table = np.column_stack([column.values for column in columns])
     grown = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=LEAST_INSIDE, random_state=0).fit(table, failed).tree_
-    found: list[tuple[float, list[_Split]]] = []
+    corners: list[tuple[float, list[_Split]]] = []
 
     def walk(node: int, rule: list[_Split]) -> None:
         if rule:
             inside = np.logical_and.reduce([split.holds() for split in rule])
-            found.append((_telling(inside, failed), rule))
+            corners.append((_telling(inside, failed), rule))
         if grown.children_left[node] < 0:
             return
         column, threshold = columns[int(grown.feature[node])], float(grown.threshold[node])
@@ -189,7 +189,7 @@ def _corners(columns: Sequence[_Column], failed: Any) -> list[tuple[float, list[
         walk(int(grown.children_right[node]), [*rule, _Split(column, threshold, False)])
 
     walk(0, [])
-    return found
+    return corners
 
 
 def _telling(inside: Any, failed: Any) -> float:

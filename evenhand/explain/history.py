@@ -67,8 +67,8 @@ class History:
     @cached_property
     def values(self) -> Codes:
         """The value of each trial, (trials,); NaN where it has none that counts, as where it diverged."""
-        found = [value_of(trial) for trial in self.trials]
-        return np.array([np.nan if value is None else value for value in found], dtype=float)
+        recorded = [value_of(trial) for trial in self.trials]
+        return np.array([np.nan if value is None else value for value in recorded], dtype=float)
 
     @cached_property
     def valued(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":

@@ -103,9 +103,9 @@ class Corrected:
 def spread(history: History) -> Spread | None:
     """How far a configuration's value spreads over seeds; None where nothing says it."""
     measured, evaluated = _measured(history), _evaluated(history)
-    for found in (measured, evaluated):
-        if found is not None and (found.freedom or 0) >= LEAST_MEASURED:
-            return found
+    for known in (measured, evaluated):
+        if known is not None and (known.freedom or 0) >= LEAST_MEASURED:
+            return known
     return measured or evaluated or _estimated(history)
 
 

@@ -131,8 +131,8 @@ def _picked(history: History, best: Scored, count: int) -> Picked | None:
 def _correlation(ranked: Sequence[Scored]) -> dict[str, float | None] | None:
     if len(ranked) < LEAST_RANKED:
         return None
-    found = spearman([one.value for one in ranked], [one.test for one in ranked], None)
-    return None if found.rho is None else {"rho": found.rho, "p": found.p, "n": found.n}
+    order = spearman([one.value for one in ranked], [one.test for one in ranked], None)
+    return None if order.rho is None else {"rho": order.rho, "p": order.p, "n": order.n}
 
 
 def _compared(best: Scored, n: int, gap: float, metric: str) -> str:
@@ -172,6 +172,6 @@ def _sure(best: Scored, ranked: Sequence[Scored], metric: str) -> str:
         if best.low is None or best.high is None
         else f"95 % {show_score(best.low, metric)} to {show_score(best.high, metric)} over seeds"
     )
-    found = _correlation(ranked)
-    order = "" if found is None else f"; the order on validation and on test: rho {found['rho']:.2f}, p {p_value(found['p'])}"
-    return f"{ends}{order}; {cases(len(ranked), 'evaluated trial')}"
+    order = _correlation(ranked)
+    by_order = "" if order is None else f"; the order on validation and on test: rho {order['rho']:.2f}, p {p_value(order['p'])}"
+    return f"{ends}{by_order}; {cases(len(ranked), 'evaluated trial')}"

@@ -74,12 +74,12 @@ def brought(history: History) -> list[Brought]:
         return []
     dealt = _dealt(owners[1:], gains, len(names)) / whole
     sign = sign_of(history.maximize)
-    found = []
+    shares = []
     for at, name in enumerate(names):
         own = better[owners == at]
         gain = float(gains[owners[1:] == at].sum())
         low, high = (float(np.quantile(dealt[:, at], tail)) for tail in (0.025, 0.975))
-        found.append(
+        shares.append(
             Brought(
                 proposer=name,
                 trials=counts[name],
@@ -93,7 +93,7 @@ def brought(history: History) -> list[Brought]:
                 bettered=int((gains[owners[1:] == at] > 0).sum()),
             )
         )
-    return sorted(found, key=lambda one: -one.gain)
+    return sorted(shares, key=lambda one: -one.gain)
 
 
 def _dealt(owners: Any, gains: Any, count: int) -> Any:
@@ -114,12 +114,12 @@ def who(history: History) -> Card:
     if len(proposers) < 2:
         why = "No trial has ended yet." if not proposers else f"All {n} trials with a value are of one proposer, {proposers[0]}."
         return nothing_said(KEY, TITLE, why, n, HOW, proposers=proposers)
-    found = brought(history)
-    if not found:
+    shares = brought(history)
+    if not shares:
         why = "No trial bettered the first one with a value, so nobody brought a gain."
         return nothing_said(KEY, TITLE, why, n, HOW, proposers=proposers)
-    first, whole = found[0], sum(one.gain for one in found)
-    told = [one for one in found if one.is_told]
+    first, whole = shares[0], sum(one.gain for one in shares)
+    beyond = [one for one in shares if one.is_told]
     said = (
         f"{first.proposer} brought {percent(first.share, 0)} of the gain of {amount(whole, history.metric)}, with "
         f"{first.trials} of {plural(len(history.trials), 'trial')}."
@@ -127,11 +127,11 @@ def who(history: History) -> Card:
     verdict = (
         "That cannot be told from chance: with the proposers dealt out at random among the same trials it would be "
         f"{percent(first.low, 0)} to {percent(first.high, 0)}."
-        if not told
+        if not beyond
         else " ".join(
             f"{one.proposer} brought {'more' if one.share > one.high else 'less'} than chance would have it "
             f"({percent(one.low, 0)} to {percent(one.high, 0)})."
-            for one in told
+            for one in beyond
         )
     )
     return Card(
@@ -159,7 +159,7 @@ def who(history: History) -> Card:
                     "bettered": one.bettered,
                     "best_words": show_score(one.best, history.metric),
                 }
-                for one in found
+                for one in shares
             ],
         },
         trials=(),
