@@ -25,7 +25,7 @@ from evenhand.explain.distances import distances
 from evenhand.explain.history import Codes, History
 from evenhand.model.direction import sign_of
 from evenhand.model.trial import Trial
-from evenhand.model.words import amount, cases, plural, show_score
+from evenhand.model.words import amount, amounts, cases, plural, show_score
 
 KEY, TITLE = "noise", "Is it noise?"
 HOW = (
@@ -358,7 +358,7 @@ def _finding(
 
 def _sure(history: History, known: Spread) -> str:
     size = amount(known.value, history.metric)
-    ends = f"95 % {amount(known.low, history.metric)} to {amount(known.high, history.metric)}"
+    ends = f"95 % {amounts(known.low, known.high, history.metric)}"
     if known.source == "measured":
         of = f"{plural(known.trainings, 'training')} of {plural(known.configurations, 'configuration')}"
         return f"Measured: one configuration spreads by {size} over seeds ({ends}; {of})."
