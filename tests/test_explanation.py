@@ -170,9 +170,8 @@ def test_a_notebook_shows_each_finding_without_a_script() -> None:
 
 def test_a_run_is_explained_by_its_handle(tmp_path: Path) -> None:
     db = f"sqlite:///{tmp_path / 'lab.sqlite'}"
-    result = evenhand.tune(
-        lambda x, y: x + 0.01 * y, {"x": evenhand.Float(0, 1), "y": evenhand.Float(0, 1)}, trials=25, db=db, direction="maximize"
-    )
+    space = {"x": evenhand.Float(0, 1), "y": evenhand.Float(0, 1)}
+    result = evenhand.tune(lambda values: values["x"] + 0.01 * values["y"], space, trials=25, db=db, direction="maximize")
     explanation = result.explain()
     assert explanation.trials == 25
     assert explanation["noise"].says

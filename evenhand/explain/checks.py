@@ -188,7 +188,7 @@ def _failures(history: History) -> list[Check]:
             Check(
                 "failures",
                 f"{corner.failed_in_all} of {plural(corner.count, 'trial')} failed, in no corner of their own.",
-                f"the best rule, {corner.words}, is no better than chance finds (p {rounded(corner.p)})",
+                f"where {corner.words}, {percent(corner.precision, 0)} did; chance finds such a rule with p {rounded(corner.p)}",
                 is_well=True,
                 trials=corner.trials,
                 data=corner.data,

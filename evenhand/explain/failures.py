@@ -20,6 +20,7 @@ LEAST_INSIDE = 3  # trials in a corner
 PERMUTATIONS = 200
 MOST_TRIALS = 1000  # that a tree is grown of: the newest
 LEVEL = 0.05
+LEAST_PRECISION = 0.5
 AWAY = -1.0  # where an inactive hyperparameter lies, left of its scale
 
 
@@ -68,8 +69,8 @@ class Corner:
 
     @property
     def is_told(self) -> bool:
-        """Whether it is more than chance finds."""
-        return self.p <= LEVEL
+        """Whether it is more than chance finds, and most of what lies there fails."""
+        return self.p <= LEVEL and self.precision >= LEAST_PRECISION
 
     @property
     def data(self) -> dict[str, Any]:

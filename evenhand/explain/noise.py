@@ -339,6 +339,7 @@ def _finding(
 ) -> str:
     best, sign, metric = configurations[0], sign_of(history.maximize), history.metric
     named = f"trial {best.trials[0].number} ({show_score(sign * best.worth, metric)})"
+    rather = known.source == "estimated"  # the spread is rather too large then, so that fewer are alike and less was luck
     if len(configurations) == 1:
         first = f"Only one configuration has a value: {named}."
     elif len(alike) == 1:
@@ -347,13 +348,16 @@ def _finding(
         of = plural(len(alike), "configuration")
         first = f"None of the {of} can be told from the best, {named}: the differences may all be noise."
     else:
-        others = "1 other configuration" if len(alike) == 2 else f"{len(alike) - 1} other configurations"
-        first = f"{others} cannot be told from the best, {named}; {len(configurations) - len(alike)} can."
+        others = plural(len(alike) - 1, "other configuration")
+        first = (
+            f"{'Up to ' if rather else ''}{others} cannot be told from the best, {named}; {len(configurations) - len(alike)} can."
+        )
     if shrunk is None or len(configurations) == 1:
         return first
     low, high = sorted((sign * shrunk.low, sign * shrunk.high))
+    worth = f"{'rather more' if history.maximize else 'rather less'} than" if rather else "about"
     ends = f"{show_score(low, metric)} to {show_score(high, metric)} is likely"
-    return f"{first} Without the luck of being picked it is worth about {show_score(sign * shrunk.value, metric)} ({ends})."
+    return f"{first} Without the luck of being picked it is worth {worth} {show_score(sign * shrunk.value, metric)} ({ends})."
 
 
 def _sure(history: History, known: Spread) -> str:

@@ -3,6 +3,7 @@
 An explanation from elsewhere that has no drawer here shows its table.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -105,12 +106,13 @@ def noise(data: Mapping[str, Any]) -> Picture | None:
 
 
 def _training(entry: Mapping[str, Any], spread: float, metric: str, look: Look) -> Mark:
-    half = 1.96 * spread / entry["trainings"] ** 0.5
+    half, value = 1.96 * spread / entry["trainings"] ** 0.5, entry["value"]
+    least, most = (0.0, 1.0) if is_share(metric) and 0 <= value <= 1 else (-math.inf, math.inf)
     return Mark(
         f"trial {entry['trial']}",
-        entry["value"],
-        entry["value"] - half,
-        entry["value"] + half,
+        value,
+        max(least, value - half),
+        min(most, value + half),
         look=look,
         said=f"trial {entry['trial']}: {show_score(entry['value'], metric)}",
     )
@@ -157,6 +159,33 @@ def who(data: Mapping[str, Any]) -> Picture | None:
 
 
 DRAWERS: Mapping[str, Callable[[Mapping[str, Any]], Picture | None]] = {"noise": noise, "overfitting": overfitting, "who": who}
+
+
+def lines(card: Card) -> tuple[tuple[str, str], ...]:
+    """What a card of several findings says beside its first ones: each with how sure it is."""
+    checks = card.data.get("checks", ())
+    return tuple((check["finding"], check["sure"]) for check in checks if check["finding"] not in card.finding)
+
+
+MOST_LINKS = 12
+
+
+def trial_numbers(card: Card) -> tuple[int, ...]:
+    """The numbers of the trials that a card speaks of, the first ones, for links: of a history of one session."""
+    numbers: dict[int, None] = {}
+
+    def walk(part: Any) -> None:
+        if isinstance(part, Mapping):
+            named = [part.get("trial"), *(part["trials"] if isinstance(part.get("trials"), list | tuple) else ())]
+            numbers.update((number, None) for number in named if isinstance(number, int))
+            for inner in part.values():
+                walk(inner)
+        elif isinstance(part, list | tuple):
+            for inner in part:
+                walk(inner)
+
+    walk(card.data)
+    return tuple(numbers)[:MOST_LINKS]
 
 
 # Tables
