@@ -75,15 +75,16 @@ def checks(history: History) -> Card:
         return nothing_said(KEY, TITLE, "No trial has ended yet, so there is nothing to be checked.", n, HOW, checks=[])
     findings = [check for make in CHECKS for check in make(history)]
     urgent = [check for check in findings if not check.is_well]
-    said = " ".join(check.finding for check in (urgent or findings)[:2])
-    more = f" {plural(len(urgent) - 2, 'more finding')} below." if len(urgent) > 2 else ""
-    healthy = "" if urgent else "Nothing is wrong with the search, as far as it can be told. "
     ordered = [*urgent, *(check for check in findings if check.is_well)]
+    if not ordered and n < LEAST_TRIALS:
+        why = f"{plural(n, 'trial')}: too few to be checked. From {LEAST_TRIALS} with a value on, edges and gains are told."
+        return nothing_said(KEY, TITLE, why, n, HOW, checks=[])
+    more = f" {plural(len(urgent) - 1, 'more finding')} below." if len(urgent) > 1 else ""
     return Card(
         KEY,
         TITLE,
-        f"{healthy}{said}{more}".strip(),
-        next((check.sure for check in ordered if check.sure), "Counted, not estimated."),
+        f"{urgent[0].finding}{more}" if urgent else "Nothing is wrong with the search, as far as it can be told.",
+        urgent[0].sure if urgent else "Each check is told only where it is more than chance finds.",
         n,
         HOW,
         {"metric": history.metric, "checks": [_data(check) for check in ordered]},
@@ -183,11 +184,12 @@ def _failures(history: History) -> list[Check]:
         return []
     failed, inside = corner.failed, corner.inside
     elsewhere = f"elsewhere {corner.failed_elsewhere} of {plural(corner.elsewhere, 'trial')}"
+    newest = "the newest " if corner.count < len(history.trials) else ""
     if not corner.is_told:
         return [
             Check(
                 "failures",
-                f"{corner.failed_in_all} of {plural(corner.count, 'trial')} failed, in no corner of their own.",
+                f"{corner.failed_in_all} of {newest}{plural(corner.count, 'trial')} failed, in no corner of their own.",
                 f"where {corner.words}, {percent(corner.precision, 0)} did; chance finds such a rule with p {rounded(corner.p)}",
                 is_well=True,
                 trials=corner.trials,

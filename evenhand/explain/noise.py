@@ -25,7 +25,7 @@ from evenhand.explain.distances import distances
 from evenhand.explain.history import Codes, History
 from evenhand.model.direction import sign_of
 from evenhand.model.trial import Trial
-from evenhand.model.words import amount, amounts, cases, plural, show_score
+from evenhand.model.words import amount, amounts, plural, show_score
 
 KEY, TITLE = "noise", "Is it noise?"
 HOW = (
@@ -275,11 +275,11 @@ def noise(history: History) -> Card:
     known, sign = spread(history), sign_of(history.maximize)
     best, again = configurations[0], _again(configurations)
     if known is None:
+        few = f"{plural(n, 'trial')} with a value are" if n > 1 else "one trial with a value is"
         why = (
             f"Trial {best.trials[0].number} has the best value, {show_score(sign * best.worth, history.metric)}, but how far one "
-            "configuration's value spreads over seeds is not known: none was trained with several seeds, and "
-            f"{cases(n, 'trial with a value', 'trials with a value')} are too few, or too much alike, to estimate it from "
-            f"neighbours (at least {LEAST_ESTIMATED}). Run the top {len(again.trials)} with other seeds."
+            f"configuration's value spreads over seeds is not known: none was trained with several seeds, and {few} too few, or "
+            f"too much alike, to estimate it from neighbours (at least {LEAST_ESTIMATED}). {again.words}."
         )
         return replace(nothing_said(KEY, TITLE, why, n, HOW, spread=None, best=_shown(best, sign)), next=(again,))
     alike, shrunk = not_distinguishable(configurations, known), corrected(configurations, known)

@@ -112,7 +112,7 @@ def who(history: History) -> Card:
     n = int(history.valued.sum())
     proposers = list(dict.fromkeys(trial.proposer for trial in history.trials))
     if len(proposers) < 2:
-        why = "No trial has ended yet." if not proposers else f"All {n} trials with a value are of one proposer, {proposers[0]}."
+        why = f"Only {proposers[0]} has proposed trials that ended." if proposers else "No trial has ended yet."
         return nothing_said(KEY, TITLE, why, n, HOW, proposers=proposers)
     shares = brought(history)
     if not shares:

@@ -6,9 +6,9 @@ from evenhand.analysis.ticks import round_numbers
 from evenhand.model.words import percent, rounded, shortened
 from evenhand.report.cards.pictures import Mark, Picture
 
-WIDTH, ROW, TOP, BOTTOM, RIGHT = 460, 22, 8, 38, 16  # pixels
-LABEL_CHARACTERS = 26
-LETTER = 6.4  # pixels of a letter of a label, about
+WIDTH, ROW, TOP, BOTTOM, RIGHT = 400, 22, 8, 40, 18  # pixels
+LABEL_CHARACTERS = 22
+LETTER = 6.9  # pixels of a letter of a label, about
 TICKS = 4
 
 
@@ -54,7 +54,7 @@ def svg(picture: Picture) -> str:
         parts.append(_mark(mark, y, across(mark.value), *(None if end is None else across(end) for end in _ends(mark))))
     return (
         f'<svg class="card-drawing" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="{html.escape(picture.alt)}" font-size="12" fill="currentColor">{"".join(parts)}</svg>'
+        f'aria-label="{html.escape(picture.alt)}" font-size="13" fill="currentColor">{"".join(parts)}</svg>'
     )
 
 
