@@ -350,7 +350,7 @@ def test_the_plug_ins_of_the_page_are_those_of_the_example_and_its_item_stands_i
     example = tomllib.loads((DOCS.parent / "examples" / "plugin" / "pyproject.toml").read_text())
     (shown,) = blocks_of(text, "toml")
     assert tomllib.loads(shown)["project"]["entry-points"] == example["project"]["entry-points"]
-    groups = {registry.group for registry in (METHODS, TASKS, REPORT_ITEMS, RULES)}
+    groups = {registry.group for registry in (EXPLANATIONS, METHODS, TASKS, REPORT_ITEMS, RULES)}
     assert set(re.findall(r"^\| `(evenhand\.\w+)` \|", text, flags=re.MULTILINE)) == groups
     names: dict[str, Any] = {}
     execute(blocks_of(text), names, "docs/plugins.md")

@@ -40,6 +40,16 @@ def test_one_seed_that_never_changes_measures_nothing() -> None:
     assert known.value == pytest.approx(np.sqrt(2 * 0.08 / 2))
 
 
+def test_what_repeats_a_trial_in_another_session_is_measured_and_averaged_and_no_trial_of_its_own() -> None:
+    whole = repeated([(0.1, 0.5, 1), (0.2, 0.6, 1), (0.2, 0.4, 2), (0.2, 0.5, 3), (0.9, 0.9, 2)])
+    history = replace(whole, trials=whole.trials[:2], repeats=whole.trials[2:])
+    known = spread(history)
+    assert known is not None
+    assert known.freedom == 2
+    assert known.value == pytest.approx(0.1)
+    assert [(one.trials[0].number, one.count, round(one.worth, 6)) for one in tried(history)] == [(1, 1, 0.5), (2, 3, 0.5)]
+
+
 def test_the_same_configuration_for_fewer_epochs_is_another_one() -> None:
     history = repeated([(0.1, 1.0, 1), (0.1, 2.0, 1)])
     assert spread(replace(history, trials=(history.trials[0], replace(history.trials[1], epochs_done=2)))) is None

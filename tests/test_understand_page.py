@@ -10,13 +10,17 @@ import pytest
 from benchmarks.made_runs import make
 from evenhand.explain import EXPLANATIONS, Card, History
 from evenhand.explain.explained import explained
+from evenhand.explain.noise import spread
 from evenhand.model.session import PERSON_DRIVER
 from evenhand.model.study import Budget
+from evenhand.model.trial import Outcome
 from evenhand.runners.explaining import Explaining
 from evenhand.studies.own_runs import study_of_runs
 from evenhand.web.access import Role
+from evenhand.web.runs.understand import reader
 from evenhand.web.understanding import Understandings
 from tests.histories import drawn
+from tests.labs import claim, epoch
 from tests.waiting import wait_for
 from tests.web import Caller, Site, evaluated, toy_site, train, tuned_study, tuning_participant
 
@@ -124,6 +128,41 @@ def test_the_page_says_at_once_that_it_works_and_then_shows_every_card(site: Sit
     assert "style=" not in cards
     assert "Run the top 5 with 3 more seeds" in cards
     assert 'href="/sessions/1/understand"' in researcher.get("/sessions/1").text
+
+
+def test_one_click_trains_the_best_with_other_seeds_and_the_spread_is_measured(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        _, session, agent = tuned_study(site)
+        runs = study_of_runs(site.lab, session.task, Budget(trials=10), seed=0, mode=None, value_rule="last")
+        rosa, researcher = site.person(Role.RESEARCHER).who, site.caller(Role.RESEARCHER)
+        run = site.lab.sessions.open(runs.id, tuner=rosa, person=rosa, driver=PERSON_DRIVER, purpose="exploratory")
+        site.lab.start(run.id)
+        for rate, value in ((0.1, 0.5), (0.01, 0.6)):
+            train(site, run.id, agent, value, learning_rate=rate)
+        address = f"/sessions/{run.id}/understand"
+        assert f'action="{address}/rerun"' in whole(researcher, f"{address}/cards")
+        for _ in range(2):
+            assert researcher.post(f"{address}/rerun", {"trial": ["2", "1"]}).headers["location"] == address
+        again = [row for row in site.lab.runs.all() if f"seeds of {run.id}" in row.notes.tags]
+        seeds = {site.lab.studies.get(row.study_id).seed for row in again}
+        assert seeds == {1, 2, 3, 4, 5, 6}
+        for at in range(12):
+            job = claim(site.lab, agent)
+            site.lab.measure(job.job_id, job.attempt, [epoch(0, 1, 0.4), epoch(1, 2, 0.5 + 0.01 * at)])
+            site.lab.finish(job.job_id, job.attempt, Outcome.COMPLETED)
+        history = reader(site.lab, run.id, None, [row.session_id for row in again])()
+        assert len(history.trials) == 2
+        assert len(history.repeats) == 12
+        known = spread(history)
+        assert known is not None
+        assert (known.source, known.trainings) == ("measured", 14)
+        assert researcher.post("/sessions/1/understand/rerun", {"trial": "1"}).status_code == 404
+
+
+def test_a_run_of_a_program_of_its_own_says_how_it_is_done_there(site: Site) -> None:
+    answer = site.caller(Role.RESEARCHER).post("/sessions/1/understand/rerun", {"trial": "1"})
+    assert answer.status_code == 409
+    assert "with another seed" in answer.text, answer.text[-700:]
 
 
 def test_of_no_trial_it_says_so(tmp_path: Path) -> None:

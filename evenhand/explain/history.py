@@ -29,6 +29,8 @@ class History:
             no explanation shows a score by itself.
         validation_rows: rows that each trial was scored on; None where it is not known.
         test_rows: rows of the test data, likewise.
+        repeats: further trainings of the trials' configurations, with other seeds, in other sessions: they say how far seeds
+            spread, and nothing else reads them.
     """
 
     space: Space
@@ -38,6 +40,7 @@ class History:
     tests: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     validation_rows: int | None = None
     test_rows: int | None = None
+    repeats: tuple[Trial, ...] = ()
 
     @classmethod
     def of(cls, space: Space, metric: str, maximize: bool, trials: Iterable[Trial]) -> "History":

@@ -23,7 +23,7 @@ from evenhand.analysis.certainty import largest_of
 from evenhand.explain.card import Card, NextStep, nothing_said
 from evenhand.explain.distances import distances
 from evenhand.explain.history import Codes, History
-from evenhand.model.direction import sign_of
+from evenhand.model.direction import sign_of, value_of
 from evenhand.model.trial import Trial
 from evenhand.model.words import amount, amounts, plural, show_score
 
@@ -126,9 +126,8 @@ def _measured(history: History) -> Spread | None:
     session counts once.
     """
     groups: dict[Any, list[tuple[int, float]]] = defaultdict(list)
-    for trial, value in zip(history.trials, history.values, strict=True):
-        if math.isfinite(value):
-            groups[trial.configuration, trial.epochs_done].append((trial.session_id, float(value)))
+    for trial, value in _trainings(history):
+        groups[trial.configuration, trial.epochs_done].append((trial.session_id, value))
     varying = {
         session
         for rows in groups.values()
@@ -142,6 +141,13 @@ def _measured(history: History) -> Spread | None:
         if len(values) > 1:
             samples.append(values)
     return _pooled(samples, "measured")
+
+
+def _trainings(history: History) -> list[tuple[Trial, float]]:
+    """The trials that have a value, and then what repeated them with other seeds."""
+    own = [(trial, float(value)) for trial, value in zip(history.trials, history.values, strict=True) if math.isfinite(value)]
+    again = [(trial, value) for trial in history.repeats if (value := value_of(trial)) is not None]
+    return [*own, *again]
 
 
 def _evaluated(history: History) -> Spread | None:
@@ -187,11 +193,11 @@ def _distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
 
 def tried(history: History) -> list[Tried]:
     """The configurations that have values, the best first; of equals the earlier one. What repeats a number counts once."""
+    own = {(trial.configuration, trial.epochs_done) for trial in history.trials}
     groups: dict[Any, dict[tuple[int, float], Trial]] = {}
-    for trial, value in zip(history.trials, history.better, strict=True):
-        if math.isfinite(value):
-            key = trial.configuration, trial.epochs_done
-            groups.setdefault(key, {}).setdefault((trial.session_id, float(value)), trial)
+    for trial, value in _trainings(history):
+        if (key := (trial.configuration, trial.epochs_done)) in own:
+            groups.setdefault(key, {}).setdefault((trial.session_id, sign_of(history.maximize) * value), trial)
     made = [Tried(tuple(rows.values()), float(np.mean([value for _, value in rows]))) for rows in groups.values()]
     return sorted(made, key=lambda one: (-one.worth, one.trials[0].submitted_at, one.trials[0].id))
 

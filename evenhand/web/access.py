@@ -85,6 +85,7 @@ PERMISSIONS: dict[tuple[str, str], Role] = {
     ("GET", "/compare"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/understand"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/understand/cards"): Role.RESEARCHER,
+    ("POST", "/sessions/{session_id}/understand/rerun"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/understand"): Role.RESEARCHER,
     ("GET", "/studies/{study_id}/understand/cards"): Role.RESEARCHER,
     ("GET", "/sessions/{session_id}/notes"): Role.RESEARCHER,
