@@ -79,6 +79,21 @@ def test_the_pictures_of_people_and_of_test_scores_have_their_cards_numbers() ->
     ]
 
 
+def test_what_cannot_be_told_from_nothing_is_hollow_in_the_picture_of_importance() -> None:
+    entries = [
+        {"hyperparameter": "rate", "importance": 0.6, "low": 0.4, "high": 0.8, "matters": True},
+        {"hyperparameter": "seed", "importance": 0.05, "low": 0.0, "high": 0.1, "matters": False},
+    ]
+    drawing = picture(Card("importance", "What mattered?", "rate.", "", 50, "", {"hyperparameters": entries}))
+    assert drawing is not None
+    assert [(mark.label, mark.value, mark.low, mark.high, mark.look) for mark in drawing.marks] == [
+        ("rate", 0.6, 0.4, 0.8, "main"),
+        ("seed", 0.05, 0.0, 0.1, "quiet"),
+    ]
+    assert "rate" in drawing.alt
+    assert "seed" not in drawing.alt
+
+
 def test_drawings_hold_every_row_and_no_script_or_style() -> None:
     drawing = shown("noise", drawn(100, 0.02))
     text = svg(drawing)

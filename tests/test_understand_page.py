@@ -14,7 +14,7 @@ from evenhand.explain.noise import spread
 from evenhand.model.session import PERSON_DRIVER
 from evenhand.model.study import Budget
 from evenhand.model.trial import Outcome
-from evenhand.runners.explaining import Explaining
+from evenhand.runners.explaining import CardProcess
 from evenhand.studies.own_runs import study_of_runs
 from evenhand.web.access import Role
 from evenhand.web.runs.understand import reader
@@ -45,7 +45,7 @@ def whole(caller: Caller, address: str) -> str:
 
 def test_cards_come_from_a_process_of_their_own_as_they_are_here() -> None:
     history = drawn(60, 0.02)
-    assert list(Explaining(history).cards()) == list(explained(history))
+    assert list(CardProcess(history).cards()) == list(explained(history))
 
 
 def test_an_explanation_that_fails_says_so_and_the_others_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_an_explanation_that_fails_says_so_and_the_others_come(monkeypatch: pyte
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
     monkeypatch.syspath_prepend(str(tmp_path))
-    cards = {card.key: card for card in Explaining(drawn(20, 0.02)).cards()}
+    cards = {card.key: card for card in CardProcess(drawn(20, 0.02)).cards()}
     assert list(cards) == list(EXPLANATIONS)
     assert not cards["ours"].says
     assert "ValueError: no such luck" in cards["ours"].finding

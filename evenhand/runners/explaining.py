@@ -20,7 +20,7 @@ NICENESS = 10  # of the process, so that trainings and pages go first
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-class Explaining:
+class CardProcess:
     """The cards of a history, worked out by a process that ends with this."""
 
     def __init__(self, history: History) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from evenhand.errors import EvenhandError
 from evenhand.explain import EXPLANATIONS, Card, History
 from evenhand.model.recent import Recent
-from evenhand.runners.explaining import Explaining
+from evenhand.runners.explaining import CardProcess
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Understandings:
         self._at_work: set[Hashable] = set()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._explaining: Explaining | None = None
+        self._process: CardProcess | None = None
         self._is_ending = False
 
     def of(self, key: Hashable, stamp: str, read: Callable[[], History]) -> Worked:
@@ -83,8 +83,8 @@ class Understandings:
     def stop(self) -> None:
         """End what is being worked out."""
         self._is_ending = True
-        if self._explaining is not None:
-            self._explaining.stop()
+        if self._process is not None:
+            self._process.stop()
 
     def _work(self, key: Hashable, stamp: str, read: Callable[[], History]) -> None:
         problem = ""
@@ -109,11 +109,11 @@ class Understandings:
         before = self._kept.get(key)
         shows_old = before is not None and before.is_complete and bool(before.cards)
         made = Worked(stamp, of=len(EXPLANATIONS), trials=len(history.trials), works=True)
-        self._explaining = Explaining(history)
+        self._process = CardProcess(history)
         if self._is_ending:
             return
-        for card in self._explaining.cards():
+        for card in self._process.cards():
             made = replace(made, cards=(*made.cards, card), seconds=time.monotonic() - begun)
             if not shows_old or made.is_complete:  # until the new ones are all there, the old ones stay
                 self._kept[key] = made
-        self._explaining = None
+        self._process = None

@@ -158,7 +158,31 @@ def who(data: Mapping[str, Any]) -> Picture | None:
     )
 
 
-DRAWERS: Mapping[str, Callable[[Mapping[str, Any]], Picture | None]] = {"noise": noise, "overfitting": overfitting, "who": who}
+def importance(data: Mapping[str, Any]) -> Picture | None:
+    """How much each hyperparameter mattered, with its interval; what cannot be told from nothing is hollow."""
+    marks = [
+        Mark(
+            entry["hyperparameter"],
+            entry["importance"],
+            entry["low"],
+            entry["high"],
+            look="main" if entry["matters"] else "quiet",
+            said=f"{entry['hyperparameter']}: {percent(entry['importance'], 0)}"
+            + ("" if entry["matters"] else ", cannot be told from nothing"),
+        )
+        for entry in data["hyperparameters"][:MOST_MARKS]
+    ]
+    named = [mark.said for mark in marks if mark.look == "main"]
+    alt = "; ".join(named) if named else "no hyperparameter can be told from nothing"
+    return Picture(axis="share of what the hyperparameters do", percent=True, marks=tuple(marks), alt=alt) if marks else None
+
+
+DRAWERS: Mapping[str, Callable[[Mapping[str, Any]], Picture | None]] = {
+    "importance": importance,
+    "noise": noise,
+    "overfitting": overfitting,
+    "who": who,
+}
 
 
 def lines(card: Card) -> tuple[tuple[str, str], ...]:
