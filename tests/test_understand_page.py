@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.made_runs import make
-from evenhand.explain import EXPLANATIONS, Card, History
+from evenhand.explain import EXPLANATIONS, Card, History, NextStep
 from evenhand.explain.explained import explained
 from evenhand.explain.noise import spread
 from evenhand.model.session import PERSON_DRIVER
@@ -17,7 +17,7 @@ from evenhand.model.trial import Outcome
 from evenhand.runners.explaining import CardProcess
 from evenhand.studies.own_runs import study_of_runs
 from evenhand.web.access import Role
-from evenhand.web.runs.understand import reader
+from evenhand.web.runs.understand import action, reader
 from evenhand.web.understanding import Understandings
 from tests.histories import drawn
 from tests.labs import claim, epoch
@@ -163,6 +163,38 @@ def test_a_run_of_a_program_of_its_own_says_how_it_is_done_there(site: Site) -> 
     answer = site.caller(Role.RESEARCHER).post("/sessions/1/understand/rerun", {"trial": "1"})
     assert answer.status_code == 409
     assert "with another seed" in answer.text, answer.text[-700:]
+
+
+def test_one_click_limits_a_range_or_adds_a_trial_while_a_method_tunes(tmp_path: Path) -> None:
+    with toy_site(tmp_path) as site:
+        made = make(site.lab, 30, seed=4)
+        session = site.lab.sessions.open(made.study_id, tuner="random", method={"name": "random"}, driver="python")
+        session, researcher = site.lab.start(session.id), site.caller(Role.RESEARCHER)
+        best = site.lab.sessions.get(made.id).trials[0]
+        steps = (
+            NextStep(
+                "Leave it out", "narrow", changes={"learning_rate": {"high": 0.01}, "optimizer": {"options": ["adam", "sgd"]}}
+            ),
+            NextStep("Freeze it", "freeze", changes={"layers": {"value": 3}}),
+            NextStep("Try it", "try", values={**best.configuration, "optimizer": best.configuration["optimizer"]}),
+        )
+        for step in steps[:2]:
+            offered = action(site.lab, site.lab.sessions.get(session.id), step)
+            form: dict[str, list[str]] = {}
+            for name, text in offered.fields:
+                form.setdefault(name, []).append(text)
+            assert researcher.post(offered.address, form).status_code == 303
+        space = site.lab.sessions.get(session.id).current_space
+        rate, layers, optimizer = (space[name].domain for name in ("learning_rate", "layers", "optimizer"))
+        assert (getattr(rate, "low", None), getattr(rate, "high", None)) == (1e-5, 0.01)
+        assert (getattr(layers, "low", None), getattr(layers, "high", None)) == (3, 3)
+        assert getattr(optimizer, "options", None) == ("sgd", "adam")
+        offered = action(site.lab, site.lab.sessions.get(session.id), steps[2])
+        assert offered.address == f"/sessions/{session.id}/workbench/trial"
+        assert dict(offered.fields)["value.optimizer"] == best.configuration["optimizer"]
+        over = site.lab.sessions.get(made.id)
+        assert action(site.lab, over, steps[0]).address == ""
+        assert "while a method tunes" in action(site.lab, over, steps[0]).how
 
 
 def test_of_no_trial_it_says_so(tmp_path: Path) -> None:
