@@ -33,7 +33,7 @@ from evenhand.model.trial import Outcome, Trial
 
 FIRST_SEED = 20_261_130
 NOISE = 0.03
-DIMENSIONS, COUNTS, KINDS = (2, 8, 15), (30, 100, 300), ("effect", "none")
+DIMENSIONS, COUNTS, KINDS = (2, 8, 15), (30, 100), ("effect", "none")
 FAILING = 0.12  # the share of trials that fail, wherever they lie
 PACKAGES = ("evenhand", "scikit-learn", "numpy", "scipy")
 

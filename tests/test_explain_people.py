@@ -95,3 +95,13 @@ def test_all_cards_are_of_their_keys_in_order_and_an_unknown_key_is_refused() ->
     assert [card.key for card in explained(history, ["who", "noise"])] == [key for key in EXPLANATIONS if key in ("noise", "who")]
     with pytest.raises(InvalidSettings, match=r"expected some of .*noise"):
         wanted(["nose"])
+
+
+def test_trials_of_several_sessions_are_told_with_whose_they_are() -> None:
+    first, second = drawn(30, 0.02), drawn(30, 0.02, seed=1)
+    others = [replace(trial, id=trial.id + 1000, session_id=2, proposer="P-01") for trial in second.trials]
+    card = next(explained(replace(first, trials=(*first.trials, *others)), ["noise"]))
+    assert {entry["called"].partition(" of ")[2] for entry in card.data["set"]} == {"random", "P-01"}
+    assert card.data["best"]["called"] in card.finding
+    alone = next(explained(first, ["noise"]))
+    assert alone.data["best"]["called"] == f"trial {alone.data['best']['trial']}"

@@ -281,7 +281,7 @@ def _course(history: History) -> list[Check]:
     return [
         Check(
             "course",
-            f"{STATE_WORDS[state]} {gain}; the best came at trial {valued.trials[last].number}, {plural(since, 'trial')} ago.",
+            f"{STATE_WORDS[state]} {gain}; the best was {history.called(valued.trials[last])}, {plural(since, 'trial')} ago.",
             f"for trials like the newest {expected.of}; a gain at all has a chance of {percent(expected.chance, 0)}",
             is_well=state != "improving",
             trials=(valued.trials[last],),
@@ -322,12 +322,12 @@ def _duplicates(history: History) -> list[Check]:
     if not wasted:
         return []
     first = again[0]
-    numbers = " and ".join(str(trial.number) for trial in first[:2])
+    named = " and ".join(history.called(trial) for trial in first[:2])
     return [
         Check(
             "duplicates",
-            f"{wasted} of {plural(len(history.trials), 'trial')} repeated a configuration to the same value, such as trials "
-            f"{numbers}: that cost training, and said nothing new.",
+            f"{wasted} of {plural(len(history.trials), 'trial')} repeated a configuration to the same value, such as "
+            f"{named}: that cost training, and said nothing new.",
             trials=tuple(trial for trials in again for trial in trials),
             data={"repeated": wasted, "configurations": len(again)},
         )
@@ -419,10 +419,11 @@ def _cheaper(history: History) -> list[Check]:
     return [
         Check(
             "cheaper",
-            f"Trial {trial.number} ({worth}) cost {shown[0]} instead of {shown[1]}, and cannot be told from the best.",
+            f"{history.called(trial, first=True)} ({worth}) cost {shown[0]} instead of {shown[1]}, and cannot be told from the "
+            "best.",
             "by the spread over seeds, as under “Is it noise?”",
             trials=(trial,),
-            next=(NextStep(f"Take trial {trial.number} as the starting point", "try", values=dict(trial.configuration)),),
+            next=(NextStep(f"Take {history.called(trial)} as the starting point", "try", values=dict(trial.configuration)),),
             data={"trial": trial.number, "cost": cost, "best_cost": own, "unit": unit, "value": sign * cheapest.worth},
         )
     ]

@@ -83,6 +83,17 @@ class History:
         """The values, turned so that larger is better, (trials,)."""
         return self.values if self.maximize else -self.values
 
+    @cached_property
+    def _is_of_several(self) -> bool:
+        return len({trial.session_id for trial in self.trials}) > 1
+
+    def called(self, trial: Trial, first: bool = False) -> str:
+        """A trial in a sentence: "trial 12"; of several sessions, where that is not one, "trial 12 of P-01".
+
+        first: whether the sentence begins with it.
+        """
+        return f"{'Trial' if first else 'trial'} {trial.number}{f' of {trial.proposer}' if self._is_of_several else ''}"
+
     def only(self, keep: Sequence[bool]) -> "History":
         """The same with some of the trials. keep: whether each stays."""
         return replace(self, trials=tuple(trial for trial, kept in zip(self.trials, keep, strict=True) if kept))

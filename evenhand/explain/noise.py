@@ -106,7 +106,7 @@ def spread(history: History) -> Spread | None:
     for known in (measured, evaluated):
         if known is not None and (known.freedom or 0) >= LEAST_MEASURED:
             return known
-    return measured or evaluated or _estimated(history)
+    return _estimated(history) or measured or evaluated
 
 
 def _pooled(samples: Sequence[Sequence[float]], source: Source) -> Spread | None:
@@ -281,13 +281,14 @@ def noise(history: History) -> Card:
     known, sign = spread(history), sign_of(history.maximize)
     best, again = configurations[0], _again(configurations)
     if known is None:
+        called = history.called(best.trials[0], first=True)
         few = f"{plural(n, 'trial')} with a value are" if n > 1 else "one trial with a value is"
         why = (
-            f"Trial {best.trials[0].number} has the best value, {show_score(sign * best.worth, history.metric)}, but how far one "
+            f"{called} has the best value, {show_score(sign * best.worth, history.metric)}, but how far one "
             f"configuration's value spreads over seeds is not known: none was trained with several seeds, and {few} too few, or "
             f"too much alike, to estimate it from neighbours (at least {LEAST_ESTIMATED}). {again.words}."
         )
-        return replace(nothing_said(KEY, TITLE, why, n, HOW, spread=None, best=_shown(best, sign)), next=(again,))
+        return replace(nothing_said(KEY, TITLE, why, n, HOW, spread=None, best=_shown(history, best)), next=(again,))
     alike, shrunk = not_distinguishable(configurations, known), corrected(configurations, known)
     within = set(map(id, alike))
     luck = largest_of(len(configurations))[0] * known.value
@@ -303,13 +304,13 @@ def noise(history: History) -> Card:
             "configurations": known.configurations,
             "trainings": known.trainings,
         },
-        "best": _shown(best, sign),
+        "best": _shown(history, best),
         "corrected": None if shrunk is None else _corrected_data(shrunk, sign),
         "luck": luck,
         "configurations": len(configurations),
         "count": len(alike),
-        "set": [_shown(one, sign) for one in alike[:MOST_LISTED]],
-        "others": [_shown(one, sign) for one in configurations if id(one) not in within][:MOST_OTHERS],
+        "set": [_shown(history, one) for one in alike[:MOST_LISTED]],
+        "others": [_shown(history, one) for one in configurations if id(one) not in within][:MOST_OTHERS],
     }
     return Card(
         KEY,
@@ -330,9 +331,9 @@ def _again(configurations: Sequence[Tried]) -> NextStep:
     return NextStep(f"Run {which} with {RERUN_SEEDS} more seeds", "rerun", trials=tuple(top))
 
 
-def _shown(one: Tried, sign: float) -> dict[str, Any]:
-    first = one.trials[0]
-    return {"trial": first.number, "id": first.id, "value": sign * one.worth, "trainings": one.count}
+def _shown(history: History, one: Tried) -> dict[str, Any]:
+    first, value = one.trials[0], sign_of(history.maximize) * one.worth
+    return {"trial": first.number, "id": first.id, "called": history.called(first), "value": value, "trainings": one.count}
 
 
 def _corrected_data(shrunk: Corrected, sign: float) -> dict[str, float]:
@@ -344,7 +345,7 @@ def _finding(
     history: History, configurations: Sequence[Tried], alike: Sequence[Tried], shrunk: Corrected | None, known: Spread
 ) -> str:
     best, sign, metric = configurations[0], sign_of(history.maximize), history.metric
-    named = f"trial {best.trials[0].number} ({show_score(sign * best.worth, metric)})"
+    named = f"{history.called(best.trials[0])} ({show_score(sign * best.worth, metric)})"
     rather = known.source == "estimated"  # the spread is rather too large then, so that fewer are alike and less was luck
     if len(configurations) == 1:
         first = f"Only one configuration has a value: {named}."

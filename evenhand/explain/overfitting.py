@@ -16,7 +16,7 @@ from evenhand.explain.card import Card, nothing_said
 from evenhand.explain.history import History
 from evenhand.model.direction import best_first, sign_of, value_of
 from evenhand.model.trial import Trial
-from evenhand.model.words import amount, cases, p_value, plural, show_score
+from evenhand.model.words import amount, cases, is_share, p_value, plural, show_score
 
 KEY, TITLE = "overfitting", "Does validation mislead?"
 HOW = (
@@ -59,8 +59,14 @@ def scored(history: History) -> list[Scored]:
         test, value = mean(seeds), value_of(trial)
         if test is not None and value is not None:
             ends = student_interval(seeds)
-            made.append(Scored(trial, value, values.index(value) + 1, test, len(seeds), ends.low, ends.high))
+            low, high = (None if end is None else _within(end, test, history.metric) for end in (ends.low, ends.high))
+            made.append(Scored(trial, value, values.index(value) + 1, test, len(seeds), low, high))
     return made
+
+
+def _within(end: float, test: float, metric: str) -> float:
+    """An end of an interval: of a share within 0 and 1."""
+    return min(max(end, 0.0), 1.0) if is_share(metric) and 0 <= test <= 1 else end
 
 
 def overfitting(history: History) -> Card:
@@ -82,13 +88,13 @@ def overfitting(history: History) -> Card:
         "gap": gap,
         "explained": None if picked is None else {"luck": picked.luck, "most": picked.most, "least": picked.least},
         "is_luck": None if picked is None else picked.is_luck,
-        "trials": [_data(one) for one in ranked],
+        "trials": [_data(history, one) for one in ranked],
         "rank_correlation": _correlation(ranked),
     }
     return Card(
         KEY,
         TITLE,
-        f"{_compared(best, n, gap, metric)} {_explained(picked, metric)}{_overtaken(ranked, history)}",
+        f"{_compared(history, best, n, gap)} {_explained(picked, metric)}{_overtaken(ranked, history)}",
         _sure(best, ranked, metric),
         n,
         HOW,
@@ -97,8 +103,9 @@ def overfitting(history: History) -> Card:
     )
 
 
-def _data(one: Scored) -> dict[str, Any]:
+def _data(history: History, one: Scored) -> dict[str, Any]:
     return {
+        "called": history.called(one.trial),
         "trial": one.trial.number,
         "id": one.trial.id,
         "validation": one.value,
@@ -135,11 +142,12 @@ def _correlation(ranked: Sequence[Scored]) -> dict[str, float | None] | None:
     return None if order.rho is None else {"rho": order.rho, "p": order.p, "n": order.n}
 
 
-def _compared(best: Scored, n: int, gap: float, metric: str) -> str:
+def _compared(history: History, best: Scored, n: int, gap: float) -> str:
+    metric, called = history.metric, history.called(best.trial, first=True)
     place = "the best" if best.rank == 1 else f"number {best.rank}"
     way = "as good there" if gap == 0 else f"{amount(abs(gap), metric)} {'worse' if gap > 0 else 'better'} there"
     return (
-        f"Trial {best.trial.number} is {place} of {n} on validation ({show_score(best.value, metric)}); on test it reached "
+        f"{called} is {place} of {n} on validation ({show_score(best.value, metric)}); on test it reached "
         f"{show_score(best.test, metric)} over {plural(best.seeds, 'seed')}, {way}."
     )
 
@@ -163,7 +171,7 @@ def _overtaken(ranked: Sequence[Scored], history: History) -> str:
     other = max(ranked, key=lambda one: sign * one.test)
     if other is ranked[0]:
         return "" if len(ranked) == 1 else f" It is the best of the {len(ranked)} that were evaluated on test, too."
-    return f" On test trial {other.trial.number} is better ({show_score(other.test, history.metric)})."
+    return f" On test {history.called(other.trial)} is better ({show_score(other.test, history.metric)})."
 
 
 def _sure(best: Scored, ranked: Sequence[Scored], metric: str) -> str:

@@ -109,12 +109,12 @@ def _training(entry: Mapping[str, Any], spread: float, metric: str, look: Look) 
     half, value = 1.96 * spread / entry["trainings"] ** 0.5, entry["value"]
     least, most = (0.0, 1.0) if is_share(metric) and 0 <= value <= 1 else (-math.inf, math.inf)
     return Mark(
-        f"trial {entry['trial']}",
+        entry["called"],
         value,
         max(least, value - half),
         min(most, value + half),
         look=look,
-        said=f"trial {entry['trial']}: {show_score(entry['value'], metric)}",
+        said=f"{entry['called']}: {show_score(entry['value'], metric)}",
     )
 
 
@@ -123,7 +123,7 @@ def overfitting(data: Mapping[str, Any]) -> Picture | None:
     metric = data["metric"]
     marks = []
     for entry in data["trials"][: MOST_MARKS // 2]:
-        name = f"trial {entry['trial']}"
+        name = entry["called"]
         value, test = show_score(entry["validation"], metric), show_score(entry["test"], metric)
         marks.append(Mark(f"{name}, validation", entry["validation"], look="second", said=f"{name} on validation: {value}"))
         said = f"{name} on test: {test}, the mean of {entry['seeds']} seeds"

@@ -8,7 +8,7 @@ from evenhand.report.cards.pictures import Mark, Picture
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 400, 22, 8, 40, 18  # pixels
 LABEL_CHARACTERS = 22
-LETTER = 6.9  # pixels of a letter of a label, about
+LETTER = 7.6  # pixels of a letter of a label, about
 TICKS = 4
 
 
