@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.made_runs import make
 from evenhand.explain import EXPLANATIONS
+from evenhand.web import understanding
 from tests.components import need
 from tests.test_browser import look, watched
 from tests.test_browser_runs import opened
@@ -64,7 +65,9 @@ def test_cards_are_read_by_keyboard_and_lead_to_their_trials(site: Site, browser
         expect(page).to_have_url(f"{site.address}/sessions/3/trials/{number}")
 
 
-def test_what_is_open_stays_open_while_the_run_goes_on(site: Site, browser: Browser) -> None:
+def test_what_is_open_stays_open_while_the_run_goes_on(site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(understanding, "REST_SECONDS", 0)
+    monkeypatch.setattr(understanding, "REST_LOAD", 0)
     session = make(site.lab, 40, seed=5, name="goes on")
     with watched(browser) as looking:
         page = opened(looking, site, f"/sessions/{session.id}/understand")
@@ -75,7 +78,7 @@ def test_what_is_open_stays_open_while_the_run_goes_on(site: Site, browser: Brow
         site.lab.sessions.end(session.id)  # something happened: all is worked out anew
         site.clock.now += 1
         before = page.locator(".cards-state").get_attribute("data-stamp")
-        for _ in range(20):
+        for _ in range(60):
             page.clock.fast_forward(21_000)
             page.wait_for_timeout(1000)
             if page.locator(".cards-state").get_attribute("data-stamp") != before:
