@@ -21,6 +21,7 @@ EXPLANATIONS = Registry(
     "explanation",
     "evenhand.explanations",
     {
+        "importance": "evenhand.explain.importance:importance",
         "noise": "evenhand.explain.noise:noise",
         "checks": "evenhand.explain.checks:checks",
         "overfitting": "evenhand.explain.overfitting:overfitting",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from evenhand.explain.encoding import columns as filled
 from evenhand.explain.history import Codes, History
 from evenhand.model.domain import Choice, Float, Value
 from evenhand.model.hyperparameter import Hyperparameter
@@ -21,7 +22,6 @@ PERMUTATIONS = 200
 MOST_TRIALS = 1000  # that a tree is grown of: the newest
 LEVEL = 0.05
 LEAST_PRECISION = 0.5
-AWAY = -1.0  # where an inactive hyperparameter lies, left of its scale
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _columns(space: Space, codes: Codes) -> list[_Column]:
         if isinstance(domain, Choice) and not domain.ordered:
             columns += [_Column(hyperparameter, (values == at).astype(float), at) for at in range(len(domain.options))]
         else:
-            columns.append(_Column(hyperparameter, np.where(np.isnan(values), AWAY, values)))
+            columns.append(_Column(hyperparameter, filled(values)))
     return columns
 
 

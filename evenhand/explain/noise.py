@@ -21,7 +21,7 @@ from scipy import special, stats
 
 from evenhand.analysis.certainty import largest_of
 from evenhand.explain.card import Card, NextStep, nothing_said
-from evenhand.explain.distances import distances
+from evenhand.explain.encoding import distances
 from evenhand.explain.history import Codes, History
 from evenhand.model.direction import sign_of, value_of
 from evenhand.model.trial import Trial
@@ -166,7 +166,7 @@ def _estimated(history: History) -> Spread | None:
     count = len(kept.trials)
     if count < LEAST_ESTIMATED or not kept.space.names:
         return None
-    apart = distances(kept)
+    apart = distances(kept.space, kept.codes, kept.codes).sum(0)
     np.fill_diagonal(apart, np.inf)
     order = np.argsort(apart, axis=1, kind="stable")
     values = kept.better

@@ -170,11 +170,19 @@ def importance(data: Mapping[str, Any]) -> Picture | None:
             said=f"{entry['hyperparameter']}: {percent(entry['importance'], 0)}"
             + ("" if entry["matters"] else ", cannot be told from nothing"),
         )
-        for entry in data["hyperparameters"][:MOST_MARKS]
+        for entry in _ranked(data["hyperparameters"])[:MOST_MARKS]
     ]
     named = [mark.said for mark in marks if mark.look == "main"]
     alt = "; ".join(named) if named else "no hyperparameter can be told from nothing"
     return Picture(axis="share of what the hyperparameters do", percent=True, marks=tuple(marks), alt=alt) if marks else None
+
+
+def _ranked(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that matter by how much, where each has its interval; what cannot be told from nothing after them, in no rank."""
+    named = [entry for entry in entries if entry["matters"]]
+    if all(entry["low"] is not None for entry in named):
+        named.sort(key=lambda entry: -float(entry["importance"]))
+    return [*named, *(entry for entry in entries if not entry["matters"])]
 
 
 DRAWERS: Mapping[str, Callable[[Mapping[str, Any]], Picture | None]] = {
