@@ -174,7 +174,7 @@ def importance(data: Mapping[str, Any]) -> Picture | None:
     ]
     named = [mark.said for mark in marks if mark.look == "main"]
     alt = "; ".join(named) if named else "no hyperparameter can be told from nothing"
-    return Picture(axis="share of what the hyperparameters do", percent=True, marks=tuple(marks), alt=alt) if marks else None
+    return Picture(axis="share of the variance", percent=True, marks=tuple(marks), alt=alt) if marks else None
 
 
 def _ranked(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
