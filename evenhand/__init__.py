@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from evenhand.errors import EvenhandError, InvalidConfiguration, InvalidSettings
     from evenhand.experiments import optuna_compat
     from evenhand.experiments.estimators import EstimatorResult, tune_estimator
+    from evenhand.experiments.explanation import Explanation, explain
     from evenhand.experiments.hypermodels import HypermodelResult, tune_hypermodel
     from evenhand.experiments.judgements import rate, veto
     from evenhand.experiments.stored_session import StoredSession as Session
@@ -39,6 +40,7 @@ __all__ = [
     "Diverged",
     "EstimatorResult",
     "EvenhandError",
+    "Explanation",
     "Float",
     "HypermodelResult",
     "Hyperparameter",
@@ -65,6 +67,7 @@ __all__ = [
     "TaskSpec",
     "Trial",
     "draw_untried",
+    "explain",
     "load_method",
     "load_space",
     "load_task",
@@ -86,6 +89,7 @@ __all__ = [
 _HOMES = {
     "evenhand.errors": ("EvenhandError", "InvalidConfiguration", "InvalidSettings"),
     "evenhand.experiments.estimators": ("EstimatorResult", "tune_estimator"),
+    "evenhand.experiments.explanation": ("Explanation",),
     "evenhand.experiments.hypermodels": ("HypermodelResult", "tune_hypermodel"),
     "evenhand.experiments.judgements": ("rate", "veto"),
     "evenhand.experiments.stored_session": ("session",),
@@ -109,6 +113,7 @@ _HOMES = {
 _HOME = {name: (module, name) for module, names in _HOMES.items() for name in names}
 _HOME["load_task"] = ("evenhand.tasks", "load")
 _HOME["optuna_compat"] = ("evenhand.experiments.optuna_compat", "")  # the module itself
+_HOME["explain"] = ("evenhand.explain", "")  # the room itself, which can be called
 _HOME["Session"] = ("evenhand.experiments.stored_session", "StoredSession")
 
 

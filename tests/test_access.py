@@ -38,9 +38,12 @@ def filled(path: str, **values: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda route: {**SUBJECTS, **values}[route[1]], path)
 
 
+UNDERSTAND = "/sessions/{session_id}/understand"
+
+
 def is_of_runs(path: str) -> bool:
     """Whether a page is a part of a run's own page, which sessions of studies do not have."""
-    return "/run/" in path or path.endswith(("/trials/{number}", "/files/{name}", "/why"))
+    return "/run/" in path or path.endswith(("/trials/{number}", "/files/{name}", "/why")) or path.startswith(UNDERSTAND)
 
 
 def dump(site: Site) -> dict[str, list[dict[str, Any]]]:
@@ -106,7 +109,8 @@ def test_the_right_role_is_let_in(row: tuple[str, str], role: Role, site: Site, 
         address += "?mode=pilot"  # live participants' scores stay hidden while the study collects
     # No program of this trial printed anything; a study's session has no notes, and no result to take away; nothing is compared,
     # and nothing was dropped.
-    refused = {"/output": 404, "/notes": 409, "/take-away": 409, "/compare": 400, "/start/data": 404}
+    # What a study's trials say is hidden until it has closed.
+    refused = {"/output": 404, "/notes": 409, "/take-away": 409, "/compare": 400, "/start/data": 404, "/understand": 409}
     expected = next(((status,) for part, status in refused.items() if path.endswith(part) or f"{part}/" in path), (200, 303))
     assert callers[role].get(address).status_code in expected
 

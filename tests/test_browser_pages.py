@@ -21,7 +21,7 @@ from tests.components import need
 from tests.labs import SPACE, claim, epoch, toy_study
 from tests.test_access import STREAMS, filled, is_of_runs
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from tests.web import Caller, Site, furnish, toy_site, train
+from tests.web import Caller, Site, furnish, toy_site, train, tuned_study
 
 WIDTHS = {400: 860, 1600: 1000}  # viewport width: height, in pixels
 AFTER = Questionnaire("after", Text("After"), (QuestionSection((Question("how", "text", Text("How was it?")),)),), at="after")
@@ -62,12 +62,16 @@ DRAWN = """
 
 @dataclass
 class Furnished:
-    """A site with a participant at each step, by the step's name. study_id: theirs. run_id: of a run of somebody's own."""
+    """A site with a participant at each step, by the step's name. study_id: theirs. run_id: of a run of somebody's own.
+
+    closed_id: of a study that has closed.
+    """
 
     site: Site
     stations: dict[str, int]
     study_id: int
     run_id: int
+    closed_id: int
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,10 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
         base = toy_study(site.lab, Budget(seconds=100))
         forms = (BACKGROUND, AFTER)
         study = site.lab.studies.add(replace(base, id=0, name="steps", questionnaires=forms, practice=True))
-        yield Furnished(site, stations_of(site, study.id, study.consent.version), study.id, make(site.lab, 3).id)
+        closed, _, _ = tuned_study(site)
+        site.lab.studies.close(closed.id)
+        run = make(site.lab, 3)
+        yield Furnished(site, stations_of(site, study.id, study.consent.version), study.id, run.id, closed.id)
 
 
 def stations_of(site: Site, study_id: int, consent: str) -> dict[str, int]:
@@ -137,6 +144,8 @@ def address_of(furnished: Furnished, path: str, role: Role) -> str:
     run = furnished.run_id
     if path.endswith("/notes") or "/take-away" in path or is_of_runs(path):  # of a run, which is no study's
         own = {"session_id": str(run)}
+    if path.startswith("/studies/{study_id}/understand"):  # of which nothing is said before
+        own = {"study_id": str(furnished.closed_id)}
     address = filled(path, token=token, **own) + ("/study.js" if path == "/static" else "")
     if path == "/compare":
         return f"{address}?trial={run}:1&trial={run}:2"

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import evenhand
@@ -24,6 +25,7 @@ from evenhand.examples import digits_mlp
 from evenhand.exchange.formats import optuna_study
 from evenhand.experiments import compare
 from evenhand.experiments.predict import predict
+from evenhand.explain import EXPLANATIONS
 from evenhand.lab.client import Client
 from evenhand.lab.lab import Lab
 from evenhand.lab.people import People
@@ -53,6 +55,7 @@ SPOKEN_OF: dict[str, Any] = {  # what the guides call by a small name of its own
     "client": Client,
     "frame": evenhand.ReportContext,
     "configuration": evenhand.Configuration,
+    "explanation": evenhand.Explanation,
     "hyperparameter": evenhand.Hyperparameter,
     "method": evenhand.Method,
     "run": evenhand.Run(digits_mlp.train, seed=0, evaluation=False, report=lambda measurement: None),
@@ -104,7 +107,20 @@ def test_every_page_with_python_has_a_test_here() -> None:
         "spaces.md",
         "taking-away.md",
         "tasks.md",
+        "understanding.md",
     }
+
+
+def test_the_block_of_understanding_explains_a_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    lines = [f"{rng.random():.4f},{rng.random():.4f}" for _ in range(40)]
+    Path("trials.csv").write_text("\n".join(["rate,accuracy", *lines]))
+    (block,) = blocks_of((DOCS / "understanding.md").read_text(encoding="utf-8"))
+    names: dict[str, Any] = {"evenhand": evenhand}
+    execute([block], names, "understanding.md")
+    assert names["explanation"].trials == 40
+    assert "Is it noise?" in Path("understanding.html").read_text()
 
 
 @pytest.mark.slow
@@ -334,7 +350,7 @@ def test_the_plug_ins_of_the_page_are_those_of_the_example_and_its_item_stands_i
     example = tomllib.loads((DOCS.parent / "examples" / "plugin" / "pyproject.toml").read_text())
     (shown,) = blocks_of(text, "toml")
     assert tomllib.loads(shown)["project"]["entry-points"] == example["project"]["entry-points"]
-    groups = {registry.group for registry in (METHODS, TASKS, REPORT_ITEMS, RULES)}
+    groups = {registry.group for registry in (EXPLANATIONS, METHODS, TASKS, REPORT_ITEMS, RULES)}
     assert set(re.findall(r"^\| `(evenhand\.\w+)` \|", text, flags=re.MULTILINE)) == groups
     names: dict[str, Any] = {}
     execute(blocks_of(text), names, "docs/plugins.md")
@@ -404,7 +420,7 @@ def test_every_dotted_name_of_a_page_is_of_something_that_is_there(page: Path, t
     lab = Lab.connect(f"sqlite:///{tmp_path / 'names.sqlite'}")
     spoken_of = SPOKEN_OF | {"lab": lab}
     rooms = [importlib.import_module(package) for package in PACKAGES]
-    groups = {registry.group for registry in (METHODS, TASKS, REPORT_ITEMS, RULES)}
+    groups = {registry.group for registry in (EXPLANATIONS, METHODS, TASKS, REPORT_ITEMS, RULES)}
     for name in dotted_names(page.read_text(encoding="utf-8")):
         if name in groups or name.startswith(NOT_EVENHANDS):
             continue

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from evenhand.analysis.run_comparison import RunComparison
+    from evenhand.experiments.explanation import Explanation
     from evenhand.report.methods_text import MethodsText
     from evenhand.report.run_records import RunRecords
 
@@ -182,6 +183,28 @@ class RunHandle:
             out.write_bytes(content)
         except OSError as error:
             raise InvalidSettings(f"{str(out)!r} cannot be written ({error.strerror}); name another place") from error
+
+    def explain(self, only: Sequence[str] = ()) -> "Explanation":
+        """What the run's trials say: what mattered, is it noise, is the search healthy, and how sure all that is.
+
+        Args:
+            only: keys of the explanations that are asked for, such as "noise"; all where none is named.
+
+        Returns:
+            A card for each question, which a notebook shows; `.data` has the numbers, `.figure` the pictures.
+
+        Raises:
+            InvalidSettings: there is no explanation of a key.
+        """
+        from evenhand.experiments.explanation import explain_session
+        from evenhand.explain.explained import wanted
+        from evenhand.report.cards.histories import history_of
+
+        wanted(only)
+        session = self._run
+        evaluation = self._records().evaluation if self._looked else None
+        title = session.name or f"run {session.called}"
+        return explain_session(session, title, only, history_of(session, evaluation))
 
     def export(self, path: str | PathLike[str]) -> None:
         """Write the trials as a table for other programs; where test scores were seen before some of them, a column says which.

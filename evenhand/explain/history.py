@@ -1,7 +1,7 @@
 """What explanations read: the ended trials of one task and metric, whoever proposed them, as records and as arrays."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,12 +25,22 @@ class History:
         metric: the name of the value.
         maximize: whether larger values are better.
         trials: in the order in which they were submitted; of several sessions where these share the space.
+        tests: by a trial's id what it reached on test data, a value a seed. Only of those at whose scores was looked, so that
+            no explanation shows a score by itself.
+        validation_rows: rows that each trial was scored on; None where it is not known.
+        test_rows: rows of the test data, likewise.
+        repeats: further trainings of the trials' configurations, with other seeds, in other sessions: they say how far seeds
+            spread, and nothing else reads them.
     """
 
     space: Space
     metric: str
     maximize: bool
     trials: tuple[Trial, ...]
+    tests: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    validation_rows: int | None = None
+    test_rows: int | None = None
+    repeats: tuple[Trial, ...] = ()
 
     @classmethod
     def of(cls, space: Space, metric: str, maximize: bool, trials: Iterable[Trial]) -> "History":
@@ -54,8 +64,7 @@ class History:
 
         NaN where a hyperparameter is inactive, or where the space no longer has the value.
         """
-        rows = [[_code(hyperparameter, trial) for hyperparameter in self.space] for trial in self.trials]
-        return np.array(rows, dtype=float).reshape(len(self.trials), len(self.space.names))
+        return codes_of(self.space, [trial.configuration for trial in self.trials])
 
     @cached_property
     def values(self) -> Codes:
@@ -73,17 +82,32 @@ class History:
         """The values, turned so that larger is better, (trials,)."""
         return self.values if self.maximize else -self.values
 
+    @cached_property
+    def _is_of_several(self) -> bool:
+        return len({trial.session_id for trial in self.trials}) > 1
+
+    def called(self, trial: Trial, first: bool = False) -> str:
+        """A trial in a sentence: "trial 12"; of several sessions, where that is not one, "trial 12 of P-01".
+
+        first: whether the sentence begins with it.
+        """
+        return f"{'Trial' if first else 'trial'} {trial.number}{f' of {trial.proposer}' if self._is_of_several else ''}"
+
     def only(self, keep: Sequence[bool]) -> "History":
         """The same with some of the trials. keep: whether each stays."""
-        return History(
-            self.space, self.metric, self.maximize, tuple(trial for trial, kept in zip(self.trials, keep, strict=True) if kept)
-        )
+        return replace(self, trials=tuple(trial for trial, kept in zip(self.trials, keep, strict=True) if kept))
 
 
-def _code(hyperparameter: Hyperparameter, trial: Trial) -> float:
-    value: Value | None = trial.configuration.get(hyperparameter.name)
+def codes_of(space: Space, configurations: Sequence[Mapping[str, Value]]) -> Codes:
+    """The codes of configurations, as `History.codes` has them, (configurations, hyperparameters)."""
+    rows = [[_code(hyperparameter, configuration) for hyperparameter in space] for configuration in configurations]
+    return np.array(rows, dtype=float).reshape(len(configurations), len(space.names))
+
+
+def _code(hyperparameter: Hyperparameter, configuration: Mapping[str, Value]) -> float:
+    value: Value | None = configuration.get(hyperparameter.name)
     domain = hyperparameter.domain
-    if hyperparameter.name not in trial.configuration:
+    if hyperparameter.name not in configuration:
         return float("nan")
     if isinstance(domain, Choice):
         if not domain.holds(value):

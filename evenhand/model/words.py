@@ -106,6 +106,17 @@ def loss(value: float | None) -> str:
     return DASH if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
+def amount(value: float, metric: str) -> str:
+    """A difference, or an error: shares differ by points."""
+    points = rounded(float(f"{100 * value:.2g}"))
+    return f"{points} percentage point{'' if points == '1' else 's'}" if is_share(metric) else rounded(value)
+
+
+def amounts(low: float, high: float, metric: str) -> str:
+    """From one difference to another: 0.77 to 1.7 percentage points."""
+    return f"{amount(low, metric).partition(' ')[0]} to {amount(high, metric)}"
+
+
 def p_value(value: float | None) -> str:
     """A p-value: two significant digits, or < 0.0001; a dash for None."""
     if value is None:

@@ -3,7 +3,7 @@
 from evenhand.analysis.certainty import Certainty, Picked, RunnerUp
 from evenhand.model import choices
 from evenhand.model.session import Session
-from evenhand.model.words import grouped, is_share, metric_name, plural, rounded, show_score
+from evenhand.model.words import amount, grouped, metric_name, plural, show_score
 
 NO_TEST = "The task has no test data that no tuner saw, so how good the choice is on new data is not known"
 NOT_SCORED = "The choice was not scored on test, so how good it is on new data is not known"
@@ -39,12 +39,6 @@ def paragraph(session: Session, certainty: Certainty) -> str:
     return " ".join(sentences)
 
 
-def _amount(value: float, metric: str) -> str:
-    """A difference, or an error: shares differ by points."""
-    points = rounded(float(f"{100 * value:.2g}"))
-    return f"{points} percentage point{'' if points == '1' else 's'}" if is_share(metric) else rounded(value)
-
-
 def _on_test(session: Session, certainty: Certainty) -> list[str]:
     metric = session.task.metric
     if certainty.test is None:
@@ -56,7 +50,7 @@ def _on_test(session: Session, certainty: Certainty) -> list[str]:
     else:
         said = (
             f"On test {plural(certainty.seeds, 'seed')} reached {shown} on average, with a standard deviation of "
-            f"{_amount(certainty.spread, metric)} over the seeds."
+            f"{amount(certainty.spread, metric)} over the seeds."
         )
     return [said, _rows(certainty, metric)]
 
@@ -69,7 +63,7 @@ def _rows(certainty: Certainty, metric: str) -> str:
     if certainty.row_error is not None and certainty.test_rows is not None:
         return (
             f"Other {grouped(certainty.test_rows)} test rows would change that, too: their number leaves a standard error of "
-            f"{_amount(certainty.row_error, metric)}, and with the seeds{likely}."
+            f"{amount(certainty.row_error, metric)}, and with the seeds{likely}."
         )
     why = (
         "their number is not known"
@@ -92,9 +86,9 @@ def _gap(session: Session, certainty: Certainty) -> list[str]:
 def _luck(session: Session, picked: Picked) -> str:
     metric, draws = session.task.metric, "epochs" if session.value_rule == "best" else "trials"
     way = "better" if picked.gap >= 0 else "worse"
-    gap = f"Validation is {_amount(abs(picked.gap), metric)} {way} than test"
+    gap = f"Validation is {amount(abs(picked.gap), metric)} {way} than test"
     best = (
-        f"picking the best of {grouped(picked.count)} equally good {draws} would make it {_amount(picked.luck, metric)} too "
+        f"picking the best of {grouped(picked.count)} equally good {draws} would make it {amount(picked.luck, metric)} too "
         "good on average, at most"
         if picked.count > 1
         else "one trial was not picked from others"
@@ -113,7 +107,7 @@ def _behind(runner_up: RunnerUp | None, metric: str) -> str:
     which = f"the runner-up (trial {runner_up.trial.number}, {show_score(runner_up.trial.value, metric)})"
     if runner_up.noise is None:
         return f"Whether it is better than {which} by more than the seeds' noise cannot be said without several seeds."
-    noise = f"two seeds of one configuration differ by up to {_amount(runner_up.noise, metric)} (95 %)"
+    noise = f"two seeds of one configuration differ by up to {amount(runner_up.noise, metric)} (95 %)"
     if runner_up.differs:
         return f"It is better than {which} by more than the seeds' noise: {noise}."
     return f"It differs from {which} by no more than the seeds' noise, so either may be the better one: {noise}."

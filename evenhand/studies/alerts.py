@@ -91,8 +91,10 @@ class AlertFacts:
 
 
 def _watched(lab: Lab) -> tuple[tuple[Session, ...], Mapping[int, str]]:
-    """The sessions of studies that go on, and by id why others cannot be read. Exploratory ones say on their own pages what is the
-    matter."""
+    """The sessions of studies that go on, and by id why others cannot be read.
+
+    Exploratory ones say on their own pages what is the matter.
+    """
     running, unreadable = lab.sessions.running()
     odd = {session.id: why for session in running if (why := _why_odd(session)) is not None}
     return tuple(session for session in running if session.id not in odd), {**unreadable, **odd}
@@ -365,7 +367,7 @@ class Watch:
         facts, now = facts_of(self._lab, self._data_dir, self._up_since), self._lab.clock()
         if ids := [session.id for session in failing(facts.sessions)]:
             self._lab.sessions.pause(ids, FAILED_ALIKE_REASON)
-            facts = replace(facts, sessions=tuple(self._lab.sessions.running()[0]))
+            facts = replace(facts, sessions=_watched(self._lab)[0])
         self._studies = facts.studies
         before = self._within
         since = {alert.key: alert.since for alert in before}

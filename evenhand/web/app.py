@@ -29,8 +29,20 @@ from evenhand.web.classroom import board, seats
 from evenhand.web.door import Door, path_of
 from evenhand.web.pages import render
 from evenhand.web.participant import flow, questions
-from evenhand.web.researcher import explore, exports, invitations, looks, monitor, people, reports, start_method, study, versions
-from evenhand.web.runs import by_hand, run, run_curves, start, start_data, take_away, trial, trial_table, why
+from evenhand.web.researcher import (
+    explore,
+    exports,
+    invitations,
+    looks,
+    monitor,
+    people,
+    reports,
+    start_method,
+    study,
+    understand_study,
+    versions,
+)
+from evenhand.web.runs import by_hand, run, run_curves, start, start_data, take_away, trial, trial_table, understand, why
 from evenhand.web.runs import compare as compared_runs
 from evenhand.web.runs import page as runs
 from evenhand.web.state import AppState, held_by, hold
@@ -100,6 +112,7 @@ def create_app(
         run_curves,
         trial_table,
         trial,
+        understand,
         why,
         method_pages,
         start,
@@ -109,6 +122,7 @@ def create_app(
         seats,
         study,
         explore,
+        understand_study,
         page,
         monitor,
         invitations,
@@ -211,6 +225,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await run_in_threadpool(state.players.stop)
+        state.understandings.stop()
         keeper.close()
         beat(heartbeat, lab.clock())
 
@@ -224,6 +239,7 @@ async def _beside(session_id: int, app: FastAPI) -> AsyncIterator[None]:
     finally:
         sweep.cancel()
         await asyncio.gather(sweep, return_exceptions=True)
+        held_by(app).understandings.stop()
 
 
 async def _every(seconds: float, work: Callable[[], None], after: float = 0.0) -> None:

@@ -12,6 +12,7 @@ from evenhand.studies.alerts import Alert
 from evenhand.web.method_threads import Players
 from evenhand.web.shelf import Shelf
 from evenhand.web.streams import Hub
+from evenhand.web.understanding import Understandings
 
 MOST_KEPT_MESSAGES = 200  # of what actions came to: the newest are remembered, for a reload or two
 
@@ -31,6 +32,7 @@ class AppState:
     ending: bool = False
     said: Recent[str, str] = field(default_factory=lambda: Recent(MOST_KEPT_MESSAGES))
     shelf: Shelf = field(default_factory=Shelf)
+    understandings: Understandings = field(default_factory=Understandings)
     players: Players = field(init=False)
     hub: Hub = field(init=False)
 

@@ -8,7 +8,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -129,16 +129,30 @@ def names(source: Source) -> list[str]:
 
 def read(source: Source, name: str, wanted: Wanted) -> ForeignRun:
     """The run."""
+    return replace(of_cells(source.shown, name, _cells(source), wanted), dated=source.dated)
+
+
+def of_cells(shown: str, name: str, cells: Mapping[str, Sequence[Any]], wanted: Wanted) -> ForeignRun:
+    """The run of a table's columns.
+
+    Args:
+        shown: what the table is called in errors.
+        name: of the run.
+        cells: of each column by its name; None where there is none.
+        wanted: what its names do not say.
+
+    Returns:
+        The run; a row is a trial.
+    """
     losses = Losses()
-    cells = _cells(source)
     if cells.keys() >= WANDB_COLUMNS:
-        cells = _unfolded(source, cells)
+        cells = _unfolded(shown, cells)
     if not cells or not any(map(len, cells.values())):
-        raise InvalidSettings(f"{source.shown}: has no row; expected one a trial below the line of names")
-    columns = _placed(source, cells, wanted, losses)
+        raise InvalidSettings(f"{shown}: has no row; expected one a trial below the line of names")
+    columns = _placed(shown, cells, wanted, losses)
     count = len(next(iter(cells.values())))
     of_metrics = {column.short: column.cells for column in columns if column.role is Role.METRIC}
-    metric, words = metrics.chosen(source.shown, of_metrics, _short(wanted, columns))
+    metric, words = metrics.chosen(shown, of_metrics, _short(wanted, columns))
     parameters = [column for column in columns if column.role is Role.PARAMETER]
     rows = [
         {column.short: column.cells[place] for column in parameters if column.cells[place] is not None} for place in range(count)
@@ -157,7 +171,6 @@ def read(source: Source, name: str, wanted: Wanted) -> ForeignRun:
         losses=losses,
         tuner=TOOL,
         tool=TOOL,
-        dated=source.dated,
         taken={column.name or "(no name)": _taken(column, metric.name) for column in columns},
     )
 
@@ -231,7 +244,7 @@ def _of_csv(source: Source) -> dict[str, list[Any]]:
     return cells
 
 
-def _unfolded(source: Source, cells: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+def _unfolded(shown: str, cells: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """W&B's dictionaries as columns `config.NAME` and `summary.NAME`."""
     count = len(cells["config"])
     unfolded: dict[str, list[Any]] = {name: list(column) for name, column in cells.items() if name not in ("config", "summary")}
@@ -242,7 +255,7 @@ def _unfolded(source: Source, cells: Mapping[str, Sequence[Any]]) -> dict[str, l
                 flat = spaces.flattened(read)
             except (ValueError, AttributeError):
                 words = f"its {kind} is {str(text)[:60]!r}, expected a dictionary as Python or JSON has it"
-                raise InvalidSettings(f"{source.shown}: row {place + 1}: {words}") from None
+                raise InvalidSettings(f"{shown}: row {place + 1}: {words}") from None
             for key, value in flat.items():
                 if not (kind == "summary" and key.startswith(WANDB_OWN)):
                     unfolded.setdefault(f"{kind}.{key}", [None] * count)[place] = value
@@ -281,10 +294,10 @@ def _value(node: ast.AST) -> Any:
 # Roles
 
 
-def _placed(source: Source, cells: Mapping[str, Sequence[Any]], wanted: Wanted, losses: Losses) -> list[_Column]:
+def _placed(shown: str, cells: Mapping[str, Sequence[Any]], wanted: Wanted, losses: Losses) -> list[_Column]:
     """What each column is taken for. Of one role, such as a state, the first column is; the others are left out."""
     if missing := [name for name in wanted.parameters if name not in cells]:
-        raise InvalidSettings(f"{source.shown}: has no column {missing[0]!r}; expected some of {', '.join(cells)}")
+        raise InvalidSettings(f"{shown}: has no column {missing[0]!r}; expected some of {', '.join(cells)}")
     has_prefix = any(PREFIXES[prefix] is Role.PARAMETER for name in cells for prefix in PREFIXES if name.startswith(prefix))
     is_closed = has_prefix or bool(wanted.parameters)
     own = {} if wanted.parameters or wanted.metric else _own_roles(list(cells))

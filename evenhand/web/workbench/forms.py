@@ -156,6 +156,21 @@ def _in_force(name: str, now: Domain) -> Asked:
     return {f"{LOW_FIELD}{name}": [show(now.low)], f"{HIGH_FIELD}{name}": [show(now.high)], **zero}
 
 
+def asked_for(session: Session, changes: Mapping[str, Mapping[str, Any]]) -> Asked:
+    """The form of limits as it would be sent for some changes, such as {"rate": {"high": 0.1}}; all others stay in force."""
+    now = session.current_space
+    asked: dict[str, Sequence[str]] = {}
+    for hyperparameter in limited(session):
+        name, change = hyperparameter.name, changes.get(hyperparameter.name, {})
+        asked |= _in_force(name, now[name].domain)
+        for end, prefix in (("low", LOW_FIELD), ("high", HIGH_FIELD), ("value", ONLY_FIELD)):
+            if end in change:
+                asked[f"{prefix}{name}"] = [show(change[end])]
+        if "options" in change:
+            asked[f"{KEEP_FIELD}{name}"] = [hyperparameter.text(option) for option in change["options"]]
+    return asked
+
+
 def changes(session: Session, asked: Asked) -> tuple[dict[str, Change], dict[str, str]]:
     """The changes that a form of limits asks for, by hyperparameter; and what to say beside each field that is wrong."""
     wanted: dict[str, Change] = {}
