@@ -10,4 +10,10 @@ from evenhand.model.registry import Registry
 __all__ = ["EXPLANATIONS", "Card", "History", "NextStep", "nothing_said"]
 
 # In the order in which pages and reports show them.
-EXPLANATIONS = Registry("explanation", "evenhand.explanations", {})
+EXPLANATIONS = Registry(
+    "explanation",
+    "evenhand.explanations",
+    {
+        "importance": "evenhand.explain.importance:importance",
+    },
+)

@@ -1,6 +1,6 @@
 """What explanations read: the ended trials of one task and metric, whoever proposed them, as records and as arrays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -54,8 +54,7 @@ class History:
 
         NaN where a hyperparameter is inactive, or where the space no longer has the value.
         """
-        rows = [[_code(hyperparameter, trial) for hyperparameter in self.space] for trial in self.trials]
-        return np.array(rows, dtype=float).reshape(len(self.trials), len(self.space.names))
+        return codes_of(self.space, [trial.configuration for trial in self.trials])
 
     @cached_property
     def values(self) -> Codes:
@@ -80,10 +79,16 @@ class History:
         )
 
 
-def _code(hyperparameter: Hyperparameter, trial: Trial) -> float:
-    value: Value | None = trial.configuration.get(hyperparameter.name)
+def codes_of(space: Space, configurations: Sequence[Mapping[str, Value]]) -> Codes:
+    """The codes of configurations, as `History.codes` has them, (configurations, hyperparameters)."""
+    rows = [[_code(hyperparameter, configuration) for hyperparameter in space] for configuration in configurations]
+    return np.array(rows, dtype=float).reshape(len(configurations), len(space.names))
+
+
+def _code(hyperparameter: Hyperparameter, configuration: Mapping[str, Value]) -> float:
+    value: Value | None = configuration.get(hyperparameter.name)
     domain = hyperparameter.domain
-    if hyperparameter.name not in trial.configuration:
+    if hyperparameter.name not in configuration:
         return float("nan")
     if isinstance(domain, Choice):
         if not domain.holds(value):
