@@ -5,6 +5,7 @@ a place of its own outside of the unit interval; a distance sees the middle, so 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,11 +74,12 @@ def distances(space: Space, first: Codes, second: Codes) -> Codes:
     return np.array(parts)
 
 
-def drawn(space: Space, count: int, seed: int) -> tuple[list[Configuration], Codes]:
+@lru_cache(maxsize=8)
+def drawn(space: Space, count: int, seed: int) -> tuple[tuple[Configuration, ...], Codes]:
     """Configurations spread evenly (a scrambled Sobol sequence) over the active space, and their codes (count, d).
 
     Uniform on each domain's own scale; where a constraint does not hold, one near it that keeps to it.
     """
     points = qmc.Sobol(len(space.names), rng=np.random.default_rng(seed)).random(count)
-    configurations = [space.at(point) for point in points]
+    configurations = tuple(space.at(point) for point in points)
     return configurations, codes_of(space, configurations)

@@ -101,7 +101,8 @@ def chance_of_nothing(apart: Codes, values: Codes, at: int, null: Process, norma
 def _fit_of(root: Codes, values: Codes) -> Codes:
     """Minus the profiled log-likelihood of each column."""
     half = linalg.solve_triangular(root, values, lower=True, check_finite=False)
-    return 0.5 * len(values) * np.log((half**2).sum(0)) + np.log(np.diag(root)).sum()
+    found: Codes = 0.5 * len(values) * np.log((half**2).sum(0)) + np.log(np.diag(root)).sum()
+    return found
 
 
 def likely_processes(apart: Codes, values: Codes, best: Process, count: int, rng: np.random.Generator) -> list[Process]:

@@ -2,8 +2,8 @@
 
 Whether one matters is decided by a test, on ranks, of a Gaussian process with its effect against one without (`gaussian`), among
 all hyperparameters by Bonferroni's correction. Values without an effect are simulated at the very configurations that were tried,
-so that what a method's choices confound is part of the answer. How much it matters is its functional-ANOVA share (`shares`) of the
-functions that the trials leave possible; the interval holds 95 % of these.
+so that what a method's choices confound is part of the answer. How much it matters is its functional-ANOVA share (`shares`) of
+the functions that the trials leave possible; the interval holds 95 % of these.
 
 Sources: Hutter et al., "An efficient approach for assessing hyperparameter importance" (2014); Oakley and O'Hagan, "Probabilistic
 sensitivity analysis of complex models" (2004); Liu, Lin and Ghosh, "Semiparametric regression of multidimensional genetic pathway
@@ -32,7 +32,7 @@ HOW = (
 FALSE_SHARE = 0.025  # of histories in which the test may name any without effect; benchmarks.honesty measures it against 5 %
 NULLS = 1000  # simulated histories without an effect
 MOST_MODELLED = 400  # trials that a Gaussian process sees; of more, as many at random
-PLACES = 1024  # configurations that stand for the active space
+PLACES = 512  # configurations that stand for the active space
 WALKED, FUNCTIONS = 12, 25  # processes, and functions of each, that the trials leave possible
 TAIL = 0.025  # outside of the interval, on either side
 LEAST_FOR_INTERVALS = 100  # trials with a value, below which no interval is shown: coverage is measured from there on
@@ -124,7 +124,7 @@ def importances(space: Space, table: Table) -> Importances:
     possible, nothing, pairs = possible_shares(space, table)
     even, n = is_even(space, table.codes), len(table.better)
     low, middle, high = np.quantile(possible, [TAIL, 0.5, 1 - TAIL], axis=1)
-    low = np.where(nothing | (chance > 2 * TAIL), 0.0, low)
+    low = np.where(np.logical_or(nothing, chance > 2 * TAIL), 0.0, low)
     shown = even and n >= LEAST_FOR_INTERVALS
     each = tuple(
         Importance(
