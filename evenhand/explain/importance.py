@@ -32,11 +32,12 @@ HOW = (
 FALSE_SHARE = 0.025  # of histories in which the test may name any without effect; benchmarks.honesty measures it against 5 %
 NULLS = 1000  # simulated histories without an effect
 MOST_MODELLED = 400  # trials that a Gaussian process sees; of more, as many at random
-PLACES = 512  # configurations that stand for the active space
+PLACES = 1024  # configurations that stand for the active space
 WALKED, FUNCTIONS = 12, 25  # processes, and functions of each, that the trials leave possible
 TAIL = 0.025  # outside of the interval, on either side
 LEAST_FOR_INTERVALS = 100  # trials with a value, below which no interval is shown: coverage is measured from there on
 UNEVEN = 0.01  # how unlikely the spread of evenly drawn trials must be, for a history to count as somebody's choice
+COUNTED_OFF = 0.005  # a share by which counting over PLACES may be off; what is less is not told from 0
 CLIPPED = 5.0  # median absolute deviations from the median, beyond which a value is taken as that far
 SPREAD = 1.4826  # by which one gives a normal standard deviation
 
@@ -94,7 +95,7 @@ def chances(space: Space, table: Table) -> Codes:
     for at in np.flatnonzero(varied):
         others = varied.copy()
         others[at] = False
-        found[at] = gaussian.chance_of_nothing(apart, values, int(at), gaussian.fitted(apart, values, others, full), normal)
+        found[at] = gaussian.chance_of_nothing(apart, values, int(at), gaussian.fitted(apart, values, others, start=full), normal)
     return found
 
 
@@ -104,7 +105,7 @@ def possible_shares(space: Space, table: Table) -> tuple[Codes, Codes, dict[tupl
     codes, better = _thinned(table, rng)
     values = _standardised(better)
     apart = distances(space, codes, codes)
-    best = gaussian.fitted(apart, values, np.ones(len(apart), dtype=bool))
+    best = gaussian.fitted(apart, values, np.ones(len(apart), dtype=bool), alone=True)
     _, places = drawn(space, PLACES, 0)
     bases = shares.bases_of(space, places)
     cross, inner = distances(space, codes, places), distances(space, places, places)
@@ -124,7 +125,7 @@ def importances(space: Space, table: Table) -> Importances:
     possible, nothing, pairs = possible_shares(space, table)
     even, n = is_even(space, table.codes), len(table.better)
     low, middle, high = np.quantile(possible, [TAIL, 0.5, 1 - TAIL], axis=1)
-    low = np.where(np.logical_or(nothing, chance > 2 * TAIL), 0.0, low)
+    low = np.where(np.logical_or(nothing, chance > 2 * TAIL) | np.less(low, COUNTED_OFF), 0.0, low)
     shown = even and n >= LEAST_FOR_INTERVALS
     each = tuple(
         Importance(
