@@ -1,16 +1,17 @@
 """A Gaussian process over the trials: what decides whether a hyperparameter matters, and how sure its importance is.
 
-Values are replaced by their normal scores (by rank), so that heavy tails and single bad trials decide nothing. The covariance of
-two configurations is a product over hyperparameters, exp(-rate x squared distance / 2); a hyperparameter at rate 0 has no effect.
-For shares of the variance, which are of the values themselves, what each does by itself is added, since a product alone makes
-small effects smaller than they are. Rates, variances and noise are those of the largest posterior density, under a weak prior.
+Values far from all others are taken as less far, so that heavy tails and single bad trials decide nothing. The covariance of
+two configurations is a product over hyperparameters, exp(-rate x squared distance / 2); a hyperparameter at rate 0 has no
+effect. For shares of the variance, which are of the values themselves, what each does by itself is added, since a product alone
+makes small effects smaller than they are. Rates, variances and noise are those of the largest posterior density, under a weak
+prior.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import linalg, optimize, stats
+from scipy import linalg, optimize
 
 from evenhand.explain.encoding import Mask
 from evenhand.explain.history import Codes
@@ -22,6 +23,7 @@ NOISE, NOISE_SPREAD = 0.3, 1.5  # the same of the noise
 ALONE_RATE = 8.0  # of what a hyperparameter does by itself, beside the product
 ALONE, ALONE_SPREAD = 0.01, 2.5  # the prior of its variance, as a multiple of the product's
 LEAST_ALONE, MOST_ALONE = 1e-5, 1e2
+SPREAD = 1.4826  # by which a median absolute deviation gives a normal standard deviation
 STEPS = 60  # of the search for the best rates
 ALTERNATIVES = (1.0, 6.0, 36.0)  # rates that a hyperparameter which matters may have
 WARM_UP, THINNED = 150, 15  # steps of the walk over rates and noise, before it counts and between two that count
@@ -44,8 +46,8 @@ class Process:
     @property
     def logs(self) -> Codes:
         """Its parameters as the search has them: logarithms of rates, variances and noise."""
-        parts = [np.maximum(self.rates, LEAST), np.maximum(self.alone, LEAST_ALONE), [self.noise]]
-        return np.log(np.concatenate(parts))
+        found: Codes = np.log([*np.maximum(self.rates, LEAST), *np.maximum(self.alone, LEAST_ALONE), self.noise])
+        return found
 
     def covariance(self, apart: Codes) -> Codes:
         """The effects' covariance by `scale`, of squared distances (d, n, m)."""
@@ -56,12 +58,14 @@ class Process:
         return found
 
 
-def scores(values: Codes) -> Codes:
-    """Normal scores of values, by their ranks; of equals the mean rank."""
-    ranks = stats.rankdata(values)
-    found: Codes = stats.norm.ppf((ranks - 0.5) / len(values))
-    spread = float(found.std())
-    return (found - found.mean()) / spread if spread > 0 else np.zeros(len(values))
+def standardised(values: Codes, most: float) -> Codes:
+    """Values of mean 0 and variance 1. What lies beyond `most` robust standard deviations from the median is taken as that far."""
+    middle = float(np.median(values))
+    spread = SPREAD * float(np.median(np.abs(values - middle)))
+    held = np.clip(values, middle - most * spread, middle + most * spread) if spread > 0 else values
+    deviation = float(held.std())
+    found: Codes = (held - held.mean()) / deviation if deviation > 0 else np.zeros(len(values))
+    return found
 
 
 def fitted(apart: Codes, values: Codes, free: Mask, alone: bool = False, start: Process | None = None) -> Process:
