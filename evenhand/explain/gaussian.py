@@ -59,7 +59,7 @@ class Process:
 
 
 def standardised(values: Codes, most: float) -> Codes:
-    """Values of mean 0 and variance 1. What lies beyond `most` robust standard deviations from the median is taken as that far."""
+    """Values of mean 0 and variance 1. What lies beyond `most` robust deviations from the median is taken as that far."""
     middle = float(np.median(values))
     spread = SPREAD * float(np.median(np.abs(values - middle)))
     held = np.clip(values, middle - most * spread, middle + most * spread) if spread > 0 else values
