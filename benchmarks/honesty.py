@@ -40,7 +40,7 @@ from evenhand.model.space import Space
 from evenhand.model.trial import Outcome, Trial
 from evenhand.tasks import machine
 
-SEED = 20_261_130  # of the record; building used others
+SEED = 20_261_201  # of the record; building used others, 20_261_130 among them
 SIZES, COVERED_SIZES = (20, 50, 200), (100, 300)
 NOISE, COVERED_NOISE = 0.5, 0.4  # standard deviation, as a share of the effect's
 ABOVE = 0.1  # an evaluator's importance that people read as a finding
