@@ -40,7 +40,7 @@ from evenhand.model.space import Space
 from evenhand.model.trial import Outcome, Trial
 from evenhand.tasks import machine
 
-SEED = 20_261_130  # of the record; building used others
+SEED = 20_261_201  # of the record; building used others, 20_261_130 among them
 SIZES, COVERED_SIZES = (20, 50, 200), (100, 300)
 NOISE, COVERED_NOISE = 0.5, 0.4  # standard deviation, as a share of the effect's
 ABOVE = 0.1  # an evaluator's importance that people read as a finding
@@ -96,12 +96,12 @@ def simulated(number: int, how: str, count: int) -> tuple["optuna.Study", Histor
     spread = float(np.std([function(FOUND_SPACE.sample(rng)) for _ in range(2000)])) if allowed else 1.0
     heavy = number // EFFECTS % 3 == 2
     seed = int(rng.integers(2**31))
-    samplers = {
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
-        "multivariate tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True),
+    samplers: dict[str, optuna.samplers.BaseSampler] = {
+        "random": optuna.samplers.RandomSampler(seed=seed),
+        "tpe": optuna.samplers.TPESampler(seed=seed),
+        "multivariate tpe": optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True),
     }
-    study = optuna.create_study(direction="maximize", sampler=samplers[how]())
+    study = optuna.create_study(direction="maximize", sampler=samplers[how])
     trials = []
     for at in range(count):
         asked = study.ask()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from evenhand.experiments.stored_session import StoredSession as Session
     from evenhand.experiments.stored_session import session
     from evenhand.experiments.tune import Result, tune
+    from evenhand.explain.card import Card
+    from evenhand.explain.history import History
     from evenhand.methods import load_method
     from evenhand.methods.base import BaseMethod, Method, Suggestion, draw_untried, why_no_suggestion
     from evenhand.model.condition import Condition
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseMethod",
+    "Card",
     "Choice",
     "Condition",
     "Configuration",
@@ -42,6 +45,7 @@ __all__ = [
     "EvenhandError",
     "Explanation",
     "Float",
+    "History",
     "HypermodelResult",
     "Hyperparameter",
     "Integer",
@@ -94,6 +98,8 @@ _HOMES = {
     "evenhand.experiments.judgements": ("rate", "veto"),
     "evenhand.experiments.stored_session": ("session",),
     "evenhand.experiments.tune": ("Result", "tune"),
+    "evenhand.explain.card": ("Card",),
+    "evenhand.explain.history": ("History",),
     "evenhand.methods": ("load_method",),
     "evenhand.methods.base": ("BaseMethod", "Method", "Suggestion", "draw_untried", "why_no_suggestion"),
     "evenhand.model.task": ("TaskSpec",),

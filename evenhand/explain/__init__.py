@@ -22,6 +22,10 @@ EXPLANATIONS = Registry(
     "evenhand.explanations",
     {
         "importance": "evenhand.explain.importance:importance",
+        "effects": "evenhand.explain.effects:effects",
+        "ablation": "evenhand.explain.ablation:ablation",
+        "tunability": "evenhand.explain.tunability:tunability",
+        "among-best": "evenhand.explain.ped_anova:among_best",
         "noise": "evenhand.explain.noise:noise",
         "checks": "evenhand.explain.checks:checks",
         "overfitting": "evenhand.explain.overfitting:overfitting",

@@ -1,6 +1,6 @@
 """What mattered: which hyperparameters' effects can be told from nothing, and what share of the variance each has.
 
-Whether one matters is decided by a test, on ranks, of a Gaussian process with its effect against one without (`gaussian`), among
+Whether one matters is decided by a test of a Gaussian process with its effect against one without (`gaussian`), among
 all hyperparameters by Bonferroni's correction. Values without an effect are simulated at the very configurations that were tried,
 so that what a method's choices confound is part of the answer. How much it matters is its functional-ANOVA share (`shares`) of
 the functions that the trials leave possible; the interval holds 95 % of these.
@@ -26,19 +26,19 @@ from evenhand.model.space import Space
 KEY, TITLE = "importance", "What mattered?"
 HOW = (
     "Functional-ANOVA shares under the uniform distribution of the active space, of the functions that a Gaussian process leaves "
-    "possible; an effect is named where a likelihood-ratio test on ranks, corrected for the number of hyperparameters, tells it "
+    "possible; an effect is named where a likelihood-ratio test, corrected for the number of hyperparameters, tells it "
     "from nothing. Its source: Oakley and O'Hagan (2004)."
 )
 FALSE_SHARE = 0.025  # of histories in which the test may name any without effect; benchmarks.honesty measures it against 5 %
 NULLS = 1000  # simulated histories without an effect
 MOST_MODELLED = 400  # trials that a Gaussian process sees; of more, as many at random
-PLACES = 512  # configurations that stand for the active space
+PLACES = 1024  # configurations that stand for the active space
 WALKED, FUNCTIONS = 12, 25  # processes, and functions of each, that the trials leave possible
 TAIL = 0.025  # outside of the interval, on either side
 LEAST_FOR_INTERVALS = 100  # trials with a value, below which no interval is shown: coverage is measured from there on
 UNEVEN = 0.01  # how unlikely the spread of evenly drawn trials must be, for a history to count as somebody's choice
-CLIPPED = 5.0  # median absolute deviations from the median, beyond which a value is taken as that far
-SPREAD = 1.4826  # by which one gives a normal standard deviation
+COUNTED_OFF = 0.005  # a share by which counting over PLACES may be off; what is less is not told from 0
+TAMED, CLIPPED = 3.0, 5.0  # robust standard deviations that a value may be away, for the test and for shares
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def chances(space: Space, table: Table) -> Codes:
     """For each hyperparameter how likely values without its effect speak as much for one, (d,); 1 where it never varied."""
     rng = np.random.default_rng(seed_of(table))
     codes, better = _thinned(table, rng)
-    apart, values = distances(space, codes, codes), gaussian.scores(better)
+    apart, values = distances(space, codes, codes), gaussian.standardised(better, TAMED)
     varied = apart.reshape(len(apart), -1).max(1) > 0
     found = np.ones(len(apart))
     normal = rng.normal(size=(len(values), NULLS))
@@ -94,7 +94,7 @@ def chances(space: Space, table: Table) -> Codes:
     for at in np.flatnonzero(varied):
         others = varied.copy()
         others[at] = False
-        found[at] = gaussian.chance_of_nothing(apart, values, int(at), gaussian.fitted(apart, values, others, full), normal)
+        found[at] = gaussian.chance_of_nothing(apart, values, int(at), gaussian.fitted(apart, values, others, start=full), normal)
     return found
 
 
@@ -102,9 +102,9 @@ def possible_shares(space: Space, table: Table) -> tuple[Codes, Codes, dict[tupl
     """Shares of functions that the trials leave possible: (d, functions), which may be none at all (d,), and those of pairs."""
     rng = np.random.default_rng([seed_of(table), 1])
     codes, better = _thinned(table, rng)
-    values = _standardised(better)
+    values = gaussian.standardised(better, CLIPPED)
     apart = distances(space, codes, codes)
-    best = gaussian.fitted(apart, values, np.ones(len(apart), dtype=bool))
+    best = gaussian.fitted(apart, values, np.ones(len(apart), dtype=bool), alone=True)
     _, places = drawn(space, PLACES, 0)
     bases = shares.bases_of(space, places)
     cross, inner = distances(space, codes, places), distances(space, places, places)
@@ -124,7 +124,7 @@ def importances(space: Space, table: Table) -> Importances:
     possible, nothing, pairs = possible_shares(space, table)
     even, n = is_even(space, table.codes), len(table.better)
     low, middle, high = np.quantile(possible, [TAIL, 0.5, 1 - TAIL], axis=1)
-    low = np.where(np.logical_or(nothing, chance > 2 * TAIL), 0.0, low)
+    low = np.where(np.logical_or(nothing, chance > 2 * TAIL) | np.less(low, COUNTED_OFF), 0.0, low)
     shown = even and n >= LEAST_FOR_INTERVALS
     each = tuple(
         Importance(
@@ -211,15 +211,6 @@ def _thinned(table: Table, rng: np.random.Generator) -> tuple[Codes, Codes]:
         return table.codes, table.better
     rows = np.sort(rng.choice(n, MOST_MODELLED, replace=False))
     return table.codes[rows], table.better[rows]
-
-
-def _standardised(values: Codes) -> Codes:
-    """Values of mean 0 and variance 1; what lies far from all others is taken as less far."""
-    middle = float(np.median(values))
-    spread = SPREAD * float(np.median(np.abs(values - middle)))
-    held = np.clip(values, middle - CLIPPED * spread, middle + CLIPPED * spread) if spread > 0 else values
-    deviation = float(held.std())
-    return (held - held.mean()) / deviation if deviation > 0 else np.zeros(len(values))
 
 
 def _may_be_nothing(effects: Codes) -> bool:

@@ -12,7 +12,8 @@ Evenhand's own methods and tasks pass the same functions. They need no test fram
 """
 
 from evenhand.testing.broken import Broken
+from evenhand.testing.explanations import check_explanation
 from evenhand.testing.methods import check_method
 from evenhand.testing.tasks import check_task
 
-__all__ = ["Broken", "check_method", "check_task"]
+__all__ = ["Broken", "check_explanation", "check_method", "check_task"]
