@@ -177,8 +177,8 @@ def covered(case: str, number: int, size: int) -> dict[str, Any]:
         space, "value", True, [trial(at, *pair) for at, pair in enumerate(zip(configurations, map(float, values), strict=True))]
     )
     known = importances(space, surrogate_of(history).table)
-    ends = [[one.low, one.high] for one in known.each]
-    named = [one.name for one in known.each if one.matters]
+    ends = [[one.low, one.high] for one in known.rows]
+    named = [one.name for one in known.rows if one.matters]
     return {"what": "covered", "case": case, "number": number, "n": size, "even": known.even, "ends": ends, "named": named}
 
 
@@ -227,11 +227,11 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _findings(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    told = {"studies": len(rows), "ours": _shares([(row["named"], row["allowed"]) for row in rows])}
+    findings = {"studies": len(rows), "ours": _shares([(row["named"], row["allowed"]) for row in rows])}
     for name in rows[0].get("optuna", {}):
-        told[name] = _shares([(row["optuna"][name], row["allowed"]) for row in rows if "optuna" in row])
-    told["most seconds"] = max(row["seconds"] for row in rows)
-    return told
+        findings[name] = _shares([(row["optuna"][name], row["allowed"]) for row in rows if "optuna" in row])
+    findings["most seconds"] = max(row["seconds"] for row in rows)
+    return findings
 
 
 def _shares(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, float]:
@@ -292,18 +292,18 @@ def main() -> None:
     if asked.what == "run":
         run(asked.out, asked.studies, asked.replications, asked.only, asked.evaluators)
         return
-    told = summary(lines(asked.out))
+    measured = summary(lines(asked.out))
     if asked.json:
-        print(json.dumps(told, indent=1))
+        print(json.dumps(measured, indent=1))
     else:
-        for kind, groups in told.items():
+        for kind, groups in measured.items():
             for key, numbers in groups.items():
                 print(f"{kind} {key}: {numbers}")
     if asked.record is not None:
         record = {
             "what": "honesty of what mattered",
             "seed": SEED,
-            **told,
+            **measured,
             "machine": f"{machine.model()}, {os.cpu_count()} cores",
         }
         path = asked.record / f"{time.strftime('%Y-%m-%d', time.gmtime())}-honesty.json"

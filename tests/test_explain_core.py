@@ -35,15 +35,15 @@ def test_shares_are_those_of_a_known_function() -> None:
 def test_a_condition_s_effect_is_not_that_of_what_hangs_on_it() -> None:
     _, codes = drawn(honesty.CONDITIONAL_SPACE, 1024, 3)
     values = (codes[:, 2] == 0).astype(float)[:, None]
-    found = shares.bases_of(honesty.CONDITIONAL_SPACE, codes).shares(values)[:, 0]
-    np.testing.assert_allclose(found, [0, 0, 1, 0], atol=1e-3)
+    by_hyperparameter = shares.bases_of(honesty.CONDITIONAL_SPACE, codes).shares(values)[:, 0]
+    np.testing.assert_allclose(by_hyperparameter, [0, 0, 1, 0], atol=1e-3)
 
 
 def test_shapley_values_of_known_games() -> None:
     weights = np.arange(1.0, 11.0)
     for count in (5, 10):  # exact, and along orders
-        found = shapley(count, lambda sets: (sets @ weights[: sets.shape[1]])[:, None], 0)
-        np.testing.assert_allclose(found[:, 0], weights[:count])
+        values = shapley(count, lambda sets: (sets @ weights[: sets.shape[1]])[:, None], 0)
+        np.testing.assert_allclose(values[:, 0], weights[:count])
     glove = shapley(3, lambda sets: np.logical_and(sets[:, 0], sets[:, 1:].any(1)).astype(float)[:, None], 0)
     np.testing.assert_allclose(glove[:, 0], [2 / 3, 1 / 6, 1 / 6])
 

@@ -203,6 +203,7 @@ def tuning_participant(site: Site, study: Study) -> Participant:
 
 # What each parameter of a path stands for in a site that is furnished.
 SUBJECTS = {
+    "method": "sobol",
     "code": "222222",
     "study_id": "1",
     "class_id": "2",

@@ -45,16 +45,16 @@ def ablation(history: History, surrogate: Surrogate | None = None) -> Card:
     while left:
         moved = np.repeat(at[None], len(left), 0)
         moved[np.arange(len(left)), left] = goal[left]
-        found = grown.predicted(codes_at(space, moved))
-        chosen = int(found.argmax())
+        expectations = grown.predicted(codes_at(space, moved))
+        chosen = int(expectations.argmax())
         steps.append(
             {
                 "hyperparameter": space.names[left[chosen]],
-                "expected": sign * float(found[chosen]),
-                "gain": float(found[chosen]) - expected,
+                "expected": sign * float(expectations[chosen]),
+                "gain": float(expectations[chosen]) - expected,
             }
         )
-        at, expected = moved[chosen], float(found[chosen])
+        at, expected = moved[chosen], float(expectations[chosen])
         left.pop(chosen)
     changed = f"{len(steps)} value{'s' * (len(steps) != 1)}"
     finding = (

@@ -46,16 +46,16 @@ class Process:
     @property
     def logs(self) -> Codes:
         """Its parameters as the search has them: logarithms of rates, variances and noise."""
-        found: Codes = np.log([*np.maximum(self.rates, LEAST), *np.maximum(self.alone, LEAST_ALONE), self.noise])
-        return found
+        logarithms: Codes = np.log([*np.maximum(self.rates, LEAST), *np.maximum(self.alone, LEAST_ALONE), self.noise])
+        return logarithms
 
     def covariance(self, apart: Codes) -> Codes:
         """The effects' covariance by `scale`, of squared distances (d, n, m)."""
-        found: Codes = np.exp(-0.5 * np.tensordot(self.rates, apart, 1))
+        covariance: Codes = np.exp(-0.5 * np.tensordot(self.rates, apart, 1))
         for amount, distance in zip(self.alone, apart, strict=True):
             if amount:
-                found += amount * np.exp(-0.5 * ALONE_RATE * distance)
-        return found
+                covariance += amount * np.exp(-0.5 * ALONE_RATE * distance)
+        return covariance
 
 
 def standardised(values: Codes, most: float) -> Codes:
@@ -64,8 +64,8 @@ def standardised(values: Codes, most: float) -> Codes:
     spread = SPREAD * float(np.median(np.abs(values - middle)))
     held = np.clip(values, middle - most * spread, middle + most * spread) if spread > 0 else values
     deviation = float(held.std())
-    found: Codes = (held - held.mean()) / deviation if deviation > 0 else np.zeros(len(values))
-    return found
+    normal: Codes = (held - held.mean()) / deviation if deviation > 0 else np.zeros(len(values))
+    return normal
 
 
 def fitted(apart: Codes, values: Codes, free: Mask, alone: bool = False, start: Process | None = None) -> Process:
@@ -79,11 +79,11 @@ def fitted(apart: Codes, values: Codes, free: Mask, alone: bool = False, start: 
     density = _density(apart[which], values, alone)
     centre, _, lowest, highest = (part[taken] for part in _prior(count))
     first = centre if start is None else np.clip(start.logs[taken], lowest, highest)
-    found = optimize.minimize(
+    optimum = optimize.minimize(
         density, first, jac=True, method="L-BFGS-B", bounds=list(zip(lowest, highest, strict=True)), options={"maxiter": STEPS}
     )
     logs = np.full(2 * count + 1, -np.inf)
-    logs[taken] = found.x
+    logs[taken] = optimum.x
     return _process(apart, values, logs)
 
 
@@ -96,10 +96,10 @@ def _prior(count: int) -> tuple[Codes, Codes, Codes, Codes]:
 
 def _process(apart: Codes, values: Codes, logs: Codes) -> Process:
     count = len(apart)
-    found = Process(np.exp(logs[:count]), np.exp(logs[count:-1]), float(np.exp(logs[-1])), 1.0)
-    root = linalg.cholesky(found.covariance(apart) + found.noise * np.eye(len(values)), lower=True)
+    process = Process(np.exp(logs[:count]), np.exp(logs[count:-1]), float(np.exp(logs[-1])), 1.0)
+    root = linalg.cholesky(process.covariance(apart) + process.noise * np.eye(len(values)), lower=True)
     half = linalg.solve_triangular(root, values, lower=True)
-    return replace(found, scale=float(half @ half) / len(values))
+    return replace(process, scale=float(half @ half) / len(values))
 
 
 def _density(apart: Codes, values: Codes, alone: bool) -> Callable[[Codes], tuple[float, Codes]]:
@@ -153,8 +153,8 @@ def chance_of_nothing(apart: Codes, values: Codes, at: int, null: Process, norma
 def _fit_of(root: Codes, values: Codes) -> Codes:
     """Minus the profiled log-likelihood of each column."""
     half = linalg.solve_triangular(root, values, lower=True, check_finite=False)
-    found: Codes = 0.5 * len(values) * np.log((half**2).sum(0)) + np.log(np.diag(root)).sum()
-    return found
+    misfit: Codes = 0.5 * len(values) * np.log((half**2).sum(0)) + np.log(np.diag(root)).sum()
+    return misfit
 
 
 def likely_processes(apart: Codes, values: Codes, best: Process, count: int, rng: np.random.Generator) -> list[Process]:
@@ -164,7 +164,7 @@ def likely_processes(apart: Codes, values: Codes, best: Process, count: int, rng
     density = _density(apart, values, alone=True)
     at = np.clip(best.logs, lowest, highest)
     level = density(at)[0]
-    step, found = 0.3, []
+    step, processes = 0.3, []
     share = max(0.2, 1 / len(at))
     for turn in range(WARM_UP + count * THINNED):
         moved = at + step * widths * (rng.random(len(at)) < share) * rng.normal(size=len(at))
@@ -176,8 +176,8 @@ def likely_processes(apart: Codes, values: Codes, best: Process, count: int, rng
             step *= np.exp(0.15 * (accepted - 0.3))
         elif (turn - WARM_UP) % THINNED == 0:
             process = _process(apart, values, at)
-            found.append(replace(process, scale=process.scale * n / float(rng.chisquare(n))))
-    return found
+            processes.append(replace(process, scale=process.scale * n / float(rng.chisquare(n))))
+    return processes
 
 
 def drawn_effects(
@@ -192,5 +192,5 @@ def drawn_effects(
     mean = half.T @ linalg.solve_triangular(root, values, lower=True)
     spread = process.covariance(inner) - half.T @ half
     inner_root = linalg.cholesky(spread + JITTER * np.eye(len(spread)), lower=True)
-    found: Codes = mean[:, None] + np.sqrt(process.scale) * (inner_root @ rng.normal(size=(len(spread), count)))
-    return found
+    functions: Codes = mean[:, None] + np.sqrt(process.scale) * (inner_root @ rng.normal(size=(len(spread), count)))
+    return functions

@@ -89,7 +89,12 @@ class History:
     def called(self, trial: Trial, first: bool = False) -> str:
         """A trial in a sentence: "trial 12"; of several sessions, where that is not one, "trial 12 of P-01".
 
-        first: whether the sentence begins with it.
+        Args:
+            trial: one of the history.
+            first: whether the sentence begins with it.
+
+        Returns:
+            The words.
         """
         return f"{'Trial' if first else 'trial'} {trial.number}{f' of {trial.proposer}' if self._is_of_several else ''}"
 

@@ -76,7 +76,7 @@ class Importance:
 class Importances:
     """Of all hyperparameters in the space's order. pairs: the median share of each interaction, by names. even: evenly drawn."""
 
-    each: tuple[Importance, ...]
+    rows: tuple[Importance, ...]
     pairs: tuple[tuple[str, str, float], ...]
     even: bool
     n: int
@@ -88,14 +88,16 @@ def chances(space: Space, table: Table) -> Codes:
     codes, better = _thinned(table, rng)
     apart, values = distances(space, codes, codes), gaussian.standardised(better, TAMED)
     varied = apart.reshape(len(apart), -1).max(1) > 0
-    found = np.ones(len(apart))
+    chance_of_each = np.ones(len(apart))
     normal = rng.normal(size=(len(values), NULLS))
     full = gaussian.fitted(apart, values, varied)
     for at in np.flatnonzero(varied):
         others = varied.copy()
         others[at] = False
-        found[at] = gaussian.chance_of_nothing(apart, values, int(at), gaussian.fitted(apart, values, others, start=full), normal)
-    return found
+        chance_of_each[at] = gaussian.chance_of_nothing(
+            apart, values, int(at), gaussian.fitted(apart, values, others, start=full), normal
+        )
+    return chance_of_each
 
 
 def possible_shares(space: Space, table: Table) -> tuple[Codes, Codes, dict[tuple[int, int], Codes]]:
@@ -126,7 +128,7 @@ def importances(space: Space, table: Table) -> Importances:
     low, middle, high = np.quantile(possible, [TAIL, 0.5, 1 - TAIL], axis=1)
     low = np.where(np.logical_or(nothing, chance > 2 * TAIL) | np.less(low, COUNTED_OFF), 0.0, low)
     shown = even and n >= LEAST_FOR_INTERVALS
-    each = tuple(
+    rows = tuple(
         Importance(
             name,
             float(chance[at]),
@@ -140,7 +142,7 @@ def importances(space: Space, table: Table) -> Importances:
     )
     names = space.names
     return Importances(
-        each, tuple((names[one], names[two], float(np.median(share))) for (one, two), share in pairs.items()), even, n
+        rows, tuple((names[one], names[two], float(np.median(share))) for (one, two), share in pairs.items()), even, n
     )
 
 
@@ -168,13 +170,13 @@ def importance(history: History, surrogate: Surrogate | None = None) -> Card:
     n = quality.n
     if n < LEAST_TRIALS or quality.rank is None:
         return nothing_said(KEY, TITLE, f"Nothing can be said of what mattered: {quality.words}.", n, HOW, quality=quality.data)
-    found = importances(history.space, table)
-    named = sorted((one for one in found.each if one.matters), key=lambda one: -one.share)
+    measured = importances(history.space, table)
+    named = sorted((one for one in measured.rows if one.matters), key=lambda one: -one.share)
     data = {
         "quality": quality.data,
-        "hyperparameters": [one.data for one in found.each],
-        "pairs": [{"hyperparameters": [one, two], "importance": share} for one, two, share in found.pairs],
-        "even": found.even,
+        "hyperparameters": [one.data for one in measured.rows],
+        "pairs": [{"hyperparameters": [one, two], "importance": share} for one, two, share in measured.pairs],
+        "even": measured.even,
     }
     if not named:
         why = (
@@ -183,10 +185,10 @@ def importance(history: History, surrogate: Surrogate | None = None) -> Card:
         )
         return nothing_said(KEY, TITLE, why, n, HOW, **data)
     labels = {one.name: one.label for one in history.space}
-    told = ", ".join(f"{labels[one.name]} ({_share_words(one)})" for one in named)
-    rest = len(found.each) - len(named)
-    others = f" The {rest} other{'s' * (rest != 1)} cannot be told from nothing." if rest else ""
-    return Card(KEY, TITLE, f"Mattered: {told}.{others}", _sure(found), n, HOW, data)
+    mattered = ", ".join(f"{labels[one.name]} ({_share_words(one)})" for one in named)
+    rest = len(measured.rows) - len(named)
+    others = f" The {rest} other{'s' * (rest != 1)} cannot be mattered from nothing." if rest else ""
+    return Card(KEY, TITLE, f"Mattered: {mattered}.{others}", _sure(measured), n, HOW, data)
 
 
 def _share_words(one: Importance) -> str:
@@ -194,13 +196,13 @@ def _share_words(one: Importance) -> str:
     return f"{100 * one.share:.0f} % of the variance by itself{between}"
 
 
-def _sure(found: Importances) -> str:
-    if not found.even:
+def _sure(measured: Importances) -> str:
+    if not measured.even:
         return (
             "That these matter allows for how the trials were chosen. The shares have no interval: the trials do not lie as "
             "random draws do, and for such nobody has measured how often one holds the truth."
         )
-    if found.n < LEAST_FOR_INTERVALS:
+    if measured.n < LEAST_FOR_INTERVALS:
         return f"Intervals are shown from {LEAST_FOR_INTERVALS} trials on."
     return "An interval is meant to hold the true share in 95 of 100 histories; docs/understanding.md says what was measured."
 

@@ -60,5 +60,5 @@ def _divergence(chosen: Codes, everyone: Codes, is_unordered: bool) -> float:
 def _density(codes: Codes, places: Codes) -> Codes:
     """Gaussian kernels of Scott's width, with one uniform trial more."""
     width = max(1 / GRID, float(codes.std()) * len(codes) ** -0.2)
-    found: Codes = 1 / GRID + np.exp(-0.5 * ((places[:, None] - codes[None]) / width) ** 2).sum(1)
-    return found
+    density: Codes = 1 / GRID + np.exp(-0.5 * ((places[:, None] - codes[None]) / width) ** 2).sum(1)
+    return density

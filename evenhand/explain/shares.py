@@ -31,24 +31,24 @@ class Bases:
         """The share of each hyperparameter in each function (m, draws), as (hyperparameters, draws)."""
         centred = functions - functions.mean(0)
         whole = (centred**2).sum(0)
-        found = np.zeros((len(self.of), functions.shape[1]))
+        shares = np.zeros((len(self.of), functions.shape[1]))
         for at, basis in enumerate(self.of):
             explained = ((basis.T @ centred) ** 2).sum(0)
-            found[at] = explained / np.maximum(whole, LEAST_WHOLE)
-        return found
+            shares[at] = explained / np.maximum(whole, LEAST_WHOLE)
+        return shares
 
     def pair_shares(self, functions: Codes) -> dict[tuple[int, int], Codes]:
         """The share of each pair's interaction, beyond what each of the two does alone, in each function: (draws,)."""
         centred = functions - functions.mean(0)
         whole = np.maximum((centred**2).sum(0), LEAST_WHOLE)
-        found = {}
+        by_pair = {}
         for first, second in combinations(range(len(self.of)), 2):
             one, two = self.of[first][:, :PAIRED], self.of[second][:, :PAIRED]
             products = (one[:, :, None] * two[:, None, :]).reshape(len(functions), -1) * len(functions)
             alone = np.hstack([self.of[first], self.of[second]])
             basis = _orthonormal(products - products.mean(0) - alone @ (alone.T @ products))
-            found[first, second] = ((basis.T @ centred) ** 2).sum(0) / whole
-        return found
+            by_pair[first, second] = ((basis.T @ centred) ** 2).sum(0) / whole
+        return by_pair
 
 
 def bases_of(space: Space, codes: Codes) -> Bases:

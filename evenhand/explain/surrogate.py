@@ -45,8 +45,8 @@ class Quality:
             return f"{self.n} trials have a value; a model of them needs at least {LEAST_TRIALS}"
         if self.rank is None:
             return "all values are equal, so there is nothing to explain; a metric that tells trials apart would change that"
-        told = f"the rank correlation with trials left out is {self.rank:.2f}, of {self.n} trials"
-        return told if self.is_enough else f"{told}, below {LEAST_RANK}, so nothing is drawn; more trials would change that"
+        rank = f"the rank correlation with trials left out is {self.rank:.2f}, of {self.n} trials"
+        return rank if self.is_enough else f"{rank}, below {LEAST_RANK}, so nothing is drawn; more trials would change that"
 
     @property
     def data(self) -> dict[str, object]:
@@ -65,8 +65,8 @@ class Surrogate:
     def predicted(self, codes: Codes) -> Codes:
         """What it expects at configurations (m, d), (m,), larger is better; there must be a forest."""
         assert self.forest is not None
-        found: Codes = self.forest.predict(columns(codes))
-        return found
+        expected: Codes = self.forest.predict(columns(codes))
+        return expected
 
     def by_tree(self, codes: Codes) -> Codes:
         """What each of its trees expects, (trees, m)."""

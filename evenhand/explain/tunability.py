@@ -41,12 +41,12 @@ def shapley(count: int, worth_of: Callable[[Mask], Codes], seed: int) -> Codes:
         sets = (np.arange(2**count)[:, None] >> np.arange(count)) % 2 == 1
         worths, sizes = worth_of(sets), sets.sum(1)
         weights = np.array([factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)])
-        found = []
+        values = []
         for player in range(count):
             without = np.flatnonzero(~sets[:, player])
             gains = worths[without + 2**player] - worths[without]
-            found.append(weights[sizes[without]] @ gains)
-        return np.array(found)
+            values.append(weights[sizes[without]] @ gains)
+        return np.array(values)
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(count) for _ in range(ORDERS)]
     orders += [order[::-1] for order in orders]
@@ -76,12 +76,12 @@ def tunability(history: History, surrogate: Surrogate | None = None) -> Card:
         expected = grown.predicted(codes_at(space, points.reshape(-1, len(default)))).reshape(len(sets), SAMPLED)
         return np.column_stack([worth(expected, base) for worth in WORTHS.values()])
 
-    found = shapley(len(default), worth_of, seed)
+    worths = shapley(len(default), worth_of, seed)
     rows = [
         {"hyperparameter": name, **dict(zip(WORTHS, map(float, values), strict=True))}
-        for name, values in zip(space.names, found, strict=True)
+        for name, values in zip(space.names, worths, strict=True)
     ]
-    gain = float(found[:, 0].sum())
+    gain = float(worths[:, 0].sum())
     finding = f"Tuning all hyperparameters is expected to bring {gain:.4g} over the default, which the shares add up to."
     data = {"quality": quality.data, "hyperparameters": rows, "gain": gain, "exact": len(default) <= EXACT}
     return Card(KEY, TITLE, finding, f"Of the model, {quality.words}.", quality.n, HOW, data)

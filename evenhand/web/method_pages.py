@@ -42,40 +42,40 @@ def methods_page(request: Request) -> Response:
     return render(request, "methods/list.html", listed=listed, here="Methods")
 
 
-@router.get("/methods/{name}")
-def method_page(request: Request, name: str) -> Response:
+@router.get("/methods/{method}")
+def method_page(request: Request, method: str) -> Response:
     """One method: what one has to know of it, and how it searches."""
-    if name not in METHODS:
-        raise NotFound(f"there is no method {name!r}; expected one of {METHODS.known}")
+    if method not in METHODS:
+        raise NotFound(f"there is no method {method!r}; expected one of {METHODS.known}")
     return render(
         request,
         "methods/method.html",
-        name=name,
-        words=words_of(name),
-        facts=METHOD_FACTS.get(name),
-        settings=form_settings(name),
-        why_not=why_no_demonstration(name),
-        others=[other for other in METHODS if other != name and why_no_demonstration(other) is None],
+        name=method,
+        words=words_of(method),
+        facts=METHOD_FACTS.get(method),
+        settings=form_settings(method),
+        why_not=why_no_demonstration(method),
+        others=[other for other in METHODS if other != method and why_no_demonstration(other) is None],
         surfaces=SURFACES,
         parallels=PARALLELS,
-        beliefs=BELIEFS if methods.uses_priors(name) else (),
+        beliefs=BELIEFS if methods.uses_priors(method) else (),
         largest_seed=LARGEST_SEED,
         here="Methods",
     )
 
 
-@router.get("/methods/{name}/demonstration")
+@router.get("/methods/{method}/demonstration")
 def demonstration(
-    request: Request, name: str, surface: str = "hill", parallel: str = "1", seed: str = "0", belief: str = "none"
+    request: Request, method: str, surface: str = "hill", parallel: str = "1", seed: str = "0", belief: str = "none"
 ) -> Response:
     """What a method tries on a surface, and the surface; computed when it is first asked for."""
-    if name not in METHODS:
-        raise NotFound(f"there is no method {name!r}; expected one of {METHODS.known}")
+    if method not in METHODS:
+        raise NotFound(f"there is no method {method!r}; expected one of {METHODS.known}")
     believed: Belief | None = next((known for known in BELIEFS if known == belief), None)
     if believed is None:
         raise InvalidSettings(f"belief {belief!r}: expected one of {', '.join(BELIEFS)}")
     at_once, drawn = _whole("at once", parallel, 1, MOST_PARALLEL), _whole("seed", seed, 0, LARGEST_SEED)
-    played = _played(name, surface, at_once, drawn, believed)
+    played = _played(method, surface, at_once, drawn, believed)
     return JSONResponse(
         {**asdict(played), "map": _map(surface), "axes": _axes()}, headers={"cache-control": "private, max-age=3600"}
     )
