@@ -1,6 +1,7 @@
 """Explanations by every door but the pages: a table, a file, a run, the command line; and pictures of their numbers."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +13,16 @@ import pytest
 
 import evenhand
 from evenhand.errors import InvalidSettings
-from evenhand.explain import EXPLANATIONS, Card
+from evenhand.explain import EXPLANATIONS, Card, History
 from evenhand.explain.explained import explained
+from evenhand.model.domain import Choice, Float, Integer
+from evenhand.model.hyperparameter import Hyperparameter
+from evenhand.model.space import Space
+from evenhand.model.trial import Outcome, Trial
+from evenhand.report import figures as reports
 from evenhand.report import page
 from evenhand.report.cards import figures
-from evenhand.report.cards.pictures import MOST_MARKS, Picture, picture, table
+from evenhand.report.cards.pictures import MOST_MARKS, Curves, Picture, picture, table
 from evenhand.report.cards.report import cards_report
 from evenhand.report.cards.svg import svg
 from tests.components import need
@@ -51,8 +57,71 @@ def card(key: str, history: Any) -> Card:
 
 def shown(key: str, history: Any) -> Picture:
     drawing = picture(card(key, history))
-    assert drawing is not None
+    assert isinstance(drawing, Picture)
     return drawing
+
+
+def modelled(count: int = 40) -> History:
+    """A history in which the rate and the optimizer matter, and with defaults."""
+    rng = np.random.default_rng(1)
+    space = Space(
+        [
+            Hyperparameter("rate", Float(1e-4, 1e-1, log=True), default=1e-4),
+            Hyperparameter("optimizer", Choice(("adam", "sgd", "<b>")), default="sgd"),
+            Hyperparameter("units", Integer(1, 64), default=8),
+        ]
+    )
+    trials = []
+    for number in range(1, count + 1):
+        values = space.sample(rng)
+        value = 0.9 - 0.1 * abs(math.log10(float(values["rate"])) + 2) - 0.1 * (values["optimizer"] == "sgd")
+        trials.append(
+            Trial(number, 1, number, values, "random", float(number), 1, value=value, outcome=Outcome.COMPLETED, finished_at=99.0)
+        )
+    return History.of(space, "accuracy", True, trials)
+
+
+def test_the_picture_of_effects_has_a_panel_for_each_hyperparameter_with_the_cards_curves() -> None:
+    history = modelled()
+    numbers, drawing = card("effects", history).data, picture(card("effects", history))
+    assert isinstance(drawing, Curves)
+    assert [panel.name for panel in drawing.panels] == ["rate", "optimizer", "units"]
+    assert [list(panel.mean) for panel in drawing.panels] == [entry["mean"] for entry in numbers["hyperparameters"]]
+    rate, optimizer, units = drawing.panels
+    assert (rate.is_stepped, optimizer.is_stepped) == (False, True)
+    assert optimizer.labels == ("adam", "sgd", "<b>")
+    assert max(rate.mean) - min(rate.mean) > 2 * (max(units.mean) - min(units.mean))
+    assert (drawing.axis, drawing.percent) == ("expected accuracy", True)
+    text = svg(drawing)
+    assert text.count('class="band"') == 2
+    assert text.count("<circle") == 3
+    assert "style=" not in text
+    assert "<b>" not in text
+    spec = figures.figure(drawing)
+    points = (
+        [row["mean"] for rows in spec["datasets"].values() for row in rows]
+        if "datasets" in spec
+        else [row["mean"] for row in spec["data"]["values"]]
+    )
+    assert sorted(points) == sorted(value for panel in drawing.panels for value in panel.mean)
+    assert reports.svg(spec).startswith("<svg")
+
+
+def test_the_picture_of_ablation_goes_from_the_default_to_the_best() -> None:
+    history = modelled()
+    numbers, drawing = card("ablation", history).data, shown("ablation", history)
+    assert [mark.value for mark in drawing.marks] == [numbers["start"], *(step["expected"] for step in numbers["steps"])]
+    for before, mark in zip(drawing.marks, drawing.marks[1:], strict=False):
+        assert (mark.low, mark.high) == (min(before.value, mark.value), max(before.value, mark.value))
+
+
+def test_the_pictures_of_a_models_ranking_name_nothing() -> None:
+    history = modelled()
+    worth = shown("tunability", history)
+    assert [mark.value for mark in worth.marks] == sorted((mark.value for mark in worth.marks), reverse=True)
+    apart = shown("among-best", history)
+    assert [mark.label for mark in apart.marks] == list(history.space.names)
+    assert {mark.look for mark in (*worth.marks, *apart.marks)} <= {"second", "quiet"}
 
 
 def test_the_picture_of_noise_has_the_cards_numbers() -> None:
@@ -86,7 +155,7 @@ def test_what_cannot_be_told_from_nothing_is_hollow_in_the_picture_of_importance
         {"hyperparameter": "seed", "importance": 0.05, "low": 0.0, "high": 0.1, "matters": False},
     ]
     drawing = picture(Card("importance", "What mattered?", "rate.", "", 50, "", {"hyperparameters": entries}))
-    assert drawing is not None
+    assert isinstance(drawing, Picture)
     assert [(mark.label, mark.value, mark.low, mark.high, mark.look) for mark in drawing.marks] == [
         ("rate", 0.6, 0.4, 0.8, "main"),
         ("seed", 0.05, 0.0, 0.1, "quiet"),

@@ -61,7 +61,7 @@ def ablation(history: History, surrogate: Surrogate | None = None) -> Card:
         f"From the default to the best configuration {changed} change; the model expects {sign * first:.4g} there and "
         f"{sign * expected:.4g} here."
     )
-    data = {"quality": quality.data, "start": sign * first, "steps": steps, "near": near}
+    data = {"metric": history.metric, "quality": quality.data, "start": sign * first, "steps": steps, "near": near}
     return Card(KEY, TITLE, finding, f"Of the model, {quality.words}.", quality.n, HOW, data, trials=(best.id,))
 
 

@@ -56,7 +56,12 @@ def effects(history: History, surrogate: Surrogate | None = None) -> Card:
             }
         )
     finding = "How the expected value changes along each hyperparameter, on the average over all others."
-    data = {"quality": quality.data, "hyperparameters": curves, "surface": _surface(grown, history, curves)}
+    data = {
+        "metric": history.metric,
+        "quality": quality.data,
+        "hyperparameters": curves,
+        "surface": _surface(grown, history, curves),
+    }
     return Card(KEY, TITLE, finding, f"Of the model, {quality.words}.", quality.n, HOW, data)
 
 

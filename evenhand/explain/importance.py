@@ -37,6 +37,7 @@ WALKED, FUNCTIONS = 12, 25  # processes, and functions of each, that the trials 
 TAIL = 0.025  # outside of the interval, on either side
 LEAST_FOR_INTERVALS = 100  # trials with a value, below which no interval is shown: coverage is measured from there on
 UNEVEN = 0.01  # how unlikely the spread of evenly drawn trials must be, for a history to count as somebody's choice
+SMALL_SHARE = 0.02  # of the variance: less is told with a decimal
 COUNTED_OFF = 0.005  # a share by which counting over PLACES may be off; what is less is not told from 0
 TAMED, CLIPPED = 3.0, 5.0  # robust standard deviations that a value may be away, for the test and for shares
 
@@ -187,13 +188,14 @@ def importance(history: History, surrogate: Surrogate | None = None) -> Card:
     labels = {one.name: one.label for one in history.space}
     mattered = ", ".join(f"{labels[one.name]} ({_share_words(one)})" for one in named)
     rest = len(measured.rows) - len(named)
-    others = f" The {rest} other{'s' * (rest != 1)} cannot be mattered from nothing." if rest else ""
+    others = f" The {rest} other{'s' * (rest != 1)} cannot be told from nothing." if rest else ""
     return Card(KEY, TITLE, f"Mattered: {mattered}.{others}", _sure(measured), n, HOW, data)
 
 
 def _share_words(one: Importance) -> str:
-    between = "" if one.low is None or one.high is None else f", {100 * one.low:.0f} to {100 * one.high:.0f} %"
-    return f"{100 * one.share:.0f} % of the variance by itself{between}"
+    digits = 0 if one.share >= SMALL_SHARE else 1
+    between = "" if one.low is None or one.high is None else f", {100 * one.low:.{digits}f} to {100 * one.high:.{digits}f} %"
+    return f"{100 * one.share:.{digits}f} % of the variance by itself{between}"
 
 
 def _sure(measured: Importances) -> str:

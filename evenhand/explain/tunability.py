@@ -83,5 +83,11 @@ def tunability(history: History, surrogate: Surrogate | None = None) -> Card:
     ]
     gain = float(worths[:, 0].sum())
     finding = f"Tuning all hyperparameters is expected to bring {gain:.4g} over the default, which the shares add up to."
-    data = {"quality": quality.data, "hyperparameters": rows, "gain": gain, "exact": len(default) <= EXACT}
+    data = {
+        "metric": history.metric,
+        "quality": quality.data,
+        "hyperparameters": rows,
+        "gain": gain,
+        "exact": len(default) <= EXACT,
+    }
     return Card(KEY, TITLE, finding, f"Of the model, {quality.words}.", quality.n, HOW, data)

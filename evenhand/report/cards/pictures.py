@@ -72,7 +72,57 @@ class Picture:
         return min([*numbers, *(self.band or ())]), max([*numbers, *(self.band or ())])
 
 
-def picture(card: Card) -> Picture | None:
+@dataclass(frozen=True)
+class Panel:
+    """A curve along one hyperparameter.
+
+    Attributes:
+        name: of the hyperparameter.
+        places: where the curve's points lie, on the unit scale, in order.
+        labels: of each place.
+        mean: the curve.
+        low: of its band, as long.
+        high: likewise.
+        single: further curves behind it, each as long.
+        is_stepped: whether the places are options, which lie apart.
+    """
+
+    name: str
+    places: tuple[float, ...]
+    labels: tuple[str, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    single: tuple[tuple[float, ...], ...]
+    is_stepped: bool
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Panels beside each other, on one scale of values.
+
+    Attributes:
+        axis: what the values are.
+        percent: whether they are shares, read in percent.
+        panels: in order.
+        alt: the picture in words.
+    """
+
+    axis: str
+    percent: bool
+    panels: tuple[Panel, ...]
+    alt: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest number that it shows."""
+        numbers = [
+            number for panel in self.panels for row in (panel.mean, panel.low, panel.high, *panel.single) for number in row
+        ]
+        return min(numbers), max(numbers)
+
+
+def picture(card: Card) -> Picture | Curves | None:
     """What a card's picture shows; None where it has none, or nothing was said."""
     drawer = DRAWERS.get(card.key)
     return drawer(card.data) if drawer is not None and card.says else None
@@ -167,7 +217,7 @@ def importance(data: Mapping[str, Any]) -> Picture | None:
             entry["low"],
             entry["high"],
             look="main" if entry["matters"] else "quiet",
-            said=f"{entry['hyperparameter']}: {percent(entry['importance'], 0)}"
+            said=f"{entry['hyperparameter']}: {percent(entry['importance'], 0 if entry['importance'] >= 0.01 else 1)}"
             + ("" if entry["matters"] else ", cannot be told from nothing"),
         )
         for entry in _ranked(data["hyperparameters"])[:MOST_MARKS]
@@ -185,8 +235,78 @@ def _ranked(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [*named, *(entry for entry in entries if not entry["matters"])]
 
 
-DRAWERS: Mapping[str, Callable[[Mapping[str, Any]], Picture | None]] = {
+def effects(data: Mapping[str, Any]) -> Curves | None:
+    """What is expected along each hyperparameter, with the band of the trees, and single configurations behind it."""
+    panels = tuple(
+        Panel(
+            curve["hyperparameter"],
+            tuple(curve["at"]),
+            tuple(map(_cell, curve["values"])),
+            tuple(curve["mean"]),
+            tuple(curve["low"]),
+            tuple(curve["high"]),
+            tuple(map(tuple, curve["single"])),
+            any(isinstance(value, str | bool | list | tuple) or value is None for value in curve["values"]),
+        )
+        for curve in data["hyperparameters"]
+        if len(curve["values"]) > 1
+    )
+    metric = data["metric"]
+    ranges = [f"{panel.name} {show_score(min(panel.mean), metric)} to {show_score(max(panel.mean), metric)}" for panel in panels]
+    alt = f"the expected {metric_name(metric)} along each hyperparameter: {'; '.join(ranges)}"
+    return Curves(f"expected {metric_name(metric)}", is_share(metric), panels, alt) if panels else None
+
+
+def ablation(data: Mapping[str, Any]) -> Picture | None:
+    """The way from the default to the best: what is expected after each change, with a line from what was before."""
+    metric, before = data["metric"], data["start"]
+    marks = [Mark("the default", before, look="second", said=f"the default: {show_score(before, metric)} is expected")]
+    for step in data["steps"][:MOST_MARKS]:
+        expected, name = step["expected"], step["hyperparameter"]
+        said = f"with the best one's {name}, too: {show_score(expected, metric)} is expected"
+        marks.append(Mark(f"+ {name}", expected, min(before, expected), max(before, expected), said=said))
+        before = expected
+    hidden = len(data["steps"]) - len(marks) + 1
+    alt = f"from {marks[0].said} to {show_score(data['steps'][-1]['expected'], metric)}" if data["steps"] else marks[0].said
+    axis = f"expected {metric_name(metric)}" + (f"; {hidden} later changes are in the table" if hidden > 0 else "")
+    return Picture(axis, is_share(metric), tuple(marks), alt)
+
+
+def tunability(data: Mapping[str, Any]) -> Picture | None:
+    """What tuning each hyperparameter is expected to bring, the most first: of the model, so that nothing is named by it."""
+    ranked = sorted(data["hyperparameters"], key=lambda entry: -float(entry["tunability"]))[:MOST_MARKS]
+    marks = [
+        Mark(
+            entry["hyperparameter"],
+            entry["tunability"],
+            min(0.0, entry["tunability"]),
+            max(0.0, entry["tunability"]),
+            look="second",
+            said=f"{entry['hyperparameter']}: {rounded(entry['tunability'])} of the gain",
+        )
+        for entry in ranked
+    ]
+    metric = data["metric"]
+    axis = f"expected gain in {metric_name(metric)} over the default"
+    return Picture(axis, False, tuple(marks), "; ".join(mark.said for mark in marks[:3])) if marks else None
+
+
+def among_best(data: Mapping[str, Any]) -> Picture | None:
+    """How far the best trials lie from where all do, in the space's order: a description, which ranks nothing."""
+    marks = [
+        Mark(entry["hyperparameter"], entry["divergence"], 0.0, entry["divergence"], look="quiet")
+        for entry in data["hyperparameters"]
+    ]
+    alt = f"the divergence of the best {data['best']} trials along {len(marks)} hyperparameters; the table has the numbers"
+    return Picture("Pearson divergence, 0 where they lie alike", False, tuple(marks), alt) if marks else None
+
+
+DRAWERS: Mapping[str, Callable[[Mapping[str, Any]], Picture | Curves | None]] = {
     "importance": importance,
+    "effects": effects,
+    "ablation": ablation,
+    "tunability": tunability,
+    "among-best": among_best,
     "noise": noise,
     "overfitting": overfitting,
     "who": who,

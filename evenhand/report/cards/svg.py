@@ -1,18 +1,21 @@
 """A card's picture as SVG without any library: for pages, whose style sheet colours it by class, and for notebooks."""
 
 import html
+from collections.abc import Callable
 
 from evenhand.analysis.ticks import round_numbers
 from evenhand.model.words import percent, rounded, shortened
-from evenhand.report.cards.pictures import Mark, Picture
+from evenhand.report.cards.pictures import Curves, Mark, Panel, Picture
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 400, 22, 8, 40, 18  # pixels
 LABEL_CHARACTERS = 22
 LETTER = 7.6  # pixels of a letter of a label, about
 TICKS = 4
+PANEL_WIDTH, PANEL_HEIGHT, PANEL_LEFT, PANEL_TOP, PANEL_BOTTOM = 200, 132, 44, 20, 22  # pixels of one panel, and beside its plot
+PANEL_LETTERS = 11  # characters of a label below a panel
 
 
-def svg(picture: Picture) -> str:
+def svg(picture: Picture | Curves) -> str:
     """The picture.
 
     Args:
@@ -21,6 +24,8 @@ def svg(picture: Picture) -> str:
     Returns:
         One element; its parts have classes (mark, main, second, quiet, band, chance) and the surroundings' colour.
     """
+    if isinstance(picture, Curves):
+        return _curves(picture)
     labels = [shortened(mark.label, LABEL_CHARACTERS) for mark in picture.marks]
     left = 14 + LETTER * max(map(len, labels), default=0)
     low, high = picture.ends
@@ -83,3 +88,61 @@ def _mark(
     )
     parts.append(f'{shape} fill="{fill}" stroke="currentColor" stroke-width="1.5"/>')
     return f'<g class="mark {mark.look}{" accent" if mark.look == "main" else ""}">{"".join(parts)}</g>'
+
+
+def _curves(curves: Curves) -> str:
+    """Panels in two columns, all on one scale of values."""
+    low, high = curves.ends
+    room = (high - low) * 0.04 or max(abs(high) * 0.04, 1e-9)
+    rows = (len(curves.panels) + 1) // 2
+    height = rows * PANEL_HEIGHT + ROW
+    parts = [f'<text x="4" y="13" font-size="12">{html.escape(curves.axis)}</text>']
+    for place, panel in enumerate(curves.panels):
+        left, top = (place % 2) * PANEL_WIDTH, ROW + (place // 2) * PANEL_HEIGHT
+        inner = _panel(panel, low - room, high + room, curves.percent)
+        parts.append(f'<g transform="translate({left},{top})">{inner}</g>')
+    return (
+        f'<svg class="card-drawing" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="{html.escape(curves.alt)}" font-size="11" fill="currentColor">{"".join(parts)}</svg>'
+    )
+
+
+def _panel(panel: Panel, low: float, high: float, is_percent: bool) -> str:
+    """One panel: single configurations thin, the band of the trees, the mean; options are points with their bands."""
+    floor, right = PANEL_HEIGHT - PANEL_BOTTOM, PANEL_WIDTH - 8
+    xs = [PANEL_LEFT + (right - PANEL_LEFT) * place for place in panel.places]
+
+    def up(value: float) -> float:
+        return floor - (floor - PANEL_TOP) * (value - low) / (high - low)
+
+    def path(values: tuple[float, ...]) -> str:
+        return "M" + "L".join(f"{x:.1f},{up(value):.1f}" for x, value in zip(xs, values, strict=True))
+
+    parts = [f'<text x="{PANEL_LEFT}" y="12" font-weight="600">{html.escape(shortened(panel.name, LABEL_CHARACTERS))}</text>']
+    for tick in round_numbers(low, high, 2):
+        y = up(tick)
+        shown = percent(tick, 0 if high - low > 0.06 else 1) if is_percent else rounded(tick)
+        parts.append(f'<path d="M{PANEL_LEFT},{y:.1f}H{right}" stroke="currentColor" stroke-opacity=".15"/>')
+        parts.append(f'<text x="{PANEL_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">{html.escape(shown)}</text>')
+    if not panel.is_stepped:
+        parts += [f'<path d="{path(row)}" fill="none" stroke="currentColor" stroke-opacity=".16"/>' for row in panel.single]
+        parts.append(f'<path class="band" d="{_band(xs, panel, up)}" fill="currentColor" fill-opacity=".14"/>')
+        parts.append(f'<path class="main" d="{path(panel.mean)}" fill="none" stroke="currentColor" stroke-width="2"/>')
+    else:
+        for x, mean, least, most in zip(xs, panel.mean, panel.low, panel.high, strict=True):
+            parts.append(
+                f'<g class="main"><path d="M{x:.1f},{up(least):.1f}V{up(most):.1f}" stroke="currentColor" stroke-width="2"/>'
+            )
+            parts.append(f'<circle cx="{x:.1f}" cy="{up(mean):.1f}" r="3.5" fill="currentColor"/></g>')
+    ends = ((0, "start"), (-1, "end")) if len(xs) > 3 or not panel.is_stepped else tuple((at, "middle") for at in range(len(xs)))
+    for at, anchor in ends:
+        label = html.escape(shortened(panel.labels[at], PANEL_LETTERS))
+        parts.append(f'<text x="{xs[at]:.1f}" y="{floor + 14}" text-anchor="{anchor}">{label}</text>')
+    return "".join(parts)
+
+
+def _band(xs: list[float], panel: Panel, up: Callable[[float], float]) -> str:
+    """The outline of the band: along its upper edge and back along the lower one."""
+    upper = [f"{x:.1f},{up(value):.1f}" for x, value in zip(xs, panel.high, strict=True)]
+    lower = [f"{x:.1f},{up(value):.1f}" for x, value in zip(xs, panel.low, strict=True)]
+    return f"M{'L'.join([*upper, *reversed(lower)])}Z"
