@@ -527,7 +527,7 @@ def test_a_prior_s_number_of_numpy_is_taken() -> None:
 
 
 def test_an_unknown_public_name_lists_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match="its public names are BaseMethod, Choice, Condition"):
+    with pytest.raises(AttributeError, match="its public names are BaseMethod, Card, Choice, Condition"):
         _ = evenhand.tunes
     assert "tune" in dir(evenhand)
 
