@@ -189,7 +189,9 @@
       context.fillStyle = Evenhand.colour("--eh-quiet");
       context.textAlign = "left";
       context.textBaseline = "bottom";
-      context.fillText(`best so far; the upper line is the best there is, ${percent(this.shown.best_possible)}`, LEFT, top - 5);
+      const most = percent(this.shown.best_possible);
+      const long = `best so far; the upper line is the best there is, ${most}`;
+      context.fillText(context.measureText(long).width > right - LEFT ? `best so far; upper line: ${most}` : long, LEFT, top - 5);
       context.strokeStyle = Evenhand.colour("--eh-people-mark");
       context.lineWidth = 2;
       context.beginPath();
