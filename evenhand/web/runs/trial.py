@@ -24,6 +24,7 @@ from evenhand.web.runs.trial_files import file_of, folder_of
 
 router = APIRouter()
 
+MOST_TRIALS_FOR_WHY = 2_000  # known to its method, up to which why it was tried is worked out unasked; of more it takes seconds
 MOST_FILE_BYTES = 1 << 30  # of one that is sent
 
 
@@ -50,6 +51,7 @@ def trial_page(request: Request, session_id: int, number: int) -> Response:
         folder=folder_of(session, trial),
         points=_points(lab, session, trial),
         can_work=takes_trials(session, now),
+        tells_why=trial.number <= MOST_TRIALS_FOR_WHY,
         cost=trial_cost(session, trial, now),
         now=now,
         said=said(request),
